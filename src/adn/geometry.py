@@ -1,0 +1,211 @@
+"""Where voxels lie: `Grid` (array index to patient millimetres) and `RigidTransform` (millimetres and degrees).
+
+Two frames meet here. *World* is NIfTI's RAS in mm (x to the right, y anterior, z superior), what affines speak.
+*Frame* is LPS in mm about a grid's centre (x to patient left, y posterior, z superior), what poses speak: its axes are
+the W, H and D axes of the model grid, so an in-plane rotation is a rotation about z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.errors import InputError
+
+_RAS_AXES = {"R": (0, 1.0), "L": (0, -1.0), "A": (1, 1.0), "P": (1, -1.0), "S": (2, 1.0), "I": (2, -1.0)}
+RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A regular lattice of voxels in patient space.
+
+    shape: voxels along the three array axes. affine: 4 × 4, array index → RAS mm (NIfTI convention).
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        affine = np.asarray(self.affine, dtype=np.float64)
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise InputError(
+                "The affine is singular or not finite, so voxels have no place in the patient. "
+                "Write the image again with a valid orientation."
+            )
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+
+    @classmethod
+    def centred(
+        cls,
+        shape: tuple[int, int, int],
+        spacing_mm: tuple[float, float, float],
+        centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        axes: str = "SPL",
+    ) -> Grid:
+        """An axis-aligned grid whose middle lies at `centre_mm` (RAS), its array axes growing towards `axes`."""
+        affine = np.eye(4)
+        affine[:3, :3] = 0.0
+        for column, (code, step) in enumerate(zip(axes, spacing_mm, strict=True)):
+            row, sign = _RAS_AXES[code]
+            affine[row, column] = sign * step
+        middle = (np.array(shape) - 1) / 2
+        affine[:3, 3] = np.asarray(centre_mm) - affine[:3, :3] @ middle
+        return cls(shape, affine)
+
+    @cached_property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxels along each array axis, mm."""
+        a, b, c = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(a), float(b), float(c)
+
+    @cached_property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel, mL."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    @cached_property
+    def axes(self) -> str:
+        """Anatomical direction in which each array axis grows, such as 'SPL' (nearest, for oblique grids)."""
+        return "".join(code for code, _ in _closest_axes(self.affine))
+
+    @property
+    def centre_mm(self) -> NDArray[np.float64]:
+        """The grid's middle, RAS mm."""
+        return self.affine[:3, :3] @ ((np.array(self.shape) - 1) / 2) + self.affine[:3, 3]
+
+    @property
+    def index_from_frame(self) -> NDArray[np.float64]:
+        """4 × 4: LPS mm about the grid's centre → array index."""
+        world_from_frame = RAS_FROM_LPS.copy()
+        world_from_frame[:3, 3] = self.centre_mm
+        return np.linalg.inv(self.affine) @ world_from_frame
+
+    def reoriented(self, axes: str) -> Grid:
+        """The same voxels with array axes permuted and flipped so that they grow towards `axes`.
+
+        Directions stay bit-equal (only columns move and change sign).
+        """
+        order, flips = axis_changes(self.axes, axes)
+        affine = self.affine[:, [*order, 3]].copy()
+        shape = tuple(self.shape[i] for i in order)
+        for column, flip in enumerate(flips):
+            if flip:
+                affine[:3, 3] += affine[:3, column] * (shape[column] - 1)
+                affine[:3, column] *= -1.0
+        return Grid((shape[0], shape[1], shape[2]), affine)
+
+    def same_as(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
+        """True where shape is equal and no voxel lies further than `tolerance_mm` from its twin."""
+        if self.shape != other.shape:
+            return False
+        far = np.array([0, 0, 0, 1.0]), np.array([*(np.array(self.shape) - 1), 1.0])
+        return all(np.abs((self.affine - other.affine) @ corner).max() <= tolerance_mm for corner in far)
+
+    def __repr__(self) -> str:
+        size = "×".join(str(n) for n in self.shape)
+        step = "×".join(f"{s:.4g}" for s in self.spacing_mm)
+        return f"Grid({size}, {step} mm, {self.axes})"
+
+
+def _closest_axes(affine: NDArray) -> list[tuple[str, int]]:
+    """The RAS letter and world row nearest to each array axis; each world row is used once (greedy on the largest)."""
+    cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    strength = np.abs(cosines)
+    result: list[tuple[str, int]] = [("", -1)] * 3
+    for _ in range(3):
+        row, column = np.unravel_index(int(np.argmax(strength)), strength.shape)
+        letters = ("LR", "PA", "IS")[row]
+        result[column] = (letters[int(cosines[row, column] > 0)], int(row))
+        strength[row, :] = -1.0
+        strength[:, column] = -1.0
+    return result
+
+
+def axis_changes(from_axes: str, to_axes: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """How to turn an array whose axes grow towards `from_axes` into `to_axes`: transpose order, then flips."""
+    rows = [_RAS_AXES[code][0] for code in from_axes]
+    order = tuple(rows.index(_RAS_AXES[code][0]) for code in to_axes)
+    flips = tuple(from_axes[source] != code for source, code in zip(order, to_axes, strict=True))
+    return (order[0], order[1], order[2]), (flips[0], flips[1], flips[2])
+
+
+def reorient_array(array: NDArray, from_axes: str, to_axes: str) -> NDArray:
+    """Permute and flip a 3D array so that its axes grow towards `to_axes`. A view, no interpolation."""
+    order, flips = axis_changes(from_axes, to_axes)
+    return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+
+
+@dataclass(frozen=True, eq=False)
+class RigidTransform:
+    """A rigid motion in a grid's frame (LPS mm about the centre), as one 4 × 4 matrix.
+
+    As a pose it *pulls*: `aligned(p) = image(matrix · p)`. Motions compose by `@` and invert exactly.
+    """
+
+    matrix: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, dtype=np.float64)
+        matrix.setflags(write=False)
+        object.__setattr__(self, "matrix", matrix)
+
+    @classmethod
+    def identity(cls) -> RigidTransform:
+        return cls(np.eye(4))
+
+    @classmethod
+    def from_parameters(
+        cls,
+        rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> RigidTransform:
+        """From angles about (x: pitch, y: roll, z: in-plane) and a shift along (left, posterior, superior).
+
+        matrix = Translate · Rz · Ry · Rx.
+        """
+        pitch, roll, in_plane = np.deg2rad(rotation_deg)
+        cx, sx, cy, sy, cz, sz = (f(a) for a in (pitch, roll, in_plane) for f in (np.cos, np.sin))
+        rx = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+        ry = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        rz = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+        matrix = np.eye(4)
+        matrix[:3, :3] = rz @ ry @ rx
+        matrix[:3, 3] = translation_mm
+        return cls(matrix)
+
+    @property
+    def rotation_deg(self) -> tuple[float, float, float]:
+        """Angles about (x: pitch, y: roll, z: in-plane), degrees."""
+        r = self.matrix[:3, :3]
+        pitch = np.arctan2(r[2, 1], r[2, 2])
+        roll = np.arcsin(np.clip(-r[2, 0], -1.0, 1.0))
+        in_plane = np.arctan2(r[1, 0], r[0, 0])
+        a, b, c = np.rad2deg([pitch, roll, in_plane])
+        return float(a), float(b), float(c)
+
+    @property
+    def translation_mm(self) -> tuple[float, float, float]:
+        """Shift along (left, posterior, superior), mm."""
+        x, y, z = self.matrix[:3, 3]
+        return float(x), float(y), float(z)
+
+    def inverse(self) -> RigidTransform:
+        """The exact inverse (transpose of the rotation)."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.matrix[:3, :3].T
+        matrix[:3, 3] = -self.matrix[:3, :3].T @ self.matrix[:3, 3]
+        return RigidTransform(matrix)
+
+    def __matmul__(self, other: RigidTransform) -> RigidTransform:
+        return RigidTransform(self.matrix @ other.matrix)
+
+    def __repr__(self) -> str:
+        rotation = ", ".join(f"{v:.4f}" for v in self.rotation_deg)
+        shift = ", ".join(f"{v:.4f}" for v in self.translation_mm)
+        return f"RigidTransform.from_parameters(rotation_deg=({rotation}), translation_mm=({shift}))"

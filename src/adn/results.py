@@ -1,0 +1,87 @@
+"""What the verbs return. Numpy and `Volume` only, so that reports need no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from adn.geometry import RigidTransform
+from adn.volume import Volume
+
+Side = Literal["left", "right", "both", "none"]
+DISCLAIMER = "For research use only. Not a medical device; not for diagnosis or treatment decisions."
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A head CT as read. volume: HU. warnings: plain sentences. source: 'nifti' or 'dicom' and so on.
+
+    padding: True where the scanner measured nothing (None: nowhere).
+    """
+
+    name: str
+    volume: Volume
+    source: str
+    padding: Volume | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Numbers of one predicted infarct, on the scan's own grid.
+
+    left_ml + right_ml = volume_ml. slices: indices along the scan's superior-inferior axis (as stored in the file),
+    0-based. mean_hu and mirror_hu: over the infarct and over its mirror twin in the other hemisphere; None without
+    infarct. hu_ratio = mean_hu / mirror_hu.
+    """
+
+    volume_ml: float
+    side: Side
+    left_ml: float
+    right_ml: float
+    slices: tuple[int, ...]
+    mean_hu: float | None
+    mirror_hu: float | None
+    hu_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a prediction was made. seconds: wall time per step."""
+
+    adn_version: str
+    recipe: str
+    weights: str
+    weights_sha256: str
+    precision: str
+    device: str
+    threshold: float
+    versions: dict[str, str]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Everything found in one scan; every volume lies on the scan's grid.
+
+    infarct, brain_mask: uint8, 0 or 1. infarct_probability: [0, 1]. asymmetry_total, asymmetry_pathological,
+    asymmetry_intrinsic: HU by which a voxel is darker than its mirror twin (A, P, Q of the paper), ≥ 0. salient,
+    compensated: the scan's HU plus Q, plus P, inside the brain (X̂ and X̃). pose_network, pose: aligned brain → model
+    grid, before and after refinement.
+    """
+
+    case: str
+    scan: Scan
+    infarct: Volume
+    infarct_probability: Volume
+    brain_mask: Volume
+    asymmetry_total: Volume
+    asymmetry_pathological: Volume
+    asymmetry_intrinsic: Volume
+    salient: Volume
+    compensated: Volume
+    pose_network: RigidTransform
+    pose: RigidTransform
+    measurements: Measurements
+    provenance: Provenance
+    warnings: tuple[str, ...] = field(default=())

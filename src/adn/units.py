@@ -1,0 +1,18 @@
+"""Intensities: Hounsfield units (HU) to the networks' unit interval and back."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+WindowHU = tuple[float, float]
+
+
+def hu_to_unit(hu: NDArray, window_hu: WindowHU) -> NDArray[np.float32]:
+    """Map HU to [0, 1] by a window (lower, upper); values outside are clipped. Any shape."""
+    lower, upper = window_hu
+    return np.clip((hu - lower) / (upper - lower), 0.0, 1.0).astype(np.float32)
+
+
+def unit_to_hu(difference: NDArray, window_hu: WindowHU) -> NDArray[np.float32]:
+    """Map a difference of unit intensities (an asymmetry) to a difference in HU. Any shape."""
+    lower, upper = window_hu
+    return (difference * (upper - lower)).astype(np.float32)
