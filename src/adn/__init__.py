@@ -1,3 +1,83 @@
-"""adn: acute ischemic stroke infarcts in non-contrast head CT."""
+"""adn: acute ischemic stroke infarcts in non-contrast head CT, with the asymmetry that explains them.
+
+Everything listed in `__all__` is public and stays. Names are loaded on first use, so `import adn` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adn.config import Recipe, load_recipe
+    from adn.errors import AdnError, InputError
+    from adn.geometry import Grid, RigidTransform
+    from adn.io import open_scan
+    from adn.predict import load_model, predict
+    from adn.results import Measurements, Prediction, Scan
+    from adn.synthesize import synthesize
+    from adn.train import train
+    from adn.volume import Volume
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "AdnError": "adn.errors",
+    "Grid": "adn.geometry",
+    "InputError": "adn.errors",
+    "Measurements": "adn.results",
+    "Prediction": "adn.results",
+    "Recipe": "adn.config",
+    "RigidTransform": "adn.geometry",
+    "Scan": "adn.results",
+    "Volume": "adn.volume",
+    "load_model": "adn.predict",
+    "load_recipe": "adn.config",
+    "open_scan": "adn.io",
+    "predict": "adn.predict",
+    "synthesize": "adn.synthesize",
+    "train": "adn.train",
+}
+
+__all__ = [
+    "AdnError",
+    "Grid",
+    "InputError",
+    "Measurements",
+    "Prediction",
+    "Recipe",
+    "RigidTransform",
+    "Scan",
+    "Volume",
+    "load_model",
+    "load_recipe",
+    "open_scan",
+    "predict",
+    "synthesize",
+    "train",
+]
+
+
+class _Door(ModuleType):
+    """Keeps `adn.predict` the function: the import system would put the module of the same name in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Door
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'adn' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

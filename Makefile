@@ -1,0 +1,63 @@
+# make demo: install, make a virtual patient, find its infarct.   make test: install, tests.   make check: seconds.
+# A CPU-only PyTorch, smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The pins also hold in pip's isolated builds: older pip reads the first name there, newer pip the second.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+TORCH := $(shell grep '^torch==' constraints.txt)
+INSTALL_TORCH := install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+
+.PHONY: demo test check check-wheel clean
+
+demo: $(VENV)/.installed
+	rm -rf demo
+	$(BIN)/adn synth -n 1 --seed 1 -o demo/patient
+	$(BIN)/adn predict demo/patient/*/ct.nii.gz -o demo/out
+	@echo "The report, to open in a browser: $$(ls "$(CURDIR)"/demo/out/*/report.html)"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest tests/test_contract_floors.py
+
+# Build the wheel, install it into an empty venv, and run the main job outside the checkout.
+check-wheel: $(VENV)/.installed-dev
+	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(BIN)/python -m build --wheel --outdir "$$folder/dist" .; \
+	$(PYTHON) -m venv "$$folder/venv"; \
+	"$$folder/venv/bin/python" -m pip $(INSTALL_TORCH); \
+	"$$folder/venv/bin/python" -m pip install -c constraints.txt "$$folder"/dist/*.whl; \
+	cd "$$folder"; \
+	venv/bin/adn synth -n 1 --seed 1 -o patient; \
+	venv/bin/adn predict patient/*/ct.nii.gz -o out; \
+	test -s out/*/infarct.nii.gz; test -s out/*/report.html; \
+	echo "The wheel works outside the checkout."
+
+clean:
+	rm -rf demo build dist .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "adn needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch first, so that its index does not have to serve the rest.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip $(INSTALL_TORCH)
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	@touch $@
