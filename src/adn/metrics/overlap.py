@@ -1,0 +1,52 @@
+"""Voxels in common, and volumes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.errors import InputError
+
+
+def as_masks(prediction: NDArray, reference: NDArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Both as boolean arrays. Raises InputError unless they are 3D, of equal shape, and hold 0 and 1 only.
+
+    A label map or a probability is refused: taking every non-zero voxel would silently grow the mask.
+    """
+    if prediction.shape != reference.shape or prediction.ndim != 3:
+        raise InputError(
+            f"Masks to compare must be 3D and of equal shape, but the prediction is {prediction.shape} and the "
+            f"reference {reference.shape}. Resample one onto the other's grid."
+        )
+    return _as_mask(prediction, "prediction"), _as_mask(reference, "reference")
+
+
+def _as_mask(array: NDArray, what: str) -> NDArray[np.bool_]:
+    mask = array.astype(bool)
+    if array.dtype != bool and not np.array_equal(array, mask):
+        raise InputError(f"The {what} must hold 0 and 1 only, but holds other values. Choose a label or a threshold.")
+    return mask
+
+
+def crop_to_union(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Both masks cut to the box around all their voxels, plus one voxel of background on every side.
+
+    The added background makes a mask's voxels at the edge of the array boundary voxels, cropped or not.
+    """
+    union = a | b
+    window = []
+    for axis in range(union.ndim):
+        used = np.flatnonzero(union.any(axis=tuple(i for i in range(union.ndim) if i != axis)))
+        window.append(slice(used[0], used[-1] + 1) if used.size else slice(0, 0))
+    return np.pad(a[tuple(window)], 1), np.pad(b[tuple(window)], 1)
+
+
+def dice(prediction: NDArray, reference: NDArray) -> float:
+    """2 |P ∩ R| / (|P| + |R|) of two 3D masks, in [0, 1]. Both empty: 1; one empty: 0. Raises InputError."""
+    p, r = as_masks(prediction, reference)
+    total = int(p.sum()) + int(r.sum())
+    return 2.0 * int((p & r).sum()) / total if total else 1.0
+
+
+def volume_difference_ml(prediction: NDArray, reference: NDArray, voxel_ml: float) -> float:
+    """Absolute difference of the volumes of two 3D masks, mL. Raises InputError."""
+    p, r = as_masks(prediction, reference)
+    return abs(int(p.sum()) - int(r.sum())) * voxel_ml
