@@ -1,0 +1,17 @@
+"""Pictures for people: slices in radiological display, overlays, asymmetry panels, contact sheets. No torch."""
+
+from adn.figures.display import axial_slice, axial_stack, even_slices, key_slices, slice_areas_cm2
+from adn.figures.prediction import asymmetry_panel, overlay, slice_sheet
+from adn.figures.sheet import contact_sheet
+
+__all__ = [
+    "asymmetry_panel",
+    "axial_slice",
+    "axial_stack",
+    "contact_sheet",
+    "even_slices",
+    "key_slices",
+    "overlay",
+    "slice_areas_cm2",
+    "slice_sheet",
+]

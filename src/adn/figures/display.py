@@ -1,0 +1,84 @@
+"""Axial slices as a radiologist sees them: patient left on image right, anterior on top. Numpy only.
+
+Slice numbers are array indices along the superior-inferior axis as stored in the file, from 0, everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.geometry import reorient_array
+from adn.results import Prediction
+from adn.volume import Volume
+
+Crop = tuple[slice, slice]
+
+
+def axial_stack(volume: Volume) -> NDArray:
+    """All axial slices in radiological display, (slices, rows, columns), in the file's slice order. A view.
+
+    Row 0 is anterior, column 0 is patient right. Oblique volumes are shown along their nearest axes.
+    """
+    axes = volume.grid.axes
+    return reorient_array(volume.data, axes, f"{_stored_direction(axes)}PL")
+
+
+def axial_slice(volume: Volume, index: int) -> NDArray:
+    """One axial slice in radiological display, (rows, columns); `index` counts as stored in the file. A view."""
+    return axial_stack(volume)[index]
+
+
+def stack_spacing_mm(volume: Volume) -> tuple[float, float, float]:
+    """Spacing of `axial_stack`: between slices, rows, columns, mm."""
+    axes = volume.grid.axes
+    return volume.grid.reoriented(f"{_stored_direction(axes)}PL").spacing_mm
+
+
+def slice_areas_cm2(mask: Volume) -> NDArray[np.float64]:
+    """Area of a mask in each axial slice, (slices,), cm²."""
+    _, row_mm, column_mm = stack_spacing_mm(mask)
+    return (axial_stack(mask) > 0).sum(axis=(1, 2)) * row_mm * column_mm / 100.0
+
+
+def crop_to(mask: Volume, margin_mm: float = 14.0) -> Crop:
+    """Rows and columns of `axial_stack` that hold a mask plus a margin (room for the skull); all where it is empty."""
+    present = (axial_stack(mask) > 0).any(axis=0)
+    if not present.any():
+        return slice(0, present.shape[0]), slice(0, present.shape[1])
+    window = []
+    for axis, step_mm in zip((1, 0), stack_spacing_mm(mask)[1:], strict=True):
+        indices = np.flatnonzero(present.any(axis=axis))
+        margin = int(np.ceil(margin_mm / step_mm))
+        window.append(slice(max(0, int(indices[0]) - margin), int(indices[-1]) + margin + 1))
+    return window[0], window[1]
+
+
+def even_slices(mask: Volume, count: int) -> tuple[int, ...]:
+    """At most `count` slice numbers, evenly spaced over the slices that a mask touches (over all where it is empty)."""
+    touched = np.flatnonzero((axial_stack(mask) > 0).any(axis=(1, 2)))
+    if not touched.size:
+        touched = np.arange(axial_stack(mask).shape[0])
+    # The middles of `count` equal parts: the extreme slices show little.
+    places = (np.arange(count) + 0.5) / count * len(touched) - 0.5
+    return tuple(int(i) for i in np.unique(touched[np.rint(places).astype(int).clip(0, len(touched) - 1)]))
+
+
+def key_slices(prediction: Prediction, count: int = 6, apart_mm: float = 4.5) -> tuple[int, ...]:
+    """At most `count` slice numbers: largest infarct areas first, at least `apart_mm` apart (thin slices repeat).
+
+    Without infarct: evenly spaced slices of the brain.
+    """
+    areas = slice_areas_cm2(prediction.infarct)
+    if not areas.any():
+        return even_slices(prediction.brain_mask, count)
+    step_mm = stack_spacing_mm(prediction.infarct)[0]
+    chosen: list[int] = []
+    for index in np.argsort(-areas, kind="stable"):
+        if areas[index] > 0 and all(abs(index - other) * step_mm >= apart_mm for other in chosen):
+            chosen.append(int(index))
+    return tuple(chosen[:count])
+
+
+def _stored_direction(axes: str) -> str:
+    return "S" if "S" in axes else "I"

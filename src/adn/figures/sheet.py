@@ -1,0 +1,55 @@
+"""A contact sheet of many patients, such as a batch of virtual ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from adn.errors import InputError
+from adn.figures.board import STROKE_WINDOW_HU, board, outline, show
+from adn.figures.display import crop_to, even_slices, slice_areas_cm2
+from adn.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def contact_sheet(
+    scans: Sequence[Volume],
+    infarcts: Sequence[Volume],
+    names: Sequence[str] = (),
+    columns: int = 8,
+    window_hu: tuple[float, float] = STROKE_WINDOW_HU,
+) -> Figure:
+    """Rows: patients. Columns: evenly spaced axial slices from below, the largest infarct area among them, outlined.
+
+    scans: HU. infarcts: masks, each on its scan's grid. Each patient is cropped to the head. Raises InputError where
+    the sequences do not match.
+    """
+    if not scans or len(scans) != len(infarcts) or (names and len(names) != len(scans)):
+        raise InputError(
+            f"A contact sheet needs as many infarct masks and names as scans, "
+            f"but got {len(scans)} scans, {len(infarcts)} masks and {len(names)} names."
+        )
+    heads = [scan.with_data(scan.data > -300, "label") for scan in scans]  # air is −1000, skin and brain are above
+    figure, panels = board(scans[0], crop_to(heads[0], 0.0), len(scans), columns, panel_in=1.4)
+    for row, (scan, infarct, head) in enumerate(zip(scans, infarcts, heads, strict=True)):
+        crop = crop_to(head, 0.0)
+        for column, index in enumerate(_slices_with_infarct(head, infarct, columns)):
+            name = f"{names[row]}: " if names and column == 0 else ""
+            axes = panels[row, column]
+            show(axes, scan, index, crop, limits_hu=window_hu, label=f"{name}{index}".replace("$", r"\$"), font_pt=7)
+            outline(axes, infarct, index, crop, width=0.8)
+    return figure
+
+
+def _slices_with_infarct(head: Volume, infarct: Volume, count: int) -> list[int]:
+    """Evenly spaced slices from below; the one nearest to the largest infarct area gives way to it."""
+    slices = np.array(even_slices(head, count))
+    areas = slice_areas_cm2(infarct)
+    if areas.any():
+        slices[np.argmin(np.abs(slices - areas.argmax()))] = areas.argmax()
+    upwards = slices if "S" in infarct.grid.axes else slices[::-1]
+    return [int(index) for index in upwards]

@@ -1,0 +1,161 @@
+"""A prediction as plain numbers: `result.json` and one row of `results.csv`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from adn.errors import OutputError
+from adn.geometry import RigidTransform
+from adn.results import DISCLAIMER, Prediction
+
+UNITS = {
+    "volume_ml": "mL",
+    "left_ml": "mL; the patient's left side",
+    "right_ml": "mL; the patient's right side",
+    "slices": "array indices along the superior-inferior axis as stored in the files, from 0",
+    "mean_hu": "HU, mean over the infarct",
+    "mirror_hu": "HU, mean over the infarct's mirror twin in the other hemisphere",
+    "hu_ratio": "mean_hu / mirror_hu",
+    "rotation_deg": "degrees: pitch about left, roll about posterior, in_plane about superior",
+    "translation_mm": "mm towards the patient's left, posterior, superior",
+    "poses": "aligned(p) = brain(M p), M = translation · in_plane · roll · pitch, about the model grid's centre",
+    "threshold": "on infarct_probability, 0 to 1",
+    "seconds": "s of wall time per step",
+    "spacing_mm": "mm along each array axis",
+    "axes": "direction in which each array axis grows (nearest, where oblique)",
+    "affine": "array index to RAS mm",
+    "infarct.nii.gz": "mask, 0 or 1",
+    "infarct_probability.nii.gz": "0 to 1",
+    "brain_mask.nii.gz": "mask, 0 or 1",
+    "asymmetry_total.nii.gz": "HU darker than the mirror twin (A)",
+    "asymmetry_pathological.nii.gz": "HU, the part of A that is infarct (P)",
+    "asymmetry_intrinsic.nii.gz": "HU, the part of A that is normal anatomy (Q = A - P)",
+    "salient.nii.gz": "HU, scan + Q: only pathology stays visible",
+    "compensated.nii.gz": "HU, scan + P: pathology compensated",
+}
+CSV_COLUMNS = (
+    "case",
+    "volume_ml",
+    "side",
+    "left_ml",
+    "right_ml",
+    "slices",
+    "mean_hu",
+    "mirror_hu",
+    "hu_ratio",
+    "in_plane_deg",
+    "roll_deg",
+    "adn_version",
+    "recipe",
+    "weights",
+    "weights_sha256",
+    "precision",
+    "device",
+    "threshold",
+    "seconds",
+    "warnings",
+    "error",
+    "disclaimer",
+)
+
+
+def result_dict(prediction: Prediction) -> dict[str, Any]:
+    """The content of `result.json`: plain, finite values; a number that does not exist is None. Units are inside."""
+    found, made, grid = prediction.measurements, prediction.provenance, prediction.scan.volume.grid
+    result = {
+        "case": prediction.case,
+        "disclaimer": DISCLAIMER,
+        "volume_ml": found.volume_ml,
+        "side": found.side,
+        "left_ml": found.left_ml,
+        "right_ml": found.right_ml,
+        "slices": [int(index) for index in found.slices],
+        "mean_hu": found.mean_hu,
+        "mirror_hu": found.mirror_hu,
+        "hu_ratio": found.hu_ratio,
+        "poses": {"network": _pose(prediction.pose_network), "refined": _pose(prediction.pose)},
+        "warnings": list(all_warnings(prediction)),
+        "adn_version": made.adn_version,
+        "versions": dict(made.versions),
+        "recipe": made.recipe,
+        "weights": made.weights,
+        "weights_sha256": made.weights_sha256,
+        "precision": made.precision,
+        "device": made.device,
+        "threshold": made.threshold,
+        "seconds": dict(made.seconds),
+        "source": prediction.scan.source,
+        "grid": {
+            "shape": list(grid.shape),
+            "spacing_mm": list(grid.spacing_mm),
+            "axes": grid.axes,
+            "affine": grid.affine.tolist(),
+        },
+        "units": UNITS,
+    }
+    return _plain(result)
+
+
+def all_warnings(prediction: Prediction) -> tuple[str, ...]:
+    """Warnings of reading and of predicting, each once."""
+    return tuple(dict.fromkeys((*prediction.scan.warnings, *prediction.warnings)))
+
+
+def write_result(prediction: Prediction, path: Path) -> None:
+    """Write `result.json`."""
+    text = json.dumps(result_dict(prediction), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def csv_row(result: Mapping[str, Any]) -> dict[str, Any]:
+    """One row of `results.csv` from a `result_dict`. A scan that failed is a row with `case` and `error` only."""
+    refined = result["poses"]["refined"]["rotation_deg"]
+    joined = {
+        "slices": " ".join(str(index) for index in result["slices"]),
+        "in_plane_deg": refined["in_plane"],
+        "roll_deg": refined["roll"],
+        "seconds": round(sum(result["seconds"].values()), 3),
+        "warnings": " | ".join(result["warnings"]),
+        "error": None,
+    }
+    return {column: joined[column] if column in joined else result[column] for column in CSV_COLUMNS}
+
+
+def write_results_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write `results.csv`, one row per scan, as a whole or not at all. Raises OutputError."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, CSV_COLUMNS, restval=None)
+            writer.writeheader()
+            writer.writerows({"disclaimer": DISCLAIMER, **row} for row in rows)
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} could not be written ({error.strerror or error}): free space or choose a folder that is writable."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _pose(pose: RigidTransform) -> dict[str, Any]:
+    rotation = zip(("pitch", "roll", "in_plane"), pose.rotation_deg, strict=True)
+    translation = zip(("left", "posterior", "superior"), pose.translation_mm, strict=True)
+    return {"rotation_deg": dict(rotation), "translation_mm": dict(translation)}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no numpy; six decimals are far below what any of these numbers can mean."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int):
+        return value
+    return round(float(value), 6) + 0.0 if math.isfinite(value) else None
