@@ -1,0 +1,120 @@
+"""A coarser copy of a scan to work on, and morphology in millimetres on it.
+
+Arrays here are in SPL order. Distances respect the spacing: a radius below the slice spacing acts within slices only,
+which is what thick slices need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """Block means of an array. hu: float32. spacing_mm of its voxels. factors: blocks of fine voxels along each axis."""
+
+    hu: NDArray[np.float32]
+    spacing_mm: tuple[float, float, float]
+    factors: tuple[int, int, int]
+
+
+def coarsen(hu: NDArray, spacing_mm: tuple[float, float, float], target_mm: float) -> Coarse:
+    """Average blocks of voxels so that no axis is much finer than `target_mm`; the last blocks repeat the edge."""
+    factors = [max(1, round(target_mm / step)) for step in spacing_mm]
+    result = hu.astype(np.float32, copy=False)
+    for axis, factor in enumerate(factors):
+        result = _block_mean(result, axis, factor)
+    a, b, c = (step * factor for step, factor in zip(spacing_mm, factors, strict=True))
+    return Coarse(np.ascontiguousarray(result), (a, b, c), (factors[0], factors[1], factors[2]))
+
+
+def _block_mean(array: NDArray[np.float32], axis: int, factor: int) -> NDArray[np.float32]:
+    if factor == 1:
+        return array
+    size = array.shape[axis]
+    blocks = -(-size // factor)
+    total = np.zeros([blocks if a == axis else n for a, n in enumerate(array.shape)], np.float32)
+    for phase in range(factor):
+        total += array.take(np.minimum(np.arange(blocks) * factor + phase, size - 1), axis=axis)
+    return total / np.float32(factor)
+
+
+def refine(
+    values: NDArray[np.float32], factors: tuple[int, int, int], start: tuple[int, ...], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Linear interpolation of coarse values on the fine voxels start … start + shape."""
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing([float(f) for f in factors[::-1]])
+    image.SetOrigin([(f - 1) / 2 for f in factors[::-1]])
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(n) for n in shape[::-1]])
+    resampler.SetOutputOrigin([float(s) for s in start[::-1]])
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetUseNearestNeighborExtrapolator(True)
+    return sitk.GetArrayFromImage(resampler.Execute(image))
+
+
+def distance_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
+    """Distance in mm from each voxel outside `mask` to it, 0 inside; infinite where the mask is empty."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf, np.float32)
+    image = _image(mask, spacing_mm)
+    distance = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+    return np.maximum(sitk.GetArrayFromImage(distance), 0.0)
+
+
+def erode(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
+    """True where no voxel outside the mask is nearer than `radius_mm`; what lies beyond the array does not erode."""
+    return distance_mm(~mask, spacing_mm) > radius_mm
+
+
+def dilate(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
+    """True within `radius_mm` of the mask."""
+    return distance_mm(mask, spacing_mm) <= radius_mm
+
+
+def close(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Dilation, then erosion: gaps narrower than twice the radius are bridged."""
+    return erode(dilate(mask, radius_mm, spacing_mm), radius_mm, spacing_mm) | mask
+
+
+def components(mask: Mask) -> NDArray[np.integer]:
+    """Face-connected parts numbered from 1 by falling size; 0 outside."""
+    labels = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), False)
+    return sitk.GetArrayFromImage(sitk.RelabelComponent(labels, sortByObjectSize=True))
+
+
+def largest(mask: Mask) -> Mask:
+    """The largest face-connected part."""
+    return components(mask) == 1
+
+
+def fill_slices(mask: Mask) -> Mask:
+    """Fill holes within each axial slice."""
+    return np.stack([_fill(plane) for plane in mask])
+
+
+def _fill(plane: Mask) -> Mask:
+    if not plane.any():
+        return plane
+    return sitk.GetArrayFromImage(sitk.BinaryFillhole(sitk.GetImageFromArray(plane.astype(np.uint8)))) > 0
+
+
+def watershed(relief: NDArray[np.float32], markers: NDArray[np.uint8]) -> NDArray[np.integer]:
+    """Flood `relief` from `markers` (> 0), lowest first; each voxel gets the marker that reaches it first."""
+    flooded = sitk.MorphologicalWatershedFromMarkers(
+        sitk.GetImageFromArray(relief), sitk.GetImageFromArray(markers), markWatershedLine=False, fullyConnected=False
+    )
+    return sitk.GetArrayFromImage(flooded)
+
+
+def _image(mask: Mask, spacing_mm: tuple[float, float, float]) -> sitk.Image:
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    image.SetSpacing(spacing_mm[::-1])
+    return image

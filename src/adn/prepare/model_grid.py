@@ -1,0 +1,170 @@
+"""The brain of a scan on the model grid, and the exact way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from adn.config import GridConfig
+from adn.errors import InputError
+from adn.geometry import Grid
+from adn.units import WindowHU, hu_to_unit
+from adn.volume import Volume
+
+_MAX_OUTSIDE = 0.01  # share of the brain that may lie outside the model grid
+
+
+@dataclass(frozen=True, eq=False)
+class Conformed:
+    """A brain on the model grid.
+
+    brain: float32 in [0, 1], 0 outside the mask. mask: uint8. Both lie on one axis-aligned SPL grid, centred on the
+    brain's centroid. scan_grid: the scan's grid with axes in SPL order. model_index_to_scan_index: see
+    `scan_index_from_model_index`.
+    """
+
+    brain: Volume
+    mask: Volume
+    scan_grid: Grid
+    matrix: NDArray[np.float64]
+
+    def scan_index_from_model_index(self) -> NDArray[np.float64]:
+        """4 × 4: array index on the model grid → array index in the scan in SPL order.
+
+        Computed without the scan's translation, which rounding in files makes depend on the axis order; so it is
+        bit-identical for one volume in any of the 48 axis orders.
+        """
+        return self.matrix.copy()
+
+
+def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
+    """Resample the brain to the model grid, once: anti-aliased, linear, normalised by the mask.
+
+    volume_hu: finite HU, any axis order and obliquity. mask: on the same grid, brain where > 0. The window of `grid` is
+    mapped to [0, 1] before resampling, and voxels outside the mask have no weight, so no bone leaks into the brain.
+    Raises InputError where the mask is empty or the brain does not fit the model grid.
+    """
+    if not volume_hu.grid.same_as(mask.grid):
+        raise InputError(f"The mask must lie on the scan's grid, {volume_hu.grid}, but lies on {mask.grid}.")
+    scan, inside = volume_hu.reoriented("SPL"), mask.reoriented("SPL").data > 0
+    if not inside.any():
+        raise InputError("The brain mask is empty, so there is nothing to bring to the model grid.")
+    local = scan.grid.affine.copy()
+    local[:3, 3] = 0.0
+    centroid_mm = local[:3, :3] @ _centroid(inside)
+    target = Grid.centred(grid.shape, grid.spacing_mm, tuple(centroid_mm)).affine
+    scan_from_model = np.linalg.inv(local) @ target
+    _require_fit(inside, np.linalg.inv(scan_from_model), grid)
+
+    values, weight = _resample(scan.data, inside, scan_from_model, grid)
+    model_mask = weight > 0.5
+    brain = np.where(model_mask, values / np.maximum(weight, 0.5), 0.0).clip(0.0, 1.0).astype(np.float32)
+
+    world = target.copy()
+    world[:3, 3] += scan.grid.affine[:3, 3]
+    model = Grid(grid.shape, world)
+    return Conformed(
+        brain=Volume(brain, model, "1"),
+        mask=Volume(model_mask.astype(np.uint8), model, "label"),
+        scan_grid=scan.grid,
+        matrix=scan_from_model,
+    )
+
+
+def _centroid(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean array index of True voxels, from exact integer sums."""
+    counts = [inside.sum(axis=tuple(a for a in range(3) if a != axis), dtype=np.int64) for axis in range(3)]
+    return np.array([float(np.dot(c, np.arange(c.size))) / float(c.sum()) for c in counts])
+
+
+def _require_fit(inside: NDArray[np.bool_], model_from_scan: NDArray, grid: GridConfig) -> None:
+    """Raise InputError where more than a hundredth of the brain lies outside the model grid."""
+    outside, total = 0, 0
+    upper = np.array(grid.shape)[:, None] - 0.5
+    for z, plane in enumerate(inside):
+        index = np.stack([np.full(int(plane.sum()), z), *np.nonzero(plane)])
+        place = model_from_scan[:3, :3] @ index + model_from_scan[:3, 3:]
+        outside += int(((place < -0.5) | (place > upper)).any(axis=0).sum())
+        total += index.shape[1]
+    if outside > _MAX_OUTSIDE * total:
+        size = " × ".join(f"{n * s:.0f}" for n, s in zip(grid.shape, grid.spacing_mm, strict=True))
+        raise InputError(
+            f"The brain must fit the model grid of {size} mm, but {100 * outside / total:.0f} % of it lies outside. "
+            "Check the scan's voxel spacing and the brain mask."
+        )
+
+
+def _resample(
+    hu: NDArray, inside: NDArray[np.bool_], scan_from_model: NDArray, grid: GridConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Windowed values times mask, and mask, both low-pass filtered and sampled on the model grid."""
+    sigmas = _prefilter_sigmas(scan_from_model)
+    corner, crop = _brain_box(inside, margins=[int(np.ceil(4 * s)) + 1 for s in sigmas])
+    cropped_mask = inside[crop].astype(np.float32)
+    values = _unit(hu[crop], grid.window_hu) * cropped_mask
+    matrix = scan_from_model.copy()
+    matrix[:3, 3] -= corner
+    return (
+        _sample(_smooth(values, sigmas), matrix, grid.shape),
+        _sample(_smooth(cropped_mask, sigmas), matrix, grid.shape),
+    )
+
+
+def _unit(hu: NDArray, window_hu: WindowHU) -> NDArray[np.float32]:
+    return hu_to_unit(hu.astype(np.float32, copy=False), window_hu)
+
+
+def _prefilter_sigmas(scan_from_model: NDArray) -> list[float]:
+    """Width of the low-pass filter on each scan axis, in scan voxels: that of the target voxel's box average.
+
+    A target voxel spans `step` scan voxels; a box of that width has variance step² / 12, of which the scan's own voxel
+    already brings 1 / 12. 0 where the target is finer.
+    """
+    steps = np.linalg.norm(scan_from_model[:3, :3], axis=1)
+    return [float(np.sqrt(max(step**2 - 1.0, 0.0) / 12.0)) for step in steps]
+
+
+def _brain_box(inside: NDArray[np.bool_], margins: list[int]) -> tuple[NDArray[np.int64], tuple[slice, ...]]:
+    """First corner and slices of the mask's bounding box, grown by `margins` voxels within the array."""
+    slices = []
+    for axis, margin in enumerate(margins):
+        used = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        slices.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, inside.shape[axis])))
+    return np.array([s.start for s in slices]), tuple(slices)
+
+
+def _smooth(array: NDArray[np.float32], sigmas: list[float]) -> NDArray[np.float32]:
+    """Separable Gaussian, the kernel cut at 4 sigma; outside the array is 0 for values and weights alike."""
+    for axis, sigma in enumerate(sigmas):
+        if sigma < 0.2:  # the neighbour's weight would be under 1e-5
+            continue
+        radius = int(np.ceil(4 * sigma))
+        kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+        kernel /= kernel.sum()
+        result = np.zeros_like(array)
+        size = array.shape[axis]
+        for offset, weight in zip(range(-radius, radius + 1), kernel.astype(np.float32), strict=True):
+            if abs(offset) >= size:
+                continue
+            to = [slice(None)] * 3
+            source = [slice(None)] * 3
+            to[axis] = slice(max(-offset, 0), size - max(offset, 0))
+            source[axis] = slice(max(offset, 0), size - max(-offset, 0))
+            result[tuple(to)] += weight * array[tuple(source)]
+        array = result
+    return array
+
+
+def _sample(array: NDArray[np.float32], matrix: NDArray, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Linear interpolation at matrix · output index; 0 outside. SimpleITK's axes run W, H, D, hence the reversal."""
+    affine = sitk.AffineTransform(3)
+    affine.SetMatrix(matrix[2::-1, 2::-1].ravel().tolist())
+    affine.SetTranslation(matrix[2::-1, 3].tolist())
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(n) for n in shape[::-1]])
+    resampler.SetTransform(affine)
+    resampler.SetInterpolator(sitk.sitkLinear)
+    return sitk.GetArrayFromImage(resampler.Execute(sitk.GetImageFromArray(array)))
