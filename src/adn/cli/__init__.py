@@ -1,0 +1,5 @@
+"""The command line. Heavy libraries are imported inside the commands, so that `adn --help` answers at once."""
+
+from adn.cli.app import app, main
+
+__all__ = ["app", "main"]

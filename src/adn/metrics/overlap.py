@@ -42,11 +42,11 @@ def crop_to_union(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[NDArray[n
 def dice(prediction: NDArray, reference: NDArray) -> float:
     """2 |P ∩ R| / (|P| + |R|) of two 3D masks, in [0, 1]. Both empty: 1; one empty: 0. Raises InputError."""
     p, r = as_masks(prediction, reference)
-    total = int(p.sum()) + int(r.sum())
-    return 2.0 * int((p & r).sum()) / total if total else 1.0
+    total = int(np.count_nonzero(p)) + int(np.count_nonzero(r))
+    return 2.0 * int(np.count_nonzero(p & r)) / total if total else 1.0
 
 
 def volume_difference_ml(prediction: NDArray, reference: NDArray, voxel_ml: float) -> float:
     """Absolute difference of the volumes of two 3D masks, mL. Raises InputError."""
     p, r = as_masks(prediction, reference)
-    return abs(int(p.sum()) - int(r.sum())) * voxel_ml
+    return abs(int(np.count_nonzero(p)) - int(np.count_nonzero(r))) * voxel_ml

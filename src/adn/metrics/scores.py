@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from adn.errors import InputError
 from adn.metrics.lesions import lesion_agreement
 from adn.metrics.overlap import dice, volume_difference_ml
@@ -43,8 +45,8 @@ def score(prediction_mask: Volume, reference: Volume) -> Scores:
         hd95_mm=hd95_mm(p, r, grid.spacing_mm),
         surface_dice_5mm=surface_dice(p, r, grid.spacing_mm, tolerance_mm=5.0),
         volume_difference_ml=volume_difference_ml(p, r, grid.voxel_ml),
-        prediction_ml=int(p.sum()) * grid.voxel_ml,
-        reference_ml=int(r.sum()) * grid.voxel_ml,
+        prediction_ml=int(np.count_nonzero(p)) * grid.voxel_ml,
+        reference_ml=int(np.count_nonzero(r)) * grid.voxel_ml,
         lesion_f1=lesions.f1,
         lesion_precision=lesions.precision,
         lesion_recall=lesions.recall,

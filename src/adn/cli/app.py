@@ -1,0 +1,256 @@
+"""The commands, and `main`, which turns whatever happens into an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import traceback
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from adn.cli import talk
+from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
+from adn.errors import InputError
+from adn.results import DISCLAIMER
+
+EXIT_CODES = "Exit codes: 0 done; 1 our fault; 2 usage or bad input; 3 some of several scans failed; 130 interrupted."
+
+app = typer.Typer(
+    name="adn",
+    help="Acute ischemic infarcts in non-contrast head CT, with the asymmetry maps that explain them.",
+    epilog=f"{EXIT_CODES}\n\n{DISCLAIMER}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Anatomy = Annotated[
+    Path | None, typer.Option(help="Folder of head label maps (FreeSurfer labels, NIfTI); default: a template brain.")
+]
+Lesions = Annotated[
+    Path | None, typer.Option(help="Folder of infarct masks in MNI space (NIfTI); default: made-up infarcts.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from adn import __version__
+
+        typer.echo(f"adn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="On an error, show the traceback (also: ADN_DEBUG=1).")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["ADN_DEBUG"] = "1"
+    talk.set_up_logging()
+
+
+@app.command(epilog=DISCLAIMER)
+def predict(
+    scans: Annotated[
+        list[Path],
+        typer.Argument(metavar="SCAN", help="Head CT: .nii .nii.gz .nrrd .mha, a DICOM file, folder or .zip."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder; each scan gets OUT/<case>.")],
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Scans at a time, each in its own process with its share of cores.")
+    ] = 1,
+    series: Annotated[
+        str | None,
+        typer.Option(help="DICOM series to take (UID or number); default: the axial head CT with most slices."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Name of shipped weights (see 'adn info'), or a .safetensors file.")
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of the same case.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Mark infarcts in head CT scans; write masks, asymmetry maps and a report for each.
+
+    All images in OUT/<case> lie on the scan's own grid.
+
+    Several scans also give OUT/results.csv; one that fails is reported and the rest go on.
+    """
+    from adn.cli.info import cores
+    from adn.io import case_names
+
+    table = out / "results.csv"
+    talk.check_writable(out)
+    if len(scans) > 1 and table.exists() and not overwrite:
+        raise InputError(f"{table} exists already. Choose another output folder with -o, or add --overwrite.")
+    tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
+    request = Request(out, series, weights, device, overwrite)
+    jobs = min(jobs, len(tasks))
+    outcomes = _draw(tasks, process_all(tasks, request, jobs, max(1, cores() // jobs)), quiet)
+    if len(tasks) > 1:
+        _write_table(outcomes, tasks, table, quiet)
+    raise typer.Exit(overall_code(outcomes))
+
+
+@app.command(epilog=DISCLAIMER)
+def synth(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the patients, one folder each.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many virtual patients.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same patients.")] = 0,
+    anatomy: Anatomy = None,
+    lesions: Lesions = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make virtual patients: a head CT with its infarct, tissues and brain known exactly.
+
+    Each DIR/<case> holds ct.nii.gz, infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF), brain.nii.gz and plan.json.
+    """
+    talk.check_writable(out)
+    from adn.synthesize import synthesize
+
+    with _bar(quiet) as bar:
+        row = bar.add_task("virtual patients", total=n)
+        synthesize(n, out, seed, anatomy=anatomy, lesions=lesions, progress=lambda *_: bar.advance(row))
+    if not quiet:
+        typer.echo(f"{n} virtual patient{'s' if n > 1 else ''} in {out}")
+
+
+@app.command(epilog=DISCLAIMER)
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Name of a recipe (see 'adn info'), or a .toml file.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: weights, log, sample pictures.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of cases laid out as 'adn synth' makes them.")] = None,
+    virtual: Annotated[bool, typer.Option("--virtual", help="Train on virtual patients made on the fly.")] = False,
+    anatomy: Anatomy = None,
+    lesions: Lesions = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in this folder stopped.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the networks of a recipe: alignment first, then asymmetry and segmentation together."""
+    if (data is None) != virtual:
+        raise InputError("Training needs exactly one source of cases: --data DIR, or --virtual.")
+    if (anatomy or lesions) and not virtual:
+        raise InputError("--anatomy and --lesions describe virtual patients: use them with --virtual, not --data.")
+    talk.check_writable(out)
+    from adn.config import load_recipe
+
+    plan = load_recipe(recipe)
+    from adn.train import train as run_training
+
+    run_training(plan, out, data=data, virtual=virtual, anatomy=anatomy, lesions=lesions, resume=resume)
+    if not quiet:
+        typer.echo(f"Trained weights are in {out}")
+
+
+@app.command(epilog=DISCLAIMER)
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs and bug reports.")] = False,
+) -> None:
+    """Show versions, weights, recipes and devices."""
+    from adn.cli.info import gather
+
+    facts = gather()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), _words(value))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(DISCLAIMER)
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: unwinding removes half-written files
+    console = talk.stderr()
+    try:
+        app(prog_name="adn")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+    except KeyboardInterrupt:
+        code = talk.INTERRUPTED
+    except Exception as error:
+        if talk.debugging():
+            traceback.print_exc()
+        code, sentence = talk.explain(error)
+        talk.say_error(console, sentence)
+    else:
+        code = talk.DONE
+    if code == talk.INTERRUPTED:
+        talk.say_error(console, "Interrupted. Results that were finished are whole; nothing else was kept.")
+    return code
+
+
+def _bar(quiet: bool) -> Progress:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = talk.stderr()
+    return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+
+
+def _draw(tasks: list[Task], coming: Any, quiet: bool) -> list[Outcome]:
+    """Collect outcomes as they come, saying each on the way."""
+    outcomes = []
+    with _bar(quiet) as bar:
+        row = bar.add_task(tasks[0].case if len(tasks) == 1 else "scans", total=len(tasks))
+        for outcome in coming:
+            outcomes.append(outcome)
+            bar.advance(row)
+            _say(outcome, bar.console, several=len(tasks) > 1, quiet=quiet)
+    if len(tasks) == 1 and outcomes[0].report and not quiet:
+        typer.echo(f"{_finding(outcomes[0])}\n{outcomes[0].report}\n{DISCLAIMER}")
+    return outcomes
+
+
+def _say(outcome: Outcome, console: Console, several: bool, quiet: bool) -> None:
+    name = f"{outcome.task.case}: " if several else ""
+    if outcome.code:
+        talk.say_error(console, f"{name}{outcome.error}")
+    elif not quiet:
+        for warning in outcome.warnings:
+            console.print(f"{name}warning: {warning}", markup=False)
+        if several:
+            console.print(f"{name}{_finding(outcome)}", markup=False)
+
+
+def _finding(outcome: Outcome) -> str:
+    side = outcome.row["side"]
+    if side == "none":
+        return "No infarct found (0 mL)."
+    where = "both sides" if side == "both" else f"{side} side"
+    return f"Infarct of {outcome.row['volume_ml']:.1f} mL, {where}."
+
+
+def _write_table(outcomes: list[Outcome], tasks: list[Task], table: Path, quiet: bool) -> None:
+    from adn.report import write_results_csv
+
+    table.parent.mkdir(parents=True, exist_ok=True)
+    rows = {outcome.task: outcome.row for outcome in outcomes}
+    write_results_csv([rows[task] for task in tasks], table)
+    if not quiet:
+        done = sum(outcome.code == talk.DONE for outcome in outcomes)
+        typer.echo(f"{done} of {len(tasks)} scans done; {table}\n{DISCLAIMER}")
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list):
+        return "\n".join(_words(item) for item in value) or "none"
+    return str(value)
