@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 STROKE_WINDOW_HU = (20.0, 60.0)  # width 40, level 40: what stroke readers use for early ischaemia
-ASYMMETRY_RANGE_HU = (0.0, 20.0)  # early infarcts are 2 to 15 HU darker; one scale, so that patients compare
+ASYMMETRY_RANGE_HU = (0.0, 16.0)  # early infarcts are 2 to 15 HU darker; one scale, so that patients compare
 INFARCT_COLOUR = "#ff5340"
 BRAIN_COLOUR = "#4aa8ff"
+BRAIN_ON_MAP_COLOUR = "#8a8a8a"
 INK = "#f2f2f2"
 PAPER = "#000000"
 
@@ -110,7 +111,7 @@ def write(axes: Axes, x: float, y: float, text: str, font_pt: float, **kwargs: A
     """Light text with a dark rim at a place in axes coordinates (0 to 1)."""
     from matplotlib.patheffects import withStroke
 
-    rim = [withStroke(linewidth=2.0, foreground=PAPER)]
+    rim = [withStroke(linewidth=0.3 * font_pt, foreground=PAPER)]
     axes.text(x, y, text, transform=axes.transAxes, color=INK, fontsize=font_pt, path_effects=rim, **kwargs)
 
 

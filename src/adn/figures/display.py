@@ -41,27 +41,28 @@ def slice_areas_cm2(mask: Volume) -> NDArray[np.float64]:
     return (axial_stack(mask) > 0).sum(axis=(1, 2)) * row_mm * column_mm / 100.0
 
 
-def crop_to(mask: Volume, margin_mm: float = 14.0) -> Crop:
+def crop_to(mask: Volume, margin_mm: float) -> Crop:
     """Rows and columns of `axial_stack` that hold a mask plus a margin (room for the skull); all where it is empty."""
-    present = (axial_stack(mask) > 0).any(axis=0)
+    present: NDArray[np.bool_] = np.any(axial_stack(mask) > 0, axis=0)
     if not present.any():
         return slice(0, present.shape[0]), slice(0, present.shape[1])
     window = []
-    for axis, step_mm in zip((1, 0), stack_spacing_mm(mask)[1:], strict=True):
-        indices = np.flatnonzero(present.any(axis=axis))
+    for touched, step_mm in zip((np.any(present, 1), np.any(present, 0)), stack_spacing_mm(mask)[1:], strict=True):
+        indices = np.flatnonzero(touched)
         margin = int(np.ceil(margin_mm / step_mm))
         window.append(slice(max(0, int(indices[0]) - margin), int(indices[-1]) + margin + 1))
     return window[0], window[1]
 
 
 def even_slices(mask: Volume, count: int) -> tuple[int, ...]:
-    """At most `count` slice numbers, evenly spaced over the slices that a mask touches (over all where it is empty)."""
+    """At most `count` slice numbers, from below, evenly spaced over the slices a mask touches (all if it is empty)."""
     touched = np.flatnonzero((axial_stack(mask) > 0).any(axis=(1, 2)))
     if not touched.size:
         touched = np.arange(axial_stack(mask).shape[0])
     # The middles of `count` equal parts: the extreme slices show little.
     places = (np.arange(count) + 0.5) / count * len(touched) - 0.5
-    return tuple(int(i) for i in np.unique(touched[np.rint(places).astype(int).clip(0, len(touched) - 1)]))
+    chosen = np.unique(touched[np.rint(places).astype(int).clip(0, len(touched) - 1)])
+    return tuple(int(i) for i in (chosen if "S" in mask.grid.axes else chosen[::-1]))
 
 
 def key_slices(prediction: Prediction, count: int = 6, apart_mm: float = 4.5) -> tuple[int, ...]:

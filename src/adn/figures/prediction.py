@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from adn.figures.board import (
     ASYMMETRY_RANGE_HU,
     BRAIN_COLOUR,
+    BRAIN_ON_MAP_COLOUR,
     INK,
     STROKE_WINDOW_HU,
     board,
@@ -15,7 +16,7 @@ from adn.figures.board import (
     outline,
     show,
 )
-from adn.figures.display import axial_stack, crop_to, even_slices
+from adn.figures.display import axial_slice, axial_stack, crop_to, even_slices
 from adn.results import Prediction
 
 if TYPE_CHECKING:
@@ -23,26 +24,34 @@ if TYPE_CHECKING:
 
 
 def overlay(prediction: Prediction, slice_index: int) -> Figure:
-    """One axial slice twice on the stroke window: bare on the left, with the infarct's contour on the right."""
-    scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask)
-    figure, panels = board(scan, crop, 1, 2, panel_in=3.6)
-    for axes, label in zip(panels[0], (f"slice {slice_index}", "with contour"), strict=True):
+    """One axial slice on the stroke window; where infarct is marked, the same slice with its contour beside it."""
+    scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=18.0)
+    marked = (axial_slice(prediction.infarct, slice_index) > 0).any()
+    figure, panels = board(scan, crop, 1, 2 if marked else 1, panel_in=3.6)
+    for axes, label in zip(panels[0], (f"slice {slice_index}", "with contour"), strict=False):
         show(axes, scan, slice_index, crop, label=label, font_pt=11)
-    outline(panels[0, 1], prediction.infarct, slice_index, crop)
+    if marked:
+        outline(panels[0, 1], prediction.infarct, slice_index, crop)
     return figure
 
 
 def asymmetry_panel(prediction: Prediction, slices: Sequence[int]) -> Figure:
     """Rows: slices. Columns: scan, A, P, Q, X̂ (salient), X̃ (compensated), with colour bars in HU."""
     columns = (
-        (prediction.scan.volume, "Scan, infarct outlined", "gray", STROKE_WINDOW_HU, "HU"),
+        (
+            prediction.scan.volume,
+            "$X$  scan, infarct outlined" if prediction.infarct.data.any() else "$X$  scan",
+            "gray",
+            STROKE_WINDOW_HU,
+            "HU",
+        ),
         (prediction.asymmetry_total, "$A$  total", "inferno", ASYMMETRY_RANGE_HU, "HU darker than mirror"),
         (prediction.asymmetry_pathological, "$P$  pathological", "inferno", ASYMMETRY_RANGE_HU, "HU"),
         (prediction.asymmetry_intrinsic, "$Q$  intrinsic", "inferno", ASYMMETRY_RANGE_HU, "HU"),
         (prediction.salient, r"$\hat{X}$  salient", "gray", STROKE_WINDOW_HU, "HU"),
         (prediction.compensated, r"$\tilde{X}$  compensated", "gray", STROKE_WINDOW_HU, "HU"),
     )
-    scan, crop, footer_in = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=6.0), 0.52
+    scan, crop, footer_in = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0), 0.52
     figure, panels = board(scan, crop, len(slices), len(columns), panel_in=1.9, header_in=0.28, footer_in=footer_in)
     for column, (volume, title, colours, limits_hu, unit) in enumerate(columns):
         for row, index in enumerate(slices):
@@ -50,6 +59,8 @@ def asymmetry_panel(prediction: Prediction, slices: Sequence[int]) -> Figure:
             image = show(panels[row, column], volume, index, crop, limits_hu=limits_hu, colours=colours, label=label)
             if column == 0:
                 outline(panels[row, 0], prediction.infarct, index, crop, width=0.9)
+            if colours != "gray":  # a place to the spots of a map
+                outline(panels[row, column], prediction.brain_mask, index, crop, BRAIN_ON_MAP_COLOUR, width=0.5)
         panels[0, column].set_title(title, color=INK, fontsize=10, pad=4)
         colour_bar(figure, panels[-1, column], image, unit, footer_in)
     return figure
@@ -59,8 +70,6 @@ def slice_sheet(prediction: Prediction, columns: int = 8, most: int = 40) -> Fig
     """All slices of the brain, or `most` evenly spaced, from the skull base up: infarct and brain mask outlined."""
     scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0)
     slices = even_slices(prediction.brain_mask, min(most, axial_stack(scan).shape[0]))
-    if "I" in scan.grid.axes:
-        slices = slices[::-1]
     columns = min(columns, len(slices))
     figure, panels = board(scan, crop, -(-len(slices) // columns), columns, panel_in=1.4)
     for axes, index in zip(panels.flat, slices, strict=False):

@@ -51,5 +51,4 @@ def _slices_with_infarct(head: Volume, infarct: Volume, count: int) -> list[int]
     areas = slice_areas_cm2(infarct)
     if areas.any():
         slices[np.argmin(np.abs(slices - areas.argmax()))] = areas.argmax()
-    upwards = slices if "S" in infarct.grid.axes else slices[::-1]
-    return [int(index) for index in upwards]
+    return [int(index) for index in slices]

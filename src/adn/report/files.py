@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from adn.errors import InputError, OutputError
+from adn.io.atomic import explain_write_error
+from adn.io.nifti import write_volume
 from adn.report.html import write_report
 from adn.report.numbers import write_result
 from adn.results import Prediction
@@ -33,14 +34,17 @@ def save_prediction(prediction: Prediction, folder: Path, overwrite: bool = Fals
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
-        _write_all(prediction, partial)
-        _move_into_place(partial, target, overwrite)
+        try:
+            _write_all(prediction, partial)
+            _move_into_place(partial, target, overwrite)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)  # gone already where all went well
     except OSError as error:
-        if isinstance(error, OutputError) and error.errno is None:
+        # Files inside explain themselves by the hidden folder's name: say it again with the name the user gave.
+        reason = error.__cause__ if isinstance(error, OutputError) else error
+        if not isinstance(reason, OSError):
             raise
-        raise OutputError(_explain(error, target)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        raise OutputError(explain_write_error(reason, target)) from reason
     return target
 
 
@@ -63,8 +67,6 @@ def prediction_volumes(prediction: Prediction) -> dict[str, Volume]:
 
 
 def _write_all(prediction: Prediction, folder: Path) -> None:
-    from adn.io.nifti import write_volume
-
     volumes = prediction_volumes(prediction)
     # Compression releases the interpreter's lock, so two files are packed while the report is drawn.
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -108,13 +110,3 @@ def _move_into_place(partial: Path, target: Path, overwrite: bool) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _explain(error: OSError, target: Path) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full, so {target} was not written: free some space or choose another output folder."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{target.parent} is not writable, so {target.name} was not written: choose another output folder."
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"{target.parent} is not a folder, so {target.name} was not written: choose another output folder."
-    return f"{target} could not be written ({error.strerror or error}): choose another output folder."

@@ -9,14 +9,15 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from adn.figures import asymmetry_panel, axial_stack, key_slices, overlay, slice_areas_cm2, slice_sheet
+from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, overlay, slice_areas_cm2, slice_sheet
 from adn.report.numbers import result_dict
 from adn.results import DISCLAIMER, Measurements, Prediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KEY_SLICES = 6
+KEY_SLICES = 5  # one large, then two in a row
+BARE_SLICES = 6  # without infarct: three in a row
 PANEL_SLICES = 3
 
 
@@ -42,7 +43,9 @@ def render_report(prediction: Prediction) -> str:
     template = (resources.files("adn.report") / "report.html.j2").read_text(encoding="utf-8")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"number": number, "volume": volume_text}
-    slices = key_slices(prediction, KEY_SLICES)
+    marked = bool(prediction.infarct.data.any())
+    slices = key_slices(prediction, KEY_SLICES if marked else BARE_SLICES)
+    panel_slices = slices[:PANEL_SLICES] if marked else even_slices(prediction.brain_mask, PANEL_SLICES)
     direction = "upwards" if "S" in prediction.scan.volume.grid.axes else "downwards"
     return page.from_string(template).render(
         result=result_dict(prediction),
@@ -51,8 +54,9 @@ def render_report(prediction: Prediction) -> str:
         slice_ranges=ranges(prediction.measurements.slices),
         slice_count=axial_stack(prediction.scan.volume).shape[0],
         direction=direction,
-        key_pictures=[_key_picture(prediction, index) for index in slices],
-        asymmetry=_asymmetry_picture(prediction, slices[:PANEL_SLICES]),
+        marked=marked,
+        key_pictures=[_key_picture(prediction, n, 170 if marked and n == slices[0] else 120) for n in slices],
+        asymmetry=_asymmetry_picture(prediction, panel_slices),
         sheet=_sheet_picture(prediction),
     )
 
@@ -88,7 +92,7 @@ def ranges(indices: Iterable[int]) -> str:
     return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in parts)
 
 
-def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 125) -> Picture:
+def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 120) -> Picture:
     """A figure as a JPEG inside a data URI; full colour resolution, so that thin contours stay sharp."""
     buffer = io.BytesIO()
     options: Any = {"quality": 86, "subsampling": 0, "optimize": True}
@@ -98,11 +102,13 @@ def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 125) -> Pictu
     return Picture(f"data:image/jpeg;base64,{data}", width, height, alt, caption)
 
 
-def _key_picture(prediction: Prediction, index: int) -> Picture:
+def _key_picture(prediction: Prediction, index: int, dpi: int) -> Picture:
     area = slice_areas_cm2(prediction.infarct)[index]
-    finding = f"infarct area {area:.1f} cm²" if area > 0 else "no infarct marked"
-    alt = f"Axial CT slice {index}, stroke window, patient left on image right: bare, and with contour; {finding}."
-    return encode(overlay(prediction, index), alt, f"Slice {index}: {finding}")
+    finding, shown = (
+        (f"infarct area {area:.1f} cm²", "without and with contour") if area > 0 else ("no infarct marked", "bare")
+    )
+    alt = f"Axial CT slice {index}, stroke window, patient left on image right, {shown}: {finding}."
+    return encode(overlay(prediction, index), alt, f"Slice {index}: {finding}", dpi)
 
 
 def _asymmetry_picture(prediction: Prediction, slices: tuple[int, ...]) -> Picture:
@@ -110,9 +116,9 @@ def _asymmetry_picture(prediction: Prediction, slices: tuple[int, ...]) -> Pictu
         f"Slices {', '.join(map(str, slices))} from left to right as: scan with infarct outlined, total asymmetry, "
         "pathological asymmetry, intrinsic asymmetry, salient scan, compensated scan."
     )
-    return encode(asymmetry_panel(prediction, slices), alt, dpi=130)
+    return encode(asymmetry_panel(prediction, slices), alt, dpi=135)
 
 
 def _sheet_picture(prediction: Prediction) -> Picture:
     alt = "Axial slices of the brain from the skull base up, brain mask outlined in blue, infarct in red."
-    return encode(slice_sheet(prediction), alt, dpi=120)
+    return encode(slice_sheet(prediction), alt)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from adn.errors import OutputError
 from adn.geometry import RigidTransform
+from adn.io.atomic import atomic_path
 from adn.results import DISCLAIMER, Prediction
 
 UNITS = {
@@ -39,7 +38,7 @@ UNITS = {
     "salient.nii.gz": "HU, scan + Q: only pathology stays visible",
     "compensated.nii.gz": "HU, scan + P: pathology compensated",
 }
-CSV_COLUMNS = (
+CSV_COLUMNS: tuple[str, ...] = (
     "case",
     "volume_ml",
     "side",
@@ -129,19 +128,10 @@ def csv_row(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_results_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write `results.csv`, one row per scan, as a whole or not at all. Raises OutputError."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, CSV_COLUMNS, restval=None)
-            writer.writeheader()
-            writer.writerows({"disclaimer": DISCLAIMER, **row} for row in rows)
-        os.replace(partial, path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} could not be written ({error.strerror or error}): free space or choose a folder that is writable."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, CSV_COLUMNS)
+        writer.writeheader()
+        writer.writerows({"disclaimer": DISCLAIMER, **row} for row in rows)
 
 
 def _pose(pose: RigidTransform) -> dict[str, Any]:

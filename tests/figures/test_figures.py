@@ -1,0 +1,92 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from fake_prediction import make_prediction
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+
+from adn.errors import InputError
+from adn.figures import asymmetry_panel, contact_sheet, key_slices, overlay, slice_sheet
+from adn.figures.board import INFARCT_COLOUR
+
+
+def pixels(figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3] / 255.0
+
+
+def reddish(picture: np.ndarray) -> np.ndarray:
+    return np.abs(picture - to_rgb(INFARCT_COLOUR)).max(axis=-1) < 0.15
+
+
+@pytest.mark.parametrize("axes", ["LAS", "PIR", "SPL"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_contour_lies_where_the_side_mark_says(axes, side):
+    prediction = make_prediction(side=side, axes=axes)
+    figure = overlay(prediction, key_slices(prediction)[0])
+    picture = pixels(figure)
+    bare, contoured = np.array_split(reddish(picture), 2, axis=1)
+    assert not bare.any()
+    column = np.argwhere(contoured)[:, 1].mean() / contoured.shape[1]
+    mark = {"left": "L", "right": "R"}[side]
+    place = next(text.get_position()[0] for text in figure.axes[1].texts if text.get_text() == mark)
+    assert (column > 0.5) == (place > 0.5) == (side == "left")
+
+
+def test_every_picture_is_marked_left_and_right():
+    prediction = make_prediction()
+    slices = key_slices(prediction, 2)
+    sheet = contact_sheet([prediction.scan.volume], [prediction.infarct], ["a$b"], columns=3)
+    for figure in (overlay(prediction, slices[0]), asymmetry_panel(prediction, slices), slice_sheet(prediction), sheet):
+        pictures = [axes for axes in figure.axes if axes.images]
+        assert pictures
+        for axes in pictures:
+            marks = {text.get_text(): text.get_position()[0] for text in axes.texts}
+            assert marks["R"] < 0.5 < marks["L"]
+
+
+def test_voxels_are_drawn_in_true_proportion():
+    figure = overlay(make_prediction(axes="LAS"), 7)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    box, (height, width) = axes.get_window_extent(), axes.images[0].get_array().shape
+    assert (box.height / box.width) == pytest.approx(height * 3.5 / (width * 3.7), rel=0.02)
+
+
+def test_a_slice_without_infarct_is_shown_once_and_bare():
+    figure = overlay(make_prediction(side="none"), 7)
+    assert len(figure.axes) == 1
+    assert not reddish(pixels(figure)).any()
+
+
+def test_asymmetries_share_one_scale_in_hu():
+    figure = asymmetry_panel(make_prediction(), (6, 7))
+    limits = {axes.get_title(): axes.images[0].get_clim() for axes in figure.axes if axes.images and axes.get_title()}
+    assert len(limits) == 6
+    assert len({limit for title, limit in limits.items() if title[:3] in ("$A$", "$P$", "$Q$")}) == 1
+
+
+def test_contact_sheet_shows_the_infarct_of_every_patient():
+    patients = [make_prediction("left"), make_prediction("right", axes="PIR"), make_prediction("none", axes="LAI")]
+    figure = contact_sheet([p.scan.volume for p in patients], [p.infarct for p in patients], ["a", "b", "c"], columns=4)
+    first, second, third = np.array_split(reddish(pixels(figure)), 3, axis=0)
+    assert first.any()
+    assert second.any()
+    assert not third.any()
+
+
+def test_contact_sheet_refuses_unequal_numbers():
+    prediction = make_prediction()
+    with pytest.raises(InputError, match="1 scans, 0 masks"):
+        contact_sheet([prediction.scan.volume], [])
+
+
+def test_importing_figures_and_report_loads_neither_torch_nor_matplotlib():
+    code = (
+        "import sys, adn.figures, adn.report; "
+        "assert not {'torch', 'SimpleITK', 'monai', 'nilearn', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,51 @@
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_prediction import make_prediction
+
+from adn.errors import OutputError
+from adn.report import csv_row, result_dict, write_results_csv
+from adn.results import DISCLAIMER
+
+
+def test_result_survives_strict_json():
+    result = result_dict(make_prediction(warnings=("thick", "thick")))
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["disclaimer"] == DISCLAIMER
+    assert result["left_ml"] + result["right_ml"] == pytest.approx(result["volume_ml"])
+    assert result["poses"]["refined"]["rotation_deg"] == pytest.approx({"pitch": 0, "roll": 1.5, "in_plane": -7.0})
+    assert result["poses"]["network"]["translation_mm"] == {"left": 2.0, "posterior": 0.0, "superior": 0.0}
+    assert result["grid"]["axes"] == "LAS"
+    assert result["grid"]["shape"] == [47, 61, 14]
+    assert result["warnings"] == ["thick"]
+
+
+def test_what_does_not_exist_is_null():
+    prediction = make_prediction("none")
+    broken = replace(prediction, measurements=replace(prediction.measurements, mean_hu=np.float32("nan")))
+    for result in (result_dict(prediction), result_dict(broken)):
+        assert result["mean_hu"] is None
+        assert result["hu_ratio"] is None
+        assert result["slices"] == []
+
+
+def test_csv_holds_results_and_failures(tmp_path):
+    prediction = make_prediction(case='a,"b"\nc', warnings=("one", "two"))
+    path = tmp_path / "results.csv"
+    write_results_csv([csv_row(result_dict(prediction)), {"case": "bad", "error": "no brain"}], path)
+    good, bad = csv.DictReader(path.open(newline="", encoding="utf-8"))
+    assert good["case"] == prediction.case
+    assert float(good["volume_ml"]) == pytest.approx(prediction.measurements.volume_ml, abs=1e-5)
+    assert good["warnings"] == "one | two"
+    assert good["slices"] == " ".join(map(str, prediction.measurements.slices))
+    assert float(good["seconds"]) == 1.25
+    assert (bad["case"], bad["volume_ml"], bad["error"]) == ("bad", "", "no brain")
+    assert good["disclaimer"] == bad["disclaimer"] == DISCLAIMER
+
+
+def test_csv_that_cannot_be_written_says_so(tmp_path):
+    with pytest.raises(OutputError, match=r"results\.csv"):
+        write_results_csv([], tmp_path / "absent" / "results.csv")
