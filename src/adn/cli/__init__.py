@@ -1,5 +1,5 @@
 """The command line. Heavy libraries are imported inside the commands, so that `adn --help` answers at once."""
 
-from adn.cli.app import app, main
+from adn.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

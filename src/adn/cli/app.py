@@ -90,7 +90,7 @@ def predict(
     Several scans also give OUT/results.csv; one that fails is reported and the rest go on.
     """
     from adn.cli.info import cores
-    from adn.io import case_names
+    from adn.io.names import case_names
 
     table = out / "results.csv"
     talk.check_writable(out)

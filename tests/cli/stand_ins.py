@@ -1,0 +1,45 @@
+"""Stand-ins for `predict_one`, in a module of their own so that worker processes can import them."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from functools import partial
+
+from adn.cli import app
+from adn.cli.batch import Outcome, process_all
+from adn.errors import InputError
+
+
+def by_name(task, request, models):
+    """What happens is written in the scan's name."""
+    models.setdefault("loaded by", os.getpid())
+    if "bad" in task.case:
+        raise InputError(f"{task.scan} is not a head CT.")
+    if "bug" in task.case:
+        raise ZeroDivisionError("an accident")
+    if "crash" in task.case:
+        (request.out / f".{task.case}.partial-{os.getpid()}").mkdir(parents=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    row = {"case": task.case, "volume_ml": 12.34, "side": "left", "device": models["loaded by"]}
+    return Outcome(task, 0, row=row, warnings=("thin slices",), report=request.out / task.case / "report.html")
+
+
+def slow(task, request, models):
+    """Half-writes, then waits to be interrupted."""
+    partial_folder = request.out / f".{task.case}.partial"
+    try:
+        partial_folder.mkdir(parents=True)
+        (partial_folder / "half.nii.gz").write_bytes(b"half")
+        time.sleep(60)
+    finally:
+        shutil.rmtree(partial_folder, ignore_errors=True)
+
+
+if __name__ == "__main__":  # adn, with a stand-in in the place of the pipeline
+    from stand_ins import slow as importable_slow
+
+    app.process_all = partial(process_all, predict=importable_slow)
+    sys.argv = ["adn", "predict", *sys.argv[1:]]
+    sys.exit(app.main())

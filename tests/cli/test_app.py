@@ -1,0 +1,170 @@
+"""The commands as a user meets them: words, exit codes, and what is left behind."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from stand_ins import by_name
+
+import adn
+from adn.cli import app, batch, talk
+from adn.results import DISCLAIMER
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `adn` with arguments in this process; gives exit code, stdout, stderr as one line each."""
+    monkeypatch.setattr(app, "process_all", partial(batch.process_all, predict=by_name))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["adn", *map(str, arguments)])
+        code = app.main()
+        out, err = capsys.readouterr()
+        return code, " ".join(out.split()), " ".join(err.split())
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def scans(folder, *names):
+    paths = [folder / f"{name}.nii.gz" for name in names]
+    for path in paths:
+        path.touch()
+    return paths
+
+
+@pytest.mark.parametrize("command", [(), ("predict",), ("synth",), ("train",), ("info",)])
+def test_every_help_ends_with_the_disclaimer(run, command):
+    code, out, _ = run(*command, "--help")
+    assert code == 0
+    assert out.endswith(DISCLAIMER)
+
+
+def test_version(run):
+    assert run("--version") == (0, f"adn {adn.__version__}", "")
+
+
+def test_one_scan_says_volume_side_and_report(run, tmp_path):
+    code, out, err = run("predict", *scans(tmp_path, "scan"), "-o", tmp_path / "out")
+    assert code == 0
+    assert out == f"Infarct of 12.3 mL, left side. {tmp_path}/out/scan/report.html {DISCLAIMER}"
+    assert err == "warning: thin slices"
+    assert not (tmp_path / "out/results.csv").exists()
+
+
+def test_quiet_says_nothing_but_errors(run, tmp_path):
+    good, bad = scans(tmp_path, "scan", "bad")
+    assert run("predict", good, "-o", tmp_path / "out", "-q") == (0, "", "")
+    code, out, err = run("predict", bad, "-o", tmp_path / "out", "-q")
+    assert (code, out, err) == (2, "", f"adn: error: {bad} is not a head CT.")
+
+
+def test_several_scans_give_a_table_with_the_failed_ones_in_the_order_asked(run, tmp_path):
+    code, out, err = run("predict", *scans(tmp_path, "a", "bad", "b"), "-o", tmp_path / "out")
+    assert code == 3
+    assert "2 of 3 scans done" in out
+    assert f"adn: error: bad: {tmp_path}/bad.nii.gz is not a head CT." in err
+    with (tmp_path / "out/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["case"] for row in rows] == ["a", "bad", "b"]
+    assert rows[1]["error"].endswith("is not a head CT.")
+
+
+def test_nothing_but_bad_input_is_2(run, tmp_path):
+    assert run("predict", *scans(tmp_path, "bad1", "bad2"), "-o", tmp_path / "out")[0] == 2
+
+
+def test_our_fault_says_how_to_report_it_and_shows_a_traceback_only_when_asked(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("ADN_DEBUG", raising=False)
+    (path,) = scans(tmp_path, "bug")
+    code, _, err = run("predict", path, "-o", tmp_path / "out")
+    assert code == 1
+    assert "adn info" in err
+    assert "Traceback" not in err
+    monkeypatch.setenv("ADN_DEBUG", "1")
+    assert "Traceback" in run("predict", path, "-o", tmp_path / "out")[2]
+
+
+def test_an_output_folder_that_cannot_be_is_heard_of_before_computing(run, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = run("predict", *scans(tmp_path, "bug"), "-o", tmp_path / "file" / "out")
+    assert code == 2
+    assert "cannot" in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_folder_is_refused(run, tmp_path):
+    (tmp_path / "out").mkdir(mode=0o500)
+    assert run("predict", *scans(tmp_path, "bug"), "-o", tmp_path / "out")[0] == 2
+
+
+def test_an_earlier_table_is_not_overwritten_unasked(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/results.csv").write_text("mine")
+    paths = scans(tmp_path, "a", "b")
+    assert run("predict", *paths, "-o", tmp_path / "out")[0] == 2
+    assert (tmp_path / "out/results.csv").read_text() == "mine"
+    assert run("predict", *paths, "-o", tmp_path / "out", "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "scan.nii.gz"),
+        ("predict", "-o", "out"),
+        ("predict", "scan.nii.gz", "-o", "out", "--jobs", "0"),
+        ("predict", "scan.nii.gz", "-o", "out", "--device", "abacus"),
+        ("synth", "-o", "out", "-n", "0"),
+        ("train", "tiny", "-o", "run"),
+        ("train", "tiny", "-o", "run", "--virtual", "--data", "cases"),
+        ("train", "tiny", "-o", "run", "--data", "cases", "--lesions", "masks"),
+        ("train", "no-such-recipe", "-o", "run", "--virtual"),
+        ("preditc",),
+    ],
+)
+def test_wrong_usage_is_2_and_leaves_nothing(run, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments)[0] == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_bad_input_and_lack_of_memory_our_fault():
+    code, sentence = talk.explain(OSError(28, "No space left on device", "x.nii.gz"))
+    assert (code, "x.nii.gz" in sentence) == (2, True)
+    assert talk.explain(MemoryError())[0] == 1
+
+
+def test_info_is_json_for_programs(run):
+    code, out, _ = run("info", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["adn"] == adn.__version__
+    assert facts["cores"] >= 1
+    assert "torch" in facts["versions"]
+    assert "tiny" in facts["recipes"]
+    assert facts["devices"][0] == "cpu"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_130_and_leaves_nothing_partial(tmp_path, stop, jobs):
+    program = [sys.executable, str(Path(__file__).with_name("stand_ins.py"))]
+    arguments = [*map(str, scans(tmp_path, "a", "b")), "-o", "out", "--jobs", str(jobs)]
+    process = subprocess.Popen([*program, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while len(list(tmp_path.glob("out/.*/half.nii.gz"))) < jobs and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Interrupted" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.glob("out/**/*")) == []
