@@ -1,0 +1,69 @@
+"""Contract: imports go down only, and each world keeps to its libraries. Read from the source, nothing is imported."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "adn"
+FLOORS = [
+    {"errors"},
+    {"units", "geometry", "config"},
+    {"volume"},
+    {"results"},  # up to here: the ground
+    {"io", "metrics", "warp"},
+    {"asymmetry"},
+    {"prepare", "nn", "losses", "synth"},
+    {"data", "tissue", "figures"},
+    {"report"},
+    {"predict", "train", "evaluate", "synthesize"},
+    {"benchmark"},
+    {"cli", "server"},
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+PACKAGE_DATA = {"recipes", "weights"}
+TENSOR_SPACE = {"nn", "losses", "asymmetry", "warp", "synth"}
+FILE_FORMATS = {"SimpleITK", "pydicom", "nibabel", "dcm2niix", "nilearn", "highdicom"}
+TORCH = {"torch", "monai", "lightning_fabric"}
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem != "__init__")
+
+
+def room(path):
+    return path.relative_to(SOURCE).with_suffix("").parts[0]
+
+
+def imports(path):
+    """Every module imported anywhere in a file, inside functions too, as dotted names."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide which floor they reach"
+            yield from ([f"adn.{alias.name}" for alias in node.names] if node.module == "adn" else [node.module])
+
+
+def rooms_used(path):
+    names = (name.split(".")[1] for name in imports(path) if name.startswith("adn."))
+    return {name for name in names if name != "__version__"} - {room(path)} - PACKAGE_DATA
+
+
+def libraries_used(path):
+    return {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_file_keeps_to_its_floor_and_its_libraries(path):
+    here = room(path)
+    if here in PACKAGE_DATA:
+        assert not rooms_used(path)
+        return
+    assert here in FLOOR, f"'{here}' has no floor yet: give it one here and in docs/architecture.md"
+    upward = {name for name in rooms_used(path) if FLOOR[name] >= FLOOR[here]}
+    assert not upward, f"{here} must not import {upward}: imports go down only"
+    if here in TENSOR_SPACE:
+        assert not libraries_used(path) & FILE_FORMATS
+        assert not rooms_used(path) & {"io", "metrics", "prepare"}
+    if here in {"metrics", "prepare", "figures", "report"} or FLOOR[here] < FLOOR["io"]:
+        assert not libraries_used(path) & TORCH
+    if here == "prepare":
+        assert "nn" not in rooms_used(path)

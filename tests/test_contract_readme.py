@@ -1,0 +1,41 @@
+"""Contract: what the README shows runs as shown."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import adn
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("patients")
+    adn.synthesize(1, folder, seed=1)
+    return next(folder.glob("*/ct.nii.gz"))
+
+
+def test_there_is_something_to_run():
+    assert BLOCKS
+    assert all(len([line for line in block.splitlines() if line.strip()]) <= 6 for block in BLOCKS)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_python_block_runs(block, scan, tmp_path, monkeypatch):
+    shutil.copy(scan, tmp_path / "scan.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "README.md", "exec"), {})
+
+
+def test_it_says_research_use_and_every_exit_code():
+    assert "For research use only" in README
+    assert all(f"| {code} |" in README for code in (0, 1, 2, 3, 130))
+
+
+def test_its_links_lead_somewhere():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert all((Path(__file__).parents[1] / link).exists() for link in links)
