@@ -1,0 +1,68 @@
+"""Network T: where the mid-sagittal plane lies (paper, section 2; method.md section 4)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adn.config import AlignConfig, GridConfig
+from adn.warp import rigid_matrix
+
+
+class PreActivationBlock(nn.Module):
+    """x + [GroupNorm, ReLU, conv 3³] twice; four channels a group."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [nn.GroupNorm(max(channels // 4, 1), channels), nn.ReLU(), nn.Conv3d(channels, channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        return x + self.layers(x)
+
+
+class AlignNet(nn.Module):
+    """Brain on the model grid → rigid pose in mm (LPS frame, pulls: aligned(p) = brain(pose · p)).
+
+    In-plane rotation and x shift are free, roll and y shift within the limits of `AlignConfig`; pitch and z are held
+    at 0. The last layer starts at zero, so an untrained T is the identity.
+    """
+
+    limits: Tensor
+
+    def __init__(self, grid: GridConfig, config: AlignConfig) -> None:
+        super().__init__()
+        self.shrink, self.coordinates = config.shrink, config.coordinates
+        stages: list[nn.Module] = []
+        width = 4 if config.coordinates else 1
+        for channels in config.channels:
+            stages += [nn.Conv3d(width, channels, 4, stride=2, padding=1), PreActivationBlock(channels)]
+            width = channels
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Linear(width, 6)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        _, height, wide = (n * s for n, s in zip(grid.shape, grid.spacing_mm, strict=True))
+        limits = [0.0, config.max_roll_deg, config.max_in_plane_deg]
+        limits += [config.max_shift_x * wide, config.max_shift_y * height, 0.0]
+        self.register_buffer("limits", torch.tensor(limits), persistent=False)
+
+    def forward(self, brain: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 4"]:
+        """brain: [0, 1] on the model grid. Returns poses in mm."""
+        x = F.avg_pool3d(brain, (1, self.shrink, self.shrink)) if self.shrink > 1 else brain
+        if self.coordinates:
+            x = torch.cat([x, _coordinates(x)], 1)
+        features = self.stages(x).mean((2, 3, 4))
+        parameters = torch.tanh(self.head(features).float()) * self.limits
+        return rigid_matrix(parameters[:, :3], parameters[:, 3:])
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """Normalised D, H, W coordinates in [−1, 1] as three channels."""
+    axes = [torch.linspace(-1, 1, n, device=x.device, dtype=x.dtype) for n in x.shape[2:]]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(x.shape[0], -1, -1, -1, -1)
