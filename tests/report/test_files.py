@@ -32,7 +32,8 @@ def test_files_lie_on_the_scan(tmp_path, axes, source):
     assert folder == tmp_path / "out" / "case"
     assert {path.name for path in folder.iterdir()} == {f"{n}.nii.gz" for n in names} | {"result.json", "report.html"}
     for name in names:
-        image, volume = nib.load(folder / f"{name}.nii.gz"), getattr(prediction, name, prediction.scan.volume)
+        image = nib.load(folder / f"{name}.nii.gz")
+        volume = prediction.scan.volume if name == "scan" else getattr(prediction, name)
         assert np.allclose(image.affine, prediction.scan.volume.grid.affine, atol=1e-5)
         assert image.get_data_dtype() == (np.uint8 if name in ("infarct", "brain_mask") else np.float32)
         assert np.array_equal(np.asarray(image.dataobj), volume.data)

@@ -55,7 +55,7 @@ def asymmetry_panel(prediction: Prediction, slices: Sequence[int]) -> Figure:
     figure, panels = board(scan, crop, len(slices), len(columns), panel_in=1.9, header_in=0.28, footer_in=footer_in)
     for column, (volume, title, colours, limits_hu, unit) in enumerate(columns):
         for row, index in enumerate(slices):
-            label = "" if column else f"slice {index}"
+            label = "" if column else str(index)
             image = show(panels[row, column], volume, index, crop, limits_hu=limits_hu, colours=colours, label=label)
             if column == 0:
                 outline(panels[row, 0], prediction.infarct, index, crop, width=0.9)
