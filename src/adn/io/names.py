@@ -1,0 +1,69 @@
+"""Names of cases: from the file, safe as a folder name, never two alike."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zip")
+_DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
+
+
+def case_name(path: Path | str) -> str:
+    """A scan's name: the file without its suffixes, the folder of a DICOM file, or the folder itself."""
+    path = Path(os.path.abspath(path))
+    if path.is_file() and (path.suffix.lower() in _DICOM_SUFFIXES or is_dicom(path)):
+        path = path.parent
+    suffix = next((s for s in _SUFFIXES if path.name.lower().endswith(s)), "") if not path.is_dir() else ""
+    return _safe(path.name[: len(path.name) - len(suffix)])
+
+
+def case_names(paths: Sequence[Path | str]) -> list[str]:
+    """One name per scan, in order: by file; where names clash, led by the parent folder; still clashing, numbered.
+
+    Letter case does not tell names apart, because it does not on every file system.
+    """
+    names = [case_name(path) for path in paths]
+    clashing = _clashing(names)
+    names = [
+        f"{_safe(_parent(path))}_{name}" if name.lower() in clashing else name
+        for name, path in zip(names, paths, strict=True)
+    ]
+    clashing = _clashing(names)
+    taken = {name.lower() for name in names} - clashing
+    return [_numbered(name, taken) if name.lower() in clashing else name for name in names]
+
+
+def is_dicom(path: Path) -> bool:
+    """True where the file has DICOM's preamble."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _numbered(name: str, taken: set[str]) -> str:
+    number = 1
+    while f"{name}_{number}".lower() in taken:
+        number += 1
+    taken.add(f"{name}_{number}".lower())
+    return f"{name}_{number}"
+
+
+def _clashing(names: list[str]) -> set[str]:
+    return {name for name, count in Counter(name.lower() for name in names).items() if count > 1}
+
+
+def _parent(path: Path | str) -> str:
+    path = Path(os.path.abspath(path))
+    return (path.parent.parent if path.is_file() and is_dicom(path) else path.parent).name
+
+
+def _safe(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-") or "scan"

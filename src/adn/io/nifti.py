@@ -1,0 +1,150 @@
+"""NIfTI in (any axis order, obliquity, scaling) and out (atomic, on exactly the grid given)."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import struct
+import zlib
+from pathlib import Path
+from typing import IO, Any, cast
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import DTypeLike, NDArray
+
+from adn.errors import InputError
+from adn.geometry import Grid
+from adn.io.atomic import atomic_path
+from adn.volume import Volume
+
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_VOXELS = 2**31  # more is no head CT, but a damaged header or a decompression bomb
+COMPRESS_LEVEL = 3  # maps are mostly zero: higher levels cost seconds and save little
+_HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+
+logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # its header remarks go to stderr otherwise
+
+
+def read_volume(path: Path | str, dtype: DTypeLike = np.float32, unit: str = "HU") -> Volume:
+    """Read one 3D volume (4D with a single volume is squeezed) in the file's own axis order, scaling applied.
+
+    Raises InputError, naming the file, for anything that is not one readable 3D volume.
+    """
+    return load(Path(path), dtype, unit)[0]
+
+
+def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[Volume, list[str]]:
+    """As `read_volume`, with plain warnings about the orientation the file records."""
+    try:
+        with _open(path) as stream:
+            image = _image_class(path, stream).from_stream(stream)
+            shape = _shape_3d(path, image.shape)
+            with np.errstate(all="ignore"):
+                data = _values(path, image, dtype)
+            stream.read(1)  # reaches the end of a gzip stream, where its checksum is tested
+    except (EOFError, zlib.error, gzip.BadGzipFile, struct.error) as error:
+        raise InputError(
+            f"{path}: needed a complete .nii.gz, but the compressed data is truncated or damaged; copy the file again."
+        ) from error
+    except (HeaderDataError, ImageFileError, ValueError, TypeError, OSError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: needed a complete NIfTI file, but it is truncated or damaged ({_one_line(error)}); copy it again."
+        ) from error
+    return Volume(np.ascontiguousarray(data.reshape(shape)), _grid(path, shape, image.affine), unit), _remarks(image)
+
+
+def _open(path: Path) -> IO[bytes]:
+    """The bytes, decompressed where the content (not the name) says so."""
+    with path.open("rb") as stream:
+        compressed = stream.read(2) == GZIP_MAGIC
+    return cast(IO[bytes], gzip.open(path, "rb")) if compressed else path.open("rb")
+
+
+def _image_class(path: Path, stream: IO[bytes]) -> Any:
+    head = stream.read(348)
+    stream.seek(0)
+    sizes = (int.from_bytes(head[:4], order) for order in ("little", "big"))
+    image_class = next((_HEADER_SIZES[size] for size in sizes if size in _HEADER_SIZES), None)
+    single = b"n+1" in head[344:348] or b"n+2" in head[4:8]
+    if image_class is None or not single:
+        raise InputError(
+            f"{path}: needed a CT as a single NIfTI file (.nii, .nii.gz), but the content is not NIfTI; "
+            "convert the scan again, or give the DICOM folder."
+        )
+    return image_class
+
+
+def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    sides = [int(side) for side in shape]
+    if len(sides) > 3 and int(np.prod(sides[3:])) != 1:
+        raise InputError(
+            f"{path}: needed one 3D volume, but the file holds {int(np.prod(sides[3:]))} volumes "
+            f"({'×'.join(map(str, sides))}); save the non-contrast volume alone."
+        )
+    if len(sides) < 3 or min(sides) < 1 or int(np.prod(sides[:3], dtype=object)) > MAX_VOXELS:
+        raise InputError(f"{path}: needed a 3D volume, but its shape is {'×'.join(map(str, sides))}.")
+    return sides[0], sides[1], sides[2]
+
+
+def _values(path: Path, image: Any, dtype: DTypeLike) -> NDArray:
+    stored = image.get_data_dtype()
+    if stored.fields is not None or stored.kind not in "iufb":
+        raise InputError(f"{path}: needed one number per voxel (HU), but the file holds {stored} (colour or complex).")
+    return np.asarray(image.dataobj, dtype=dtype)
+
+
+def _grid(path: Path, shape: tuple[int, int, int], affine: NDArray | None) -> Grid:
+    try:
+        return Grid(shape, np.eye(4) if affine is None else affine)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _remarks(image: Any) -> list[str]:
+    sform, sform_code = image.header.get_sform(coded=True)
+    try:
+        qform, qform_code = image.header.get_qform(coded=True)
+    except (HeaderDataError, ValueError):
+        qform, qform_code = None, 0
+    if not sform_code and not qform_code:
+        return ["The file records no orientation (qform and sform codes are 0): left and right are assumed."]
+    handedness = [np.linalg.det(form[:3, :3]) for form in (sform, qform) if form is not None]
+    if sform_code and qform_code and min(handedness) < 0 < max(handedness):
+        return ["The file's two orientations (qform and sform) disagree about left and right: the sform was used."]
+    return []
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def write_volume(volume: Volume, path: Path | str) -> None:
+    """Write `.nii.gz` (or `.nii`) on exactly the volume's grid, keeping its dtype; the file appears whole or never.
+
+    The sform holds the affine (code 1), the qform too where a rotation with spacing can express it. Masks of bool
+    become uint8. Raises OutputError where the file cannot be written.
+    """
+    path = Path(path)
+    data = volume.data.astype(np.uint8) if volume.data.dtype == bool else volume.data
+    image = nib.Nifti1Image(data, None)
+    header = cast(Any, image.header)
+    header.set_data_dtype(data.dtype)
+    header.set_zooms(volume.grid.spacing_mm)
+    header.set_xyzt_units("mm")
+    header["descrip"] = b"adn: research use only"
+    try:
+        image.set_qform(volume.grid.affine, code=1, strip_shears=False, update_affine=False)
+    except HeaderDataError:  # sheared (gantry tilt): a quaternion cannot say it
+        image.set_qform(None, code=0, update_affine=False)
+    image.set_sform(volume.grid.affine, code=1)
+    with atomic_path(path) as temporary, temporary.open("xb") as raw:
+        if path.suffix != ".gz":
+            image.to_stream(raw)
+            return
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=COMPRESS_LEVEL) as stream:
+            image.to_stream(cast(Any, stream))

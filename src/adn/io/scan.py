@@ -1,0 +1,125 @@
+"""`open_scan`: any file or folder that holds a head CT, to a `Scan` that can be trusted or a clear refusal."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.errors import InputError, OutputError
+from adn.io import archive, dicom, itk, nifti
+from adn.io.atomic import explain_write_error
+from adn.io.names import case_name, is_dicom
+from adn.io.plausible import check_grid, check_values
+from adn.results import Scan
+from adn.volume import Volume
+
+AIR_HU = -1000.0
+FILL_HU = -1024.0  # lowest value of a 12-bit CT; what unmeasured voxels get
+UNMEASURED_HU = -1100.0  # nothing in a patient, noise in air included, reads lower
+_IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
+
+
+class _Reading(NamedTuple):
+    volume: Volume
+    source: str
+    unmeasured: NDArray[np.bool_] | None
+    warnings: list[str]
+
+
+def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
+    """Read a head CT: NIfTI, NRRD, MetaImage, or DICOM as a file, folder or .zip.
+
+    series: SeriesInstanceUID, series number or part of a description, for DICOM with several series. Returns float32
+    HU in the file's own axis order, finite everywhere; unmeasured voxels (padding) are −1024 HU and marked. Raises
+    InputError, naming the file, where it is no readable head CT.
+    """
+    path = Path(path)
+    try:
+        reading = _read(path, series)
+    except PermissionError as error:
+        raise InputError(f"{path}: the file or folder may not be read; change its permissions.") from error
+    volume, padding, filled = _fill(reading, str(path))
+    warnings = [*reading.warnings, *filled, *check_grid(volume.grid, str(path))]
+    check_values(volume, None if padding is None else ~padding, str(path))
+    mask = None if padding is None else volume.with_data(padding.astype(np.uint8), "label")
+    return Scan(case_name(path), volume, reading.source, mask, tuple(warnings))
+
+
+def _read(path: Path, series: str | None) -> _Reading:
+    if path.is_dir():
+        return _Reading(*_dicom_order(dicom.load(path, wanted=series)))
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder; check the name.")
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    if not head:
+        raise InputError(f"{path}: needed a head CT, but the file is empty; copy it again.")
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06") or path.suffix.lower() == ".zip":
+        return _read_zip(path, series)
+    if is_dicom(path) or path.suffix.lower() in (".dcm", ".ima"):
+        return _Reading(*_dicom_order(dicom.load(path, wanted=series)))
+    return _read_image(path, head)
+
+
+def _read_image(path: Path, head: bytes) -> _Reading:
+    if head[:4] == b"NRRD" or path.suffix.lower() in (".nrrd", ".mha", ".mhd"):
+        volume, warnings = itk.load(path)
+        return _Reading(volume, "nrrd" if head[:4] == b"NRRD" else "metaimage", None, warnings)
+    if head[:2] == nifti.GZIP_MAGIC or path.name.lower().endswith((".nii", ".nii.gz")):
+        volume, warnings = nifti.load(path)
+        return _Reading(volume, "nifti", None, warnings)
+    if head[:2] == b"\x08\x00":  # DICOM from before the preamble
+        return _Reading(*_dicom_order(dicom.load(path)))
+    raise InputError(
+        f"{path}: needed a head CT as .nii, .nii.gz, .nrrd, .mha, .mhd, a DICOM file, folder or .zip, but the content "
+        "is none of these."
+    )
+
+
+def _read_zip(path: Path, series: str | None) -> _Reading:
+    try:
+        with tempfile.TemporaryDirectory(prefix="adn-") as folder:
+            files = archive.extract(path, Path(folder))
+            images = [file for file in files if file.name.endswith(_IMAGE_SUFFIXES)]
+            headers = dicom.read_headers(file for file in files if file not in images)
+            if headers:
+                return _Reading(*_dicom_order(dicom.load_headers(headers, path, wanted=series)))
+            if len(images) != 1:
+                found = f"{len(images)} image files" if images else "neither DICOM nor an image file"
+                raise InputError(f"{path}: needed a zip with a DICOM series or a single NIfTI, but it holds {found}.")
+            return _read_image(images[0], images[0].read_bytes()[:8])
+    except InputError as error:
+        raise InputError(_without_folder(str(error), path)) from error
+    except OSError as error:
+        raise OutputError(explain_write_error(error, Path(tempfile.gettempdir()))) from error
+
+
+def _without_folder(message: str, path: Path) -> str:
+    """A temporary name means nothing to the user: name the archive."""
+    subject, _, rest = message.partition(": ")
+    return message if subject == str(path) else f"{path}: {rest}"
+
+
+def _dicom_order(loaded: tuple[Volume, NDArray[np.bool_], list[str]]) -> tuple:
+    volume, unmeasured, warnings = loaded
+    return volume, "dicom", unmeasured, warnings
+
+
+def _fill(reading: _Reading, where: str) -> tuple[Volume, NDArray[np.bool_] | None, list[str]]:
+    """Give voxels without a measurement −1024 HU; return the volume, their mask (None: there are none), warnings."""
+    data = reading.volume.data
+    broken = ~np.isfinite(data)
+    count = int(broken.sum())
+    if count == data.size:
+        raise InputError(f"{where}: needed a head CT, but no voxel holds a number (all are NaN or infinite).")
+    warnings = [f"{count} of {data.size} voxels were NaN or infinite and were filled with air."] if count else []
+    with np.errstate(invalid="ignore"):
+        missing = broken | (data < UNMEASURED_HU)
+    if reading.unmeasured is not None:
+        missing |= reading.unmeasured
+    filled = np.maximum(np.where(missing, np.float32(FILL_HU), data), np.float32(FILL_HU))
+    return reading.volume.with_data(filled), missing if missing.any() else None, warnings

@@ -1,0 +1,277 @@
+"""DICOM headers of a folder, grouped into series, and the choice of one. Nothing that names a patient is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.errors import InputError
+from adn.io.names import is_dicom
+
+_TAGS = [
+    "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "PatientName", "PatientID",
+    "ContrastBolusAgent", "BodyPartExamined", "ConvolutionKernel", "SeriesInstanceUID", "SeriesNumber",
+    "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "PixelSpacing", "NumberOfFrames",
+    "PixelPaddingValue", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "BitsAllocated",
+    "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+_PLANES = ("sagittal", "coronal", "axial")
+_OTHER_BODY = re.compile(r"chest|thora|abdo|pelvi|lung|spine|neck|knee|hip\b|shoulder|cardiac|heart|liver", re.I)
+_HEAD = re.compile(r"head|brain|skull|cereb|crani|kopf|neuro", re.I)
+_SHARP_KERNEL = re.compile(r"bone|edge|sharp|lung|detail|^[HBJ][fr]?[67]\d|^Y[CE]$", re.I)
+_LOCALIZER = {"LOCALIZER", "SCOUT", "SCANOGRAM", "TOPOGRAM"}
+_REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE", "VRT", "3D"}
+MIN_SLICES = 5
+
+
+@dataclass(frozen=True)
+class Header:
+    """What adn needs of one DICOM file. positions: LPS mm of each frame's first voxel; orientation: row, column."""
+
+    path: Path
+    uid: str
+    instance: str
+    modality: str
+    number: int | None
+    description: str
+    kind: frozenset[str]
+    body: str
+    kernel: str
+    contrast: bool
+    shape: tuple[int, int]
+    spacing_mm: tuple[float, float]
+    orientation: NDArray[np.float64] | None
+    positions: NDArray[np.float64]
+    padding_hu: float | None
+
+    @property
+    def localizer(self) -> bool:
+        """A scout, for planning."""
+        return bool(self.kind & _LOCALIZER)
+
+    @property
+    def derived(self) -> bool:
+        """Computed from other images."""
+        return bool(self.kind & (_REFORMAT | {"DERIVED", "SECONDARY"}))
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        """Unit vector across the slices, LPS; zero without an orientation."""
+        if self.orientation is None:
+            return np.zeros(3)
+        return np.cross(self.orientation[:3], self.orientation[3:])
+
+    @property
+    def plane(self) -> str:
+        """The anatomical plane nearest to the slices'."""
+        return "unknown" if self.orientation is None else _PLANES[int(np.argmax(np.abs(self.normal)))]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Images that belong together: one series, one plane, one size, no localizers."""
+
+    headers: tuple[Header, ...]
+
+    @property
+    def first(self) -> Header:
+        """One header, for what all share."""
+        return self.headers[0]
+
+    @cached_property
+    def positions(self) -> NDArray[np.float64]:
+        """(slices, 3) LPS mm of the first voxel of each slice, along the slice normal, without repeats."""
+        points = np.concatenate([header.positions for header in self.headers])
+        if not len(points):
+            return points
+        along = np.round(points @ self.first.normal, 2)
+        return points[np.unique(along, return_index=True)[1]]
+
+    @property
+    def slices(self) -> int:
+        """Number of slices at different places."""
+        return len(self.positions) or len(self.headers)
+
+    def label(self) -> str:
+        """How a warning names the series: number, description, plane, slices."""
+        first = self.first
+        words = [f"series {first.number}" if first.number is not None else "a series without number"]
+        words += [f"'{first.description}'"] if first.description else []
+        marks = [first.plane, f"{self.slices} slices"]
+        marks += ["derived"] * first.derived + ["contrast agent"] * first.contrast
+        marks += [f"kernel {first.kernel}"] if first.kernel else []
+        return f"{' '.join(words)} ({', '.join(marks)})"
+
+    def preference(self) -> tuple[float, ...]:
+        """Larger is better: a whole axial original head CT, without contrast and soft, then the most slices."""
+        first = self.first
+        about = f"{first.body} {first.description}"
+        elsewhere = bool(_OTHER_BODY.search(about)) and not _HEAD.search(about)
+        return (
+            self.slices >= MIN_SLICES,
+            first.plane == "axial",
+            not elsewhere,
+            not first.derived,
+            not first.contrast,
+            not _SHARP_KERNEL.search(first.kernel),
+            self.slices,
+            -(first.number or 0),
+        )
+
+
+def read_headers(paths: Iterable[Path]) -> list[Header]:
+    """Headers of the files that are DICOM images; copies are dropped. Raises InputError for damaged ones."""
+    headers: dict[str, Header] = {}
+    for path in paths:
+        header = _read_header(path)
+        if header is not None:
+            headers.setdefault(header.instance or str(path), header)
+    return list(headers.values())
+
+
+def files_below(folder: Path, *, recursive: bool = True) -> list[Path]:
+    """All plain files of a folder in a fixed order; hidden ones are left out."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+
+
+def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) -> tuple[Series, list[str]]:
+    """Pick the axial head CT with the most slices, or the series `wanted` names; say so where there were several.
+
+    wanted: SeriesInstanceUID, series number, or part of the description. Raises InputError where there is no CT, or
+    nothing fits, listing what there is.
+    """
+    series = _group(header for header in headers if not header.localizer)
+    if wanted is not None:
+        series = _matching(series, wanted, where)
+    computed = [one for one in series if one.first.modality == "CT" and one.first.orientation is not None]
+    if not computed:
+        found = ", ".join(sorted({header.modality or "unknown" for header in headers})) or "nothing else"
+        what = "only localizers" if series == [] and headers else f"images of modality {found}, no axial CT series"
+        raise InputError(f"{where}: needed a head CT, but it holds {what}; give the folder of the CT series.")
+    ranked = sorted(computed, key=Series.preference, reverse=True)
+    if len(ranked) == 1:
+        return ranked[0], []
+    others = "; ".join(one.label() for one in ranked[1:])
+    return ranked[0], [f"Several CT series: {ranked[0].label()} was read. Also there (see --series): {others}."]
+
+
+def _matching(series: list[Series], wanted: str, where: Path) -> list[Series]:
+    text = wanted.strip().lower()
+    tests = (
+        lambda one: one.first.uid == text,
+        lambda one: text.isdigit() and one.first.number == int(text),
+        lambda one: bool(text) and text in one.first.description.lower(),
+    )
+    for test in tests:
+        if found := [one for one in series if test(one)]:
+            return found
+    there = "; ".join(f"{one.label()}, {one.first.modality}" for one in series) or "no image series"
+    raise InputError(f"{where}: no series '{wanted}'; give a number or a part of a description of: {there}.")
+
+
+def _group(headers: Iterable[Header]) -> list[Series]:
+    groups: dict[tuple, list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[header.uid, header.shape, header.plane].append(header)
+    return [Series(tuple(group)) for group in groups.values()]
+
+
+def _read_header(path: Path) -> Header | None:
+    from pydicom import config, dcmread
+
+    if not is_dicom(path) and not _old_style(path):
+        if path.suffix.lower() in (".dcm", ".ima"):
+            raise InputError(f"{path}: needed a DICOM file, but it is empty or damaged; copy the series again.")
+        return None
+    config.settings.reading_validation_mode = config.IGNORE
+    try:
+        data = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+        return _header(path, data) if "Rows" in data and "SeriesInstanceUID" in data else None
+    except Exception as error:  # pydicom raises many kinds on damaged bytes
+        raise InputError(f"{path}: the DICOM header is truncated or damaged; copy the series again.") from error
+
+
+def _old_style(path: Path) -> bool:
+    """DICOM without preamble: begins with group 0008, little endian, and a small element number."""
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    return len(head) == 8 and head[:2] == b"\x08\x00" and head[3] == 0
+
+
+def _header(path: Path, data: Any) -> Header:
+    shared = _item(data, "SharedFunctionalGroupsSequence")
+    frames = data.get("PerFrameFunctionalGroupsSequence") or []
+    first = frames[0] if len(frames) else None
+    orientation = _numbers(_nested(data, shared, first, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    spacing = _numbers(_nested(data, shared, first, "PixelMeasuresSequence", "PixelSpacing"), 2)
+    slope = _nested(data, shared, first, "PixelValueTransformationSequence", "RescaleSlope")
+    intercept = _nested(data, shared, first, "PixelValueTransformationSequence", "RescaleIntercept")
+    points = [_nested(data, None, frame, "PlanePositionSequence", "ImagePositionPatient") for frame in frames]
+    points = [_numbers(point, 3) for point in points or [data.get("ImagePositionPatient")]]
+    agent = str(data.get("ContrastBolusAgent") or "").strip().upper()
+    padding = data.get("PixelPaddingValue")
+    return Header(
+        path=path,
+        uid=str(data.SeriesInstanceUID),
+        instance=str(data.get("SOPInstanceUID") or ""),
+        modality=str(data.get("Modality") or ""),
+        number=None if data.get("SeriesNumber") in (None, "") else int(data.SeriesNumber),
+        description=_impersonal(data),
+        kind=frozenset(str(word).upper() for word in _several(data.get("ImageType"))),
+        body=str(data.get("BodyPartExamined") or ""),
+        kernel=str(next(iter(_several(data.get("ConvolutionKernel"))), "")),
+        contrast=agent not in ("", "NO", "NONE", "N/A", "WITHOUT"),
+        shape=(int(data.Rows), int(data.get("Columns") or 0)),
+        spacing_mm=(1.0, 1.0) if spacing is None else (float(spacing[0]), float(spacing[1])),
+        orientation=orientation,
+        positions=np.array([point for point in points if point is not None], dtype=np.float64).reshape(-1, 3),
+        padding_hu=None if padding is None else float(padding) * float(slope or 1) + float(intercept or 0),
+    )
+
+
+def _nested(data: Any, shared: Any, frame: Any, sequence: str, keyword: str) -> Any:
+    """A value of a classic image, or of an enhanced one's functional groups."""
+    for place in (_item(frame, sequence), _item(shared, sequence), data):
+        if place is not None and place.get(keyword) is not None:
+            return place.get(keyword)
+    return None
+
+
+def _item(data: Any, sequence: str) -> Any:
+    items = data.get(sequence) if data is not None else None
+    return items[0] if items else None
+
+
+def _several(value: Any) -> list:
+    return [] if value in (None, "") else [value] if isinstance(value, str) else list(value)
+
+
+def _numbers(value: Any, count: int) -> NDArray[np.float64] | None:
+    if value is None or len(_several(value)) != count:
+        return None
+    return np.array([float(number) for number in value])
+
+
+def _impersonal(data: Any) -> str:
+    """The series description, without it where a technician typed the patient's name, id or a date into it."""
+    text = " ".join(str(data.get("SeriesDescription") or "").split())
+    personal = re.split(r"[\s^=,]+", f"{data.get('PatientName') or ''} {data.get('PatientID') or ''}".lower())
+    words = re.split(r"[^\w]+", text.lower())
+    named = any(len(word) > 2 and word in words for word in personal)
+    dated = re.search(r"(19|20)\d{6}|\d{1,4}[./-]\d{1,2}[./-]\d{2,4}", text)
+    return "" if named or dated else text[:64]
+
+
+def folder_files(path: Path) -> list[Path]:
+    """Candidates for a series: a folder's files (below it too), or the files beside a single one."""
+    return files_below(path) if path.is_dir() else files_below(Path(os.path.abspath(path)).parent, recursive=False)
