@@ -15,7 +15,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("patients")
-    adn.synthesize(1, folder, seed=1)
+    adn.synthesize(1, folder, seed=1, matrix=128)
     return next(folder.glob("*/ct.nii.gz"))
 
 

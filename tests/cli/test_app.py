@@ -1,6 +1,7 @@
 """The commands as a user meets them: words, exit codes, and what is left behind."""
 
 import csv
+import importlib
 import json
 import os
 import signal
@@ -29,9 +30,10 @@ def run(monkeypatch, capsys):
         out, err = capsys.readouterr()
         return code, " ".join(out.split()), " ".join(err.split())
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def scans(folder, *names):
@@ -163,8 +165,22 @@ def test_an_interruption_is_130_and_leaves_nothing_partial(tmp_path, stop, jobs)
     while len(list(tmp_path.glob("out/.*/half.nii.gz"))) < jobs and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(stop)
+    process.send_signal(signal.SIGINT)  # impatience
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Interrupted" in err
     assert "Traceback" not in err
     assert list(tmp_path.glob("out/**/*")) == []
+
+
+def test_synth_passes_on_what_was_asked(run, tmp_path, monkeypatch):
+    asked = {}
+
+    def fake(n, out, seed, *, anatomy, lesions, progress):
+        asked.update(n=n, out=out, seed=seed, anatomy=anatomy, lesions=lesions)
+        progress(1, n)
+
+    monkeypatch.setattr(importlib.import_module("adn.synthesize"), "synthesize", fake)
+    code, out, _ = run("synth", "-n", "2", "-o", tmp_path, "--seed", "7", "--lesions", "masks")
+    assert (code, out) == (0, f"2 virtual patients in {tmp_path}")
+    assert asked == {"n": 2, "out": tmp_path, "seed": 7, "anatomy": None, "lesions": Path("masks")}

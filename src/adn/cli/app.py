@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import traceback
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -90,7 +89,7 @@ def predict(
     Several scans also give OUT/results.csv; one that fails is reported and the rest go on.
     """
     from adn.cli.info import cores
-    from adn.io.names import case_names
+    from adn.io import case_names
 
     table = out / "results.csv"
     talk.check_writable(out)
@@ -107,7 +106,7 @@ def predict(
 
 @app.command(epilog=DISCLAIMER)
 def synth(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the patients, one folder each.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the patients; each gets OUT/<case>.")],
     n: Annotated[int, typer.Option("-n", min=1, help="How many virtual patients.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same patients.")] = 0,
     anatomy: Anatomy = None,
@@ -116,7 +115,9 @@ def synth(
 ) -> None:
     """Make virtual patients: a head CT with its infarct, tissues and brain known exactly.
 
-    Each DIR/<case> holds ct.nii.gz, infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF), brain.nii.gz and plan.json.
+    Each OUT/<case> holds ct.nii.gz, infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF), brain.nii.gz and plan.json.
+
+    Patients already there are kept, so that a stopped run can go on.
     """
     talk.check_writable(out)
     from adn.synthesize import synthesize
@@ -178,7 +179,7 @@ def info(
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: unwinding removes half-written files
+    talk.unwind_on_signals()
     console = talk.stderr()
     try:
         app(prog_name="adn")

@@ -15,7 +15,7 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
-from adn.cli.talk import BAD_INPUT, DONE, OUR_FAULT, SOME_FAILED, debugging, explain, set_up_logging
+from adn.cli.talk import BAD_INPUT, DONE, OUR_FAULT, SOME_FAILED, debugging, explain, set_up_logging, unwind_on_signals
 from adn.errors import InputError
 
 _SPAWN = get_context("spawn")  # fork would copy torch's threads in an undefined state
@@ -185,7 +185,7 @@ def _end(workers: list[_Worker]) -> None:
 
 def _serve(pipe: connection.Connection, request: Request, threads: int, predict: Predict) -> None:
     """A worker's life: scans in, outcomes out, until the pipe closes or SIGTERM comes."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds, so that half-written files go
+    unwind_on_signals()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         os.environ[name] = str(threads)
     set_up_logging()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import tempfile
 import warnings
 from pathlib import Path
@@ -63,6 +64,23 @@ def set_up_logging() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.WARNING)
     logger.propagate = False
+
+
+def unwind_on_signals() -> None:
+    """Ctrl-C, SIGTERM and a closed terminal raise KeyboardInterrupt, so that half-written files are removed.
+
+    Only the first one does: an impatient second must not interrupt the removing. Ignored signals (nohup) stay so.
+    """
+    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def unwind(number: int, frame: object) -> None:
+        for other in heard:
+            signal.signal(other, lambda *_: None)  # not SIG_IGN: Python complains if one is on its way already
+        raise KeyboardInterrupt
+
+    for number in heard:
+        signal.signal(number, unwind)
 
 
 def check_writable(folder: Path) -> None:
