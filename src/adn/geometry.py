@@ -77,7 +77,8 @@ class Grid:
     @property
     def centre_mm(self) -> NDArray[np.float64]:
         """The grid's middle, RAS mm."""
-        return self.affine[:3, :3] @ ((np.array(self.shape) - 1) / 2) + self.affine[:3, 3]
+        middle = (np.array(self.shape, dtype=np.float64) - 1) / 2
+        return self.affine[:3, :3] @ middle + self.affine[:3, 3]
 
     @property
     def index_from_frame(self) -> NDArray[np.float64]:
@@ -157,6 +158,7 @@ class RigidTransform:
 
     @classmethod
     def identity(cls) -> RigidTransform:
+        """No motion."""
         return cls(np.eye(4))
 
     @classmethod

@@ -1,0 +1,1 @@
+"""Recipes as TOML files; `adn.load_recipe` reads them."""

@@ -1,0 +1,1 @@
+"""Shipped weights as safetensors files; `adn.load_model` reads them."""
