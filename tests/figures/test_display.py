@@ -3,7 +3,7 @@ import pytest
 from fake_prediction import make_prediction
 
 from adn.figures import axial_slice, axial_stack, even_slices, key_slices, slice_areas_cm2
-from adn.figures.display import crop_to, stack_spacing_mm
+from adn.figures.display import axial_slab, crop_to, slab_slices, stack_spacing_mm, stroke_window_hu
 from adn.geometry import Grid
 from adn.volume import Volume
 
@@ -79,3 +79,21 @@ def test_crop_holds_the_mask_and_the_margin():
     assert crop_to(mask, 6.0) == (slice(0, 40), slice(0, 30))
     mask.data[1, 10:20, 2:8] = 1
     assert crop_to(mask, 6.0) == (slice(7, 23), slice(0, 14))
+
+
+def test_thin_slices_are_read_as_slabs_of_5_mm():
+    thick, thin = make_prediction(), make_prediction(shape=(80, 61, 47), spacing_mm=(1.5, 3.5, 3.7), noise_hu=6.0)
+    assert slab_slices(thick.scan.volume) == 1
+    assert np.array_equal(axial_slab(thick.scan.volume, 7), axial_slice(thick.scan.volume, 7))
+    stack = axial_stack(thin.scan.volume)
+    assert slab_slices(thin.scan.volume) == 3
+    assert np.allclose(axial_slab(thin.scan.volume, 40), stack[39:42].mean(axis=0), atol=1e-3)
+    assert np.allclose(axial_slab(thin.scan.volume, 0), stack[:2].mean(axis=0), atol=1e-3)
+
+
+def test_the_stroke_window_moves_only_for_an_unusual_brain():
+    prediction = make_prediction()
+    scan, brain = prediction.scan.volume, prediction.brain_mask
+    assert stroke_window_hu(scan, brain) == (20.0, 60.0)
+    assert stroke_window_hu(scan.with_data(scan.data - 13), brain) == (7.0, 47.0)
+    assert stroke_window_hu(scan, brain.with_data(brain.data * 0)) == (20.0, 60.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.figures.display import Crop, axial_slice, stack_spacing_mm
+from adn.figures.display import STROKE_WINDOW_HU, Crop, axial_slab, axial_slice, stack_spacing_mm
 from adn.volume import Volume
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-STROKE_WINDOW_HU = (20.0, 60.0)  # width 40, level 40: what stroke readers use for early ischaemia
 ASYMMETRY_RANGE_HU = (0.0, 16.0)  # early infarcts are 2 to 15 HU darker; one scale, so that patients compare
 INFARCT_COLOUR = "#ff5340"
 BRAIN_COLOUR = "#4aa8ff"
@@ -77,11 +76,11 @@ def show(
     label: str = "",
     font_pt: float = 9.0,
 ) -> AxesImage:
-    """Draw one axial slice in its true proportions, with R on the image's left, L on its right, and a label."""
+    """Draw one axial slice (thin ones as a 5 mm slab) in its true proportions, with R, L and a label."""
     _, row_mm, column_mm = stack_spacing_mm(volume)
     lower, upper = limits_hu
     image = axes.imshow(
-        axial_slice(volume, index)[crop],
+        axial_slab(volume, index)[crop],
         cmap=colours,
         vmin=lower,
         vmax=upper,

@@ -13,6 +13,8 @@ from adn.results import Prediction
 from adn.volume import Volume
 
 Crop = tuple[slice, slice]
+STROKE_WINDOW_HU = (20.0, 60.0)  # width 40, level 40: what stroke readers use for early ischaemia
+SLAB_MM = 5.0  # thinner slices are too noisy to read; 5 mm is how clinical heads are reconstructed
 
 
 def axial_stack(volume: Volume) -> NDArray:
@@ -27,6 +29,25 @@ def axial_stack(volume: Volume) -> NDArray:
 def axial_slice(volume: Volume, index: int) -> NDArray:
     """One axial slice in radiological display, (rows, columns); `index` counts as stored in the file. A view."""
     return axial_stack(volume)[index]
+
+
+def slab_slices(volume: Volume) -> int:
+    """How many slices (odd) `axial_slab` averages: as many as come nearest to 5 mm, 1 where slices are thick."""
+    return 2 * max(0, round((SLAB_MM / stack_spacing_mm(volume)[0] - 1) / 2)) + 1
+
+
+def axial_slab(volume: Volume, index: int) -> NDArray[np.float32]:
+    """The mean of the slices about `index` that make 5 mm, (rows, columns): one slice as a reader wants it."""
+    half = slab_slices(volume) // 2
+    return axial_stack(volume)[max(0, index - half) : index + half + 1].mean(axis=0, dtype=np.float32)
+
+
+def stroke_window_hu(scan: Volume, brain_mask: Volume) -> tuple[float, float]:
+    """20 to 60 HU, moved (never widened) where a scanner's brain is so dark or bright that it would not show."""
+    brain = scan.data[brain_mask.data > 0]
+    median = float(np.median(brain)) if brain.size else 33.0
+    level = 40.0 if 28.0 <= median <= 45.0 else round(median) + 7.0  # level 40 is about 7 HU above usual brain
+    return level - 20.0, level + 20.0
 
 
 def stack_spacing_mm(volume: Volume) -> tuple[float, float, float]:

@@ -10,13 +10,12 @@ from adn.figures.board import (
     BRAIN_COLOUR,
     BRAIN_ON_MAP_COLOUR,
     INK,
-    STROKE_WINDOW_HU,
     board,
     colour_bar,
     outline,
     show,
 )
-from adn.figures.display import axial_slice, axial_stack, crop_to, even_slices
+from adn.figures.display import axial_slice, axial_stack, crop_to, even_slices, stroke_window_hu
 from adn.results import Prediction
 
 if TYPE_CHECKING:
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
 def overlay(prediction: Prediction, slice_index: int) -> Figure:
     """One axial slice on the stroke window; where infarct is marked, the same slice with its contour beside it."""
     scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=18.0)
+    window_hu = stroke_window_hu(scan, prediction.brain_mask)
     marked = (axial_slice(prediction.infarct, slice_index) > 0).any()
     figure, panels = board(scan, crop, 1, 2 if marked else 1, panel_in=3.6)
     for axes, label in zip(panels[0], (f"slice {slice_index}", "with contour"), strict=False):
-        show(axes, scan, slice_index, crop, label=label, font_pt=11)
+        show(axes, scan, slice_index, crop, limits_hu=window_hu, label=label, font_pt=11)
     if marked:
         outline(panels[0, 1], prediction.infarct, slice_index, crop)
     return figure
@@ -37,19 +37,15 @@ def overlay(prediction: Prediction, slice_index: int) -> Figure:
 
 def asymmetry_panel(prediction: Prediction, slices: Sequence[int]) -> Figure:
     """Rows: slices. Columns: scan, A, P, Q, X̂ (salient), X̃ (compensated), with colour bars in HU."""
+    window_hu = stroke_window_hu(prediction.scan.volume, prediction.brain_mask)
+    first = "$X$  scan, infarct outlined" if prediction.infarct.data.any() else "$X$  scan"
     columns = (
-        (
-            prediction.scan.volume,
-            "$X$  scan, infarct outlined" if prediction.infarct.data.any() else "$X$  scan",
-            "gray",
-            STROKE_WINDOW_HU,
-            "HU",
-        ),
+        (prediction.scan.volume, first, "gray", window_hu, "HU"),
         (prediction.asymmetry_total, "$A$  total", "inferno", ASYMMETRY_RANGE_HU, "HU darker than mirror"),
         (prediction.asymmetry_pathological, "$P$  pathological", "inferno", ASYMMETRY_RANGE_HU, "HU"),
         (prediction.asymmetry_intrinsic, "$Q$  intrinsic", "inferno", ASYMMETRY_RANGE_HU, "HU"),
-        (prediction.salient, r"$\hat{X}$  salient", "gray", STROKE_WINDOW_HU, "HU"),
-        (prediction.compensated, r"$\tilde{X}$  compensated", "gray", STROKE_WINDOW_HU, "HU"),
+        (prediction.salient, r"$\hat{X}$  salient", "gray", window_hu, "HU"),
+        (prediction.compensated, r"$\tilde{X}$  compensated", "gray", window_hu, "HU"),
     )
     scan, crop, footer_in = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0), 0.52
     figure, panels = board(scan, crop, len(slices), len(columns), panel_in=1.9, header_in=0.28, footer_in=footer_in)
@@ -70,10 +66,10 @@ def slice_sheet(prediction: Prediction, columns: int = 8, most: int = 40) -> Fig
     """All slices of the brain, or `most` evenly spaced, from the skull base up: infarct and brain mask outlined."""
     scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0)
     slices = even_slices(prediction.brain_mask, min(most, axial_stack(scan).shape[0]))
-    columns = min(columns, len(slices))
+    columns, window_hu = min(columns, len(slices)), stroke_window_hu(scan, prediction.brain_mask)
     figure, panels = board(scan, crop, -(-len(slices) // columns), columns, panel_in=1.4)
     for axes, index in zip(panels.flat, slices, strict=False):
-        show(axes, scan, index, crop, label=str(index), font_pt=7)
+        show(axes, scan, index, crop, limits_hu=window_hu, label=str(index), font_pt=7)
         outline(axes, prediction.brain_mask, index, crop, BRAIN_COLOUR, width=0.5)
         outline(axes, prediction.infarct, index, crop, width=0.8)
     return figure

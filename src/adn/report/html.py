@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, overlay, slice_areas_cm2, slice_sheet
+from adn.figures.display import STROKE_WINDOW_HU, slab_slices, stroke_window_hu
 from adn.report.numbers import result_dict
 from adn.results import DISCLAIMER, Measurements, Prediction
 
@@ -43,16 +44,20 @@ def render_report(prediction: Prediction) -> str:
     template = (resources.files("adn.report") / "report.html.j2").read_text(encoding="utf-8")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"number": number, "volume": volume_text}
+    scan = prediction.scan.volume
     marked = bool(prediction.infarct.data.any())
     slices = key_slices(prediction, KEY_SLICES if marked else BARE_SLICES)
     panel_slices = slices[:PANEL_SLICES] if marked else even_slices(prediction.brain_mask, PANEL_SLICES)
-    direction = "upwards" if "S" in prediction.scan.volume.grid.axes else "downwards"
+    direction = "upwards" if "S" in scan.grid.axes else "downwards"
     return page.from_string(template).render(
         result=result_dict(prediction),
         disclaimer=DISCLAIMER,
         verdict=verdict(prediction.measurements),
         slice_ranges=ranges(prediction.measurements.slices),
-        slice_count=axial_stack(prediction.scan.volume).shape[0],
+        slice_count=axial_stack(scan).shape[0],
+        window_hu=stroke_window_hu(scan, prediction.brain_mask),
+        usual_window_hu=STROKE_WINDOW_HU,
+        slab=slab_slices(scan),
         direction=direction,
         marked=marked,
         key_pictures=[_key_picture(prediction, n, 170 if marked and n == slices[0] else 120) for n in slices],
