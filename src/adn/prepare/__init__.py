@@ -26,7 +26,8 @@ class SkullStripper(Protocol):
     InputError where there is no brain.
     """
 
-    def __call__(self, volume_hu: Volume, /) -> Volume: ...
+    def __call__(self, volume_hu: Volume, /) -> Volume:  # noqa: D102 (the class says it)
+        ...
 
 
 def __getattr__(name: str) -> Any:

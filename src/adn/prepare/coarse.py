@@ -6,6 +6,7 @@ which is what thick slices need.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Coarse:
-    """Block means of an array. hu: float32. spacing_mm of its voxels. factors: blocks of fine voxels along each axis."""
+    """Block means of an array. hu: float32. spacing_mm: of its voxels. factors: fine voxels in a block, each axis."""
 
     hu: NDArray[np.float32]
     spacing_mm: tuple[float, float, float]
@@ -25,28 +26,27 @@ class Coarse:
 
 
 def coarsen(hu: NDArray, spacing_mm: tuple[float, float, float], target_mm: float) -> Coarse:
-    """Average blocks of voxels so that no axis is much finer than `target_mm`; the last blocks repeat the edge."""
-    factors = [max(1, round(target_mm / step)) for step in spacing_mm]
-    result = hu.astype(np.float32, copy=False)
+    """Average blocks of voxels so that no axis is much finer than `target_mm`."""
+    i, j, k = (max(1, round(target_mm / step)) for step in spacing_mm)
+    a, b, c = (step * factor for step, factor in zip(spacing_mm, (i, j, k), strict=True))
+    return Coarse(block_mean(hu, (i, j, k)), (a, b, c), (i, j, k))
+
+
+def block_mean(array: NDArray, factors: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Means of blocks of `factors` voxels; the last blocks repeat the edge."""
+    result = array.astype(np.float32, copy=False)
     for axis, factor in enumerate(factors):
-        result = _block_mean(result, axis, factor)
-    a, b, c = (step * factor for step, factor in zip(spacing_mm, factors, strict=True))
-    return Coarse(np.ascontiguousarray(result), (a, b, c), (factors[0], factors[1], factors[2]))
-
-
-def _block_mean(array: NDArray[np.float32], axis: int, factor: int) -> NDArray[np.float32]:
-    if factor == 1:
-        return array
-    size = array.shape[axis]
-    blocks = -(-size // factor)
-    total = np.zeros([blocks if a == axis else n for a, n in enumerate(array.shape)], np.float32)
-    for phase in range(factor):
-        total += array.take(np.minimum(np.arange(blocks) * factor + phase, size - 1), axis=axis)
-    return total / np.float32(factor)
+        size = result.shape[axis]
+        starts = np.arange(-(-size // factor)) * factor
+        total = result.take(starts, axis=axis)
+        for phase in range(1, factor):
+            total += result.take(np.minimum(starts + phase, size - 1), axis=axis)
+        result = total / np.float32(factor)
+    return result
 
 
 def refine(
-    values: NDArray[np.float32], factors: tuple[int, int, int], start: tuple[int, ...], shape: tuple[int, ...]
+    values: NDArray[np.float32], factors: tuple[int, int, int], start: Sequence[int], shape: Sequence[int]
 ) -> NDArray[np.float32]:
     """Linear interpolation of coarse values on the fine voxels start … start + shape."""
     image = sitk.GetImageFromArray(values)

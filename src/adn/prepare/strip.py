@@ -20,12 +20,27 @@ from adn.volume import Volume
 log = logging.getLogger(__name__)
 
 _COARSE_MM = 2.0  # working voxel; the inner table's gaps are wider, the run time is seconds
-_BONE_HU = 160.0  # above fresh blood (90) and half a thin bone's partial volume
+_BONE_HU = 130.0  # above fresh blood (90) and half a thin bone's partial volume
 _SOFT_HU = -25.0  # below CSF with noise, above fat
 _HEAD_HU = -300.0  # between air and skin
+_GAP_MM = 4.0  # half width of gaps in thin bone that are bridged before asking what lies behind bone
+_AIR_MM = 6.0  # half width of the widest sinus; wider air lies around the head
+_SKIN_MM = 12.0  # scalp with muscle; eyelid and half an eye
 _CORE_MM = 12.0  # deeper than this only brain, tongue and neck muscle lie; deeper than the spinal canal
 _LEAK_MM = 3.5  # half width of the skull-base holes that opening must cut
+_SPECK_MM = 2.5  # half width, within a slice, of the islands in bone that do not count as brain
+_REACH_MM = 2.2  # the border may lie this far outside the coarse mask
+_SURE_MM = 4.0  # deeper than this everything is brain: calcification, blood, air after surgery
+_AIR_EDGE_HU = -60.0
+_TABLE_HU = (180.0, 350.0)  # bounds of the inner table's edge, half-way between brain and bone
 _CANAL_ML_PER_MM = 1.0  # 10 cm² of cross-section: below it lies the spinal canal
+_CLOSE_MM = 4.0  # half width of calcified falx and of noise gaps
+_COVER_MM = 5.0
+_MIN_COVER = 0.5
+_MIN_BONE_SHARE = 0.04  # of everything brighter than water; a head has 0.2
+_NO_TISSUE_HU = -100.0
+_CUT_MM2 = 2500.0  # a slice with more brain than this is not the vertex, nor the foramen magnum
+_ENHANCED_HU = 50.0
 _PLAUSIBLE_ML = (300.0, 2300.0)
 _USUAL_ML = (900.0, 1900.0)
 _BRAIN_MEAN_HU = (5.0, 75.0)
@@ -41,55 +56,46 @@ def strip_skull(volume_hu: Volume) -> Volume:
     order. A scan already without skull keeps its parenchyma. Raises InputError where nothing looks like a brain.
     """
     scan = volume_hu.reoriented("SPL")
-    spacing = scan.grid.spacing_mm
-    coarse = cm.coarsen(np.clip(scan.data, -1024.0, 1500.0), spacing, _COARSE_MM)
+    coarse = cm.coarsen(np.clip(scan.data, -1024.0, 1500.0), scan.grid.spacing_mm, _COARSE_MM)
     stripped = _already_stripped(coarse)
     brain = _parenchyma(scan.data, coarse) if stripped else _intracranial(coarse)
-    mask = _draw_border(scan.data, brain, coarse.factors, spacing, stripped)
+    if not brain.any():
+        raise InputError(_NO_BRAIN.format(why="no soft tissue inside bone is as large as a brain"))
+    mask = _draw_border(scan.data, brain, coarse, stripped)
     _require_brain(scan.data, mask, scan.grid.voxel_ml)
+    log.debug("brain mask: %.0f mL, already stripped: %s", mask.sum() * scan.grid.voxel_ml, stripped)
     return Volume(mask.astype(np.uint8), scan.grid, "label").reoriented(volume_hu.grid.axes)
 
 
 def inspect_mask(volume_hu: Volume, mask: Volume) -> tuple[str, ...]:
-    """Plain warnings about a brain mask: vertex cut off, base cut off, unusual volume."""
-    inside = mask.reoriented("SPL").data > 0
-    grid = mask.grid
-    a_mm2 = inside.sum(axis=(1, 2)) * grid.voxel_ml * 1000.0 / volume_hu.reoriented("SPL").grid.spacing_mm[0]
-    volume_ml = float(inside.sum()) * grid.voxel_ml
+    """Plain warnings about the brain mask of a scan: vertex or base cut off, unusual volume, blood-like brightness."""
+    spl = mask.reoriented("SPL")
+    inside = spl.data > 0
+    area_mm2 = inside.sum(axis=(1, 2)) * spl.grid.voxel_ml * 1000.0 / spl.grid.spacing_mm[0]
+    volume_ml = float(inside.sum()) * spl.grid.voxel_ml
     warnings = []
-    if a_mm2[-1] > 2500.0:
-        warnings.append(
-            "The top of the head is cut off: the brain reaches the last slice, so what lies above is unseen."
-        )
-    if a_mm2[0] > 5000.0:
-        warnings.append(
-            "The base of the brain is cut off: the brain reaches the first slice, so what lies below is unseen."
-        )
+    if area_mm2[-1] > _CUT_MM2:
+        warnings.append("The top of the head is cut off: the brain reaches the last slice; what lies above is unseen.")
+    if area_mm2[0] > _CUT_MM2:
+        warnings.append("The base of the brain is cut off: it reaches the first slice; what lies below is unseen.")
     if not _USUAL_ML[0] <= volume_ml <= _USUAL_ML[1]:
         size = "small" if volume_ml < _USUAL_ML[0] else "large"
         warnings.append(f"The brain mask is unusually {size}: {volume_ml:.0f} mL inside the skull; check the mask.")
+    if inside.any() and (median_hu := float(np.median(volume_hu.reoriented("SPL").data[inside]))) > _ENHANCED_HU:
+        warnings.append(f"The brain is unusually bright (median {median_hu:.0f} HU): contrast-enhanced, or not in HU?")
     return tuple(warnings)
 
 
 def _already_stripped(coarse: cm.Coarse) -> bool:
     """True where hardly any bone is left around the soft tissue."""
-    tissue = int((coarse.hu > _HEAD_HU).sum()) if (coarse.hu < _HEAD_HU).mean() > 0.2 else int((coarse.hu > 5).sum())
-    return int((coarse.hu > _BONE_HU).sum()) < 0.02 * max(tissue, 1)
+    return int((coarse.hu > _BONE_HU).sum()) < _MIN_BONE_SHARE * int((coarse.hu > 5.0).sum())
 
 
 def _parenchyma(hu: NDArray, coarse: cm.Coarse) -> Mask:
     """Brain of a scan without skull: what differs from the background, which is 0 or far below any tissue."""
-    if (hu == 0).mean() > 0.3:
-        tissue = cm.coarsen((hu != 0).astype(np.float32), (1.0, 1.0, 1.0), 1.0).hu
-        tissue = _match(tissue, coarse)
-    else:
-        tissue = (coarse.hu > -100.0).astype(np.float32)
-    brain = cm.largest(tissue > 0.5)
-    return cm.fill_slices(cm.close(brain, 4.0, coarse.spacing_mm))
-
-
-def _match(tissue: NDArray, coarse: cm.Coarse) -> NDArray:
-    return cm.coarsen(tissue, tuple(1.0 / f for f in coarse.factors), 1.0).hu
+    background_is_zero = np.count_nonzero(hu == 0) > 0.3 * hu.size
+    tissue = cm.block_mean(hu != 0, coarse.factors) > 0.5 if background_is_zero else coarse.hu > _NO_TISSUE_HU
+    return cm.fill_slices(cm.close(cm.largest(tissue), _CLOSE_MM, coarse.spacing_mm))
 
 
 def _intracranial(coarse: cm.Coarse) -> Mask:
@@ -98,16 +104,28 @@ def _intracranial(coarse: cm.Coarse) -> Mask:
     bone = coarse.hu > _BONE_HU
     soft = (coarse.hu > _SOFT_HU) & ~bone
     depth = cm.distance_mm(~soft, spacing)
-    enclosed = _bony_directions(bone)
+    enclosed = _bony_directions(cm.close(bone, _GAP_MM, spacing))
     core = cm.largest((depth > _CORE_MM) & (enclosed >= 4))
     if not core.any():
         raise InputError(_NO_BRAIN.format(why="no soft tissue lies deep inside bone"))
-    outside = soft & (enclosed <= 2)
+    room = cm.largest(cm.erode(coarse.hu < _HEAD_HU, _AIR_MM, spacing))  # the air around the head, not in it
+    skin = cm.distance_mm(room, spacing) < _AIR_MM + _SKIN_MM
+    outside = soft & ((enclosed <= 1) | (skin & (enclosed <= 3)))
     markers = np.where(core, 1, np.where(outside, 2, np.where(soft, 0, 3))).astype(np.uint8)
     brain = cm.watershed(-depth, markers) == 1
     brain = _cut_leaks(brain, spacing)
     brain = _cut_canal(brain, spacing)
-    return cm.fill_slices(cm.close(brain, 4.0, spacing))
+    if not brain.any() or _bony_share(brain, bone, spacing) < _MIN_COVER:
+        raise InputError(_NO_BRAIN.format(why="no space of that size is enclosed by bone"))
+    return cm.fill_slices(cm.close(brain, _CLOSE_MM, spacing))
+
+
+def _bony_share(brain: Mask, bone: Mask, spacing: tuple[float, float, float]) -> float:
+    """Share of the shell around the brain that has bone near it: most of a skull, little of a belly."""
+    away = cm.distance_mm(brain, spacing)
+    shell = (away > 0.0) & (away <= _COVER_MM)
+    near_bone = cm.distance_mm(bone, spacing) <= _COVER_MM
+    return float((shell & near_bone).sum()) / max(int(shell.sum()), 1)
 
 
 def _bony_directions(bone: Mask) -> NDArray[np.int8]:
@@ -122,7 +140,9 @@ def _bony_directions(bone: Mask) -> NDArray[np.int8]:
 def _cut_leaks(brain: Mask, spacing: tuple[float, float, float]) -> Mask:
     """Opening by reconstruction within a small distance: thin leaks go, the cortex stays."""
     core = cm.largest(cm.erode(brain, _LEAK_MM, spacing))
-    return brain & cm.dilate(core, _LEAK_MM + 2.0, spacing)
+    brain = brain & cm.dilate(core, _LEAK_MM + 2.0, spacing)
+    in_plane = (1000.0, *spacing[1:])
+    return brain & cm.dilate(cm.erode(brain, _SPECK_MM, in_plane), _SPECK_MM + 2.0, in_plane)
 
 
 def _cut_canal(brain: Mask, spacing: tuple[float, float, float]) -> Mask:
@@ -136,29 +156,30 @@ def _cut_canal(brain: Mask, spacing: tuple[float, float, float]) -> Mask:
     return result
 
 
-def _draw_border(
-    hu: NDArray, brain: Mask, factors: tuple[int, int, int], spacing: tuple[float, float, float], stripped: bool
-) -> Mask:
+def _draw_border(hu: NDArray, brain: Mask, coarse: cm.Coarse, stripped: bool) -> Mask:
     """The coarse mask on the scan's own voxels, its border where soft tissue ends."""
-    coarse_spacing = tuple(f * s for f, s in zip(factors, spacing, strict=True))
-    if not brain.any():
-        raise InputError(_NO_BRAIN.format(why="no soft tissue inside bone is as large as a brain"))
     used = [np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    start = [max((int(u[0]) - 2) * f, 0) for u, f in zip(used, factors, strict=True)]
-    stop = [min((int(u[-1]) + 3) * f, n) for u, f, n in zip(used, factors, hu.shape, strict=True)]
+    start = [max((int(u[0]) - 2) * f, 0) for u, f in zip(used, coarse.factors, strict=True)]
+    stop = [min((int(u[-1]) + 3) * f, n) for u, f, n in zip(used, coarse.factors, hu.shape, strict=True)]
     box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-    shape = tuple(b - a for a, b in zip(start, stop, strict=True))
-    signed = cm.distance_mm(~brain, coarse_spacing) - cm.distance_mm(brain, coarse_spacing)
-    near = cm.refine(np.clip(signed, -20, 20), factors, tuple(start), shape)
+    signed = cm.distance_mm(~brain, coarse.spacing_mm) - cm.distance_mm(brain, coarse.spacing_mm)
+    within = cm.refine(np.clip(signed, -20.0, 20.0), coarse.factors, start, hu[box].shape)
     tissue = hu[box]
     if stripped:
-        inside = (near > 0.0) & (tissue > -100.0)
+        inside = (within > 0.0) & (tissue > _NO_TISSUE_HU)
     else:
-        sure = near > 4.0
-        inside = (near > -1.5) & (tissue < 200.0) & (tissue > -60.0) | sure
+        soft = (tissue > _AIR_EDGE_HU) & (tissue < _inner_table_hu(tissue, within))
+        inside = ((within > -_REACH_MM) & soft) | (within > _SURE_MM)
     result = np.zeros(hu.shape, bool)
     result[box] = cm.fill_slices(cm.largest(inside))
     return result
+
+
+def _inner_table_hu(tissue: NDArray, within: NDArray[np.float32]) -> float:
+    """HU half-way between brain and the bone around it: a border at 160 HU would cut half a voxel of cortex."""
+    around = tissue[(within < 0.0) & (within > -6.0) & (tissue > _BONE_HU)]
+    half = 0.5 * (float(np.percentile(around, 75)) + 35.0) if around.size else _TABLE_HU[0]
+    return min(max(half, _TABLE_HU[0]), _TABLE_HU[1])
 
 
 def _require_brain(hu: NDArray, mask: Mask, voxel_ml: float) -> None:
