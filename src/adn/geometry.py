@@ -78,7 +78,7 @@ class Grid:
     def centre_mm(self) -> NDArray[np.float64]:
         """The grid's middle, RAS mm."""
         middle = (np.array(self.shape, dtype=np.float64) - 1) / 2
-        return self.affine[:3, :3] @ middle + self.affine[:3, 3]
+        return np.asarray(self.affine[:3, :3] @ middle + self.affine[:3, 3], dtype=np.float64)
 
     @property
     def index_from_frame(self) -> NDArray[np.float64]:
