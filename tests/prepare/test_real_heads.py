@@ -1,0 +1,54 @@
+"""The stripper on real scans, where ../shared/data lies beside the checkout."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import dcm2niix
+import nibabel as nib
+import numpy as np
+import pytest
+
+from adn.config import GridConfig
+from adn.errors import InputError
+from adn.geometry import Grid
+from adn.prepare import conform, inspect_mask, strip_skull
+from adn.volume import Volume
+
+HEADS = Path(__file__).resolve().parents[3] / "shared" / "data" / "head_ct"
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not HEADS.is_dir(), reason="needs ../shared/data/head_ct beside the checkout"),
+]
+
+
+def _load(path: Path) -> Volume:
+    image = nib.nifti1.load(path)
+    return Volume(image.get_fdata(dtype=np.float32), Grid(image.shape, image.affine))
+
+
+def _read(name: str, tmp_path: Path) -> Volume:
+    if name.endswith(".nii.gz"):
+        return _load(HEADS / name)
+    command = [dcm2niix.bin, "-z", "n", "-b", "n", "-f", "ct", "-o", str(tmp_path), str(HEADS / name)]
+    subprocess.run(command, check=True, capture_output=True)
+    return _load(next(tmp_path.glob("*_Tilt_*.nii")))
+
+
+@pytest.mark.parametrize("name", ["ge_hispeed_tilt18", "aisd_0091454", "invesalius_cranium.nii.gz"])
+def test_real_head(name: str, tmp_path: Path) -> None:
+    scan = _read(name, tmp_path)
+    mask = strip_skull(scan)
+    volume_ml = mask.data.sum() * mask.grid.voxel_ml
+    assert 900 < volume_ml < 1900
+    assert inspect_mask(scan, mask) == ()
+    result = conform(scan, mask, GridConfig())
+    assert result.mask.data.sum() * result.mask.grid.voxel_ml == pytest.approx(volume_ml, rel=0.02)
+    values = result.brain.data[result.mask.data > 0] * 80.0
+    assert 20 < np.median(values) < 45
+
+
+def test_hollow_skull_phantom_holds_no_brain() -> None:
+    with pytest.raises(InputError, match="no brain inside"):
+        strip_skull(_load(HEADS / "phantom_philips_tilt-18.nii.gz"))
