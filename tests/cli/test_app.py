@@ -16,6 +16,7 @@ from stand_ins import by_name
 
 import adn
 from adn.cli import app, batch, talk
+from adn.errors import WeightsError
 from adn.results import DISCLAIMER
 
 
@@ -23,6 +24,7 @@ from adn.results import DISCLAIMER
 def run(monkeypatch, capsys):
     """Run `adn` with arguments in this process; gives exit code, stdout, stderr as one line each."""
     monkeypatch.setattr(app, "process_all", partial(batch.process_all, predict=by_name))
+    monkeypatch.setattr("adn.io.weights.find_weights", lambda name: None)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["adn", *map(str, arguments)])
@@ -184,3 +186,28 @@ def test_synth_passes_on_what_was_asked(run, tmp_path, monkeypatch):
     code, out, _ = run("synth", "-n", "2", "-o", tmp_path, "--seed", "7", "--lesions", "masks")
     assert (code, out) == (0, f"2 virtual patients in {tmp_path}")
     assert asked == {"n": 2, "out": tmp_path, "seed": 7, "anatomy": None, "lesions": Path("masks")}
+
+
+def test_train_passes_on_what_was_asked(run, tmp_path, monkeypatch):
+    asked = {}
+
+    def fake(recipe, out, data, anatomy, lesions, *, resume, device, workers, progress):
+        asked.update(recipe=recipe.name, out=out, data=data, resume=resume, device=device)
+        progress("align", 1, 2, {"loss": 0.5})
+        return out / "weights.safetensors"
+
+    monkeypatch.setattr(importlib.import_module("adn.train"), "train", fake)
+    code, out, _ = run("train", "tiny", "--data", "cases", "-o", tmp_path / "run", "--resume", "--device", "cpu")
+    assert code == 0
+    assert f"--weights {tmp_path}/run/weights.safetensors" in out
+    data = Path("cases")
+    assert asked == {"recipe": "tiny", "out": tmp_path / "run", "data": data, "resume": True, "device": "cpu"}
+
+
+def test_weights_that_are_not_there_are_heard_of_once_before_computing(run, tmp_path, monkeypatch):
+    def absent(name):
+        raise WeightsError(f"No weights '{name}'.")
+
+    monkeypatch.setattr("adn.io.weights.find_weights", absent)
+    code, _, err = run("predict", *scans(tmp_path, "a", "b"), "-o", tmp_path / "out", "--weights", "nonesuch")
+    assert (code, err) == (2, "adn: error: No weights 'nonesuch'.")

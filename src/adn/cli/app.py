@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from adn.cli import talk
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")]
 Anatomy = Annotated[
     Path | None, typer.Option(help="Folder of head label maps (FreeSurfer labels, NIfTI); default: a template brain.")
 ]
@@ -78,7 +79,7 @@ def predict(
     weights: Annotated[
         str | None, typer.Option(help="Name of shipped weights (see 'adn info'), or a .safetensors file.")
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
+    device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of the same case.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,9 +91,11 @@ def predict(
     """
     from adn.cli.info import cores
     from adn.io import case_names
+    from adn.io.weights import find_weights
 
     table = out / "results.csv"
     talk.check_writable(out)
+    find_weights(weights)  # one sentence now rather than one per scan
     if len(scans) > 1 and table.exists() and not overwrite:
         raise InputError(f"{table} exists already. Choose another output folder with -o, or add --overwrite.")
     tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
@@ -140,6 +143,8 @@ def train(
     anatomy: Anatomy = None,
     lesions: Lesions = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in this folder stopped.")] = False,
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples beside the training.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Train the networks of a recipe: alignment first, then asymmetry and segmentation together."""
@@ -153,9 +158,19 @@ def train(
     plan = load_recipe(recipe)
     from adn.train import train as run_training
 
-    run_training(plan, out, data=data, virtual=virtual, anatomy=anatomy, lesions=lesions, resume=resume)
+    with _bar(quiet) as bar:
+        rows: dict[str, TaskID] = {}
+
+        def draw(stage: str, step: int, steps: int, scalars: dict[str, float]) -> None:
+            if stage not in rows:
+                rows[stage] = bar.add_task(stage)
+            bar.update(rows[stage], completed=step, total=steps, description=f"{stage}, loss {scalars['loss']:.4g}")
+
+        path = run_training(
+            plan, out, data, anatomy, lesions, resume=resume, device=device, workers=workers, progress=draw
+        )
     if not quiet:
-        typer.echo(f"Trained weights are in {out}")
+        typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")
 
 
 @app.command(epilog=DISCLAIMER)
@@ -195,7 +210,7 @@ def main() -> int:
     else:
         code = talk.DONE
     if code == talk.INTERRUPTED:
-        talk.say_error(console, "Interrupted. Results that were finished are whole; nothing else was kept.")
+        talk.say_error(console, "Interrupted. What was finished is whole; nothing half-written was kept.")
     return code
 
 
