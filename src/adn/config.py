@@ -36,6 +36,7 @@ class AlignConfig(_Section):
     max_roll_deg: float = 15.0  # 0 in the paper
     max_shift_x: float = 0.5  # of the grid's width; paper: half the image
     max_shift_y: float = 0.0  # of the grid's height; invisible to L_T, so held
+    reconstruction: bool = False  # add ‖I − T⁻¹(X′)‖₁ to L_T
     refine_steps: int = 40  # of L_T / brain volume at inference; 0: none
 
 
@@ -46,6 +47,8 @@ class NetworkConfig(_Section):
     dropout: float = 0.0
     p_form: Literal["probability", "fraction"] = "fraction"  # P = σ(D) or A · σ(D)
     clamp_q: bool = False  # Q = max(A − P, 0)
+    d_inputs: tuple[Literal["aligned", "mirrored"], ...] = ("aligned",)  # the paper's D sees X alone
+    f_inputs: tuple[Literal["salient", "aligned", "pathological"], ...] = ("salient",)  # the paper's F sees X̂ alone
 
 
 class LossConfig(_Section):
@@ -57,6 +60,9 @@ class LossConfig(_Section):
     symmetric_mask: Literal["zero_asymmetry", "one_minus_a"] = "zero_asymmetry"
     warm_start_weight: float = 10.0
     warm_start_epochs: int = 2
+    warm_start_dice: bool = False  # supervise σ(D) by BCE + Dice rather than BCE alone
+    warm_start_replaces_d: bool = False  # in place of L_D rather than added to it
+    label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
 
 
 class FitConfig(_Section):

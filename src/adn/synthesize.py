@@ -209,8 +209,9 @@ def _load_head(path: Path) -> Head:
 
 def render_plan(plan: PatientPlan, library: Library, lattice: Lattice, device: torch.device | str = "cpu") -> VirtualPatient:
     """Render with a library's head and lesions."""
+    head = library.head(plan.head)
     with torch.no_grad():
-        return render(plan, library.head(plan.head), lattice, library.lesion, device)
+        return render(plan, head, lattice, library.lesion, device)
 
 
 def scanner_lattice(plan: PatientPlan, matrix: int | None = None) -> Lattice:

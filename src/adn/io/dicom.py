@@ -22,6 +22,7 @@ from adn.volume import Volume
 
 LOWEST_AIR_HU = -1000.0  # a padding value above this would be tissue: the tag is wrong
 TILT_DEG = 0.5  # below: no visible shear (2 mm over a head)
+SIDEWAYS_DEG = 1.0  # dcm2niix corrects a shear along the rows' direction only
 UNEVEN_SHARE = 0.1  # of the median distance between slices
 UNEVEN_MM = 0.3
 CONVERT_SECONDS = 900
@@ -59,7 +60,8 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
     volume, name = _convert(series, where)
     tilt, gaps = tilt_deg(series), gaps_mm(series)
     if tilt > TILT_DEG:
-        _demand("_Tilt", name, f"a gantry tilt of {tilt:.1f} degrees", where)
+        _demand("_Tilt", name if _sideways_deg(series) < SIDEWAYS_DEG else "", f"a gantry tilt of {tilt:.1f} degrees", where)
+        volume = _placed(volume, series)
         warnings.append(f"A gantry tilt of {tilt:.1f} degrees was corrected.")
     if uneven(gaps):
         _demand("_Eq", name, f"distances of {gaps.min():.1f} to {gaps.max():.1f} mm between slices", where)
@@ -81,6 +83,31 @@ def tilt_deg(series: Series) -> float:
     along = points[-1] - points[0]
     cosine = abs(along @ series.first.normal) / max(float(np.linalg.norm(along)), 1e-6)
     return float(np.degrees(np.arccos(min(cosine, 1.0))))
+
+
+def _sideways_deg(series: Series) -> float:
+    """By how much the slices move along their columns' axis while they follow each other, degrees."""
+    assert series.first.orientation is not None
+    along = series.positions[-1] - series.positions[0]
+    sine = abs(series.first.orientation[:3] @ along) / max(float(np.linalg.norm(along)), 1e-6)
+    return float(np.degrees(np.arcsin(min(sine, 1.0))))
+
+
+def _placed(volume: Volume, series: Series) -> Volume:
+    """Put a tilt-corrected volume where the headers say: for one sign of the tilt dcm2niix's origin is centimetres off.
+
+    It shears by moving each slice along its rows, adding rows so that all fit; so the first row and slice of its grid
+    are those of the outermost acquired ones. Shape and directions are right (dcm2niix issue 259).
+    """
+    first = series.first
+    assert first.orientation is not None
+    lps = RAS_FROM_LPS @ volume.grid.affine
+    axes = lps[:3, :3] / np.linalg.norm(lps[:3, :3], axis=0)
+    right, down = first.orientation[:3], first.orientation[3:]
+    sides = (right * first.spacing_mm[1] * (first.shape[1] - 1), down * first.spacing_mm[0] * (first.shape[0] - 1))
+    corners = [series.positions + right_part + down_part for right_part in (0, sides[0]) for down_part in (0, sides[1])]
+    lps[:3, 3] = axes @ (np.concatenate(corners) @ axes).min(axis=0)
+    return Volume(volume.data, Grid(volume.grid.shape, RAS_FROM_LPS @ lps), volume.unit)
 
 
 def gaps_mm(series: Series) -> NDArray[np.float64]:

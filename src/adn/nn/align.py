@@ -54,7 +54,14 @@ class AlignNet(nn.Module):
 
     def forward(self, brain: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 4"]:
         """brain: [0, 1] on the model grid. Returns poses in mm."""
-        x = F.avg_pool3d(brain, (1, self.shrink, self.shrink)) if self.shrink > 1 else brain
+        return self.from_coarse(self.coarse(brain))
+
+    def coarse(self, brain: Float[Tensor, "b 1 d h w"]) -> Tensor:
+        """The copy that T sees: averaged in plane."""
+        return F.avg_pool3d(brain, (1, self.shrink, self.shrink)) if self.shrink > 1 else brain
+
+    def from_coarse(self, x: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 4"]:
+        """Poses from the coarse copy."""
         if self.coordinates:
             x = torch.cat([x, _coordinates(x)], 1)
         features = self.stages(x).mean((2, 3, 4))

@@ -19,7 +19,7 @@ from adn.synth.plan import InfarctPlan, PatientPlan
 from adn.synth.tissues import BRAIN_CODES, FLUID, GREY, PARENCHYMA, Tissue
 
 FINEST_MM = 1.25  # anatomy is sampled at least this finely in plane
-FINEST_SLICE_MM = 1.75
+FINEST_SLICE_MM = 2.5
 FIELD_MM = 125.0  # random fields are defined on a cube of ± this about the head
 LesionSource = Callable[[InfarctPlan, torch.Generator], LesionMask]
 
@@ -188,15 +188,16 @@ def _anatomy(
     # torque: right frontal and left occipital poles reach further
     wobble[..., 1] += plan.torque_mm * torch.tanh(lateral[..., 0] / 40) * 0.5
     canonical = canonical + wobble
+    to_index = head.head_from_aligned.copy()
+    to_index[:3, 3] += (np.array(head.codes.shape[::-1]) - 1) / 2
+    mni_from_index = head.mni_from_aligned @ np.linalg.inv(to_index)
+    canonical = _apply(to_index, canonical)
     smooth = torch.cat([canonical.permute(3, 0, 1, 2)[None], _read_field(fields.scalars, coarse), lateral.permute(3, 0, 1, 2)[None]], 1)  # fmt: skip
     values = points.smooth(smooth)[0]
-    position = values[:3].permute(1, 2, 3, 0)
+    index = values[:3].permute(1, 2, 3, 0)
     sulci_noise, vent_noise, leuko_noise, mottle, density = values[3:8]
     left = torch.sigmoid(values[8] / 4)
 
-    to_index = head.head_from_aligned.copy()
-    to_index[:3, 3] += (np.array(head.codes.shape[::-1]) - 1) / 2
-    index = _apply(to_index, position)
     codes = _lookup(head.codes, index)
     near_ventricle = _lookup(head.near_ventricle, index).float() / 255
     near_csf = _lookup(head.near_csf, index).float() / 255
@@ -222,14 +223,14 @@ def _anatomy(
     label = torch.zeros_like(hu)
     mni = None
     for infarct, mask, soft in lesions:
-        mni = _apply(head.mni_from_aligned, position) if mni is None else mni
+        mni = _apply(mni_from_index, index) if mni is None else mni
         where = mni * torch.tensor([-1.0, 1.0, 1.0]) if infarct.left_right_flip else mni
         extent = _read_lesion(soft, mask, where)
         hu = _infarct_hu(plan, infarct, hu, extent, codes, grey, density)
         if infarct.acute:
             label = torch.maximum(label, (extent > 0.5).float() * brain * (codes != int(Tissue.VENTRICLE)))
     for spot in plan.bright:
-        mni = _apply(head.mni_from_aligned, position) if mni is None else mni
+        mni = _apply(mni_from_index, index) if mni is None else mni
         radius = ((mni - torch.tensor(spot.centre_mm)) / torch.tensor(spot.half_axes_mm)).norm(dim=-1)
         hu = torch.where((radius < 1 + 0.15 * density) & brain, spot.hu, hu)
     classes = torch.stack([hu, grey.float(), (parenchyma & ~grey).float(), (fluid & brain).float(), brain.float(), label])

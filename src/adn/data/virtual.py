@@ -1,0 +1,81 @@
+"""Endless virtual patients as data sets: sample i depends on (seed, i) only, so that training can resume anywhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from adn.config import Recipe
+from adn.data.samples import Sample, deskull
+from adn.geometry import RigidTransform
+from adn.synth.plan import draw_patient
+from adn.synth.render import Lattice, VirtualPatient
+from adn.synthesize import Library, patient_generator, render_plan
+from adn.warp import rigid_matrix, warp
+
+JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
+
+
+class AlignedPatients(Dataset[Sample]):
+    """Patients rendered straight on the brain box, for D and F: the plane is known, but for alignment's usual error."""
+
+    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, first: int = 0) -> None:
+        self.recipe, self.library, self.seed = recipe, library, seed
+        self.count, self.first = count, first
+        self.choices = library.choices()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Draw, pose and render sample first + index."""
+        grid = self.recipe.grid
+        generator = patient_generator(self.seed, self.first + index)
+        plan = draw_patient(generator, self.choices)
+        jitter = torch.randn(3, generator=generator).tolist()
+        place = torch.rand(2, generator=generator).sub(0.5).tolist()
+        pose = RigidTransform.from_parameters(
+            (plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
+            (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
+        )
+        lattice = Lattice(grid.box or grid.shape, grid.spacing_mm, pose)
+        patient = render_plan(plan, self.library, lattice)
+        return to_sample(patient, self.recipe, plan.scanner.mask_error_mm)
+
+
+def to_sample(patient: VirtualPatient, recipe: Recipe, mask_error_mm: float = 0.0) -> Sample:
+    """Window and deskull a rendered patient."""
+    brain = deskull(patient.ct, patient.brain, recipe.grid, mask_error_mm)
+    return Sample(brain[None], patient.infarct.float()[None], patient.tissue[None])
+
+
+class PosedBrains(Dataset[Tensor]):
+    """Brains at random poses on T's coarse copy of the model grid: a pool is rendered once, then turned and moved."""
+
+    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int = 120) -> None:
+        self.recipe, self.seed, self.count = recipe, seed, count
+        grid, shrink = recipe.grid, recipe.align.shrink
+        self.spacing_mm = (grid.spacing_mm[0], grid.spacing_mm[1] * shrink, grid.spacing_mm[2] * shrink)
+        shape = (grid.shape[0], grid.shape[1] // shrink, grid.shape[2] // shrink)
+        choices = library.choices()
+        self.pool: list[Tensor] = []
+        for i in range(min(pool, count)):
+            plan = draw_patient(patient_generator(seed, 10_000_000 + i), choices)
+            nod = RigidTransform.from_parameters((plan.rotation_deg[0], 0.0, 0.0))
+            patient = render_plan(plan, library, Lattice(shape, self.spacing_mm, nod))
+            brain = deskull(patient.ct, patient.brain, grid.model_copy(update={"spacing_mm": self.spacing_mm}))
+            self.pool.append(brain.half())
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Tensor:
+        """(1, D, H, W): pool member at a random in-plane rotation, roll and shift."""
+        generator = patient_generator(self.seed, index)
+        brain = self.pool[int(torch.randint(len(self.pool), (), generator=generator))].float()[None, None]
+        u = torch.rand(5, generator=generator) * 2 - 1
+        config = self.recipe.align
+        rotation = torch.stack([torch.zeros(()), u[0] * config.max_roll_deg, u[1] * 32.0])[None]
+        pose = rigid_matrix(rotation, torch.stack([u[2] * 30, u[3] * 20, u[4] * 10])[None])
+        return warp(brain, pose, self.spacing_mm)[0]

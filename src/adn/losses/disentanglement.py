@@ -1,0 +1,76 @@
+"""L_D: what keeps the pathological asymmetry P meaningful (paper, eq. 5), per scan, in fp32.
+
+Means are over the voxels of one scan's model grid; a brain box divides by the same number, so that λ keeps its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from adn.asymmetry import Disentangled
+from adn.warp import mirror
+
+
+class DisentanglementTerms(NamedTuple):
+    """The four terms of eq. 5, each (B,)."""
+
+    tissue: Tensor
+    size: Tensor
+    asymmetry: Tensor
+    intrinsic: Tensor
+
+
+def forbidden_tissue(
+    tissue: UInt8[Tensor, "b 1 d h w"], infarct: Float[Tensor, "b 1 d h w"]
+) -> Float[Tensor, "b 1 d h w"]:
+    """R_GW + R_CSF: white matter whose mirror twin is grey, and CSF; infarct removed first (paper, section 2).
+
+    tissue: 1 GM, 2 WM, 3 CSF, 0 unknown, aligned.
+    """
+    healthy = torch.where(infarct > 0.5, torch.zeros_like(tissue), tissue)
+    grey_white = mirror(healthy == 1) & (healthy == 2)
+    return (grey_white | (healthy == 3)).float()
+
+
+def disentanglement_terms(
+    parts: Disentangled,
+    infarct: Float[Tensor, "b 1 d h w"],
+    tissue: UInt8[Tensor, "b 1 d h w"],
+    grid_voxels: int,
+    size_target: Literal["infarct", "asymmetry"] = "asymmetry",
+    symmetric_mask: Literal["zero_asymmetry", "one_minus_a"] = "zero_asymmetry",
+    clamp_q: bool = False,
+) -> DisentanglementTerms:
+    """L_tissue, L_size, L_asymmetry, L_intrinsic of aligned volumes. infarct: T(G), 0 or 1."""
+    p, a = parts.pathological_asymmetry, parts.total_asymmetry
+
+    def mean(x: Tensor) -> Tensor:
+        return x.sum((1, 2, 3, 4)) / grid_voxels
+
+    target = mean(infarct * a if size_target == "asymmetry" else infarct)
+    symmetric = (a == 0).float() if symmetric_mask == "zero_asymmetry" else 1 - a
+    intrinsic = mean(torch.relu(a - p)) if clamp_q else mean(a - p).abs()
+    return DisentanglementTerms(
+        tissue=mean((p * forbidden_tissue(tissue, infarct)).abs()),
+        size=(mean(p) - target).abs(),
+        asymmetry=mean((p * symmetric).abs()),
+        intrinsic=-intrinsic,
+    )
+
+
+def collapse_signs(parts: Disentangled, infarct: Float[Tensor, "b 1 d h w"]) -> dict[str, float]:
+    """Numbers that tell a meaningful P from P = 0 and P = A (method.md section 2), over the batch."""
+    p, a, q = (x.detach().flatten() for x in (parts[3], parts[1], parts[4]))
+    inside = infarct.flatten() > 0.5
+    correlation = torch.corrcoef(torch.stack([p, a]))[0, 1] if float(p.std()) > 0 else torch.zeros(())
+    return {
+        "mean_p": float(p.mean()),
+        "p_over_a": float(p.mean() / a.mean().clamp(min=1e-9)),
+        "p_a_correlation": float(correlation),
+        "p_inside": float(p[inside].sum() / p.sum().clamp(min=1e-9)),
+        "q_inside": float(q[inside].mean()) if bool(inside.any()) else 0.0,
+    }

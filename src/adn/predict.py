@@ -1,0 +1,228 @@
+"""`predict`: a head CT in, infarct and asymmetry maps out, all on the scan's own grid."""
+
+from __future__ import annotations
+
+import logging
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adn.config import Recipe, recipe_from_dict
+from adn.errors import WeightsError
+from adn.geometry import Grid, RigidTransform, reorient_array
+from adn.io.weights import WeightsFile, find_weights, read_weights
+from adn.measure import measure
+from adn.nn.adn import ADN, build_adn
+from adn.nn.refine import refine_pose
+from adn.prepare import Conformed, SkullStripper, conform, inspect_mask, strip_skull
+from adn.results import Prediction, Provenance, Scan
+from adn.units import unit_to_hu
+from adn.volume import Volume
+from adn.warp import warp
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str], None]
+STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry home")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Networks ready to predict, with where they came from. precision: 'fp32' or 'bf16'."""
+
+    network: ADN
+    recipe: Recipe
+    weights: WeightsFile
+    device: torch.device
+    precision: str
+
+
+def load_model(
+    weights: str | Path | None = None, device: str = "auto", precision: str = "auto"
+) -> Model:
+    """Load weights by name or path (None: the default that ships). Raises WeightsError."""
+    from adn.train.fit import has_fast_bf16
+
+    found = find_weights(weights)
+    tensors, values = read_weights(found.path)
+    recipe = recipe_from_dict(values)
+    network = build_adn(recipe)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"{found.path}: does not fit the networks of its recipe '{recipe.name}'.") from error
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise WeightsError("Device 'cuda' was asked for, but torch finds no GPU; use --device cpu.")
+    if precision == "auto":
+        precision = "bf16" if (torch.cuda.is_bf16_supported() if kind == "cuda" else has_fast_bf16()) else "fp32"
+    return Model(network.eval().to(kind), recipe, found, torch.device(kind), precision)
+
+
+def predict(
+    scan: Scan,
+    model: Model,
+    *,
+    strip: SkullStripper = strip_skull,
+    threshold: float | None = None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Find the infarct in one scan.
+
+    scan: from `open_scan`. strip: finds the brain. threshold: on the probability after it went home; None takes the
+    recipe's. progress: called with the name of each step (`STEPS`). Raises InputError where there is no brain.
+    """
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(name: str) -> Iterator[None]:
+        if progress:
+            progress(name)
+        start = time.perf_counter()
+        yield
+        seconds[name] = round(time.perf_counter() - start, 3)
+
+    threshold = model.recipe.threshold if threshold is None else threshold
+    volume = scan.volume.reoriented("SPL")
+    with step("strip skull"):
+        mask = strip(volume)
+        remarks = inspect_mask(volume, mask)
+    with step("conform"):
+        conformed = conform(volume, mask, model.recipe.grid)
+    with torch.inference_mode(False), torch.no_grad():
+        brain = torch.from_numpy(conformed.brain.data)[None, None].to(model.device)
+        with step("align"):
+            pose_network = model.network.align(brain)
+            pose = refine_pose(model.network.align, brain, pose_network, model.recipe)  # type: ignore[arg-type]
+        with step("disentangle and segment"):
+            maps = infer_maps(model, brain, pose)
+    refined = RigidTransform(pose[0].double().cpu().numpy())
+    with step("carry home"):
+        inside = mask.data > 0
+        home = carry_home(maps, conformed, refined, model.recipe, inside)
+        probability, total, pathological = home[0], home[1], np.minimum(home[2], home[1])
+        window = model.recipe.grid.window_hu
+        a_hu, p_hu = unit_to_hu(total, window), unit_to_hu(pathological, window)
+        infarct = (probability >= threshold).astype(np.uint8)
+
+    def on_scan(data: NDArray, unit: str) -> Volume:
+        back = reorient_array(data, "SPL", scan.volume.grid.axes)
+        return Volume(np.ascontiguousarray(back), scan.volume.grid, unit)
+
+    measurements = measure(infarct, volume, mask, aligned_from_scan(conformed, refined, model.recipe))
+    if volume.grid.axes != scan.volume.grid.axes and _stored_downwards(scan.volume.grid):
+        last = volume.grid.shape[0] - 1
+        flipped = tuple(sorted(last - i for i in measurements.slices))
+        measurements = type(measurements)(**{**measurements.__dict__, "slices": flipped})
+    return Prediction(
+        case=scan.name,
+        scan=scan,
+        infarct=on_scan(infarct, "label"),
+        infarct_probability=on_scan(probability, "1"),
+        brain_mask=on_scan(inside.astype(np.uint8), "label"),
+        asymmetry_total=on_scan(a_hu, "HU"),
+        asymmetry_pathological=on_scan(p_hu, "HU"),
+        asymmetry_intrinsic=on_scan(a_hu - p_hu, "HU"),
+        salient=on_scan(volume.data + (a_hu - p_hu), "HU"),
+        compensated=on_scan(volume.data + p_hu, "HU"),
+        pose_network=RigidTransform(pose_network[0].double().cpu().numpy()),
+        pose=refined,
+        measurements=measurements,
+        provenance=_provenance(model, threshold, seconds),
+        warnings=(*scan.warnings, *remarks),
+    )
+
+
+def _stored_downwards(grid: Grid) -> bool:
+    return "I" in grid.axes
+
+
+def infer_maps(model: Model, brain: Tensor, pose: Tensor) -> Tensor:
+    """Probability, A and P on the whole aligned model grid, (3, D, H, W), from one brain box or two overlapping ones."""
+    grid, network = model.recipe.grid, model.network
+    aligned = warp(brain, pose, grid.spacing_mm)
+    box = grid.box or grid.shape
+    total = torch.zeros((3, *grid.shape), device=brain.device)
+    count = torch.zeros(grid.shape, device=brain.device)
+    for corner in box_corners(aligned[0, 0] > 0, box):
+        place = tuple(slice(a, a + n) for a, n in zip(corner, box, strict=True))
+        with torch.autocast(brain.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
+            output = network.from_aligned(aligned[(..., *place)], pose)
+        parts = output.parts
+        maps = [output.infarct_probability_aligned, parts.total_asymmetry, parts.pathological_asymmetry]
+        total[(slice(None), *place)] += torch.cat(maps)[:, 0]
+        count[place] += 1
+    return total / count.clamp(min=1)
+
+
+def box_corners(inside: Tensor, box: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """Where brain boxes start: the centred box if it holds the brain, else two along each axis that it does not fit.
+
+    inside: (D, H, W) bool, aligned. W is never shifted: the mid-plane stays in the middle.
+    """
+    starts: list[list[int]] = []
+    for axis in (0, 1):
+        used = inside.any(dim=tuple(a for a in range(3) if a != axis)).nonzero().flatten()
+        size, side = inside.shape[axis], box[axis]
+        centred = (size - side) // 2
+        low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (centred, centred + side)
+        if low >= centred and high <= centred + side:
+            starts.append([centred])
+        else:
+            ends = {min(max(low, 0), size - side), min(max(high - side, 0), size - side)}
+            starts.append(sorted(ends))
+    return [(d, h, (inside.shape[2] - box[2]) // 2) for d in starts[0] for h in starts[1]]
+
+
+def aligned_from_scan(conformed: Conformed, pose: RigidTransform, recipe: Recipe) -> NDArray[np.float64]:
+    """4 × 4: index of the scan in SPL order → LPS mm in the aligned frame (x > 0 is patient left)."""
+    local = Grid.centred(recipe.grid.shape, recipe.grid.spacing_mm)
+    frame_from_model = np.linalg.inv(local.index_from_frame)
+    model_from_scan = np.linalg.inv(conformed.scan_index_from_model_index())
+    return pose.inverse().matrix @ frame_from_model @ model_from_scan
+
+
+def carry_home(
+    maps: Tensor, conformed: Conformed, pose: RigidTransform, recipe: Recipe, inside: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Aligned maps (C, D, H, W) on the scan's voxels in SPL order, one linear resampling, 0 outside the brain."""
+    matrix = torch.from_numpy(aligned_from_scan(conformed, pose, recipe)).to(maps.device)
+    sides = [n * s / 2 for n, s in zip(recipe.grid.shape, recipe.grid.spacing_mm, strict=True)]
+    matrix = matrix[:3] / torch.tensor(sides[::-1], dtype=matrix.dtype, device=maps.device)[:, None]
+    result = np.zeros((maps.shape[0], *inside.shape), np.float32)
+    rows, columns = (np.flatnonzero(inside.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    y = torch.arange(rows[0], rows[-1] + 1, dtype=matrix.dtype, device=maps.device)
+    x = torch.arange(columns[0], columns[-1] + 1, dtype=matrix.dtype, device=maps.device)
+    plane = y[:, None, None] * matrix[:, 1] + x[None, :, None] * matrix[:, 2] + matrix[:, 3]
+    crop = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    for z in np.flatnonzero(inside.any(axis=(1, 2))):
+        points = (plane + float(z) * matrix[:, 0]).float()
+        values = F.grid_sample(maps[None], points[None, None], align_corners=False)[0, :, 0].cpu().numpy()
+        result[:, z, crop[0], crop[1]] = values * inside[z, crop[0], crop[1]]
+    return result
+
+
+def _provenance(model: Model, threshold: float, seconds: dict[str, float]) -> Provenance:
+    names = ("torch", "numpy", "nibabel", "SimpleITK", "dcm2niix")
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    return Provenance(
+        adn_version=metadata.version("adn-stroke"),
+        recipe=model.recipe.name,
+        weights=model.weights.name,
+        weights_sha256=model.weights.sha256,
+        precision=model.precision,
+        device=model.device.type,
+        threshold=threshold,
+        versions=versions,
+        seconds={**seconds, "total": round(math.fsum(seconds.values()), 3)},
+    )
