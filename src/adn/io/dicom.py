@@ -60,7 +60,9 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
     volume, name = _convert(series, where)
     tilt, gaps = tilt_deg(series), gaps_mm(series)
     if tilt > TILT_DEG:
-        _demand("_Tilt", name if _sideways_deg(series) < SIDEWAYS_DEG else "", f"a gantry tilt of {tilt:.1f} degrees", where)
+        _demand(
+            "_Tilt", name if _sideways_deg(series) < SIDEWAYS_DEG else "", f"a gantry tilt of {tilt:.1f} degrees", where
+        )
         volume = _placed(volume, series)
         warnings.append(f"A gantry tilt of {tilt:.1f} degrees was corrected.")
     if uneven(gaps):

@@ -196,9 +196,14 @@ def _read_header(path: Path) -> Header | None:
     config.settings.reading_validation_mode = config.IGNORE
     try:
         data = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
-        return _header(path, data) if "Rows" in data and "SeriesInstanceUID" in data else None
+        if "Rows" in data and "SeriesInstanceUID" in data:
+            return _header(path, data)
+        kind = str(getattr(data.file_meta.get("MediaStorageSOPClassUID"), "name", ""))
     except Exception as error:  # pydicom raises many kinds on damaged bytes
         raise InputError(f"{path}: the DICOM header is truncated or damaged; copy the series again.") from error
+    if is_dicom(path) and (not kind or "Image" in kind):
+        raise InputError(f"{path}: the DICOM header is truncated or damaged; copy the series again.")
+    return None  # a report, a plan, a directory
 
 
 def _old_style(path: Path) -> bool:

@@ -1,0 +1,237 @@
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import RLELossless
+
+from adn.errors import InputError
+from adn.io import dicom, open_scan
+from adn.volume import Volume
+from phantoms import PATIENT_ID, PATIENT_NAME, ball, centroid_mm, head, write_dicom_series
+
+UNEVEN = [4.0] * 16 + [1.2] + [7.0] * 16
+
+
+def check_ball(scan) -> None:
+    """The dark ball lies where it lay in the patient, whatever the scanner did."""
+    inside = scan.volume.data[ball(scan.volume.grid)]
+    assert np.median(inside) == pytest.approx(6.0, abs=3.0)
+    dark = (np.abs(scan.volume.data - 6) < 13) & (scan.volume.data > -50)
+    assert np.linalg.norm(scan.volume.grid.spacing_mm) < 8
+    assert dark[ball(scan.volume.grid)].mean() > 0.7
+
+
+def test_plain_series(tmp_path):
+    write_dicom_series(head(), tmp_path)
+    scan = open_scan(tmp_path)
+    assert scan.volume.grid.axes == "LAS"
+    assert scan.volume.data.dtype == np.float32
+    assert np.array_equal(scan.volume.reoriented("SPL").data, head().data)
+    assert scan.volume.reoriented("SPL").grid.same_as(head().grid)
+    assert (scan.source, scan.padding, scan.warnings) == ("dicom", None, ())
+
+
+@pytest.mark.parametrize(("signed", "slope", "intercept"), [(True, 1, 0), (False, 1, -1024), (False, 0.5, -1024)])
+def test_rescale(signed, slope, intercept, tmp_path):
+    write_dicom_series(head(), tmp_path, signed=signed, slope=slope, intercept=intercept)
+    assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
+
+
+@pytest.mark.parametrize("gaps", [None, UNEVEN])
+@pytest.mark.parametrize("tilt_deg", [-18.0, -6.0, 6.0, 18.0])
+def test_tilt_and_gaps_leave_the_patient_where_it_was(tilt_deg, gaps, tmp_path):
+    write_dicom_series(head(), tmp_path, tilt_deg=tilt_deg, gaps=gaps)
+    scan = open_scan(tmp_path)
+    check_ball(scan)
+    seen, true = (v.with_data(v.data > -500) for v in (scan.volume, head()))
+    assert np.linalg.norm(centroid_mm(seen) - centroid_mm(true)) < 0.5
+    assert seen.data.sum() * seen.grid.voxel_ml == pytest.approx(true.data.sum() * true.grid.voxel_ml, rel=0.02)
+    assert f"tilt of {abs(tilt_deg):.1f} degrees" in scan.warnings[0]
+    assert ("uneven" in " ".join(scan.warnings)) == (gaps is not None)
+    columns = scan.volume.grid.affine[:3, :3] / np.array(scan.volume.grid.spacing_mm)
+    assert np.allclose(columns.T @ columns, np.eye(3), atol=1e-4)  # not sheared any more
+
+
+@pytest.mark.parametrize("tilt_deg", [-18.0, 18.0])
+def test_a_mask_survives_tilted_dicom(tilt_deg, tmp_path):
+    mask = head().with_data(ball(head().grid).astype(np.float32) * 1000, "label")
+    write_dicom_series(mask, tmp_path, tilt_deg=tilt_deg, outside_hu=0.0)
+    volume, _, _ = dicom.load(tmp_path)
+    found = volume.with_data(volume.data > 500)
+    truth = mask.with_data(mask.data > 500)
+    assert found.data.sum() * found.grid.voxel_ml == pytest.approx(truth.data.sum() * truth.grid.voxel_ml, rel=0.02)
+    assert np.linalg.norm(centroid_mm(found) - centroid_mm(truth)) < 0.5
+
+
+@pytest.mark.parametrize("tilt_deg", [-15.0, 0.0, 15.0])
+def test_padding_is_marked_and_filled(tilt_deg, tmp_path):
+    write_dicom_series(head(), tmp_path, tilt_deg=tilt_deg, padding_hu=-2000.0)
+    scan = open_scan(tmp_path)
+    assert scan.padding is not None
+    assert scan.padding.data.dtype == np.uint8
+    assert scan.volume.data.min() >= -1024
+    assert np.all(scan.volume.data[scan.padding.data > 0] == -1024)
+    corner = scan.volume.data[0, 0]
+    assert np.all(corner == -1024)
+    assert not scan.padding.data[ball(scan.volume.grid)].any()
+
+
+def test_tilt_correction_fills_are_padding_even_where_they_look_like_air(tmp_path):
+    write_dicom_series(head(), tmp_path, tilt_deg=15.0)
+    scan = open_scan(tmp_path)
+    assert scan.padding is not None
+    rows = scan.padding.data.any(axis=0) & ~scan.padding.data.all(axis=0)
+    assert not rows.any()  # whole rows, as the shear adds them
+    acquired = 1 - scan.padding.data[0].mean()
+    assert acquired == pytest.approx(100 / scan.volume.data.shape[1], abs=0.02)
+
+
+def test_padding_value_inside_tissue_is_not_believed(tmp_path):
+    write_dicom_series(head(), tmp_path, tags={"PixelPaddingValue": 32})
+    assert open_scan(tmp_path).padding is None
+
+
+def test_a_missing_slice_is_resampled_and_told(tmp_path):
+    write_dicom_series(head(), tmp_path)[12].unlink()
+    scan = open_scan(tmp_path)
+    assert "uneven (5.0 to 10.0 mm)" in scan.warnings[0]
+    check_ball(scan)
+
+
+def test_slices_that_drift_sideways_are_refused(tmp_path):
+    for i, path in enumerate(write_dicom_series(head(), tmp_path)):
+        data = pydicom.dcmread(path)
+        data.ImagePositionPatient[0] = float(data.ImagePositionPatient[0]) + i * 1.0
+        data.save_as(path)
+    with pytest.raises(InputError, match="could not be corrected"):
+        open_scan(tmp_path)
+
+
+def two_series(folder):
+    few = {"SeriesNumber": 3, "SeriesDescription": "Brain thick"}
+    write_dicom_series(head((20, 96, 80), (7.0, 2.0, 2.0)), folder / "b", tags=few)
+    write_dicom_series(head(), folder / "a", tags={"SeriesNumber": 4, "SeriesDescription": "Brain routine"})
+
+
+def test_the_series_with_most_slices_is_read_and_said(tmp_path):
+    two_series(tmp_path)
+    scan = open_scan(tmp_path)
+    assert scan.volume.data.shape[2] == 30
+    assert "series 4 'Brain routine' (axial, 30 slices)" in scan.warnings[0]
+    assert "series 3 'Brain thick'" in scan.warnings[0]
+
+
+@pytest.mark.parametrize("wanted", ["3", "thick", "BRAIN THICK", "uid"])
+def test_series_by_number_description_or_uid(wanted, tmp_path):
+    two_series(tmp_path)
+    if wanted == "uid":
+        wanted = str(pydicom.dcmread(tmp_path / "b" / "0001.dcm").SeriesInstanceUID)
+    assert open_scan(tmp_path, series=wanted).volume.data.shape[2] == 20
+
+
+def test_unknown_series_lists_what_there_is(tmp_path):
+    two_series(tmp_path)
+    with pytest.raises(InputError, match=r"no series '9'.*series 3 'Brain thick'.*"):
+        open_scan(tmp_path, series="9")
+
+
+def test_a_single_file_stands_for_its_series(tmp_path):
+    two_series(tmp_path)
+    for path in (tmp_path / "a").iterdir():
+        path.rename(tmp_path / "b" / f"x{path.name}")
+    assert open_scan(tmp_path / "b" / "0002.dcm").volume.data.shape[2] == 20
+    assert open_scan(tmp_path / "b" / "x0002.dcm").volume.data.shape[2] == 30
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"ImageType": ["DERIVED", "SECONDARY", "MPR"]},
+        {"BodyPartExamined": "CHEST", "SeriesDescription": "Thorax"},
+        {"ContrastBolusAgent": "Iomeron"},
+        {"ConvolutionKernel": "BONEPLUS"},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+        {"Modality": "MR"},
+    ],
+)
+def test_what_is_not_the_plain_head_ct_is_passed_over(tags, tmp_path):
+    write_dicom_series(head((60, 96, 80), (2.6, 2.0, 2.0)), tmp_path, prefix="many", tags=tags)
+    write_dicom_series(head(), tmp_path, prefix="few")
+    assert open_scan(tmp_path).volume.data.shape[2] == 30
+
+
+def test_copies_of_the_same_images_count_once(tmp_path):
+    for path in write_dicom_series(head(), tmp_path / "a"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert open_scan(tmp_path).volume.data.shape[2] == 30
+
+
+def test_order_of_files_does_not_matter(tmp_path):
+    for path, i in zip(write_dicom_series(head(), tmp_path), np.random.default_rng(0).permutation(30), strict=True):
+        path.rename(tmp_path / f"IM{i:03d}")
+    assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
+
+
+def test_compressed_pixels(tmp_path):
+    for path in write_dicom_series(head(), tmp_path):
+        data = pydicom.dcmread(path)
+        data.compress(RLELossless)
+        data.save_as(path)
+    assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
+
+
+def test_contrast_is_a_warning(tmp_path):
+    write_dicom_series(head(), tmp_path, tags={"ContrastBolusAgent": "Iomeron 400"})
+    warnings = " ".join(open_scan(tmp_path).warnings)
+    assert "contrast agent is recorded" in warnings
+    assert "Iomeron" not in warnings
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_truncated_file(share, tmp_path):
+    path = write_dicom_series(head(), tmp_path)[7]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(InputError, match=r"0008\.dcm.*(truncated|damaged)"):
+        open_scan(tmp_path)
+
+
+def test_empty_dcm_file(tmp_path):
+    write_dicom_series(head(), tmp_path)[7].write_bytes(b"")
+    with pytest.raises(InputError, match=r"0008\.dcm.*empty or damaged"):
+        open_scan(tmp_path)
+
+
+def test_folder_without_dicom(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(InputError, match="no DICOM images"):
+        open_scan(tmp_path)
+
+
+@pytest.mark.parametrize("tags", [{"Modality": "MR"}, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}])
+def test_no_ct_series(tags, tmp_path):
+    write_dicom_series(head(), tmp_path, tags=tags)
+    with pytest.raises(InputError, match=r"modality MR|only localizers"):
+        open_scan(tmp_path)
+
+
+def test_nothing_personal_is_said(tmp_path):
+    two_series(tmp_path)
+    tags = {"SeriesNumber": 5, "SeriesDescription": f"{PATIENT_NAME.split('^')[0]} 2020-02-29 {PATIENT_ID}"}
+    write_dicom_series(head(), tmp_path / "c", tilt_deg=12, gaps=UNEVEN, tags=tags)
+    scan = open_scan(tmp_path)
+    with pytest.raises(InputError) as caught:
+        open_scan(tmp_path, series="77")
+    uid = str(pydicom.dcmread(tmp_path / "b" / "0001.dcm").SeriesInstanceUID)
+    text = " ".join(scan.warnings) + str(caught.value).replace(str(tmp_path), "")
+    for secret in ("Doe", "Jane", PATIENT_ID, "1950", "2020", uid):
+        assert secret not in text
+
+
+def test_the_writer_scans_what_it_is_given(tmp_path):
+    volume: Volume = head()
+    files = write_dicom_series(volume, tmp_path, tilt_deg=20.0)
+    first, last = (pydicom.dcmread(path) for path in (files[0], files[-1]))
+    moved = np.subtract(last.ImagePositionPatient, first.ImagePositionPatient).astype(float)
+    assert moved[:2] == pytest.approx([0, 0])  # the table moves along z, whatever the gantry does
+    assert moved[2] == pytest.approx(5.0 * (len(files) - 1), abs=1e-3)
+    assert float(first.ImageOrientationPatient[5]) == pytest.approx(-np.sin(np.deg2rad(20)), abs=1e-6)

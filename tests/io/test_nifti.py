@@ -1,0 +1,175 @@
+import errno
+import gzip
+from itertools import permutations, product
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from adn.errors import InputError, OutputError
+from adn.geometry import Grid
+from adn.io import read_volume, write_volume
+from adn.io.nifti import load
+from adn.volume import Volume
+
+ALL_AXES = ["".join(p) for letters in product("RL", "AP", "SI") for p in permutations(letters)]
+
+
+def ramp(axes="SPL", shape=(5, 7, 6)) -> Volume:
+    grid = Grid.centred(shape, (5.0, 1.3, 1.1), (1.0, -2.0, 3.0))
+    return Volume(np.arange(np.prod(shape), dtype=np.float32).reshape(shape), grid).reoriented(axes)
+
+
+def oblique() -> Volume:
+    turn = np.deg2rad(17)
+    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = rotation @ np.diag([-1.1, 1.3, 5.0])
+    affine[:3, 3] = 12.3, -4.5, 6.7
+    return Volume(ramp().data, Grid((5, 7, 6), affine))
+
+
+def test_there_are_48_axis_orders():
+    assert len(set(ALL_AXES)) == 48
+
+
+@pytest.mark.parametrize("axes", ALL_AXES)
+def test_round_trip_in_every_axis_order(axes, tmp_path):
+    volume = ramp(axes)
+    write_volume(volume, tmp_path / "a.nii.gz")
+    back = read_volume(tmp_path / "a.nii.gz")
+    assert back.grid.axes == axes
+    assert np.array_equal(back.data, volume.data)
+    assert np.array_equal(back.grid.affine, volume.grid.affine.astype(np.float32))
+    assert np.array_equal(back.reoriented("SPL").data, ramp().data)
+
+
+def test_oblique_grid_has_both_forms(tmp_path):
+    write_volume(oblique(), tmp_path / "a.nii.gz")
+    image = nib.load(tmp_path / "a.nii.gz")
+    assert (image.header["sform_code"], image.header["qform_code"]) == (1, 1)
+    assert np.array_equal(image.affine, oblique().grid.affine.astype(np.float32))
+    assert np.allclose(image.get_qform(), oblique().grid.affine, atol=1e-4)
+
+
+def test_sheared_grid_keeps_its_affine_without_qform(tmp_path):
+    affine = oblique().grid.affine.copy()
+    affine[1, 2] += 1.4
+    volume = Volume(ramp().data, Grid((5, 7, 6), affine))
+    write_volume(volume, tmp_path / "a.nii.gz")
+    image = nib.load(tmp_path / "a.nii.gz")
+    assert (image.header["sform_code"], image.header["qform_code"]) == (1, 0)
+    assert np.array_equal(image.affine, affine.astype(np.float32))
+    assert np.allclose(image.header.get_zooms(), volume.grid.spacing_mm)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_dtype_is_kept(dtype, tmp_path):
+    write_volume(ramp().with_data(ramp().data.astype(dtype)), tmp_path / "a.nii.gz")
+    assert nib.load(tmp_path / "a.nii.gz").get_data_dtype() == dtype
+
+
+def test_bool_becomes_uint8_and_bytes_are_the_same_each_time(tmp_path):
+    mask = ramp().with_data(ramp().data > 50, "label")
+    for name in ("a.nii.gz", "b.nii.gz"):
+        write_volume(mask, tmp_path / name)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    assert np.array_equal(read_volume(tmp_path / "a.nii.gz", np.uint8).data, mask.data)
+
+
+def test_scaling_is_applied(tmp_path):
+    image = nib.Nifti1Image(np.full((4, 5, 6), 100, dtype=np.int16), np.eye(4))
+    image.header.set_slope_inter(0.5, -1024)
+    image.to_filename(tmp_path / "a.nii")
+    with (tmp_path / "a.nii").open("r+b") as stream:  # nibabel resets both when it writes
+        stream.seek(112)
+        stream.write(np.array([0.5, -1024], dtype="<f4").tobytes())
+        stream.seek(352)
+        stream.write(np.full(120, 100, dtype="<i2").tobytes())
+    volume = read_volume(tmp_path / "a.nii")
+    assert volume.data.dtype == np.float32
+    assert np.all(volume.data == -974.0)
+
+
+def test_4d_with_one_volume_is_squeezed_and_more_is_an_error(tmp_path):
+    for count in (1, 2):
+        nib.Nifti1Image(np.zeros((4, 5, 6, count), np.float32), np.eye(4)).to_filename(tmp_path / f"{count}.nii.gz")
+    assert read_volume(tmp_path / "1.nii.gz").data.shape == (4, 5, 6)
+    with pytest.raises(InputError, match=r"2\.nii\.gz.*2 volumes"):
+        read_volume(tmp_path / "2.nii.gz")
+
+
+def test_content_decides_not_the_name(tmp_path):
+    write_volume(ramp(), tmp_path / "a.nii")
+    (tmp_path / "plain.nii.gz").write_bytes((tmp_path / "a.nii").read_bytes())
+    (tmp_path / "packed.nii").write_bytes(gzip.compress((tmp_path / "a.nii").read_bytes()))
+    for name in ("plain.nii.gz", "packed.nii"):
+        assert np.array_equal(read_volume(tmp_path / name).data, ramp().data)
+
+
+def test_nifti2_big_endian(tmp_path):
+    image = nib.Nifti2Image(ramp().data, ramp().grid.affine, nib.Nifti2Header(endianness=">"))
+    image.to_filename(tmp_path / "a.nii.gz")
+    assert np.array_equal(read_volume(tmp_path / "a.nii.gz").data, ramp().data)
+
+
+def test_missing_orientation_is_a_warning(tmp_path):
+    image = nib.Nifti1Image(ramp().data, ramp().grid.affine)
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    image.to_filename(tmp_path / "a.nii")
+    assert "left and right are assumed" in load(tmp_path / "a.nii")[1][0]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_truncated_file(name, share, tmp_path):
+    noise = np.random.default_rng(0).normal(size=(30, 30, 30)).astype(np.float32)
+    write_volume(Volume(noise, Grid.centred((30, 30, 30), (1, 1, 1))), tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(InputError, match="truncated"):
+        read_volume(tmp_path / name)
+
+
+def test_singular_affine_colour_and_text(tmp_path):
+    image = nib.Nifti1Image(ramp().data, None)
+    image.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), 1)
+    image.to_filename(tmp_path / "flat.nii.gz")
+    colour = np.zeros((4, 5, 6), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nib.Nifti1Image(colour, np.eye(4)).to_filename(tmp_path / "colour.nii.gz")
+    (tmp_path / "text.nii.gz").write_text("hello")
+    for name, words in (("flat", "singular"), ("colour", "one number per voxel"), ("text", "not NIfTI")):
+        with pytest.raises(InputError, match=rf"{name}\.nii\.gz.*{words}"):
+            read_volume(tmp_path / f"{name}.nii.gz")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_failed_write_leaves_the_old_file_and_nothing_else(code, tmp_path, monkeypatch):
+    target = tmp_path / "a.nii.gz"
+    target.write_text("old")
+
+    def fail(*_):
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(nib.Nifti1Image, "to_stream", fail)
+    with pytest.raises(OutputError, match="disk is full" if code == errno.ENOSPC else "not writable"):
+        write_volume(ramp(), target)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.nii.gz"]
+    assert target.read_text() == "old"
+
+
+def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(self, stream):
+        stream.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nib.Nifti1Image, "to_stream", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_volume(ramp(), tmp_path / "a.nii.gz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_absent_folder_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError, match="does not exist"):
+        write_volume(ramp(), tmp_path / "nowhere" / "a.nii.gz")
