@@ -179,6 +179,23 @@ def test_compressed_pixels(tmp_path):
     assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
 
 
+def test_files_from_before_the_preamble(tmp_path):
+    for path in write_dicom_series(head(), tmp_path):
+        data = pydicom.dcmread(path)
+        data.preamble, data.file_meta = None, pydicom.dataset.FileMetaDataset()
+        pydicom.dcmwrite(path.with_suffix(""), data, implicit_vr=True, little_endian=True)
+        path.unlink()
+    assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
+    assert open_scan(tmp_path / "0003").volume.data.shape[2] == 30
+
+
+def test_too_few_slices(tmp_path):
+    for path in write_dicom_series(head(), tmp_path, tilt_deg=10)[4:]:
+        path.unlink()
+    with pytest.raises(InputError, match=r"at least 5 slices.*4 slices"):
+        open_scan(tmp_path)
+
+
 def test_contrast_is_a_warning(tmp_path):
     write_dicom_series(head(), tmp_path, tags={"ContrastBolusAgent": "Iomeron 400"})
     warnings = " ".join(open_scan(tmp_path).warnings)

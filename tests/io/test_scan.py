@@ -1,10 +1,11 @@
+import errno
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from adn.errors import InputError
+from adn.errors import InputError, OutputError
 from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io import open_scan, write_volume
 from adn.volume import Volume
@@ -154,6 +155,17 @@ def test_absent_empty_text_and_unknown(tmp_path):
     for name, words in expected.items():
         with pytest.raises(InputError, match=f"{name}.*{words}"):
             open_scan(tmp_path / name)
+
+
+def test_a_full_temporary_folder_and_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    for code, kind, words in ((errno.ENOSPC, OutputError, "disk is full"), (errno.EACCES, InputError, "permissions")):
+
+        def fail(*_, code=code, **__):
+            raise OSError(code, "no")
+
+        monkeypatch.setattr("adn.io.nifti.load", fail)
+        with pytest.raises(kind, match=words):
+            open_scan(written(tmp_path, head()))
 
 
 def test_singular_affine(tmp_path):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io import nifti
+from adn.io.plausible import MIN_SLICES
 from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
 from adn.volume import Volume
 
@@ -56,6 +57,11 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
     if not headers:
         raise InputError(f"{where}: needed a head CT, but there are no DICOM images in it; give the series' folder.")
     series, warnings = choose(headers, where, wanted)
+    if series.slices < MIN_SLICES:
+        raise InputError(
+            f"{where}: needed at least {MIN_SLICES} slices, but {series.label()} is the most there is; "
+            "give the folder of the whole head CT."
+        )
     _check_pixels(series, where)
     volume, name = _convert(series, where)
     tilt, gaps = tilt_deg(series), gaps_mm(series)
@@ -134,15 +140,17 @@ def _demand(mark: str, name: str, what: str, where: Path) -> None:
 
 def _check_pixels(series: Series, where: Path) -> None:
     """Truncated pixel data would be read as zeros by some tools: find it before."""
-    from pydicom import dcmread
+    from pydicom import config, dcmread
 
     for header in series.headers:
         try:
-            data = dcmread(header.path, force=True)
+            with config.disable_value_validation():
+                data = dcmread(header.path, force=True)
             pixels = data.PixelData
             bits = header.shape[0] * header.shape[1] * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated)
             needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
-            short = not data.file_meta.TransferSyntaxUID.is_encapsulated and len(pixels) < needed
+            syntax = data.file_meta.get("TransferSyntaxUID")
+            short = len(pixels) < needed and not (syntax and syntax.is_encapsulated)
         except Exception as error:  # pydicom raises many kinds on damaged bytes
             raise InputError(_truncated(header, where)) from error
         if short or not pixels:

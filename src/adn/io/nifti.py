@@ -21,11 +21,9 @@ from adn.io.atomic import atomic_path
 from adn.volume import Volume
 
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_VOXELS = 2**31  # more is no head CT, but a damaged header or a decompression bomb
+MAX_VOXELS = 2**29  # 512 × 512 × 2048; more is no head CT, but a damaged header or a decompression bomb
 COMPRESS_LEVEL = 3  # maps are mostly zero: higher levels cost seconds and save little
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
-
-logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # its header remarks go to stderr otherwise
 
 
 def read_volume(path: Path | str, dtype: DTypeLike = np.float32, unit: str = "HU") -> Volume:
@@ -38,6 +36,7 @@ def read_volume(path: Path | str, dtype: DTypeLike = np.float32, unit: str = "HU
 
 def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[Volume, list[str]]:
     """As `read_volume`, with plain warnings about the orientation the file records."""
+    logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # its header remarks go to stderr otherwise
     try:
         with _open(path) as stream:
             image = _image_class(path, stream).from_stream(stream)

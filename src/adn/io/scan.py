@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.errors import InputError, OutputError
+from adn.errors import AdnError, InputError, OutputError
 from adn.io import archive, dicom, itk, nifti
 from adn.io.atomic import explain_write_error
 from adn.io.names import case_name, is_dicom
@@ -17,7 +18,6 @@ from adn.io.plausible import check_grid, check_values
 from adn.results import Scan
 from adn.volume import Volume
 
-AIR_HU = -1000.0
 FILL_HU = -1024.0  # lowest value of a 12-bit CT; what unmeasured voxels get
 UNMEASURED_HU = -1100.0  # nothing in a patient, noise in air included, reads lower
 _IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
@@ -40,8 +40,13 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
     path = Path(path)
     try:
         reading = _read(path, series)
-    except PermissionError as error:
-        raise InputError(f"{path}: the file or folder may not be read; change its permissions.") from error
+    except AdnError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(explain_write_error(error, Path(tempfile.gettempdir()))) from error
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{path}: cannot be read ({reason}); check its permissions and the disk.") from error
     volume, padding, filled = _fill(reading, str(path))
     warnings = [*reading.warnings, *filled, *check_grid(volume.grid, str(path))]
     check_values(volume, None if padding is None else ~padding, str(path))
@@ -94,8 +99,6 @@ def _read_zip(path: Path, series: str | None) -> _Reading:
             return _read_image(images[0], images[0].read_bytes()[:8])
     except InputError as error:
         raise InputError(_without_folder(str(error), path)) from error
-    except OSError as error:
-        raise OutputError(explain_write_error(error, Path(tempfile.gettempdir()))) from error
 
 
 def _without_folder(message: str, path: Path) -> str:

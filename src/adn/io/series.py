@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.io.names import is_dicom
+from adn.io.plausible import MIN_SLICES
 
 _TAGS = [
     "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "PatientName", "PatientID",
@@ -30,7 +31,6 @@ _HEAD = re.compile(r"head|brain|skull|cereb|crani|kopf|neuro", re.I)
 _SHARP_KERNEL = re.compile(r"bone|edge|sharp|lung|detail|^[HBJ][fr]?[67]\d|^Y[CE]$", re.I)
 _LOCALIZER = {"LOCALIZER", "SCOUT", "SCANOGRAM", "TOPOGRAM"}
 _REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE", "VRT", "3D"}
-MIN_SLICES = 5
 
 
 @dataclass(frozen=True)
@@ -193,11 +193,11 @@ def _read_header(path: Path) -> Header | None:
         if path.suffix.lower() in (".dcm", ".ima"):
             raise InputError(f"{path}: needed a DICOM file, but it is empty or damaged; copy the series again.")
         return None
-    config.settings.reading_validation_mode = config.IGNORE
     try:
-        data = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
-        if "Rows" in data and "SeriesInstanceUID" in data:
-            return _header(path, data)
+        with config.disable_value_validation():  # its warnings quote values, which may be personal
+            data = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+            if "Rows" in data and "SeriesInstanceUID" in data:
+                return _header(path, data)
         kind = str(getattr(data.file_meta.get("MediaStorageSOPClassUID"), "name", ""))
     except Exception as error:  # pydicom raises many kinds on damaged bytes
         raise InputError(f"{path}: the DICOM header is truncated or damaged; copy the series again.") from error
