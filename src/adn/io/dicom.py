@@ -26,6 +26,7 @@ TILT_DEG = 0.5  # below: no visible shear (2 mm over a head)
 SIDEWAYS_DEG = 1.0  # dcm2niix corrects a shear along the rows' direction only
 UNEVEN_SHARE = 0.1  # of the median distance between slices
 UNEVEN_MM = 0.3
+HEIGHT_SHARE = 0.01  # by which a converted volume may be too high or too low
 CONVERT_SECONDS = 900
 _VARIANT = re.compile(r"(_Tilt)?(_Eq)?(_\d+)?$")
 
@@ -71,6 +72,7 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
         )
         volume = _placed(volume, series)
         warnings.append(f"A gantry tilt of {tilt:.1f} degrees was corrected.")
+    _check_height(volume, series, where)
     if uneven(gaps):
         _demand("_Eq", name, f"distances of {gaps.min():.1f} to {gaps.max():.1f} mm between slices", where)
         step = volume.grid.spacing_mm[2]
@@ -129,6 +131,18 @@ def uneven(gaps: NDArray) -> bool:
         return False
     middle = float(np.median(gaps))
     return float(np.abs(gaps - middle).max()) > max(UNEVEN_SHARE * middle, UNEVEN_MM)
+
+
+def _check_height(volume: Volume, series: Series, where: Path) -> None:
+    """The volume's first and last slice must be as far apart as the headers say (enhanced tilted CT: they are not)."""
+    steps = np.abs((RAS_FROM_LPS @ volume.grid.affine)[:3, :3].T @ series.first.normal)
+    axis = int(np.argmax(steps / np.array(volume.grid.spacing_mm)))
+    height, stated = steps[axis] * (volume.data.shape[axis] - 1), float(gaps_mm(series).sum())
+    if abs(height - stated) > max(HEIGHT_SHARE * stated, 0.5):
+        raise InputError(
+            f"{where}: the DICOM headers place the slices over {stated:.1f} mm, dcm2niix over {height:.1f} mm: the "
+            "geometry would be false; give the scan as NIfTI."
+        )
 
 
 def _demand(mark: str, name: str, what: str, where: Path) -> None:

@@ -62,7 +62,7 @@ def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str)
         quarter, median, three = np.percentile(_middle(volume.data, low), [25, 50, 75])
         if BRAIN_MEDIAN_HU[0] <= median <= BRAIN_MEDIAN_HU[1] and three - quarter <= BRAIN_SPREAD_HU:
             return  # the air was clipped or the skull stripped, but the middle is brain
-        what = f"there is no air, and the middle of the image has a median of {median:.0f}"
+        what = f"there is no air, and half of the middle lies between {quarter:.0f} and {three:.0f}"
     raise InputError(
         f"{where}: needed a head CT in HU, but the values run from {low:.0f} to {high:.0f}, {what}: "
         f"an MR, or a CT that was rescaled; {_HINT}."
