@@ -252,3 +252,39 @@ def test_the_writer_scans_what_it_is_given(tmp_path):
     assert moved[:2] == pytest.approx([0, 0])  # the table moves along z, whatever the gantry does
     assert moved[2] == pytest.approx(5.0 * (len(files) - 1), abs=1e-3)
     assert float(first.ImageOrientationPatient[5]) == pytest.approx(-np.sin(np.deg2rad(20)), abs=1e-6)
+
+
+def enhanced(files, folder) -> None:
+    """One multi-frame file of the same slices."""
+    slices = [pydicom.dcmread(path) for path in files]
+    whole, shared, frames = slices[0], pydicom.Dataset(), []
+    parts = {
+        "PlaneOrientationSequence": ["ImageOrientationPatient"],
+        "PixelMeasuresSequence": ["PixelSpacing", "SliceThickness"],
+        "PixelValueTransformationSequence": ["RescaleSlope", "RescaleIntercept"],
+    }
+    for name, keywords in parts.items():
+        item = pydicom.Dataset()
+        for keyword in keywords:
+            setattr(item, keyword, whole.get(keyword))
+            delattr(whole, keyword)
+        setattr(shared, name, [item])
+    for one in slices:
+        place, frame = pydicom.Dataset(), pydicom.Dataset()
+        place.ImagePositionPatient = one.ImagePositionPatient
+        frame.PlanePositionSequence = [place]
+        frames.append(frame)
+    whole.SOPClassUID = whole.file_meta.MediaStorageSOPClassUID = pydicom.uid.EnhancedCTImageStorage
+    whole.NumberOfFrames, whole.PixelData = len(slices), b"".join(one.PixelData for one in slices)
+    whole.SharedFunctionalGroupsSequence, whole.PerFrameFunctionalGroupsSequence = [shared], frames
+    del whole.ImagePositionPatient
+    folder.mkdir()
+    whole.save_as(folder / "enhanced.dcm")
+
+
+def test_enhanced_ct_and_one_that_dcm2niix_would_make_too_high(tmp_path):
+    enhanced(write_dicom_series(head(), tmp_path / "a"), tmp_path / "flat")
+    assert np.array_equal(open_scan(tmp_path / "flat").volume.reoriented("SPL").data, head().data)
+    enhanced(write_dicom_series(head(), tmp_path / "b", tilt_deg=12), tmp_path / "tilted")
+    with pytest.raises(InputError, match="geometry would be false"):
+        open_scan(tmp_path / "tilted")
