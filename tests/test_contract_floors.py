@@ -11,7 +11,7 @@ FLOORS = [
     {"units", "geometry", "config"},
     {"volume"},
     {"results"},  # up to here: the ground
-    {"io", "metrics", "warp"},
+    {"io", "metrics", "measure", "warp"},
     {"asymmetry"},
     {"prepare", "nn", "losses", "synth"},
     {"synthesize", "figures"},  # data draws its endless virtual patients from synthesize; report shows figures

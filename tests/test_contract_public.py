@@ -27,7 +27,7 @@ PUBLIC = {
     "train",
 }
 VERBS = {"predict", "synthesize", "train"}
-HEAVY = {"torch", "monai", "SimpleITK", "nilearn", "matplotlib", "scipy", "pandas"}
+HEAVY = {"torch", "monai", "SimpleITK", "nilearn", "matplotlib", "scipy", "pandas", "panoptica"}
 
 
 def loaded_by(code):
@@ -79,3 +79,8 @@ def test_looking_loads_nothing_heavy(code):
 
 def test_info_does_not_load_torch():
     assert "torch" not in loaded_by(run_command("info", "--json"))
+
+
+def test_predicting_needs_nothing_of_training():
+    code = "import adn; adn.predict, adn.load_model, adn.open_scan; import adn.report"
+    assert not loaded_by(code) & {"monai", "nilearn", "panoptica"}

@@ -250,7 +250,9 @@ def _finding(outcome: Outcome) -> str:
     if side == "none":
         return "No infarct found (0 mL)."
     where = "both sides" if side == "both" else f"{side} side"
-    return f"Infarct of {outcome.row['volume_ml']:.1f} mL, {where}."
+    volume_ml = outcome.row["volume_ml"]
+    size = f"{volume_ml:.1f}" if volume_ml >= 0.1 else "less than 0.1"
+    return f"Infarct of {size} mL, {where}."
 
 
 def _write_table(outcomes: list[Outcome], tasks: list[Task], table: Path, quiet: bool) -> None:

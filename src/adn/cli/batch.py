@@ -194,6 +194,6 @@ def _serve(pipe: connection.Connection, request: Request, threads: int, predict:
         while True:
             pipe.send(_attempt(pipe.recv(), request, models, predict))
     except EOFError:
-        return
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing left to remove, so it may end in any way
     except KeyboardInterrupt:
         sys.exit(130)
