@@ -32,9 +32,10 @@ def phantom() -> tuple[Volume, Volume]:
         {"shape": (100, 110, 100), "spacing_mm": (2.0, 2.1, 2.1), "noise_hu": 12.0},
         {"shape": (60, 250, 230), "spacing_mm": (3.3, 0.9, 0.9)},
         {"bone_hu": 350.0},
+        {"noise_hu": 25.0},
         {"shape": (24, 128, 112), "shift_mm": -10.0},  # vertex and base outside
     ],
-    ids=["plain", "turned", "tilted", "thick", "thin-noisy", "fine", "soft-bone", "cut"],
+    ids=["plain", "turned", "tilted", "thick", "thin-noisy", "fine", "soft-bone", "noisy", "cut"],
 )
 def test_finds_the_brain(options: dict) -> None:
     scan, truth = head(**options)

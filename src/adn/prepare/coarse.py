@@ -84,6 +84,11 @@ def close(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) 
     return erode(dilate(mask, radius_mm, spacing_mm), radius_mm, spacing_mm) | mask
 
 
+def median_in_slices(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Median of 3 × 3 neighbours within each axial slice."""
+    return sitk.GetArrayFromImage(sitk.Median(sitk.GetImageFromArray(values), [1, 1, 0]))
+
+
 def components(mask: Mask) -> NDArray[np.integer]:
     """Face-connected parts numbered from 1 by falling size; 0 outside."""
     labels = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), False)

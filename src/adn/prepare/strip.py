@@ -102,7 +102,7 @@ def _intracranial(coarse: cm.Coarse) -> Mask:
     """The space inside the skull on the coarse grid."""
     spacing = coarse.spacing_mm
     bone = coarse.hu > _BONE_HU
-    soft = (coarse.hu > _SOFT_HU) & ~bone
+    soft = (cm.median_in_slices(coarse.hu) > _SOFT_HU) & ~bone  # the median would erase thin bone, so not there
     depth = cm.distance_mm(~soft, spacing)
     enclosed = _bony_directions(cm.close(bone, _GAP_MM, spacing))
     core = cm.largest((depth > _CORE_MM) & (enclosed >= 4))
