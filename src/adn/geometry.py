@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Grid:
     affine: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        affine = np.asarray(self.affine, dtype=np.float64)
+        affine = np.array(self.affine, dtype=np.float64)  # a copy: the caller's stays writable
         if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
             raise InputError(
                 "The affine is singular or not finite, so voxels have no place in the patient. "
@@ -105,8 +106,9 @@ class Grid:
         """True where shape is equal and no voxel lies further than `tolerance_mm` from its twin."""
         if self.shape != other.shape:
             return False
-        far = np.array([0, 0, 0, 1.0]), np.array([*(np.array(self.shape) - 1), 1.0])
-        return all(np.abs((self.affine - other.affine) @ corner).max() <= tolerance_mm for corner in far)
+        corners = np.array([[*corner, 1.0] for corner in product(*((0, n - 1) for n in self.shape))])
+        distance_mm = np.linalg.norm(corners @ (self.affine - other.affine)[:3].T, axis=1)
+        return bool(distance_mm.max() <= tolerance_mm)
 
     def __repr__(self) -> str:
         size = "×".join(str(n) for n in self.shape)
