@@ -30,7 +30,7 @@ class AlignConfig(_Section):
     """Network T."""
 
     channels: tuple[int, ...] = (32, 64, 128, 256)  # method.md, section 4
-    shrink: int = 2  # T sees a copy coarser in plane by this factor
+    shrink: int = Field(2, ge=1)  # T sees a copy coarser in plane by this factor
     coordinates: bool = True  # T gets three coordinate channels
     max_in_plane_deg: float = 60.0  # paper, section 3
     max_roll_deg: float = 15.0  # 0 in the paper
@@ -108,6 +108,18 @@ class Recipe(_Section):
             )
         if self.grid.box and any(b > s for b, s in zip(self.grid.box, self.grid.shape, strict=True)):
             raise ValueError(f"grid.box {self.grid.box} is larger than grid.shape {self.grid.shape}")
+        if self.grid.box and any((s - b) % 2 for b, s in zip(self.grid.box, self.grid.shape, strict=True)):
+            raise ValueError(
+                f"grid.box {self.grid.box} cannot lie in the middle of grid.shape {self.grid.shape}, so the mid-plane "
+                "would be half a voxel off; make both odd or both even"
+            )
+        if any(side % self.align.shrink for side in self.grid.shape[1:]):
+            raise ValueError(
+                f"align.shrink {self.align.shrink} does not divide the in-plane sides of grid.shape {self.grid.shape}, "
+                "so T's coarse copy would be off centre"
+            )
+        if any(channels % 8 for channels in self.network.channels):
+            raise ValueError(f"network.channels {self.network.channels} must be multiples of 8 (eight groups)")
         return self
 
 
@@ -124,7 +136,10 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     """
     path = Path(name_or_path)
     if path.suffix == ".toml" and path.is_file():
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"Recipe '{path}' cannot be read as text in UTF-8: {error}.") from error
     elif str(name_or_path) in recipe_names():
         text = (resources.files("adn") / "recipes" / f"{name_or_path}.toml").read_text(encoding="utf-8")
     else:

@@ -1,0 +1,104 @@
+"""Recipes: every number has one home, and a wrong one is a clear error."""
+
+import pytest
+from pydantic import ValidationError
+
+from adn.config import Recipe, load_recipe, recipe_from_dict, recipe_names
+from adn.errors import ConfigError
+
+
+def test_the_recipes_in_the_package_load():
+    assert {"fast", "tiny"} <= set(recipe_names())
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_packaged_recipe_bears_its_name_says_what_it_is_and_survives_json(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.summary
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    assert recipe_from_dict(recipe.model_dump()) == recipe
+
+
+def test_the_defaults_are_the_papers_numbers():
+    recipe = Recipe(name="x")
+    assert recipe.grid.shape == (40, 256, 256)
+    assert recipe.grid.spacing_mm == (5.0, 1.2, 1.2)
+    assert recipe.grid.window_hu == (0.0, 80.0)
+    assert recipe.loss.weight_d == 10.0
+    assert recipe.loss.warm_start_epochs == 2
+    assert recipe.align.max_in_plane_deg == 60.0
+    fit = recipe.train.segment
+    assert (fit.learning_rate, fit.batch_size, fit.weight_decay, fit.poly_power) == (1e-3, 6, 5e-4, 0.9)
+    assert recipe.train.align.learning_rate == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"treshold": 0.5}, "unknown key treshold; did you mean threshold?"),
+        ({"grid": {"spacing": [5, 1, 1]}}, "unknown key grid.spacing; did you mean grid.spacing_mm?"),
+        ({"train": {"align": {"learning_rate": 1, "batchsize": 2}}}, "did you mean train.align.batch_size?"),
+        ({"zzz": 1}, "unknown key zzz; did you mean"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(values, message):
+    with pytest.raises(ConfigError) as caught:
+        recipe_from_dict({"name": "x", **values})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"grid": {"box": [32, 176, 140]}}, r"divisible by 8, but they are \(32, 176, 140\)"),
+        ({"grid": {"box": None, "shape": [36, 256, 256]}}, r"divisible by 8, but they are \(36, 256, 256\)"),
+        ({"grid": {"box": [48, 176, 144]}}, "is larger than grid.shape"),
+        ({"grid": {"box": [32, 176, 144], "shape": [41, 256, 256]}}, "both odd or both even"),
+        ({"grid": {"shape": [40, 250, 256]}, "align": {"shrink": 4}}, "shrink 4 does not divide"),
+        ({"align": {"shrink": 0}}, "align.shrink"),
+        ({"network": {"channels": [12, 24]}}, "multiples of 8"),
+        ({"threshold": 1.5}, "threshold: Input should be less than 1"),
+        ({"network": {"p_form": "whole"}}, "network.p_form: Input should be 'probability' or 'fraction'"),
+        ({"grid": {"shape": [40, 256]}}, "grid.shape"),
+        ({"train": {"align": {}}}, "train.align.learning_rate: Field required"),
+    ],
+)
+def test_sizes_and_values_that_do_not_fit_are_errors(values, message):
+    with pytest.raises(ConfigError, match=message):
+        recipe_from_dict({"name": "x", **values})
+
+
+def test_every_problem_is_told_at_once():
+    with pytest.raises(ConfigError) as caught:
+        recipe_from_dict({"treshold": 0.5, "grid": {"spacing": 1}})
+    assert "name: Field required" in str(caught.value)
+    assert "treshold" in str(caught.value)
+    assert "grid.spacing" in str(caught.value)
+
+
+def test_a_recipe_from_a_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n[network]\nchannels = [8, 16]\n')
+    assert load_recipe(path).network.channels == (8, 16)
+    assert load_recipe(str(path)).name == "mine"
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"name = [", "not valid TOML"), (b"\xff\xfe", "UTF-8")])
+def test_a_file_that_is_no_recipe_is_named(tmp_path, content, message):
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_recipe(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["papr", "absent.toml", ""])
+def test_an_absent_recipe_is_an_error_that_lists_what_there_is(name):
+    with pytest.raises(ConfigError, match="fast, tiny"):
+        load_recipe(name)
+
+
+def test_a_recipe_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        Recipe(name="x").threshold = 0.4
