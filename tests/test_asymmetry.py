@@ -1,0 +1,96 @@
+"""The paper's equations by hand, on volumes of one row."""
+
+import jaxtyping
+import pytest
+import torch
+
+from adn.asymmetry import compensated, disentangle, total_asymmetry
+from adn.warp import mirror
+
+ROW = [0.5, 0.2, 0.6, 0.1]  # its mirror is 0.1 0.6 0.2 0.5
+
+
+def row(values):
+    return torch.tensor(values, dtype=torch.float32).reshape(1, 1, 1, 1, -1)
+
+
+def flat(x):
+    return x.flatten().tolist()
+
+
+def random_parts(p_form="fraction", clamp_q=False):
+    torch.manual_seed(0)
+    x = torch.rand(2, 1, 3, 5, 8)
+    return disentangle(x, 3 * torch.randn(x.shape), p_form, clamp_q)
+
+
+def test_total_asymmetry_by_hand():
+    assert flat(total_asymmetry(row(ROW))) == pytest.approx([0.0, 0.4, 0.0, 0.4])
+
+
+def test_a_voxel_and_its_twin_are_never_both_darker():
+    a = total_asymmetry(torch.rand(2, 1, 3, 5, 7))
+    assert torch.count_nonzero(a * mirror(a)) == 0
+    assert torch.count_nonzero(a[..., 3]) == 0  # on the mid-plane a voxel is its own twin
+    assert a.min() >= 0
+    assert a.max() <= 1
+
+
+def test_half_a_gate_by_hand():
+    parts = disentangle(row(ROW), row([0, 0, 0, 0]))
+    assert flat(parts.gate) == [0.5] * 4
+    assert flat(parts.pathological_asymmetry) == pytest.approx([0.0, 0.2, 0.0, 0.2])
+    assert flat(parts.intrinsic_asymmetry) == pytest.approx([0.0, 0.2, 0.0, 0.2])
+    assert flat(parts.salient) == pytest.approx([0.5, 0.4, 0.6, 0.3])
+    assert flat(compensated(parts.aligned, parts.pathological_asymmetry)) == pytest.approx([0.5, 0.4, 0.6, 0.3])
+
+
+def test_a_fraction_lies_between_nothing_and_all_and_nothing_is_lost():
+    parts = random_parts()
+    p, a, q = parts.pathological_asymmetry, parts.total_asymmetry, parts.intrinsic_asymmetry
+    assert p.min() >= 0
+    assert (p <= a).all()
+    assert q.min() >= 0
+    assert torch.allclose(p + q, a)
+    assert torch.equal(parts.salient, parts.aligned + q)
+
+
+def test_an_open_gate_hides_nothing_and_a_closed_gate_blinds_f():
+    x = torch.rand(1, 1, 3, 5, 8)
+    opened, closed = (disentangle(x, torch.full_like(x, logit)) for logit in (200.0, -200.0))
+    assert torch.equal(opened.pathological_asymmetry, opened.total_asymmetry)
+    assert torch.equal(opened.salient, x)
+    assert torch.allclose(compensated(x, opened.pathological_asymmetry), torch.maximum(x, mirror(x)))
+    assert torch.allclose(closed.salient, torch.maximum(x, mirror(x)))  # X̂ is symmetric: collapse
+    assert torch.allclose(closed.salient, mirror(closed.salient))
+
+
+def test_the_papers_p_is_a_probability_and_the_released_q_is_clamped():
+    parts = disentangle(row(ROW), row([0, 0, 0, 0]), "probability")
+    assert flat(parts.pathological_asymmetry) == [0.5] * 4
+    assert flat(parts.intrinsic_asymmetry) == pytest.approx([-0.5, -0.1, -0.5, -0.1])
+    clamped = random_parts("probability", clamp_q=True)
+    free = random_parts("probability")
+    assert free.intrinsic_asymmetry.min() < 0
+    assert torch.equal(clamped.intrinsic_asymmetry, free.intrinsic_asymmetry.clamp(min=0))
+
+
+def test_mirroring_the_brain_mirrors_everything():
+    parts = random_parts()
+    logits = torch.logit(parts.gate.double()).float()
+    other = disentangle(mirror(parts.aligned), mirror(logits))
+    assert torch.equal(other.total_asymmetry, total_asymmetry(mirror(parts.aligned)))
+    there = disentangle(mirror(mirror(parts.aligned)), logits)
+    assert torch.allclose(there.salient, parts.salient, atol=1e-6)
+
+
+def test_half_precision_comes_in_and_full_precision_goes_out():
+    x = torch.rand(1, 1, 2, 3, 4)
+    parts = disentangle(x, torch.full_like(x, 6.5).bfloat16())
+    assert {part.dtype for part in parts} == {torch.float32}
+    assert parts.gate.max() < 1.0  # σ(6.5) is 1 in bfloat16
+
+
+def test_shapes_are_checked_while_tests_run():
+    with pytest.raises(jaxtyping.TypeCheckError):
+        total_asymmetry(torch.rand(1, 2, 3, 4, 5))
