@@ -1,0 +1,100 @@
+"""L_F by hand, and against MONAI."""
+
+import math
+
+import pytest
+import torch
+
+from adn.losses.segmentation import binary_cross_entropy, generalised_dice
+
+SHAPE = (2, 1, 5, 10, 20)  # 1,000 voxels a scan
+
+
+def lesion(voxels):
+    """The first scan has a lesion of so many voxels, the second ten more."""
+    reference = torch.zeros(SHAPE).flatten(1)
+    reference[0, :voxels] = 1
+    reference[1, : voxels + 10] = 1
+    return reference.reshape(SHAPE)
+
+
+def test_cross_entropy_by_hand():
+    half = torch.full(SHAPE, 0.5)
+    assert binary_cross_entropy(half, lesion(10), 1000).tolist() == pytest.approx([math.log(2)] * 2)
+    assert binary_cross_entropy(half, lesion(10), 2000).tolist() == pytest.approx([math.log(2) / 2] * 2)
+    quarter = binary_cross_entropy(torch.full(SHAPE, 0.25), lesion(100), 1000)
+    assert float(quarter[0]) == pytest.approx(0.1 * math.log(4) - 0.9 * math.log(0.75), rel=1e-5)
+
+
+def test_cross_entropy_stays_finite_where_the_network_is_surely_wrong():
+    p = torch.zeros(SHAPE, requires_grad=True)
+    loss = binary_cross_entropy(p, torch.ones(SHAPE), 1000)
+    assert loss.tolist() == pytest.approx([-math.log(1e-6)] * 2, rel=1e-4)
+    loss.sum().backward()
+    assert p.grad.isfinite().all()
+
+
+def test_a_box_and_the_full_grid_give_the_same_cross_entropy():
+    """Outside the box probability and reference are 0."""
+    box, reference = torch.rand(SHAPE), lesion(40)
+    grown = [torch.nn.functional.pad(x, (2, 2, 3, 3, 1, 1)) for x in (box, reference)]
+    voxels = grown[0][0].numel()
+    full = binary_cross_entropy(*grown, voxels)
+    assert torch.allclose(full, binary_cross_entropy(box, reference, voxels), atol=2e-6)
+
+
+def test_dice_of_the_perfect_the_missed_and_the_empty():
+    reference = lesion(10)
+    assert generalised_dice(reference, reference).abs().max() < 1e-6
+    missed = generalised_dice(torch.zeros(SHAPE), reference)
+    assert float(missed[0]) == pytest.approx(1 - (2 / 990) / (10 / 10**2 + (1000 + 990) / 990**2), abs=1e-6)  # 0.980
+    assert missed.min() > 0.95  # MONAI's defaults on one channel: 0.38
+    assert torch.equal(generalised_dice(torch.rand(SHAPE), torch.zeros(SHAPE)), torch.zeros(2))
+
+
+def test_an_empty_scan_sends_no_gradient_and_a_full_one_a_finite_one():
+    p = torch.rand(SHAPE, requires_grad=True)
+    reference = lesion(10)
+    reference[1] = 0
+    generalised_dice(p, reference).sum().backward()
+    assert torch.count_nonzero(p.grad[1]) == 0
+    assert p.grad.isfinite().all()
+    assert (p.grad[0][reference[0] > 0] < 0).all()  # more probability inside: less loss
+    assert (p.grad[0][reference[0] == 0] > 0).all()
+
+
+@pytest.mark.parametrize("index", [3, 500])
+def test_the_gradient_is_the_finite_difference(index):
+    torch.manual_seed(0)
+    p, reference, step = torch.rand(SHAPE) * 0.8 + 0.1, lesion(10), 0.05
+    for loss in (generalised_dice, lambda p, g: binary_cross_entropy(p, g, 100)):
+        leaf = p.clone().requires_grad_(True)
+        loss(leaf, reference).sum().backward()
+        up, down = p.clone(), p.clone()
+        up.flatten()[index] += step
+        down.flatten()[index] -= step
+        slope = (loss(up, reference).sum() - loss(down, reference).sum()) / (2 * step)
+        assert float(slope) == pytest.approx(float(leaf.grad.flatten()[index]), rel=0.1, abs=1e-5)
+
+
+@pytest.mark.parametrize("voxels", [1, 10, 300])
+def test_dice_equals_monais_in_its_two_channel_setting(voxels):
+    losses = pytest.importorskip("monai.losses", reason="MONAI is not installed")
+    monai = losses.GeneralizedDiceLoss(smooth_nr=0.0, smooth_dr=1e-12, reduction="mean")
+    torch.manual_seed(0)
+    reference = lesion(voxels)
+    for probability in (torch.rand(SHAPE), 0.9 * reference, torch.zeros(SHAPE)):
+        ours = generalised_dice(probability, reference)
+        for i in range(2):
+            p, g = probability[i : i + 1], reference[i : i + 1]
+            theirs = monai(torch.cat([p, 1 - p], 1), torch.cat([g, 1 - g], 1))
+            assert float(ours[i]) == pytest.approx(float(theirs), abs=2e-6)
+
+
+def test_each_scan_is_scored_alone_and_in_full_precision():
+    torch.manual_seed(0)
+    p, reference = torch.rand(SHAPE), lesion(10)
+    alone = torch.cat([generalised_dice(p[i : i + 1], reference[i : i + 1]) for i in range(2)])
+    assert torch.equal(generalised_dice(p, reference), alone)
+    assert generalised_dice(p.bfloat16(), reference).dtype == torch.float32
+    assert binary_cross_entropy(p.bfloat16(), reference, 1000).dtype == torch.float32
