@@ -15,6 +15,7 @@ from adn.synthesize import Library, patient_generator, render_plan
 from adn.warp import rigid_matrix, warp
 
 JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
+MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
 
 
 class AlignedPatients(Dataset[Sample]):
@@ -51,31 +52,38 @@ def to_sample(patient: VirtualPatient, recipe: Recipe, mask_error_mm: float = 0.
 
 
 class PosedBrains(Dataset[Tensor]):
-    """Brains at random poses on T's coarse copy of the model grid: a pool is rendered once, then turned and moved."""
+    """Brains at random poses on T's coarse copy of the model grid: each of a pool is rendered once, then turned and moved.
+
+    Rendering is the dear part and T learns from geometry, so a pool of 120 heads serves thousands of poses.
+    """
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int = 120) -> None:
-        self.recipe, self.seed, self.count = recipe, seed, count
+        self.recipe, self.library, self.seed, self.count = recipe, library, seed, count
         grid, shrink = recipe.grid, recipe.align.shrink
-        self.spacing_mm = (grid.spacing_mm[0], grid.spacing_mm[1] * shrink, grid.spacing_mm[2] * shrink)
-        shape = (grid.shape[0], grid.shape[1] // shrink, grid.shape[2] // shrink)
-        choices = library.choices()
-        self.pool: list[Tensor] = []
-        for i in range(min(pool, count)):
-            plan = draw_patient(patient_generator(seed, 10_000_000 + i), choices)
-            nod = RigidTransform.from_parameters((plan.rotation_deg[0], 0.0, 0.0))
-            patient = render_plan(plan, library, Lattice(shape, self.spacing_mm, nod))
-            brain = deskull(patient.ct, patient.brain, grid.model_copy(update={"spacing_mm": self.spacing_mm}))
-            self.pool.append(brain.half())
+        spacing = (grid.spacing_mm[0], grid.spacing_mm[1] * shrink, grid.spacing_mm[2] * shrink)
+        self.grid = grid.model_copy(update={"spacing_mm": spacing})
+        self.shape = (grid.shape[0], grid.shape[1] // shrink, grid.shape[2] // shrink)
+        self.choices = library.choices()
+        self.pool: dict[int, Tensor] = {}
+        self.pool_size = min(pool, count)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Tensor:
-        """(1, D, H, W): pool member at a random in-plane rotation, roll and shift."""
+        """(1, D, H, W): a pool member at a random in-plane rotation, roll and shift."""
         generator = patient_generator(self.seed, index)
-        brain = self.pool[int(torch.randint(len(self.pool), (), generator=generator))].float()[None, None]
+        brain = self._member(int(torch.randint(self.pool_size, (), generator=generator)))[None, None]
         u = torch.rand(5, generator=generator) * 2 - 1
-        config = self.recipe.align
-        rotation = torch.stack([torch.zeros(()), u[0] * config.max_roll_deg, u[1] * 32.0])[None]
+        roll, in_plane = u[0] * self.recipe.align.max_roll_deg, u[1] * MAX_IN_PLANE_DEG
+        rotation = torch.stack([torch.zeros(()), roll, in_plane])[None]
         pose = rigid_matrix(rotation, torch.stack([u[2] * 30, u[3] * 20, u[4] * 10])[None])
-        return warp(brain, pose, self.spacing_mm)[0]
+        return warp(brain, pose, self.grid.spacing_mm)[0]
+
+    def _member(self, place: int) -> Tensor:
+        if place not in self.pool:
+            plan = draw_patient(patient_generator(self.seed, 10_000_000 + place), self.choices)
+            nod = RigidTransform.from_parameters((plan.rotation_deg[0], 0.0, 0.0))
+            patient = render_plan(plan, self.library, Lattice(self.shape, self.grid.spacing_mm, nod))
+            self.pool[place] = deskull(patient.ct, patient.brain, self.grid).half()
+        return self.pool[place].float()

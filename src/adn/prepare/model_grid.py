@@ -39,6 +39,14 @@ class Conformed:
         """
         return self.matrix.copy()
 
+    def carry(self, volume: Volume) -> NDArray[np.float32]:
+        """Another volume on the scan's grid (such as the fraction of a label) on the model grid, filtered as the brain.
+
+        Any axis order; 0 outside the scan.
+        """
+        data = volume.reoriented("SPL").data.astype(np.float32)
+        return _sample(_smooth(data, _prefilter_sigmas(self.matrix)), self.matrix, self.brain.grid.shape)
+
 
 def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
     """Resample the brain to the model grid, once: anti-aliased, linear, normalised by the mask.

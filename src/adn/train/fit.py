@@ -65,11 +65,12 @@ def fit(
         if hasattr(model, name):
             wrapped.mark_forward_method(name)
     wrapped.train()
+    torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several
     per_epoch = max(config.epoch_samples // config.batch_size, 1)
     steps = per_epoch * config.max_epochs
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{stage}.ckpt"
-    step = _resume(path, model, optimiser, fabric.device)
+    step, sums, count = _resume(path, model, optimiser, fabric.device)
     order = range(step * config.batch_size, steps * config.batch_size)
     loader = DataLoader(
         Subset(dataset, order),
@@ -79,8 +80,7 @@ def fit(
         worker_init_fn=_one_thread,
         prefetch_factor=4 if workers else None,
     )
-    sums: dict[str, float] = {}
-    saved, count = time.monotonic(), 0
+    saved = time.monotonic()
     for batch in loader:
         rate = config.learning_rate * (1 - step / steps) ** config.poly_power
         for group in optimiser.param_groups:
@@ -102,7 +102,7 @@ def fit(
             _append_row(out / f"{stage}.csv", {"step": step, "lr": rate, **{k: v / count for k, v in sums.items()}})
             sums, count = {}, 0
         if end or time.monotonic() - saved > CHECKPOINT_SECONDS:
-            _save(path, model, optimiser, step)
+            _save(path, model, optimiser, step, sums, count)
             saved = time.monotonic()
         if end and on_epoch:
             model.eval()
@@ -116,29 +116,31 @@ def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def _save(path: Path, model: nn.Module, optimiser: Any, step: int) -> None:
+def _save(path: Path, model: nn.Module, optimiser: Any, step: int, sums: dict[str, float], count: int) -> None:
     """Write a checkpoint under a temporary name, then move it, so that a kill leaves the former one whole."""
     temporary = path.with_suffix(".tmp")
     state = {
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "step": step,
+        "sums": sums,
+        "count": count,
         "rng": torch.get_rng_state(),
     }
     torch.save(state, temporary)
     os.replace(temporary, path)
 
 
-def _resume(path: Path, model: nn.Module, optimiser: Any, device: torch.device) -> int:
-    """Load the checkpoint if there is one; returns the step to go on from."""
+def _resume(path: Path, model: nn.Module, optimiser: Any, device: torch.device) -> tuple[int, dict[str, float], int]:
+    """Load the checkpoint if there is one; returns the step to go on from and the sums of the epoch under way."""
     if not path.is_file():
-        return 0
+        return 0, {}, 0
     state = torch.load(path, map_location=device, weights_only=True)
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["rng"].cpu())
     log.info("resuming %s at step %d", path.name, state["step"])
-    return int(state["step"])
+    return int(state["step"]), dict(state["sums"]), int(state["count"])
 
 
 def _append_row(path: Path, row: dict[str, float]) -> None:
