@@ -55,6 +55,9 @@ class ResUNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b 1 d h w"]:
         """Logits of the same spatial shape."""
+        factor = 2 ** (len(self.down) - 1)
+        if any(side % factor for side in x.shape[2:]):
+            raise ValueError(f"ResUNet needs sides divisible by {factor}, but got {tuple(x.shape[2:])}: pad or crop.")
         skips = []
         for level, block in enumerate(self.down):
             x = block(F.max_pool3d(x, 2) if level else x)

@@ -1,0 +1,99 @@
+"""ADN: T, then A, P, Q and X̂, then F; any backbone of the same shape can stand in."""
+
+import pytest
+import torch
+from torch import nn
+
+from adn.config import recipe_from_dict
+from adn.nn.adn import ADN, build_adn
+from adn.warp import mirror, rigid_matrix, warp
+
+SPACING, SHAPE, BOX = (6.0, 2.5, 2.0), (8, 20, 24), (4, 12, 16)
+
+
+def recipe(box=BOX, **network):
+    return recipe_from_dict(
+        {
+            "name": "test",
+            "grid": {"spacing_mm": SPACING, "shape": SHAPE, "box": box},
+            "align": {"channels": [4, 4], "shrink": 1},
+            "network": {"channels": [8, 8], **network},
+        }
+    )
+
+
+class Constant(nn.Module):
+    """A backbone that answers one logit everywhere and remembers what it saw."""
+
+    def __init__(self, logit):
+        super().__init__()
+        self.logit, self.seen = logit, None
+
+    def forward(self, x):
+        self.seen = x
+        return torch.full_like(x[:, :1], self.logit)
+
+
+def brain(scans=2):
+    torch.manual_seed(0)
+    return torch.rand(scans, 1, *SHAPE)
+
+
+def test_an_untrained_network_looks_at_the_middle_box():
+    torch.manual_seed(0)
+    x = brain()
+    output = build_adn(recipe())(x)
+    assert torch.equal(output.pose, torch.eye(4).expand(2, 4, 4))
+    assert torch.allclose(output.parts.aligned, x[:, :, 2:-2, 4:-4, 4:-4], atol=1e-5)
+    assert output.infarct_probability_aligned.shape == (2, 1, *BOX)
+    assert output.infarct_probability_aligned.min() >= 0
+    assert output.infarct_probability_aligned.max() <= 1
+    parts = output.parts
+    total = parts.pathological_asymmetry + parts.intrinsic_asymmetry
+    assert torch.allclose(total, parts.total_asymmetry)
+
+
+def test_without_a_box_it_works_on_the_whole_grid():
+    assert build_adn(recipe(box=None))(brain(1)).infarct_probability_aligned.shape == (1, 1, *SHAPE)
+
+
+def test_a_known_pose_is_taken_as_it_is():
+    x = brain()
+    pose = rigid_matrix(torch.tensor([[0.0, 0.0, 20.0]] * 2), torch.tensor([[3.0, 0.0, 0.0]] * 2))
+    output = build_adn(recipe())(x, pose)
+    assert output.pose is pose
+    assert torch.equal(output.parts.aligned, warp(x, pose, SPACING, BOX))
+
+
+def test_any_backbone_stands_in_and_is_shown_what_the_recipe_says():
+    d, f = Constant(0.0), Constant(-1.0)
+    rich = recipe(d_inputs=["aligned", "mirrored"], f_inputs=["salient", "aligned", "pathological"])
+    output = ADN(Constant(0.0), d, f, rich).from_aligned(brain(), torch.eye(4))
+    parts = output.parts
+    assert torch.equal(d.seen, torch.cat([parts.aligned, mirror(parts.aligned)], 1))
+    assert torch.equal(f.seen, torch.cat([parts.salient, parts.aligned, parts.pathological_asymmetry], 1))
+    assert torch.allclose(parts.pathological_asymmetry, parts.total_asymmetry / 2)
+    assert output.infarct_probability_aligned.flatten()[0].item() == pytest.approx(0.2689, abs=1e-4)  # σ(−1)
+
+
+def test_the_papers_networks_see_x_and_the_salient_x_alone():
+    d, f = Constant(0.0), Constant(0.0)
+    parts = ADN(Constant(0.0), d, f, recipe(p_form="probability", clamp_q=True)).from_aligned(brain(), torch.eye(4)).parts
+    assert torch.equal(d.seen, parts.aligned)
+    assert torch.equal(f.seen, parts.salient)
+    assert parts.pathological_asymmetry.unique().tolist() == [0.5]
+    assert parts.intrinsic_asymmetry.min() >= 0
+
+
+def test_results_are_in_full_precision_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        output = build_adn(recipe()).from_aligned(brain(1)[:, :, :, :, :24], torch.eye(4))
+    assert {part.dtype for part in output.parts} == {torch.float32}
+    assert output.infarct_probability_aligned.dtype == torch.float32
+
+
+def test_f_teaches_d_through_the_salient_image():
+    torch.manual_seed(0)
+    network = build_adn(recipe())
+    network(brain(1)).infarct_probability_aligned.sum().backward()
+    assert network.asymmetry.head.weight.grad.abs().max() > 0
