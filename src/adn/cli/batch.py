@@ -161,7 +161,8 @@ def _in_workers(tasks: list[Task], request: Request, jobs: int, threads: int, pr
             while waiting and len(workers) < jobs:
                 workers.append(_Worker(request, threads, predict))
                 workers[-1].give(waiting.popleft())
-            ready = connection.wait([worker.pipe for worker in workers])
+            # The timeout lets Python see a Ctrl-C that the system gave to another thread than this waiting one.
+            ready = connection.wait([worker.pipe for worker in workers], timeout=0.5)
             for worker in [w for w in workers if w.pipe in ready]:
                 yield worker.collect(request)
                 if waiting and worker.process.is_alive():
