@@ -86,7 +86,7 @@ class Grid:
         """4 × 4: LPS mm about the grid's centre → array index."""
         world_from_frame = RAS_FROM_LPS.copy()
         world_from_frame[:3, 3] = self.centre_mm
-        return np.linalg.inv(self.affine) @ world_from_frame
+        return np.asarray(np.linalg.inv(self.affine) @ world_from_frame, dtype=np.float64)
 
     def reoriented(self, axes: str) -> Grid:
         """The same voxels with array axes permuted and flipped so that they grow towards `axes`.
