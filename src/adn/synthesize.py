@@ -207,7 +207,9 @@ def _load_head(path: Path) -> Head:
     return make_head(path.name, codes, np.array(known["plane"]), np.array(known["mni"]))
 
 
-def render_plan(plan: PatientPlan, library: Library, lattice: Lattice, device: torch.device | str = "cpu") -> VirtualPatient:
+def render_plan(
+    plan: PatientPlan, library: Library, lattice: Lattice, device: torch.device | str = "cpu"
+) -> VirtualPatient:
     """Render with a library's head and lesions."""
     head = library.head(plan.head)
     with torch.no_grad():

@@ -1,0 +1,1 @@
+"""Virtual patients in tensor space: draw a plan, then render it."""

@@ -21,9 +21,10 @@ MNI_HALF_MM = 112.0  # registration works on a cube of ± this about the brain's
 class Head:
     """One anatomy.
 
-    codes: (D, H, W) uint8 `Tissue`, SPL, 1 mm. near_ventricle, near_csf: uint8, 255 × closeness (Gaussian-blurred
-    indicator), for atrophy. head_from_aligned: 4 × 4, LPS mm in the patient's aligned frame (mid-sagittal plane at
-    x = 0, origin at the brain's centre) → LPS mm about the array's centre. mni_from_aligned: 4 × 4, → MNI in LPS mm.
+    codes: (D, H, W) uint8 `Tissue`, SPL, 1 mm; the border is air. near_ventricle, near_csf: uint8, 255 ×
+    closeness (Gaussian-blurred indicator), for atrophy. head_from_aligned: 4 × 4, LPS mm in the patient's aligned frame
+    (mid-sagittal plane at x = 0, origin at the brain's centre) → LPS mm about the array's centre. mni_from_aligned:
+    4 × 4, → MNI in LPS mm.
     """
 
     name: str
@@ -48,13 +49,12 @@ def blur(x: Tensor, sigma: tuple[float, float, float]) -> Tensor:
         if s <= 0:
             continue
         radius = max(int(3 * s + 0.5), 1)
+        place = torch.arange(x.shape[axis + 2], device=x.device, dtype=x.dtype)
+        offset = place[:, None] - place
         taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype) / s) ** 2)
-        shape = [1, 1, 1, 1, 1]
-        shape[axis + 2] = taps.numel()
-        padding = [0, 0, 0]
-        padding[axis] = radius
-        kernel = (taps / taps.sum()).view(shape).expand(x.shape[1], 1, *shape[2:])
-        x = F.conv3d(x, kernel, padding=padding, groups=x.shape[1])
+        # a product with a band matrix: several times faster than a convolution with one channel
+        band = torch.exp(-0.5 * (offset / s) ** 2).masked_fill(offset.abs() > radius, 0.0) / taps.sum()
+        x = x @ band if axis == 2 else band @ x if axis == 1 else (band @ x.flatten(3)).view_as(x)
     return x
 
 
@@ -80,7 +80,7 @@ def _brain_centre_mm(codes: Tensor) -> NDArray[np.float64]:
 
 
 def _plane_from_sides(labels: NDArray) -> NDArray[np.float64]:
-    """First guess of head_from_aligned's rotation from left and right labels: midpoints and normals of paired regions."""
+    """First guess of the mid-sagittal plane's normal: the mean way from right to left partners of paired regions."""
     lefts, rights = [], []
     for left, right in zip(LEFT_CEREBRUM, RIGHT_CEREBRUM, strict=True):
         a, b = np.argwhere(labels == left), np.argwhere(labels == right)
@@ -186,11 +186,10 @@ def make_head(
 ) -> Head:
     """A head whose plane and registration are known already."""
     tensor = torch.from_numpy(np.ascontiguousarray(codes))
+    maps = tensor, closeness(tensor, (int(Tissue.VENTRICLE),), 3.0), closeness(tensor, (int(Tissue.CSF),), 2.0)
     return Head(
         name,
-        tensor,
-        closeness(tensor, (int(Tissue.VENTRICLE),), 3.0),
-        closeness(tensor, (int(Tissue.CSF),), 2.0),
+        *(F.pad(x, (1,) * 6) for x in maps),  # so that whatever lies outside can read the border
         head_from_aligned,
         mni_from_aligned,
     )

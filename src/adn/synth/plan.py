@@ -1,4 +1,4 @@
-"""Drawing a virtual patient: every random choice as plain data, so that a case can be replayed (method.md section 7)."""
+"""Drawing a virtual patient: every random choice as plain data, so that a case can be replayed (method.md, 7)."""
 
 from __future__ import annotations
 
@@ -124,6 +124,7 @@ class Choices:
     max_roll_deg: float = 12.0
     max_pitch_deg: float = 15.0
     max_shift_mm: float = 30.0
+    ease: float = 0.0  # share of easy patients (a plain, larger, darker infarct, nothing else): a curriculum's start
 
 
 class _Dice:
@@ -157,10 +158,11 @@ def draw_patient(generator: torch.Generator, choices: Choices) -> PatientPlan:
     shift = (d.uniform(-1, 1) * choices.max_shift_mm, d.uniform(-1, 1) * choices.max_shift_mm, d.uniform(-10, 10))
     sulci, ventricles = d.uniform(0, 1) ** 1.5, d.uniform(0, 1) ** 1.5
     one_sided = d.uniform(-0.5, 0.5) if d.chance(0.25) else d.uniform(-0.12, 0.12)
-    infarcts = [] if d.chance(choices.healthy_share) else [_draw_infarct(d, choices, acute=True)]
-    if infarcts and d.chance(0.1):
+    easy = choices.ease > 0 and d.chance(choices.ease)
+    infarcts = [] if not easy and d.chance(choices.healthy_share) else [_draw_infarct(d, choices, acute=True, easy=easy)]
+    if not easy and infarcts and d.chance(0.1):
         infarcts.append(_draw_infarct(d, choices, acute=True))
-    if d.chance(0.2):
+    if not easy and d.chance(0.2):
         infarcts.append(_draw_infarct(d, choices, acute=False))
     return PatientPlan(
         head=choices.heads[d.index(len(choices.heads))],
@@ -178,9 +180,9 @@ def draw_patient(generator: torch.Generator, choices: Choices) -> PatientPlan:
         bone_hu=d.uniform(800, 1400),
         choroid_hu=d.log_uniform(35, 250),
         mottle_hu=d.uniform(0.3, 1.5),
-        leukoaraiosis=d.uniform() ** 2 if d.chance(0.5) else 0.0,
+        leukoaraiosis=d.uniform() ** 2 if not easy and d.chance(0.5) else 0.0,
         infarcts=tuple(infarcts),
-        bright=tuple(_draw_bright(d) for _ in range(d.index(3) if d.chance(0.3) else 0)),
+        bright=tuple(_draw_bright(d) for _ in range(d.index(3) if not easy and d.chance(0.3) else 0)),
         scanner=ScannerPlan(
             slice_mm=(3.0, 5.0, 5.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)[d.index(9)],
             phase=d.uniform(),
@@ -198,18 +200,18 @@ def draw_patient(generator: torch.Generator, choices: Choices) -> PatientPlan:
     )
 
 
-def _draw_infarct(d: _Dice, choices: Choices, acute: bool) -> InfarctPlan:
-    strata = [names for names in choices.lesions if names]
+def _draw_infarct(d: _Dice, choices: Choices, acute: bool, easy: bool = False) -> InfarctPlan:
+    strata = [names for names in choices.lesions[1 if easy else 0 :] if names]
     source = ""
     if strata:
         names = strata[d.index(len(strata))]
         source = names[d.index(len(names))]
-    stage = d.uniform()
+    stage = d.uniform(0.5, 1.0) if easy else d.uniform()
     drop = d.uniform(2, 5) if stage < 0.3 else d.uniform(4, 9) if stage < 0.75 else d.uniform(8, 15)
     return InfarctPlan(
         source=source,
         territory=d.index(N_TERRITORIES),
-        radius_mm=d.log_uniform(5, 45),
+        radius_mm=d.log_uniform(15 if easy else 5, 45),
         left_right_flip=d.chance(0.5),
         drop_wm_hu=drop * d.uniform(0.6, 1.0),
         drop_gm_hu=drop + d.uniform(0.0, 3.0),  # grey-white contrast is lost first
@@ -223,7 +225,8 @@ def _draw_bright(d: _Dice) -> BrightPlan:
     kind = d.index(3)
     side = 1.0 if d.chance(0.5) else -1.0
     if kind == 0:  # calcified globus pallidus or pineal
-        return BrightPlan((side * d.uniform(0, 25), d.uniform(-10, 25), d.uniform(-5, 15)), (3.0, 4.0, 3.0), d.uniform(60, 200))
+        centre = (side * d.uniform(0, 25), d.uniform(-10, 25), d.uniform(-5, 15))
+        return BrightPlan(centre, (3.0, 4.0, 3.0), d.uniform(60, 200))
     if kind == 1:  # small bleed
         size = d.uniform(2, 9)
         centre = (side * d.uniform(5, 55), d.uniform(-50, 70), d.uniform(-20, 50))

@@ -11,7 +11,7 @@ from adn.errors import InputError
 
 
 class Tissue(IntEnum):
-    """One code per look on CT."""
+    """One code per look on CT. The order counts: grey, other parenchyma, the rest of the brain, what lies outside."""
 
     AIR = 0
     GM = 1
