@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from test_geometry import ORDERS, oblique, places
 
 from adn.errors import InputError
 from adn.volume import Volume
+from test_geometry import ORDERS, oblique, places
 
 
 def coded():

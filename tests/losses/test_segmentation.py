@@ -43,6 +43,16 @@ def test_a_box_and_the_full_grid_give_the_same_cross_entropy():
     assert torch.allclose(full, binary_cross_entropy(box, reference, voxels), atol=2e-6)
 
 
+def test_dice_of_a_box_and_the_full_grid_differ_by_the_share_of_the_background_only():
+    """Its weight is 1 / background², so twice the lesion's share of the box bounds the difference."""
+    torch.manual_seed(0)
+    reference = lesion(10)
+    probability = (0.7 * reference + 0.1 * torch.rand(SHAPE)).clamp(0, 1)
+    grown = [torch.nn.functional.pad(x, (2, 2, 3, 3, 1, 1)) for x in (probability, reference)]
+    difference = generalised_dice(*grown) - generalised_dice(probability, reference)
+    assert (difference.abs() < torch.tensor([2 * 10, 2 * 20]) / 1000).all()
+
+
 def test_dice_of_the_perfect_the_missed_and_the_empty():
     reference = lesion(10)
     assert generalised_dice(reference, reference).abs().max() < 1e-6

@@ -78,7 +78,8 @@ def test_any_backbone_stands_in_and_is_shown_what_the_recipe_says():
 
 def test_the_papers_networks_see_x_and_the_salient_x_alone():
     d, f = Constant(0.0), Constant(0.0)
-    parts = ADN(Constant(0.0), d, f, recipe(p_form="probability", clamp_q=True)).from_aligned(brain(), torch.eye(4)).parts
+    network = ADN(Constant(0.0), d, f, recipe(p_form="probability", clamp_q=True))
+    parts = network.from_aligned(brain(), torch.eye(4)).parts
     assert torch.equal(d.seen, parts.aligned)
     assert torch.equal(f.seen, parts.salient)
     assert parts.pathological_asymmetry.unique().tolist() == [0.5]

@@ -66,7 +66,8 @@ def collapse_signs(parts: Disentangled, infarct: Float[Tensor, "b 1 d h w"]) -> 
     """Numbers that tell a meaningful P from P = 0 and P = A (method.md section 2), over the batch."""
     p, a, q = (x.detach().flatten() for x in (parts[3], parts[1], parts[4]))
     inside = infarct.flatten() > 0.5
-    correlation = torch.corrcoef(torch.stack([p, a]))[0, 1] if float(p.std()) > 0 and float(a.std()) > 0 else torch.zeros(())
+    varied = float(p.std()) > 0 and float(a.std()) > 0
+    correlation = torch.corrcoef(torch.stack([p, a]))[0, 1] if varied else torch.zeros(())
     return {
         "mean_p": float(p.mean()),
         "p_over_a": float(p.mean() / a.mean().clamp(min=1e-9)),

@@ -1,0 +1,1 @@
+"""The networks: T (align), D and F (ResUNet), and ADN, which composes them."""

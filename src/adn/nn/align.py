@@ -18,7 +18,8 @@ class PreActivationBlock(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(2):
-            layers += [nn.GroupNorm(max(channels // 4, 1), channels), nn.ReLU(), nn.Conv3d(channels, channels, 3, padding=1)]
+            norm = nn.GroupNorm(max(channels // 4, 1), channels)
+            layers += [norm, nn.ReLU(), nn.Conv3d(channels, channels, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from adn.nn.align import AlignNet
 from adn.warp import mirror, rigid_matrix, warp
 
 SEARCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # in-plane starts about T's pose
-UNITS = (1.0, 1.0, 1.0)  # roll (degrees), in-plane (degrees), x (mm): one step each
 
 
 def refine_pose(
@@ -35,7 +34,7 @@ def refine_pose(
         return (x - mirror(x)).abs().mean((1, 2, 3, 4)) / volume
 
     def moved(values: Tensor) -> Tensor:
-        """Motions about the brain's own place: T's pose after a small motion."""
+        """T's pose after small motions; values: roll (degrees), in-plane (degrees), x (mm)."""
         zero = torch.zeros_like(values[:, 0])
         rotation = torch.stack([zero, values[:, 0], values[:, 1]], -1)
         return pose.float() @ rigid_matrix(rotation, torch.stack([values[:, 2], zero, zero], -1))

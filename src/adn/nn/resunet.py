@@ -46,7 +46,8 @@ class ResUNet(nn.Module):
         super().__init__()
         entries = (in_channels, *channels[:-1])
         self.down = nn.ModuleList(
-            ResBlock(a, b, dropout, raw_input=level == 0) for level, (a, b) in enumerate(zip(entries, channels))
+            ResBlock(a, b, dropout, raw_input=level == 0)
+            for level, (a, b) in enumerate(zip(entries, channels, strict=True))
         )
         pairs = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
         self.rise = nn.ModuleList(nn.Conv3d(a, b, 3, padding=1) for a, b in pairs)
