@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.geometry import Grid, RigidTransform, reorient_array
 from adn.io.nifti import write_volume
-from adn.synth.anatomy import MNI_HALF_MM, Head, TissuePriors, codes_from_priors, head_from_codes, make_head
+from adn.synth.anatomy import MNI_HALF_MM, Head, TissuePriors, head_from_codes, make_head
 from adn.synth.lesions import LesionMask, crop_mask, procedural_mask
 from adn.synth.plan import Choices, InfarctPlan, PatientPlan, draw_patient
 from adn.synth.render import Lattice, VirtualPatient, render
+from adn.synth.template import template_codes
 from adn.synth.tissues import BRAIN_CODES, codes_from_freesurfer
 from adn.volume import Volume
 
@@ -174,16 +175,14 @@ def _tissue_priors() -> TissuePriors:
 @lru_cache(maxsize=1)
 def _mni_head() -> Head:
     grey, white, grid = _priors()
-    margin = 16
-    codes = codes_from_priors(np.pad(grey, margin), np.pad(white, margin))
     right, anterior, superior = grid.centre_mm
-    centre = np.array([-right, -anterior, superior])  # LPS
+    codes, centre = template_codes(grey, white, (-right, -anterior, superior))
     brain = np.argwhere(np.isin(codes, BRAIN_CODES)).mean(0)
     offset = (brain - (np.array(codes.shape) - 1) / 2)[::-1].copy()
     offset[0] = -centre[0]  # the priors are symmetric about MNI x = 0
     head_from_aligned, mni_from_aligned = np.eye(4), np.eye(4)
     head_from_aligned[:3, 3] = offset
-    mni_from_aligned[:3, 3] = offset + centre
+    mni_from_aligned[:3, 3] = offset + np.array(centre)
     return make_head("mni", codes, head_from_aligned, mni_from_aligned)
 
 

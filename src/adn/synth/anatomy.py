@@ -14,6 +14,7 @@ from adn.geometry import RigidTransform
 from adn.synth.tissues import BRAIN_CODES, FLUID, GREY, LEFT_CEREBRUM, RIGHT_CEREBRUM, Tissue
 from adn.warp import mirror, rigid_matrix, warp
 
+INSIDE = 140  # of 255: closeness to the brain of what is surrounded by it
 MNI_HALF_MM = 112.0  # registration works on a cube of ± this about the brain's centre
 
 
@@ -184,8 +185,9 @@ def head_from_codes(
 def make_head(
     name: str, codes: NDArray[np.uint8], head_from_aligned: NDArray, mni_from_aligned: NDArray
 ) -> Head:
-    """A head whose plane and registration are known already."""
-    tensor = torch.from_numpy(np.ascontiguousarray(codes))
+    """A head whose plane and registration are known already. Specks without a label inside the brain become CSF."""
+    tensor = torch.from_numpy(np.array(codes))
+    tensor[(tensor == int(Tissue.AIR)) & (closeness(tensor, BRAIN_CODES, 4.0) > INSIDE)] = int(Tissue.CSF)
     maps = tensor, closeness(tensor, (int(Tissue.VENTRICLE),), 3.0), closeness(tensor, (int(Tissue.CSF),), 2.0)
     return Head(
         name,
@@ -193,44 +195,3 @@ def make_head(
         head_from_aligned,
         mni_from_aligned,
     )
-
-
-def codes_from_priors(grey: NDArray, white: NDArray) -> NDArray[np.uint8]:
-    """Tissue codes with a modelled skull from MNI grey and white matter probabilities (D, H, W) SPL 1 mm, [0, 1].
-
-    The priors hold no CSF: it is the brain's hull without them. Skull, scalp: shells of 7 and 6 mm around the hull.
-    """
-    gm, wm = torch.from_numpy(grey).float(), torch.from_numpy(white).float()
-    parenchyma = (gm + wm) > 0.4
-    depth = blur(parenchyma.float()[None, None], (5.0,) * 3)[0, 0]
-    hull = (depth > 0.30) | (blur(parenchyma.float()[None, None], (2.0,) * 3)[0, 0] > 0.15)
-    hull = _fill(hull)
-    codes = torch.full(gm.shape, int(Tissue.AIR), dtype=torch.uint8)
-    bone, scalp = _grow(hull, 7), _grow(hull, 13)
-    codes[scalp] = Tissue.SCALP
-    codes[bone] = Tissue.BONE
-    codes[hull] = Tissue.CSF
-    inner = blur(hull.float()[None, None], (8.0,) * 3)[0, 0] > 0.985
-    codes[hull & inner & ~parenchyma] = Tissue.VENTRICLE
-    codes[parenchyma & (gm >= wm)] = Tissue.GM
-    codes[parenchyma & (gm < wm)] = Tissue.WM
-    deep = parenchyma & (gm >= wm) & inner
-    codes[deep] = Tissue.DEEP_GM
-    return codes.numpy()
-
-
-def _grow(mask: Tensor, millimetres: int) -> Tensor:
-    """Dilate by a sphere's approximation: alternate cube and cross steps of 1 mm."""
-    x = mask.float()[None, None]
-    for step in range(millimetres):
-        if step % 2:
-            x = F.max_pool3d(x, 3, 1, 1)
-        else:
-            crosses = [F.max_pool3d(x, k, 1, p) for k, p in (((3, 1, 1), (1, 0, 0)), ((1, 3, 1), (0, 1, 0)))]
-            x = torch.maximum(torch.maximum(*crosses), F.max_pool3d(x, (1, 1, 3), 1, (0, 0, 1)))
-    return x[0, 0] > 0.5
-
-
-def _fill(mask: Tensor) -> Tensor:
-    """Close gaps up to about 12 mm: grow, then shrink."""
-    return ~_grow(~_grow(mask, 6), 6) | mask
