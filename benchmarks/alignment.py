@@ -76,7 +76,8 @@ def main() -> None:
         for method, column in (("conform alone", 1), ("T alone", 3), ("T + refinement", 5)):
             angle, distance = table[chosen, column], table[chosen, column + 1]
             print(
-                f"{name:9s} n={chosen.sum():2d} {method:15s} angle {np.median(angle):5.2f}° (p95 {np.percentile(angle, 95):5.2f}°)  "
+                f"{name:9s} n={chosen.sum():2d} {method:15s} "
+                f"angle {np.median(angle):5.2f}° (p95 {np.percentile(angle, 95):5.2f}°)  "
                 f"distance {np.median(distance):5.2f} mm (p95 {np.percentile(distance, 95):5.2f} mm)"
             )
 

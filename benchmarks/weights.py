@@ -52,7 +52,10 @@ def main() -> None:
         rows.append((true_ml, found.measurements.volume_ml, scores.dice, hd95))
         p = found.infarct_probability.data
         swept.append([_dice(p >= t, reference.data > 0) for t in arguments.thresholds])
-        print(f"{i:3d} true {true_ml:7.1f} mL  found {rows[-1][1]:7.1f} mL  Dice {scores.dice:.3f}  HD95 {hd95:6.1f}", flush=True)
+        print(
+            f"{i:3d} true {true_ml:7.1f} mL  found {rows[-1][1]:7.1f} mL  Dice {scores.dice:.3f}  HD95 {hd95:6.1f}",
+            flush=True,
+        )
     table = np.array(rows)
     sick = table[:, 0] > 0
     for low, high in ((0.0, 1e9), *STRATA):
@@ -60,13 +63,16 @@ def main() -> None:
         if chosen.any():
             t = table[chosen]
             print(
-                f"{low:4.0f}-{high:<6.0g} mL n={chosen.sum():2d} Dice mean {t[:, 2].mean():.3f} median {np.median(t[:, 2]):.3f}  "
+                f"{low:4.0f}-{high:<6.0g} mL n={chosen.sum():2d} "
+                f"Dice mean {t[:, 2].mean():.3f} median {np.median(t[:, 2]):.3f}  "
                 f"HD95 {np.nanmean(t[:, 3]):.1f} mm ({np.isnan(t[:, 3]).sum()} missing)  "
                 f"volume error {np.abs(t[:, 1] - t[:, 0]).mean():.1f} mL"
             )
     if (~sick).any():
         false_ml = table[~sick, 1]
-        print(f"no infarct n={(~sick).sum()} false positive mean {false_ml.mean():.1f} median {np.median(false_ml):.1f} mL")
+        print(
+            f"no infarct n={(~sick).sum()} false positive mean {false_ml.mean():.1f} median {np.median(false_ml):.1f} mL"
+        )
     for t, column in zip(arguments.thresholds, np.array(swept).T, strict=True):
         print(f"threshold {t:.2f}: mean Dice {column[sick].mean():.3f}")
 

@@ -74,10 +74,15 @@ class FitConfig(_Section):
     max_epochs: int = 100
     weight_decay: float = 5e-4
     poly_power: float = 0.9
+    warmup_steps: int = 0  # learning rate rises from 0 over these
+    clip_norm: float = 5.0  # of the gradient
+    curriculum: bool = False  # virtual patients: easy ones first
     plateau_band: float | None = None  # stop when training Dice stays within it for 2 epochs
 
 
 class TrainConfig(_Section):
+    """The stages of training and what they share."""
+
     align: FitConfig = FitConfig(learning_rate=1e-5)
     segment: FitConfig = FitConfig(learning_rate=1e-3)
     seed: int = 0

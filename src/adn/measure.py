@@ -11,9 +11,7 @@ from adn.volume import Volume
 BOTH_SHARE, BOTH_ML = 0.1, 0.5  # the lesser side counts from a tenth of the volume and half a millilitre
 
 
-def measure(
-    infarct: NDArray, volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]
-) -> Measurements:
+def measure(infarct: NDArray, volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Measurements:
     """Volume, side, slices and density.
 
     infarct: (D, H, W), > 0 inside. volume: HU, SPL. mask: brain, same grid. aligned_from_scan: 4 × 4, array index → LPS

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from adn.geometry import Grid, RigidTransform, reorient_array
 from adn.io.weights import WeightsFile, find_weights, read_weights
 from adn.measure import measure
 from adn.nn.adn import ADN, build_adn
+from adn.nn.precision import choose_precision
 from adn.nn.refine import refine_pose
 from adn.prepare import Conformed, SkullStripper, conform, inspect_mask, strip_skull
 from adn.results import Prediction, Provenance, Scan
@@ -47,12 +47,8 @@ class Model:
     precision: str
 
 
-def load_model(
-    weights: str | Path | None = None, device: str = "auto", precision: str = "auto"
-) -> Model:
+def load_model(weights: str | Path | None = None, device: str = "auto", precision: str = "auto") -> Model:
     """Load weights by name or path (None: the default that ships). Raises WeightsError."""
-    from adn.train.fit import has_fast_bf16
-
     found = find_weights(weights)
     tensors, values = read_weights(found.path)
     recipe = recipe_from_dict(values)
@@ -64,9 +60,8 @@ def load_model(
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if kind == "cuda" and not torch.cuda.is_available():
         raise WeightsError("Device 'cuda' was asked for, but torch finds no GPU; use --device cpu.")
-    if precision == "auto":
-        precision = "bf16" if (torch.cuda.is_bf16_supported() if kind == "cuda" else has_fast_bf16()) else "fp32"
-    return Model(network.eval().to(kind), recipe, found, torch.device(kind), precision)
+    target = torch.device(kind)
+    return Model(network.eval().to(target), recipe, found, target, choose_precision(precision, target))
 
 
 def predict(
@@ -120,10 +115,9 @@ def predict(
         return Volume(np.ascontiguousarray(back), scan.volume.grid, unit)
 
     measurements = measure(infarct, volume, mask, aligned_from_scan(conformed, refined, model.recipe))
-    if volume.grid.axes != scan.volume.grid.axes and _stored_downwards(scan.volume.grid):
+    if "I" in scan.volume.grid.axes:  # the file stores its slices downwards
         last = volume.grid.shape[0] - 1
-        flipped = tuple(sorted(last - i for i in measurements.slices))
-        measurements = type(measurements)(**{**measurements.__dict__, "slices": flipped})
+        measurements = replace(measurements, slices=tuple(sorted(last - i for i in measurements.slices)))
     return Prediction(
         case=scan.name,
         scan=scan,
@@ -143,12 +137,8 @@ def predict(
     )
 
 
-def _stored_downwards(grid: Grid) -> bool:
-    return "I" in grid.axes
-
-
 def infer_maps(model: Model, brain: Tensor, pose: Tensor) -> Tensor:
-    """Probability, A and P on the whole aligned model grid, (3, D, H, W), from one brain box or two overlapping ones."""
+    """Probability, A and P on the aligned model grid, (3, D, H, W), from one brain box or overlapping ones."""
     grid, network = model.recipe.grid, model.network
     aligned = warp(brain, pose, grid.spacing_mm)
     box = grid.box or grid.shape
@@ -224,5 +214,5 @@ def _provenance(model: Model, threshold: float, seconds: dict[str, float]) -> Pr
         device=model.device.type,
         threshold=threshold,
         versions=versions,
-        seconds={**seconds, "total": round(math.fsum(seconds.values()), 3)},
+        seconds=seconds,
     )

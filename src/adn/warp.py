@@ -17,9 +17,7 @@ def mirror(x: Tensor) -> Tensor:
     return x.flip(-1)
 
 
-def normalised_from_mm(
-    pose_mm: Float[Tensor, "b 4 4"], size_mm: tuple[float, float, float]
-) -> Float[Tensor, "b 4 4"]:
+def normalised_from_mm(pose_mm: Float[Tensor, "b 4 4"], size_mm: tuple[float, float, float]) -> Float[Tensor, "b 4 4"]:
     """Conjugate a motion in the frame (LPS mm about the centre) to normalised coordinates.
 
     size_mm: extent of the grid along W, H, D (voxels × spacing). The motion stays rigid on an anisotropic grid.
@@ -60,9 +58,7 @@ def warp(
     return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
-def rigid_matrix(
-    rotation_deg: Float[Tensor, "b 3"], translation_mm: Float[Tensor, "b 3"]
-) -> Float[Tensor, "b 4 4"]:
+def rigid_matrix(rotation_deg: Float[Tensor, "b 3"], translation_mm: Float[Tensor, "b 3"]) -> Float[Tensor, "b 4 4"]:
     """Differentiable twin of `RigidTransform.from_parameters`: Translate · Rz · Ry · Rx.
 
     rotation_deg: about x (pitch), y (roll), z (in-plane). translation_mm: (left, posterior, superior).

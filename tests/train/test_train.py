@@ -19,7 +19,9 @@ def small_recipe(**segment):
     recipe = load_recipe("tiny")
     stage = recipe.train.segment.model_copy(update=segment)
     return recipe.model_copy(
-        update={"train": recipe.train.model_copy(update={"segment": stage, "precision": "fp32", "validation_samples": 1})}
+        update={
+            "train": recipe.train.model_copy(update={"segment": stage, "precision": "fp32", "validation_samples": 1})
+        }
     )
 
 

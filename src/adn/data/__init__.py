@@ -1,0 +1,1 @@
+"""From cases, on disk or virtual, to batches."""

@@ -12,9 +12,8 @@ from torch.utils.data import Dataset
 from adn.config import Recipe
 from adn.data.samples import Sample, shrink_in_plane
 from adn.errors import InputError
-from adn.io import open_scan
-from adn.prepare import conform, strip_skull
-from adn.prepare import Conformed
+from adn.io import open_scan, read_volume
+from adn.prepare import Conformed, conform, strip_skull
 from adn.volume import Volume
 
 
@@ -81,8 +80,6 @@ def prepare_case(case: Path, recipe: Recipe) -> Sample:
 
 def _labels(path: Path, scan: Volume) -> Volume:
     """A label image that must lie on the scan's grid."""
-    from adn.io.nifti import read_volume
-
     volume = read_volume(path, np.uint8, "label")
     if not volume.grid.same_as(scan.grid):
         raise InputError(f"{path}: needs the grid of its CT {scan.grid}, has {volume.grid}; resample it (nearest).")
@@ -91,4 +88,4 @@ def _labels(path: Path, scan: Volume) -> Volume:
 
 def _label_on_model(labels: Volume, conformed: Conformed, values: tuple[int, ...]) -> np.ndarray:
     """Fraction of each label value on the model grid, (len(values), D, H, W): one-hot first, then linear."""
-    return np.stack([conformed.carry((labels.with_data((labels.data == v).astype(np.float32)))) for v in values])
+    return np.stack([conformed.carry(labels.with_data((labels.data == v).astype(np.float32), "1")) for v in values])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -21,19 +23,21 @@ MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
 class AlignedPatients(Dataset[Sample]):
     """Patients rendered straight on the brain box, for D and F: the plane is known, but for alignment's usual error."""
 
-    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, first: int = 0) -> None:
+    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
+        """curriculum: begin with easy patients only; their share falls to none over two thirds of `count`."""
         self.recipe, self.library, self.seed = recipe, library, seed
-        self.count, self.first = count, first
+        self.count, self.curriculum = count, curriculum
         self.choices = library.choices()
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        """Draw, pose and render sample first + index."""
+        """Draw, pose and render sample `index`."""
         grid = self.recipe.grid
-        generator = patient_generator(self.seed, self.first + index)
-        plan = draw_patient(generator, self.choices)
+        generator = patient_generator(self.seed, index)
+        ease = max(0.0, 1 - 1.5 * index / self.count) if self.curriculum else 0.0
+        plan = draw_patient(generator, replace(self.choices, ease=ease))
         jitter = torch.randn(3, generator=generator).tolist()
         place = torch.rand(2, generator=generator).sub(0.5).tolist()
         pose = RigidTransform.from_parameters(
@@ -52,7 +56,7 @@ def to_sample(patient: VirtualPatient, recipe: Recipe, mask_error_mm: float = 0.
 
 
 class PosedBrains(Dataset[Tensor]):
-    """Brains at random poses on T's coarse copy of the model grid: each of a pool is rendered once, then turned and moved.
+    """Brains at random poses on T's coarse copy of the model grid: a pool is rendered once, then turned and moved.
 
     Rendering is the dear part and T learns from geometry, so a pool of 120 heads serves thousands of poses.
     """

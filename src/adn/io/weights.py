@@ -86,7 +86,7 @@ def save_weights(tensors: dict[str, Tensor], recipe: dict[str, Any], path: Path,
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors as float32, and the recipe they were trained with. Raises WeightsError for a file that is none of ours."""
+    """Tensors as float32, and the recipe they were trained with. Raises WeightsError for any other file."""
     from safetensors import SafetensorError, safe_open
 
     try:

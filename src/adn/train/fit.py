@@ -16,26 +16,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from adn.config import FitConfig
+from adn.nn.precision import choose_precision
 from adn.train.objectives import Objective
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, dict[str, float]], None]
 CHECKPOINT_SECONDS = 120.0
-
-
-def choose_precision(setting: str, device: torch.device) -> str:
-    """Fabric's name of the precision; 'auto' takes bf16 where the device computes in it."""
-    if setting == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else has_fast_bf16()
-        setting = "bf16" if fast else "fp32"
-    return {"bf16": "bf16-mixed", "fp32": "32-true"}[setting]
-
-
-def has_fast_bf16() -> bool:
-    """True on CPUs with AVX-512 BF16 or AMX instructions."""
-    from torch.cpu import _is_avx512_bf16_supported  # no public name in torch 2.11 to 2.13
-
-    return bool(_is_avx512_bf16_supported())
+_FABRIC: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 
 
 def fit(
@@ -58,7 +45,7 @@ def fit(
     called with (stage, step, steps, scalars). on_epoch: called after each epoch, for validation. Returns the model.
     """
     fabric = Fabric(accelerator=device, devices=1, precision="32-true")
-    fabric = Fabric(accelerator=device, devices=1, precision=choose_precision(precision, fabric.device))  # type: ignore[arg-type]
+    fabric = Fabric(accelerator=device, devices=1, precision=_FABRIC[choose_precision(precision, fabric.device)])
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     wrapped, optimiser = fabric.setup(model, optimiser)
     for name in ("from_aligned", "from_coarse"):
@@ -83,13 +70,14 @@ def fit(
     saved = time.monotonic()
     for batch in loader:
         rate = config.learning_rate * (1 - step / steps) ** config.poly_power
+        rate *= min(1.0, (step + 1) / max(config.warmup_steps, 1))
         for group in optimiser.param_groups:
             group["lr"] = rate
         batch = fabric.to_device(batch)
         scalars = objective(wrapped, batch, step // per_epoch)
         optimiser.zero_grad()
         fabric.backward(scalars["loss"])
-        fabric.clip_gradients(wrapped, optimiser, max_norm=5.0)
+        fabric.clip_gradients(wrapped, optimiser, max_norm=config.clip_norm)
         optimiser.step()
         step += 1
         count += 1

@@ -60,7 +60,10 @@ def segment_objective(recipe: Recipe, aligned: bool) -> Objective:
             terms = disentanglement_terms(
                 output.parts, target, tissue, grid_voxels, loss.size_target, loss.symmetric_mask, model.network.clamp_q
             )
-            l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), brain.new_zeros(()))
+            l_d = sum(
+                (t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue),
+                brain.new_zeros(()),
+            )
             total = bce + dice
             if epoch < loss.warm_start_epochs:
                 gate = output.parts.gate

@@ -59,7 +59,7 @@ def train(
     if "align" in stages:
         config = recipe.train.align
         fit(model.align, _align_data(recipe, data, anatomy, lesions, config), align_objective(recipe), config, out,
-            "align", recipe.train.precision, 0, torch.stack, progress, device=device)  # fmt: skip
+            "align", "fp32", 0, torch.stack, progress, device=device)  # fmt: skip
     elif kept.is_file():
         model.align.load_state_dict(torch.load(kept, weights_only=True)["model"])
     model.align.requires_grad_(False)
@@ -68,7 +68,8 @@ def train(
         dataset: Dataset[Sample]
         if data is None:
             library = _library(anatomy, lesions, "train")
-            dataset = AlignedPatients(recipe, library, recipe.train.seed, config.max_epochs * config.epoch_samples)
+            count = config.max_epochs * config.epoch_samples
+            dataset = AlignedPatients(recipe, library, recipe.train.seed, count, config.curriculum)
             held_out: Dataset[Sample] = AlignedPatients(
                 recipe, _library(anatomy, lesions, "val"), recipe.train.seed + 1, recipe.train.validation_samples
             )
@@ -100,9 +101,7 @@ def _align_data(
     return PreparedCases(recipe, Path(data), count).coarse_brains()
 
 
-def _validator(
-    model: ADN, held_out: Dataset[Sample], count: int, aligned: bool, out: Path
-) -> Callable[[int], None]:
+def _validator(model: ADN, held_out: Dataset[Sample], count: int, aligned: bool, out: Path) -> Callable[[int], None]:
     """After each epoch: Dice of every held-out patient at 0.5, and false positive mL of those without infarct."""
     samples: list[Sample] = []
 
