@@ -120,14 +120,16 @@ def synth(
 
     Each OUT/<case> holds ct.nii.gz, infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF), brain.nii.gz and plan.json.
 
-    Patients already there are kept, so that a stopped run can go on.
+    Patients already there are kept, so that a stopped run can go on. OUT/contact_sheet.png shows the first of them.
     """
     talk.check_writable(out)
+    from adn.cli.sheet import draw_sheet
     from adn.synthesize import synthesize
 
     with _bar(quiet) as bar:
         row = bar.add_task("virtual patients", total=n)
         synthesize(n, out, seed, anatomy=anatomy, lesions=lesions, progress=lambda *_: bar.advance(row))
+    draw_sheet(out)
     if not quiet:
         typer.echo(f"{n} virtual patient{'s' if n > 1 else ''} in {out}")
 

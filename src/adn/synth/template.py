@@ -53,7 +53,8 @@ def template_codes(
     codes[bone] = Tissue.BONE
     codes[hull] = Tissue.CSF
     z, y, x = mm
-    codes[bone & ~hull & (x.abs() < 4) & ((z > 20) | (y > 60)) & (z > 0)] = Tissue.SINUS  # superior sagittal
+    inner_table = bone & ~hull & (blur(hull.float()[None, None], (2.0,) * 3)[0, 0] > 0.08)
+    codes[inner_table & (x.abs() < 4) & ((z > 20) | (y > 60)) & (z > 0)] = Tissue.SINUS  # superior sagittal
     around = blur((gm + wm)[None, None], (3.0,) * 3)[0, 0]
     for code, start, end, radius in RODS:
         # bone may take wide cisterns, nothing else may take what lies inside the skull
