@@ -30,7 +30,7 @@ class AlignConfig(_Section):
     """Network T."""
 
     channels: tuple[int, ...] = (32, 64, 128, 256)  # method.md, section 4
-    shrink: int = Field(2, ge=1)  # T sees a copy coarser in plane by this factor
+    shrink: int = Field(default=2, ge=1)  # T sees a copy coarser in plane by this factor
     coordinates: bool = True  # T gets three coordinate channels
     max_in_plane_deg: float = 60.0  # paper, section 3
     max_roll_deg: float = 15.0  # 0 in the paper
@@ -95,7 +95,7 @@ class Recipe(_Section):
 
     name: str
     summary: str = ""
-    threshold: float = Field(0.5, gt=0, lt=1)  # on the probability after it went home
+    threshold: float = Field(default=0.5, gt=0, lt=1)  # on the probability after it went home
     grid: GridConfig = GridConfig()
     align: AlignConfig = AlignConfig()
     network: NetworkConfig = NetworkConfig()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.config import Recipe, recipe_from_dict
-from adn.errors import WeightsError
+from adn.errors import InputError, WeightsError
 from adn.geometry import Grid, RigidTransform, reorient_array
 from adn.io.weights import WeightsFile, find_weights, read_weights
 from adn.measure import measure
@@ -89,11 +89,14 @@ def predict(
 
     threshold = model.recipe.threshold if threshold is None else threshold
     volume = scan.volume.reoriented("SPL")
-    with step("strip skull"):
-        mask = strip(volume)
-        remarks = inspect_mask(volume, mask)
-    with step("conform"):
-        conformed = conform(volume, mask, model.recipe.grid)
+    try:
+        with step("strip skull"):
+            mask = strip(volume)
+            remarks = inspect_mask(volume, mask)
+        with step("conform"):
+            conformed = conform(volume, mask, model.recipe.grid)
+    except InputError as error:
+        raise InputError(f"{scan.name}: {error}") from error
     with torch.inference_mode(False), torch.no_grad():
         brain = torch.from_numpy(conformed.brain.data)[None, None].to(model.device)
         with step("align"):

@@ -36,9 +36,8 @@ class ADN(nn.Module):
 
     def forward(self, brain: Float[Tensor, "b 1 d h w"], pose: Float[Tensor, "b 4 4"] | None = None) -> AdnOutput:
         """brain: [0, 1] on the model grid. pose: known or refined; None asks T."""
-        pose = self.align(brain) if pose is None else pose
-        aligned = warp(brain, pose, self.grid.spacing_mm, self.grid.box)
-        return self.from_aligned(aligned, pose)
+        known: Tensor = self.align(brain) if pose is None else pose
+        return self.from_aligned(warp(brain, known, self.grid.spacing_mm, self.grid.box), known)
 
     def from_aligned(self, aligned: Float[Tensor, "b 1 d h w"], pose: Tensor) -> AdnOutput:
         """Everything after T, on the brain box (or any grid whose sides the networks can halve)."""

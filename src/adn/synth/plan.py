@@ -159,7 +159,8 @@ def draw_patient(generator: torch.Generator, choices: Choices) -> PatientPlan:
     sulci, ventricles = d.uniform(0, 1) ** 1.5, d.uniform(0, 1) ** 1.5
     one_sided = d.uniform(-0.5, 0.5) if d.chance(0.25) else d.uniform(-0.12, 0.12)
     easy = choices.ease > 0 and d.chance(choices.ease)
-    infarcts = [] if not easy and d.chance(choices.healthy_share) else [_draw_infarct(d, choices, acute=True, easy=easy)]
+    healthy = not easy and d.chance(choices.healthy_share)
+    infarcts = [] if healthy else [_draw_infarct(d, choices, acute=True, easy=easy)]
     if not easy and infarcts and d.chance(0.1):
         infarcts.append(_draw_infarct(d, choices, acute=True))
     if not easy and d.chance(0.2):
