@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ class TissuePriors:
     centre_mm: tuple[float, float, float]
 
 
-def blur(x: Tensor, sigma: tuple[float, float, float]) -> Tensor:
+def blur(x: Tensor, sigma: Sequence[float]) -> Tensor:
     """Separable Gaussian on (B, C, D, H, W); sigma in voxels for D, H, W; 0 leaves an axis alone. Zero outside."""
     for axis, s in enumerate(sigma):
         if s <= 0:
@@ -136,7 +137,7 @@ def _cube(maps: Tensor, centre_mm: NDArray[np.float64]) -> Tensor:
     for axis, size in enumerate(maps.shape[:1:-1]):
         shift[0, axis, 3] -= 0.5 * (size % 2)
     side = int(2 * MNI_HALF_MM / 4)
-    fine = warp(coarse, shift, (2.0, 2.0, 2.0), (side * 2,) * 3)
+    fine = warp(coarse, shift, (2.0, 2.0, 2.0), (2 * side, 2 * side, 2 * side))
     return F.avg_pool3d(fine, 2)
 
 
@@ -188,10 +189,9 @@ def make_head(
     """A head whose plane and registration are known already. Specks without a label inside the brain become CSF."""
     tensor = torch.from_numpy(np.array(codes))
     tensor[(tensor == int(Tissue.AIR)) & (closeness(tensor, BRAIN_CODES, 4.0) > INSIDE)] = int(Tissue.CSF)
-    maps = tensor, closeness(tensor, (int(Tissue.VENTRICLE),), 3.0), closeness(tensor, (int(Tissue.CSF),), 2.0)
-    return Head(
-        name,
-        *(F.pad(x, (1,) * 6) for x in maps),  # so that whatever lies outside can read the border
-        head_from_aligned,
-        mni_from_aligned,
+    # a border of air: whatever lies outside can read it
+    padded, ventricle, csf = (
+        F.pad(x, (1,) * 6)
+        for x in (tensor, closeness(tensor, (int(Tissue.VENTRICLE),), 3.0), closeness(tensor, (int(Tissue.CSF),), 2.0))
     )
+    return Head(name, padded, ventricle, csf, head_from_aligned, mni_from_aligned)
