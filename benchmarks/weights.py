@@ -70,9 +70,8 @@ def main() -> None:
             )
     if (~sick).any():
         false_ml = table[~sick, 1]
-        print(
-            f"no infarct n={(~sick).sum()} false positive mean {false_ml.mean():.1f} median {np.median(false_ml):.1f} mL"
-        )
+        mean, median = false_ml.mean(), np.median(false_ml)
+        print(f"no infarct n={(~sick).sum()} false positive mean {mean:.1f} median {median:.1f} mL")
     for t, column in zip(arguments.thresholds, np.array(swept).T, strict=True):
         print(f"threshold {t:.2f}: mean Dice {column[sick].mean():.3f}")
 

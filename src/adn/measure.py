@@ -15,7 +15,8 @@ def measure(infarct: NDArray, volume: Volume, mask: Volume, aligned_from_scan: N
     """Volume, side, slices and density.
 
     infarct: (D, H, W), > 0 inside. volume: HU, SPL. mask: brain, same grid. aligned_from_scan: 4 × 4, array index → LPS
-    mm about the mid-sagittal plane; it decides left and right and where the mirror twin lies.
+    mm about the mid-sagittal plane; it decides left and right and where the mirror twin lies. Twins that are infarct
+    themselves or outside the brain are left out of mirror_hu.
     """
     index = np.argwhere(infarct > 0)
     voxel_ml = volume.grid.voxel_ml
@@ -29,7 +30,7 @@ def measure(infarct: NDArray, volume: Volume, mask: Volume, aligned_from_scan: N
     twin = np.rint(place @ back[:3, :3].T + back[:3, 3]).astype(int)
     inside = ((twin >= 0) & (twin < volume.data.shape)).all(1)
     twin = twin[inside]
-    twin = twin[mask.data[tuple(twin.T)] > 0]
+    twin = twin[(mask.data[tuple(twin.T)] > 0) & (infarct[tuple(twin.T)] == 0)]
     mean_hu = float(volume.data[tuple(index.T)].mean())
     mirror_hu = float(volume.data[tuple(twin.T)].mean()) if len(twin) else None
     ratio = mean_hu / mirror_hu if mirror_hu else None

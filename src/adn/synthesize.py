@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -96,7 +97,7 @@ def _listing(folder: Path, what: str) -> list[Path]:
     return found
 
 
-def _spl(image: nib.spatialimages.SpatialImage) -> tuple[NDArray, Grid]:
+def _spl(image: Any) -> tuple[NDArray, Grid]:
     """An image's array and grid with axes D, H, W growing to superior, posterior, left."""
     grid = Grid(image.shape[:3], image.affine)  # type: ignore[arg-type]
     array = reorient_array(np.asanyarray(image.dataobj), grid.axes, "SPL")  # type: ignore[attr-defined]
@@ -144,7 +145,7 @@ def _load_lesion(path: Path) -> LesionMask:
     array, grid = _spl(nib.load(path))  # type: ignore[attr-defined]
     # array index (d, h, w) ← RAS mm; turned to (w, h, d) ← LPS mm
     index = np.linalg.inv(grid.affine)[[2, 1, 0, 3]] @ np.diag([-1.0, -1.0, 1.0, 1.0])
-    return crop_mask(array > 0, index)
+    return crop_mask(array > 0, index.astype(np.float64))
 
 
 @lru_cache(maxsize=1)

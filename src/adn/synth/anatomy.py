@@ -170,9 +170,7 @@ def register_to_mni(
     return matrix
 
 
-def head_from_codes(
-    name: str, codes: NDArray[np.uint8], priors: TissuePriors, labels: NDArray | None = None
-) -> Head:
+def head_from_codes(name: str, codes: NDArray[np.uint8], priors: TissuePriors, labels: NDArray | None = None) -> Head:
     """Build a head from tissue codes (D, H, W) SPL 1 mm; plane and registration are computed here."""
     tensor = torch.from_numpy(np.ascontiguousarray(codes))
     plane = find_midplane(tensor, labels)
@@ -183,9 +181,7 @@ def head_from_codes(
     return make_head(name, codes, plane @ nod, mni @ nod)
 
 
-def make_head(
-    name: str, codes: NDArray[np.uint8], head_from_aligned: NDArray, mni_from_aligned: NDArray
-) -> Head:
+def make_head(name: str, codes: NDArray[np.uint8], head_from_aligned: NDArray, mni_from_aligned: NDArray) -> Head:
     """A head whose plane and registration are known already. Specks without a label inside the brain become CSF."""
     tensor = torch.from_numpy(np.array(codes))
     tensor[(tensor == int(Tissue.AIR)) & (closeness(tensor, BRAIN_CODES, 4.0) > INSIDE)] = int(Tissue.CSF)

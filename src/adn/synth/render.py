@@ -337,9 +337,7 @@ def _shading(plan: PatientPlan, shape: torch.Size, spacing: tuple[float, float, 
     return (plan.scanner.cupping_hu * radius2 + plan.scanner.ramp_hu * x[None])[None]
 
 
-def _noise(
-    plan: PatientPlan, slices: Tensor, thickness_mm: float, spacing: tuple[float, float, float]
-) -> Tensor:
+def _noise(plan: PatientPlan, slices: Tensor, thickness_mm: float, spacing: tuple[float, float, float]) -> Tensor:
     """Correlated noise per slice, stronger in the middle and where much bone surrounds the brain, and streaks.
 
     σ falls with pixel size as the mean of correlated noise does.

@@ -1,0 +1,78 @@
+"""The weights that ship, on a virtual patient with a plain infarct: found, on its side, through tilted DICOM too."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from adn.geometry import Grid
+from adn.io import dicom, open_scan
+from adn.io.weights import find_weights, list_weights
+from adn.metrics import dice
+from adn.predict import load_model, predict
+from adn.results import Scan
+from adn.synth.plan import draw_patient
+from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
+from adn.volume import Volume
+from phantoms import write_dicom_series
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def patient():
+    """CT and reference of a template head with a dark infarct of a middle cerebral artery branch."""
+    library = Library()
+    plan = draw_patient(patient_generator(8, 0), replace(library.choices(), ease=1.0))
+    infarct = replace(plan.infarcts[0], territory=1, radius_mm=28.0, drop_wm_hu=9.0, drop_gm_hu=11.0)
+    scanner = replace(plan.scanner, slice_mm=5.0, noise_hu=3.0)
+    plan = replace(plan, infarcts=(infarct,), scanner=scanner, rotation_deg=(0.0, 3.0, 9.0))
+    lattice = scanner_lattice(plan, 160)
+    rendered = render_plan(plan, library, lattice)
+    grid = Grid.centred(lattice.shape, lattice.spacing_mm)
+    ct = Volume(rendered.ct.numpy().astype(np.float32), grid)
+    side = "right" if infarct.left_right_flip else "left"
+    return ct, Volume(rendered.infarct.numpy().astype(np.uint8), grid, "label"), side
+
+
+@pytest.fixture(scope="module")
+def found(model, patient):
+    return predict(Scan("vp", patient[0], "virtual"), model)
+
+
+def test_shipped_weights_are_whole_and_small():
+    weights = list_weights()
+    assert weights
+    for entry in weights:
+        assert find_weights(entry.name).sha256 == entry.sha256  # raises where the recorded hash differs
+        assert entry.megabytes <= 20
+
+
+def test_a_plain_infarct_is_found_on_its_side(found, patient):
+    _, reference, side = patient
+    assert found.measurements.side == side
+    assert dice(found.infarct, reference) > 0.4
+
+
+def test_pathological_asymmetry_lies_in_the_infarct(found, patient):
+    """P is a part of A and, per voxel, at least five times denser inside the reference than elsewhere in the brain."""
+    p, a = found.asymmetry_pathological.data, found.asymmetry_total.data
+    inside = patient[1].data > 0
+    elsewhere = (found.brain_mask.data > 0) & ~inside
+    assert (p <= a + 1e-4).all()
+    assert p[inside].mean() > 5 * p[elsewhere].mean()
+
+
+def test_through_a_tilted_dicom_series_the_finding_stays(found, patient, model, tmp_path):
+    ct, reference, side = patient
+    write_dicom_series(ct, tmp_path / "ct", tilt_deg=15.0)
+    other = predict(open_scan(tmp_path / "ct"), model)
+    assert other.measurements.side == side
+    assert other.measurements.volume_ml == pytest.approx(found.measurements.volume_ml, rel=0.1)
+    write_dicom_series(reference.with_data(reference.data * 1000.0), tmp_path / "mask", tilt_deg=15.0, outside_hu=0.0)
+    carried = dicom.load(tmp_path / "mask")[0]
+    volume_ml = float((carried.data >= 500).sum()) * carried.grid.voxel_ml
+    assert volume_ml == pytest.approx(float(reference.data.sum()) * reference.grid.voxel_ml, rel=0.02)
