@@ -41,6 +41,11 @@ def test_a_patient_does_not_depend_on_how_many_there_are(two, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(data(again).values(), data(two[0]).values(), strict=True))
 
 
+def test_a_folder_with_other_patients_is_refused(two):
+    with pytest.raises(InputError, match="another patient"):
+        synthesize(1, two[0].parent, seed=99, matrix=32)
+
+
 def test_a_stopped_run_goes_on_and_leaves_nothing_half_written(tmp_path, monkeypatch):
     write, calls = room.write_volume, []
 

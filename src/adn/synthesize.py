@@ -270,19 +270,32 @@ def synthesize(
 
     seed: patient i depends on (seed, i) only. anatomy, lesions: folders of FreeSurfer label maps with skull and of
     infarct masks in MNI space; None: the MNI priors in nilearn and procedural infarcts. matrix: pixels per row (None:
-    drawn, up to 512). progress: called with (done, n). Returns the case folders.
+    drawn, up to 512). progress: called with (done, n). Returns the case folders. Raises InputError where a folder that
+    is there holds another patient.
     """
     library = Library.from_folders(Path(anatomy) if anatomy else None, Path(lesions) if lesions else None)
     choices = library.choices()
     folders = []
     for i in range(n):
         folder = Path(out) / f"vp-{i:04d}"
-        if not folder.exists():
-            write_case(draw_patient(patient_generator(seed, i), choices), library, folder, matrix)
+        plan = draw_patient(patient_generator(seed, i), choices)
+        if folder.exists():
+            _require_same(plan, folder)
+        else:
+            write_case(plan, library, folder, matrix)
         folders.append(folder)
         if progress:
             progress(i + 1, n)
     return folders
+
+
+def _require_same(plan: PatientPlan, folder: Path) -> None:
+    """Raise InputError where a folder holds another patient than the one about to be made."""
+    path = folder / "plan.json"
+    if not path.is_file() or PatientPlan.from_dict(json.loads(path.read_text(encoding="utf-8"))["plan"]) != plan:
+        raise InputError(
+            f"{folder}: holds another patient (another seed, anatomy or version made it); give an empty folder."
+        )
 
 
 def patient_generator(seed: int, index: int) -> torch.Generator:
