@@ -31,7 +31,7 @@ class AlignConfig(_Section):
 
     channels: tuple[int, ...] = (32, 64, 128, 256)  # method.md, section 4
     shrink: int = Field(default=2, ge=1)  # T sees a copy coarser in plane by this factor
-    coordinates: bool = True  # T gets three coordinate channels
+    coordinates: bool = True  # T gets the brain times coordinates and their products, too
     max_in_plane_deg: float = 60.0  # paper, section 3
     max_roll_deg: float = 15.0  # 0 in the paper
     max_shift_x: float = 0.5  # of the grid's width; paper: half the image

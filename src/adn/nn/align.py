@@ -40,7 +40,7 @@ class AlignNet(nn.Module):
         super().__init__()
         self.shrink, self.coordinates = config.shrink, config.coordinates
         stages: list[nn.Module] = []
-        width = 4 if config.coordinates else 1
+        width = 10 if config.coordinates else 1
         for channels in config.channels:
             stages += [nn.Conv3d(width, channels, 4, stride=2, padding=1), PreActivationBlock(channels)]
             width = channels
@@ -64,13 +64,19 @@ class AlignNet(nn.Module):
     def from_coarse(self, x: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 4"]:
         """Poses from the coarse copy."""
         if self.coordinates:
-            x = torch.cat([x, _coordinates(x)], 1)
+            x = _with_moments(x)
         features = self.stages(x).mean((2, 3, 4))
         parameters = torch.tanh(self.head(features).float()) * self.limits
         return rigid_matrix(parameters[:, :3], parameters[:, 3:])
 
 
-def _coordinates(x: Tensor) -> Tensor:
-    """Normalised D, H, W coordinates in [−1, 1] as three channels."""
+def _with_moments(x: Tensor) -> Tensor:
+    """(B, 1, D, H, W) → (B, 10, …): the brain times 1, its coordinates in [−1, 1] and their products.
+
+    Pooled, these are the brain's moments, in which shift and rotation are easy to read; coordinates beside the brain
+    alone left T blind to rotation after thousands of samples.
+    """
     axes = [torch.linspace(-1, 1, n, device=x.device, dtype=x.dtype) for n in x.shape[2:]]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(x.shape[0], -1, -1, -1, -1)
+    z, y, w = torch.meshgrid(*axes, indexing="ij")
+    maps = torch.stack([torch.ones_like(z), z, y, w, z * z, y * y, w * w, z * y, z * w, y * w])
+    return x * maps
