@@ -18,7 +18,8 @@ def refine_pose(
 ) -> Float[Tensor, "1 4 4"]:
     """Move in-plane rotation, roll and x from T's pose to a minimum of L_T on T's coarse copy; y, z and pitch stay.
 
-    Starts at the best of a few in-plane angles about T's pose and about the conformed brain's; never returns a pose worse than T's own.
+    Starts at the best of a few in-plane angles about T's pose and about the brain as conformed; never returns a pose
+    worse than T's own.
     """
     steps = recipe.align.refine_steps
     if not steps:
@@ -33,26 +34,29 @@ def refine_pose(
         x = warp(coarse.expand(len(candidate), -1, -1, -1, -1), candidate, spacing)
         return (x - mirror(x)).abs().mean((1, 2, 3, 4)) / volume
 
-    def motion(values: Tensor) -> Tensor:
-        """Values: roll (degrees), in-plane (degrees), x (mm)."""
-        zero = torch.zeros_like(values[:, 0])
-        rotation = torch.stack([zero, values[:, 0], values[:, 1]], -1)
-        return rigid_matrix(rotation, torch.stack([values[:, 2], zero, zero], -1))
+    r, (x, y, z) = pose[0, :3, :3].float(), pose[0, :3, 3].float()
+    pitch, roll, in_plane = torch.atan2(r[2, 1], r[2, 2]), torch.asin(-r[2, 0]), torch.atan2(r[1, 0], r[0, 0])
+    pitch, roll, in_plane = torch.rad2deg(torch.stack([pitch, roll, in_plane]))
 
-    turns = motion(torch.tensor([[0.0, angle, 0.0] for angle in SEARCH_DEG], device=brain.device))
-    straight = torch.eye(4, device=brain.device)[None]
+    def posed(values: Tensor) -> Tensor:
+        """values: roll (degrees), in-plane (degrees), x (mm); the rest is T's."""
+        rotation = torch.stack([pitch.expand(len(values)), values[:, 0], values[:, 1]], -1)
+        shift = torch.stack([values[:, 2], y.expand(len(values)), z.expand(len(values))], -1)
+        return rigid_matrix(rotation, shift)
+
+    turns = torch.tensor([[0.0, angle, 0.0] for angle in SEARCH_DEG], device=brain.device)
     with torch.no_grad():
-        starts = torch.cat([pose.float() @ turns, straight @ turns])
-        start = starts[loss(starts).argmin()][None]
+        starts = torch.cat([torch.stack([roll, in_plane, x]) + turns, turns])
+        start = starts[loss(posed(starts)).argmin()]
     with torch.enable_grad():
-        values = torch.zeros((1, 3), device=brain.device, requires_grad=True)
+        values = start.clone()[None].requires_grad_(True)
         optimiser = torch.optim.Adam([values], lr=1.0, betas=(0.8, 0.99))
         for step in range(steps):
             for group in optimiser.param_groups:
                 group["lr"] = 1.5 * (1 - step / steps) + 0.02
             optimiser.zero_grad()
-            loss(start @ motion(values)).sum().backward()
+            loss(posed(values)).sum().backward()
             optimiser.step()
-    result = start @ motion(values.detach())
+    result = posed(values.detach())
     with torch.no_grad():
         return result if float(loss(result)) <= float(loss(pose.float())) else pose.float()
