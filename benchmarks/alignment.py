@@ -70,7 +70,7 @@ def main() -> None:
             found = aligned_from_scan(conformed, RigidTransform(pose[0].double().numpy()), model.recipe)
             row += error(plane(found @ grid.index_from_frame), true, centroid)
         rows.append(row)
-        print(i, " ".join(f"{v:.2f}" for v in row), flush=True)
+        print(i, library.head(plan.head).name, " ".join(f"{v:.2f}" for v in row), flush=True)
     table = np.array(rows)
     for name, chosen in (("all", table[:, 0] > -99), ("roll 0", table[:, 0] == 0), ("roll ±10", table[:, 0] != 0)):
         for method, column in (("conform alone", 1), ("T alone", 3), ("T + refinement", 5)):

@@ -11,6 +11,7 @@ from adn.nn.align import AlignNet
 from adn.warp import mirror, rigid_matrix, warp
 
 SEARCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # in-plane starts
+SEARCH_ROLL_DEG = (-8.0, 0.0, 8.0)
 
 
 def refine_pose(
@@ -18,7 +19,7 @@ def refine_pose(
 ) -> Float[Tensor, "1 4 4"]:
     """Move in-plane rotation, roll and x from T's pose to a minimum of L_T on T's coarse copy; y, z and pitch stay.
 
-    Starts at the best of a few in-plane angles about T's pose and about the brain as conformed; never returns a pose
+    Starts at the best of a few turns and rolls about T's pose and about the brain as conformed; never returns a pose
     worse than T's own.
     """
     steps = recipe.align.refine_steps
@@ -44,7 +45,7 @@ def refine_pose(
         shift = torch.stack([values[:, 2], y.expand(len(values)), z.expand(len(values))], -1)
         return rigid_matrix(rotation, shift)
 
-    turns = torch.tensor([[0.0, angle, 0.0] for angle in SEARCH_DEG], device=brain.device)
+    turns = torch.tensor([[r, a, 0.0] for a in SEARCH_DEG for r in SEARCH_ROLL_DEG], device=brain.device)
     with torch.no_grad():
         starts = torch.cat([torch.stack([roll, in_plane, x]) + turns, turns])
         start = starts[loss(posed(starts)).argmin()]
