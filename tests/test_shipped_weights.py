@@ -8,7 +8,7 @@ import pytest
 from adn.geometry import Grid
 from adn.io import dicom, open_scan
 from adn.io.weights import find_weights, list_weights
-from adn.metrics import dice
+from adn.metrics import score
 from adn.predict import load_model, predict
 from adn.results import Scan
 from adn.synth.plan import draw_patient
@@ -54,7 +54,7 @@ def test_shipped_weights_are_whole_and_small():
 def test_a_plain_infarct_is_found_on_its_side(found, patient):
     _, reference, side = patient
     assert found.measurements.side == side
-    assert dice(found.infarct, reference) > 0.4
+    assert score(found.infarct, reference).dice > 0.4
 
 
 def test_pathological_asymmetry_lies_in_the_infarct(found, patient):

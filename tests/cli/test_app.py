@@ -162,7 +162,14 @@ def test_info_is_json_for_programs(run):
 def test_an_interruption_is_130_and_leaves_nothing_partial(tmp_path, stop, jobs):
     program = [sys.executable, str(Path(__file__).with_name("stand_ins.py"))]
     arguments = [*map(str, scans(tmp_path, "a", "b")), "-o", "out", "--jobs", str(jobs)]
-    process = subprocess.Popen([*program, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # a runner started in the background hands down an ignored SIGINT; a terminal does not
+    process = subprocess.Popen(
+        [*program, *arguments],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 30
     while len(list(tmp_path.glob("out/.*/half.nii.gz"))) < jobs and time.monotonic() < deadline:
         time.sleep(0.02)
