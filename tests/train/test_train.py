@@ -12,6 +12,7 @@ from adn.io.weights import read_weights
 from adn.predict import load_model
 from adn.synthesize import synthesize
 from adn.train import train
+from adn.train.fit import append_row, is_flat
 
 
 def small_recipe(**segment):
@@ -74,3 +75,14 @@ def test_cases_on_disk_train_too(tmp_path):
 def test_a_folder_without_cases_is_bad_input(tmp_path):
     with pytest.raises(InputError, match=r"ct\.nii\.gz"):
         train(small_recipe(), tmp_path / "run", data=tmp_path, device="cpu")
+
+
+def test_training_dice_is_flat_when_three_epochs_lie_within_the_band(tmp_path):
+    log = tmp_path / "segment.csv"
+    for value in (0.2, 0.50, 0.51, 0.505):
+        append_row(log, {"dice": value})
+    assert is_flat(log, 0.02)
+    assert not is_flat(log, 0.005)
+    assert not is_flat(log, None)
+    append_row(log, {"dice": 0.6})
+    assert not is_flat(log, 0.02)

@@ -69,6 +69,9 @@ def fit(
     )
     saved = time.monotonic()
     for batch in loader:
+        if is_flat(out / f"{stage}.csv", config.plateau_band) and step % per_epoch == 0:
+            log.info("%s: training Dice was flat for 2 epochs, stopping", stage)
+            break
         rate = config.learning_rate * (1 - step / steps) ** config.poly_power
         rate *= min(1.0, (step + 1) / max(config.warmup_steps, 1))
         for group in optimiser.param_groups:
@@ -87,7 +90,7 @@ def fit(
             progress(stage, step, steps, values)
         end = step % per_epoch == 0
         if end:
-            _append_row(out / f"{stage}.csv", {"step": step, "lr": rate, **{k: v / count for k, v in sums.items()}})
+            append_row(out / f"{stage}.csv", {"step": step, "lr": rate, **{k: v / count for k, v in sums.items()}})
             sums, count = {}, 0
         if end or time.monotonic() - saved > CHECKPOINT_SECONDS:
             _save(path, model, optimiser, step, sums, count)
@@ -131,7 +134,17 @@ def _resume(path: Path, model: nn.Module, optimiser: Any, device: torch.device) 
     return int(state["step"]), dict(state["sums"]), int(state["count"])
 
 
-def _append_row(path: Path, row: dict[str, float]) -> None:
+def is_flat(path: Path, band: float | None) -> bool:
+    """True where the training Dice of the last three epochs in a log stays within `band` (None: never)."""
+    if band is None or not path.is_file():
+        return False
+    with path.open(newline="", encoding="utf-8") as file:
+        last = [float(row["dice"]) for row in csv.DictReader(file)][-3:]
+    return len(last) == 3 and max(last) - min(last) <= band
+
+
+def append_row(path: Path, row: dict[str, float]) -> None:
+    """Add a line to a CSV file, with a header if it is new."""
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(row))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import os
@@ -23,7 +22,7 @@ from adn.errors import InputError, OutputError
 from adn.io.weights import save_weights
 from adn.nn.adn import ADN, build_adn
 from adn.synthesize import Library
-from adn.train.fit import Progress, fit
+from adn.train.fit import Progress, append_row, fit
 from adn.train.objectives import align_objective, segment_objective
 
 log = logging.getLogger(__name__)
@@ -132,13 +131,7 @@ def _validator(model: ADN, held_out: Dataset[Sample], count: int, aligned: bool,
             "dice_median": sorted(dices)[len(dices) // 2] if dices else 0.0,
             "false_positive_ml": sum(false_ml) / max(len(false_ml), 1),
         }
-        path = out / "validation.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow({k: f"{v:.4g}" for k, v in row.items()})
+        append_row(out / "validation.csv", row)
 
     return validate
 
