@@ -43,8 +43,9 @@ class BrightPlan:
 class ScannerPlan:
     """slice_mm: thickness and spacing; phase: where the first slice lies, 0 to 1. noise_hu: σ at 0.45 mm pixels.
 
-    grain_mm: width of the noise's correlation. blur_mm: point spread (Gaussian σ) in plane. cupping_hu, tilt_hu: bowl
+    grain_mm: width of the noise's correlation. blur_mm: point spread (Gaussian σ) in plane. cupping_hu, ramp_hu: bowl
     and left-right ramp. streak_hu: petrous streaks. mask_error_mm: how far the brain mask is off (signed; training).
+    tilt_deg (gantry) and headrest are drawn, but `render` does not show them yet.
     """
 
     slice_mm: float

@@ -24,6 +24,7 @@ from adn.nn.adn import ADN, build_adn
 from adn.synthesize import Library
 from adn.train.fit import Progress, append_row, fit
 from adn.train.objectives import align_objective, segment_objective
+from adn.warp import warp
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ def train(
 ) -> Path:
     """Train a recipe and write `out/weights.safetensors`; returns its path.
 
-    data: folder of cases as `adn synth` writes them; None: endless virtual patients (of `anatomy` and `lesions`
-    folders, else of the installed MNI priors). resume: go on from the run's checkpoints. stages: 'align' is T,
+    data: folder of cases as `adn synth` writes them (none is held out: `validation.csv` then scores training cases).
+    None: endless virtual patients (of `anatomy` and `lesions` folders, else of the installed MNI priors).
+    resume: go on from the run's checkpoints. stages: 'align' is T,
     'segment' is D + F. Raises InputError or OutputError for a run folder in use and for data without cases.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -117,8 +119,6 @@ def _validator(model: ADN, held_out: Dataset[Sample], count: int, aligned: bool,
                 pose = torch.eye(4, device=device)[None]
                 output = model.from_aligned(brain, pose) if aligned else model(brain)
                 if not aligned:
-                    from adn.warp import warp
-
                     infarct = (warp(infarct, output.pose, grid.spacing_mm, grid.box) > 0.5).float()
                 mask = output.infarct_probability_aligned > 0.5
                 if infarct.any():
