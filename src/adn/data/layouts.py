@@ -1,0 +1,215 @@
+"""Data sets as people keep them: which files belong to which patient. Only names and small text files are read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from adn.errors import InputError
+from adn.io.names import is_dicom
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+CSV_COLUMNS = ("name", "subject", "ct", "infarct", "tissue", "brain")
+_INFARCT = re.compile(r"infarct|lesion|stroke|isch", re.I)
+_BIDS_CT = re.compile(r"_ct\.nii(\.gz)?$", re.I)
+_ENTITY = re.compile(r"_(?:label|desc)-([A-Za-z0-9]+)")
+LOOKED_FOR = (
+    "folders <case>/ct.nii.gz (or DICOM) with <case>/infarct.nii.gz; a CSV with a column ct; "
+    "BIDS: sub-*/…/*_ct.nii.gz with derivatives/*/sub-*/…/*_label-infarct_mask.nii.gz; "
+    "nnU-Net: dataset.json with imagesTr and labelsTr"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The files of one scan. subject: the patient; scans of one patient share it and never part in a split.
+
+    ct: an image file, or a file, folder or zip with DICOM. infarct, tissue (1 GM, 2 WM, 3 CSF), brain: label images
+    on the CT's grid, or None where there is none.
+    """
+
+    name: str
+    subject: str
+    ct: Path
+    infarct: Path | None = None
+    tissue: Path | None = None
+    brain: Path | None = None
+
+
+def find_cases(path: Path | str) -> list[Case]:
+    """List the cases of a data set, sorted by name, whatever its layout (see docs/your-data.md).
+
+    path: a folder of cases, a CSV of paths (or a folder with cases.csv), a BIDS data set, or an nnU-Net raw data set.
+    Raises InputError, naming what was looked for, where nothing matches, and for absent files and names that are alike.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; check the name.")
+    if path.is_file() and path.suffix.lower() != ".csv":
+        raise InputError(f"{path}: needed a data set, but this is a single file. Looked for {LOOKED_FOR}.")
+    cases = sorted(_cases(path), key=lambda case: case.name)
+    if not cases:
+        raise InputError(f"{path}: no cases found. Looked for {LOOKED_FOR}.")
+    twice = [name for name, count in Counter(case.name.lower() for case in cases).items() if count > 1]
+    if twice:
+        raise InputError(f"{path}: every case needs its own name, but '{twice[0]}' is there twice; rename one.")
+    return cases
+
+
+def layout_of(path: Path) -> str:
+    """'csv', 'nnunet', 'bids' or 'folders'."""
+    if path.is_file() or (path / "cases.csv").is_file():
+        return "csv"
+    if (path / "dataset.json").is_file() and (path / "imagesTr").is_dir():
+        return "nnunet"
+    return "bids" if next(_bids_scans(path), None) else "folders"
+
+
+def _cases(path: Path) -> Iterable[Case]:
+    match layout_of(path):
+        case "csv":
+            return _from_csv(path if path.is_file() else path / "cases.csv")
+        case "nnunet":
+            return _from_nnunet(path)
+        case "bids":
+            return _from_bids(path)
+        case _:
+            return _from_folders(path)
+
+
+def _from_folders(path: Path) -> Iterable[Case]:
+    for folder in sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        ct = _image(folder, "ct") or _dicom_in(folder)
+        if ct is not None:
+            labels = {kind: _image(folder, kind) for kind in ("infarct", "tissue", "brain")}
+            yield Case(folder.name, _subject(folder.name), ct, **labels)
+
+
+def _image(folder: Path, stem: str) -> Path | None:
+    return next((folder / (stem + end) for end in IMAGE_SUFFIXES if (folder / (stem + end)).is_file()), None)
+
+
+def _dicom_in(folder: Path) -> Path | None:
+    """`dicom/` or a zip of it, or the case folder itself where DICOM lies anywhere below it."""
+    for place in (folder / "dicom", folder / "dicom.zip", folder / "ct.zip"):
+        if place.exists():
+            return place
+    found = (file for file in folder.rglob("*") if not file.name.startswith(".") and file.is_file() and is_dicom(file))
+    return folder if next(found, None) else None
+
+
+def _subject(name: str) -> str:
+    """'sub-07' of 'sub-07_ses-2' and the like; otherwise every case is a patient of its own."""
+    match = re.match(r"sub-[A-Za-z0-9]+", name)
+    return match.group() if match else name
+
+
+def _from_csv(path: Path) -> Iterable[Case]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
+        if "ct" not in columns:
+            raise InputError(
+                f"{path}: needed a column 'ct' (others: {', '.join(c for c in CSV_COLUMNS if c != 'ct')}), "
+                f"but the columns are: {', '.join(columns) or 'none'}."
+            )
+        for line, row in enumerate(reader, start=2):
+            values = {key: (row.get(name) or "").strip() for key, name in columns.items()}
+            if not any(values.values()):
+                continue
+            files = {kind: _listed(path, line, values.get(kind, "")) for kind in ("ct", "infarct", "tissue", "brain")}
+            ct = files.pop("ct")
+            if ct is None:
+                raise InputError(f"{path}, line {line}: column 'ct' is empty; name the scan or remove the line.")
+            name = values.get("name") or _stem(ct)
+            yield Case(name, values.get("subject") or _subject(name), ct, **files)
+
+
+def _listed(table: Path, line: int, text: str) -> Path | None:
+    """A path in a table, relative to the table's folder."""
+    if not text:
+        return None
+    path = table.parent / text
+    if not path.exists():
+        raise InputError(f"{table}, line {line}: there is no {text} (paths are relative to the table's folder).")
+    return path
+
+
+def _stem(path: Path) -> str:
+    """A file's name without its suffix; a scan called ct, or a folder called dicom, has its folder's name."""
+    end = next((end for end in IMAGE_SUFFIXES if path.name.lower().endswith(end)), "")
+    stem = path.name.removesuffix(end) if end else path.name
+    return path.resolve().parent.name if stem.lower() in ("ct", "dicom") else stem
+
+
+def _from_nnunet(path: Path) -> Iterable[Case]:
+    facts = _dataset_json(path / "dataset.json")
+    channel, ending = _ct_channel(path, facts), str(facts.get("file_ending", ".nii.gz"))
+    subjects = facts.get("subjects", {})
+    for images, labels in (("imagesTr", "labelsTr"), ("imagesTs", "labelsTs")):
+        for ct in sorted((path / images).glob(f"*_{channel:04d}{ending}")):
+            name = ct.name.removesuffix(f"_{channel:04d}{ending}")
+            infarct = path / labels / f"{name}{ending}"
+            yield Case(name, str(subjects.get(name, _subject(name))), ct, infarct if infarct.is_file() else None)
+
+
+def _dataset_json(path: Path) -> dict:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: needed nnU-Net's dataset.json, but it cannot be read as JSON ({error}).") from error
+    labels = facts.get("labels", {}) if isinstance(facts, dict) else {}
+    # version 2 says {"infarct": 1}, version 1 {"1": "infarct"}
+    named = {str(key): value for key, value in labels.items()}
+    if all(key.isdigit() for key in named):
+        named = {str(value): int(key) for key, value in named.items()}
+    wanted = {name: value for name, value in named.items() if name.lower() not in ("background", "ignore")}
+    if list(wanted.values()) != [1]:
+        raise InputError(
+            f"{path}: needed one label besides the background, infarct: 1, but 'labels' says {labels}; "
+            "write the infarct alone as label 1."
+        )
+    return facts
+
+
+def _ct_channel(path: Path, facts: dict) -> int:
+    channels = facts.get("channel_names") or facts.get("modality") or {"0": "CT"}
+    found = [int(key) for key, name in channels.items() if str(name).upper() in ("CT", "NCCT")]
+    if len(channels) == 1:
+        return int(next(iter(channels)))
+    if len(found) != 1:
+        raise InputError(f"{path / 'dataset.json'}: needed one channel called CT, but 'channel_names' says {channels}.")
+    return found[0]
+
+
+def _bids_scans(path: Path) -> Iterable[Path]:
+    return (file for file in sorted(path.glob("sub-*/**/*")) if _BIDS_CT.search(file.name) and file.is_file())
+
+
+def _from_bids(path: Path) -> Iterable[Case]:
+    derived = sorted(path.glob("derivatives/**/sub-*.nii*"))
+    for ct in _bids_scans(path):
+        stem = _BIDS_CT.sub("", ct.name)
+        mine = [file for file in derived if file.name.startswith(f"{stem}_")]
+        masks = [file for file in mine if re.search(r"_mask\.nii(\.gz)?$", file.name)]
+        brains = [file for file in masks if "brain" in _entity(file)]
+        infarcts = [file for file in masks if _INFARCT.search(_entity(file))]
+        if not infarcts:  # a single mask that says nothing of itself
+            infarcts = [file for file in masks if not _entity(file)]
+        tissues = [file for file in mine if re.search(r"_dseg\.nii(\.gz)?$", file.name)]
+        yield Case(stem, _subject(stem), ct, *(_only(files, ct) for files in (infarcts, tissues, brains)))
+
+
+def _entity(path: Path) -> str:
+    return " ".join(_ENTITY.findall(path.name)).lower()
+
+
+def _only(files: list[Path], ct: Path) -> Path | None:
+    if len(files) > 1:
+        raise InputError(f"{ct}: needed one file of a kind, but there are {files[0]} and {files[1]}; keep one.")
+    return files[0] if files else None

@@ -1,0 +1,198 @@
+"""Who trains and who tests: splits by patient, stratified by infarct volume, kept as a CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from adn.errors import InputError
+from adn.io.atomic import atomic_path
+
+PARTS = ("train", "validation", "test")
+COLUMNS = ("case", "subject", "part", "fold", "infarct_ml")
+
+
+class Parts(NamedTuple):
+    """Names of the cases that train, choose and judge; no patient is in two of them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One line of a split. part: 'train', 'validation' or 'test'; fold: 0 to k − 1, or None."""
+
+    case: str
+    subject: str
+    part: str
+    fold: int | None = None
+    infarct_ml: float | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split as read. folds: how many there are; 0 for a hold-out."""
+
+    rows: tuple[SplitRow, ...]
+
+    @property
+    def folds(self) -> int:
+        """Number of folds; 0 for a hold-out."""
+        return len({row.fold for row in self.rows if row.fold is not None})
+
+    def parts(self, fold: int | None = None) -> Parts:
+        """The three parts. fold: which fold validates (the others train); needed where there are folds.
+
+        Raises InputError for a fold that is not there, or none where one is needed.
+        """
+        if self.folds:
+            if fold is None or not 0 <= fold < self.folds:
+                raise InputError(f"The split has folds 0 to {self.folds - 1}; choose one with --fold, got {fold}.")
+            chosen = ["validation" if row.fold == fold and row.part == "train" else row.part for row in self.rows]
+        elif fold is not None:
+            raise InputError(f"The split is a hold-out without folds; leave --fold {fold} out.")
+        else:
+            chosen = [row.part for row in self.rows]
+        named = [tuple(row.case for row, p in zip(self.rows, chosen, strict=True) if p == part) for part in PARTS]
+        return Parts(*named)
+
+
+def read_split(path: Path | str) -> Split:
+    """Read a split: a CSV with columns case, subject, part (train, validation, test) and fold (may be empty).
+
+    Raises InputError for a missing column, an unknown part, a case that is listed twice, folds that are not numbered
+    from 0, or a patient in two parts or folds.
+    """
+    split = read_rows(path)
+    problems = leaks(split)
+    if problems:
+        raise InputError(f"{path}: {problems[0]}; make the split again with 'adn split'.")
+    return split
+
+
+def read_rows(path: Path | str) -> Split:
+    """As `read_split`, without looking for leaks."""
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            lacking = [name for name in ("case", "part") if name not in (reader.fieldnames or [])]
+            if lacking:
+                raise InputError(
+                    f"{path}: a split needs the columns {', '.join(COLUMNS)}, but lacks {', '.join(lacking)}; "
+                    "'adn split' writes one."
+                )
+            rows = tuple(_row(path, line, values) for line, values in enumerate(reader, start=2))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the split cannot be read ({error}); 'adn split' writes one.") from error
+    twice = [case for case, count in Counter(row.case for row in rows).items() if count > 1]
+    if not rows or twice:
+        raise InputError(f"{path}: " + (f"case '{twice[0]}' is listed twice." if twice else "the split is empty."))
+    folds = sorted({row.fold for row in rows if row.fold is not None})
+    if folds != list(range(len(folds))):
+        raise InputError(f"{path}: folds must be numbered from 0 without gaps, but are {folds}.")
+    return Split(rows)
+
+
+def _row(path: Path, line: int, values: dict[str, str | None]) -> SplitRow:
+    text = {key: (value or "").strip() for key, value in values.items() if key}
+    part, fold = text["part"].lower(), text.get("fold", "")
+    if part not in PARTS or not text["case"] or (fold and not fold.isdigit()):
+        raise InputError(
+            f"{path}, line {line}: needed a case, a part of {', '.join(PARTS)} and a fold number or nothing, "
+            f"got '{text['case']}', '{text['part']}', '{fold}'."
+        )
+    volume = text.get("infarct_ml", "")
+    try:
+        infarct_ml = float(volume) if volume else None
+    except ValueError as error:
+        raise InputError(f"{path}, line {line}: infarct_ml must be a number, got '{volume}'.") from error
+    subject = text.get("subject") or text["case"]
+    return SplitRow(text["case"], subject, part, int(fold) if fold else None, infarct_ml)
+
+
+def leaks(split: Split) -> list[str]:
+    """A sentence for every patient who is in more than one part or fold."""
+    places: dict[str, set[str]] = defaultdict(set)
+    for row in split.rows:
+        places[row.subject].add(row.part if row.fold is None else f"{row.part}, fold {row.fold}")
+    return [
+        f"subject '{subject}' is in {' and in '.join(sorted(found))}"
+        for subject, found in places.items()
+        if len(found) > 1
+    ]
+
+
+def write_split(split: Split, path: Path | str) -> None:
+    """Write a split as `read_split` reads it; whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for row in split.rows:
+            volume = "" if row.infarct_ml is None else f"{row.infarct_ml:.2f}"
+            writer.writerow([row.case, row.subject, row.part, "" if row.fold is None else row.fold, volume])
+
+
+def make_split(
+    cases: Sequence[tuple[str, str, float]],
+    seed: int = 0,
+    folds: int = 0,
+    validation: float = 0.15,
+    test: float = 0.15,
+) -> Split:
+    """Split (case, subject, infarct mL) by subject so that every part has its share of every infarct size.
+
+    folds: k-fold over what does not test (`validation` is then not used); 0: a hold-out. test, validation: fractions of
+    the subjects. A subject counts by the largest infarct of its scans. The same seed gives the same split, whatever the
+    order of `cases`. Raises InputError where there are too few subjects.
+    """
+    largest: dict[str, float] = defaultdict(float)
+    for _, subject, volume in cases:
+        largest[subject] = max(largest[subject], volume)
+    rng = np.random.default_rng(seed)
+    ranked = sorted(sorted(largest), key=lambda subject: largest[subject])
+    testing = _spread(ranked, test, rng)
+    rest = [subject for subject in ranked if subject not in testing]
+    place: dict[str, int | None] = dict.fromkeys(ranked)
+    validating: set[str] = set()
+    if folds:
+        place |= _fold(rest, folds, rng)
+    else:
+        validating = _spread(rest, validation * len(ranked) / max(len(rest), 1), rng)
+    if len(rest) - len(validating) < 1 or (folds and len(rest) < folds):
+        raise InputError(
+            f"A split needs a patient for every part, but there are {len(ranked)}; ask for fewer folds, or give more."
+        )
+    rows = [
+        SplitRow(name, subject, _part(subject, testing, validating), place[subject], volume)
+        for name, subject, volume in sorted(cases)
+    ]
+    return Split(tuple(rows))
+
+
+def _part(subject: str, testing: set[str], validating: set[str]) -> str:
+    return "test" if subject in testing else "validation" if subject in validating else "train"
+
+
+def _spread(ranked: Sequence[str], fraction: float, rng: np.random.Generator) -> set[str]:
+    """One of every 1 / fraction neighbours in the order of volume, at random; at least one where any are wanted."""
+    count = min(max(round(fraction * len(ranked)), int(fraction > 0)), len(ranked))
+    blocks = np.array_split(np.arange(len(ranked)), count) if count else []
+    return {ranked[int(rng.choice(block))] for block in blocks}
+
+
+def _fold(ranked: Sequence[str], folds: int, rng: np.random.Generator) -> dict[str, int]:
+    """Every run of k neighbours in the order of volume is dealt to the k folds."""
+    return {
+        ranked[start + i]: int(fold)
+        for start in range(0, len(ranked), folds)
+        for i, fold in enumerate(rng.permutation(folds)[: len(ranked) - start])
+    }
