@@ -19,7 +19,7 @@ from adn.geometry import Grid, RigidTransform
 from adn.nn.refine import refine_pose
 from adn.predict import aligned_from_scan, load_model
 from adn.prepare import conform, strip_skull
-from adn.synth.plan import draw_patient
+from adn.synth.draw import draw_patient
 from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
 from adn.volume import Volume
 

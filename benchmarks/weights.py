@@ -17,7 +17,7 @@ from adn.geometry import Grid
 from adn.metrics import score
 from adn.predict import load_model, predict
 from adn.results import Scan
-from adn.synth.plan import draw_patient
+from adn.synth.draw import draw_patient
 from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
 from adn.volume import Volume
 

@@ -11,7 +11,7 @@ from adn.io.weights import find_weights, list_weights
 from adn.metrics import score
 from adn.predict import load_model, predict
 from adn.results import Scan
-from adn.synth.plan import draw_patient
+from adn.synth.draw import draw_patient
 from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
 from adn.volume import Volume
 from phantoms import write_dicom_series
@@ -27,7 +27,13 @@ def patient():
     """CT and reference of a template head with a dark infarct of a middle cerebral artery branch."""
     library = Library()
     plan = draw_patient(patient_generator(8, 0), replace(library.choices(), ease=1.0))
-    infarct = replace(plan.infarcts[0], territory=1, radius_mm=28.0, drop_wm_hu=9.0, drop_gm_hu=11.0)
+    infarct = replace(
+        plan.infarcts[0],
+        territory="middle cerebral artery, superior branch",
+        volume_ml=80.0,
+        drop_wm_hu=9.0,
+        drop_gm_hu=11.0,
+    )
     scanner = replace(plan.scanner, slice_mm=5.0, noise_hu=3.0)
     plan = replace(plan, infarcts=(infarct,), scanner=scanner, rotation_deg=(0.0, 3.0, 9.0))
     lattice = scanner_lattice(plan, 160)

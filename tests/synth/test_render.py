@@ -9,14 +9,17 @@ import torch
 
 from adn.geometry import RigidTransform
 from adn.synth.anatomy import make_head
+from adn.synth.draw import Choices, draw_patient
+from adn.synth.lattice import Lattice
 from adn.synth.lesions import procedural_mask
-from adn.synth.plan import BrightPlan, Choices, InfarctPlan, draw_patient
-from adn.synth.render import Lattice, render
+from adn.synth.plan import BrightPlan, InfarctPlan, MetalPlan
+from adn.synth.render import render
 from adn.synth.tissues import Tissue
 
 HERE = RigidTransform.from_parameters((0.0, 0.0, 0.0))
 COARSE = Lattice((30, 64, 56), (5.0, 3.0, 3.0), HERE)
-INFARCT = InfarctPlan("", 0, 24.0, False, 8.0, 9.0, 1.5, 0.3, True)
+INFARCT = InfarctPlan("", "middle cerebral artery, trunk", 60.0, False, "acute", 8.0, 9.0, 1.5, 0.3, 0.0)
+PLAIN = {"tilt_deg": 0.0, "below_mm": 110.0, "above_mm": 110.0, "headrest": False}
 
 
 @lru_cache(1)
@@ -33,7 +36,8 @@ def head():
 
 def plan(seed=1, infarcts=(INFARCT,), **changes):
     drawn = draw_patient(torch.Generator().manual_seed(seed), Choices(heads=("made up",)))
-    return replace(drawn, infarcts=tuple(infarcts), **{"bright": (), **changes})
+    scanner = replace(drawn.scanner, **{**PLAIN, **changes.pop("scanner", {})})
+    return replace(drawn, infarcts=tuple(infarcts), **{"bright": (), "metal": (), "scanner": scanner, **changes})
 
 
 def shown(which, lattice=COARSE):
@@ -76,8 +80,8 @@ def test_an_acute_infarct_is_darker_than_without():
 
 
 def test_old_infarcts_and_bright_spots_are_seen_but_never_labelled():
-    spot = BrightPlan((-20.0, 10.0, 10.0), (7.0, 7.0, 7.0), 90.0)
-    well, confounded = shown(plan(infarcts=())), shown(plan(infarcts=[replace(INFARCT, acute=False)], bright=(spot,)))
+    spot = BrightPlan("bleed", (-20.0, 10.0, 10.0), (7.0, 7.0, 7.0), 90.0)
+    well, confounded = shown(plan(infarcts=())), shown(plan(infarcts=[replace(INFARCT, stage="old")], bright=(spot,)))
     assert not confounded.infarct.any()
     change = (confounded.ct - well.ct)[well.brain]
     assert float(change.min()) < -8
@@ -89,3 +93,73 @@ def test_a_head_that_is_far_away_is_air():
     patient = shown(plan(), replace(COARSE, pose=away))
     assert not patient.brain.any()
     assert float(patient.ct.max()) < -900
+
+
+def test_the_midplane_is_where_the_pose_puts_it():
+    turned = RigidTransform.from_parameters((4.0, 6.0, 20.0), (7.0, -3.0, 2.0))
+    normal_and_distance = np.array(shown(plan(), replace(COARSE, pose=turned)).midplane)
+    point = turned.inverse().matrix @ [0.0, 31.0, -12.0, 1.0]  # of the aligned frame's x = 0
+    assert normal_and_distance[:3] @ point[:3] == pytest.approx(normal_and_distance[3])
+    left = turned.inverse().matrix @ [5.0, 0.0, 0.0, 1.0]
+    assert normal_and_distance[:3] @ left[:3] == pytest.approx(normal_and_distance[3] + 5)
+
+
+def test_gantry_tilt_changes_the_slices_but_not_the_patient():
+    straight, tilted = shown(plan()), shown(plan(scanner={"tilt_deg": 15.0}))
+    assert float((straight.brain == tilted.brain).float().mean()) > 0.99
+    overlap = (straight.infarct & tilted.infarct).sum() * 2 / (straight.infarct.sum() + tilted.infarct.sum())
+    assert overlap > 0.93
+    assert float((straight.ct - tilted.ct)[straight.brain].abs().mean()) < 15
+
+
+def test_a_sheared_lattice_reads_the_patient_where_its_axes_say():
+    tilted = Lattice((40, 48, 40), (4.0, 4.0, 4.0), HERE, native=True, tilt_deg=20.0)
+    brain = shown(plan(), tilted).brain
+    centre = (brain.nonzero().double().mean(0) - (torch.tensor(brain.shape) - 1) / 2)[[2, 1, 0]].numpy() * 4.0
+    upright = Lattice((40, 48, 40), (4.0, 4.0, 4.0), HERE, native=True)
+    expected = shown(plan(), upright).brain.nonzero().double().mean(0) - (torch.tensor(brain.shape) - 1) / 2
+    assert tilted.axes @ centre == pytest.approx(expected[[2, 1, 0]].numpy() * 4.0, abs=0.5)
+
+
+def test_what_the_scan_does_not_cover_is_air_and_no_brain():
+    cut = shown(plan(scanner={"above_mm": 30.0}))
+    z = (torch.arange(30) - 14.5) * 5.0
+    assert float(cut.ct[z > 30].max()) == -1000
+    assert not cut.brain[z > 30].any()
+    assert not cut.infarct[z > 30].any()
+    assert cut.brain[z < 30].any()
+
+
+def test_the_headrest_lies_behind_the_head_and_only_in_air():
+    wide = Lattice((10, 96, 96), (5.0, 3.0, 3.0), HERE, native=True)
+    still = {"rotation_deg": (0.0, 0.0, 0.0), "translation_mm": (0.0, 0.0, 0.0)}
+    without, with_it = shown(plan(**still), wide), shown(plan(**still, scanner={"headrest": True}), wide)
+    where = ((with_it.ct - without.ct) > 300).nonzero()
+    assert len(where) > 100
+    assert where[:, 1].min() > 48  # posterior half
+    assert float(without.ct[tuple(where.T)].max()) < -600
+
+
+def test_metal_is_bright_and_its_streaks_stay_in_its_slices():
+    clip = MetalPlan((20.0, -10.0, 0.0), 3.0, 60.0)
+    without, with_it = shown(plan(), COARSE), shown(plan(metal=(clip,)), COARSE)
+    change = (with_it.ct - without.ct).abs()
+    assert float(change.max()) > 500
+    z = (torch.arange(30) - 14.5) * 5.0
+    assert float(change[z.abs() > 20].max()) == 0
+    assert torch.equal(without.infarct, with_it.infarct)
+
+
+def test_swelling_pushes_outwards():
+    infarct = replace(INFARCT, volume_ml=40.0)
+    flat, swollen = (shown(plan(infarcts=[replace(infarct, swelling_mm=mm)])) for mm in (0.0, 4.0))
+    assert swollen.infarct.sum() > 1.05 * flat.infarct.sum()
+
+
+def test_a_sulcus_within_an_infarct_belongs_to_its_outline():
+    fine = Lattice((12, 160, 140), (5.0, 1.0, 1.0), HERE, native=True)
+    patient = shown(plan(atrophy_sulci=(0.6, 0.6)), fine)
+    fluid = patient.tissue == 3
+    assert (patient.infarct & fluid).any()
+    share = (patient.infarct & fluid).sum() / patient.infarct.sum()
+    assert share < 0.25

@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 from adn.config import Recipe
 from adn.data.samples import Sample, deskull
 from adn.geometry import RigidTransform
-from adn.synth.plan import draw_patient
-from adn.synth.render import Lattice, VirtualPatient
+from adn.synth.draw import draw_patient
+from adn.synth.lattice import Lattice
+from adn.synth.render import VirtualPatient
 from adn.synthesize import Library, patient_generator, render_plan
 from adn.warp import rigid_matrix, warp
 
@@ -41,7 +42,7 @@ class AlignedPatients(Dataset[Sample]):
         jitter = torch.randn(3, generator=generator).tolist()
         place = torch.rand(2, generator=generator).sub(0.5).tolist()
         pose = RigidTransform.from_parameters(
-            (plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
+            (-plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
             (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
         )
         lattice = Lattice(grid.box or grid.shape, grid.spacing_mm, pose)
@@ -87,7 +88,7 @@ class PosedBrains(Dataset[Tensor]):
     def _member(self, place: int) -> Tensor:
         if place not in self.pool:
             plan = draw_patient(patient_generator(self.seed, 10_000_000 + place), self.choices)
-            nod = RigidTransform.from_parameters((plan.rotation_deg[0], 0.0, 0.0))
+            nod = RigidTransform.from_parameters((-plan.rotation_deg[0], 0.0, 0.0))
             patient = render_plan(plan, self.library, Lattice(self.shape, self.grid.spacing_mm, nod))
             self.pool[place] = deskull(patient.ct, patient.brain, self.grid).half()
         return self.pool[place].float()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -35,6 +36,16 @@ class Head:
     near_csf: Tensor
     head_from_aligned: NDArray[np.float64]
     mni_from_aligned: NDArray[np.float64]
+
+    def flat(self, device: torch.device | str) -> tuple[Tensor, Tensor, Tensor]:
+        """codes, near_ventricle and near_csf as lines of voxels on a device."""
+        return _on_device(self, torch.device(device))
+
+
+@lru_cache(maxsize=32)
+def _on_device(head: Head, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    codes, ventricle, csf = (x.reshape(-1).to(device) for x in (head.codes, head.near_ventricle, head.near_csf))
+    return codes, ventricle, csf
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,22 +11,40 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adn.synth.plan import N_TERRITORIES, InfarctPlan
+from adn.synth.plan import InfarctPlan
 
-# Centre (left, posterior, superior) in MNI mm, and half axes relative to a radius, of the usual territories.
-TERRITORIES: tuple[tuple[str, tuple[float, float, float], tuple[float, float, float], float], ...] = (
-    ("middle cerebral artery, trunk", (42, 10, 8), (0.9, 1.3, 1.0), 45),
-    ("middle cerebral artery, superior branch", (45, -8, 28), (0.8, 1.1, 1.0), 28),
-    ("middle cerebral artery, inferior branch", (52, 38, 8), (0.8, 1.2, 1.0), 28),
-    ("lenticulostriate", (25, -2, 6), (0.7, 1.2, 1.0), 14),
-    ("anterior cerebral artery", (8, -35, 30), (0.6, 1.5, 1.2), 22),
-    ("posterior cerebral artery", (20, 80, 2), (0.9, 1.2, 0.9), 24),
-    ("borderzone", (32, 25, 42), (0.5, 2.0, 0.7), 16),
-    ("thalamus", (11, 20, 8), (0.8, 1.0, 0.9), 9),
-    ("cerebellum", (25, 65, -36), (1.0, 1.0, 0.7), 22),
-    ("brainstem", (5, 28, -34), (0.7, 0.8, 1.2), 8),
-)
-assert len(TERRITORIES) == N_TERRITORIES
+Ellipsoid = tuple[tuple[float, float, float], tuple[float, float, float]]  # centre and half axes, (x, y, z) mm
+# Arterial territories of the left side as ellipsoids in MNI LPS mm (x to the left, y to the back, z up), after
+# the usual maps (Tatu et al. 2012); a point belongs where it lies deepest.
+REGIONS: dict[str, tuple[Ellipsoid, ...]] = {
+    "middle cerebral artery, superior branch": (((46, -22, 22), (22, 36, 34)), ((44, 16, 40), (22, 30, 26))),
+    "middle cerebral artery, inferior branch": (((54, 8, -14), (20, 44, 20)), ((50, 46, 18), (22, 28, 28))),
+    "lenticulostriate": (((24, -4, 6), (13, 24, 17)),),
+    "anterior cerebral artery": (((8, -42, 24), (14, 34, 44)), ((8, 12, 52), (13, 40, 26))),
+    "posterior cerebral artery": (((16, 76, 4), (18, 32, 26)), ((26, 34, -16), (15, 26, 9))),
+    "thalamus": (((11, 18, 8), (10, 15, 11)),),
+    "cerebellum": (((26, 64, -36), (28, 32, 24)),),
+    "brainstem": (((4, 26, -32), (12, 15, 26)),),
+}
+_TRUNK = "middle cerebral artery, trunk"
+_SPREAD: dict[str, tuple[Ellipsoid, ...]] = {
+    **REGIONS,
+    _TRUNK: tuple(e for name, es in REGIONS.items() if name.startswith("middle") or name[0] == "l" for e in es),
+    "borderzone": (((26, -34, 40), (7, 26, 16)), ((30, 44, 38), (9, 26, 18)), ((26, 4, 34), (5, 30, 8))),
+    "lacunar": (((24, -4, 8), (13, 26, 20)), ((11, 18, 8), (10, 14, 10)), ((4, 26, -30), (8, 8, 12))),
+}
+_BRAIN: Ellipsoid = ((0, 17, 10), (68, 87, 68))
+_VOXEL_MM = 2.0
+
+
+def depth(points: Tensor, ellipsoids: tuple[Ellipsoid, ...]) -> Tensor:
+    """How deep points (3, ...) lie in the nearest of some ellipsoids: 1 at a centre, 0 at a surface, less outside."""
+    levels = []
+    for centre, axes in ellipsoids:
+        shape = (3, *[1] * (points.dim() - 1))
+        c, a = (torch.tensor(v, dtype=points.dtype).view(shape) for v in (centre, axes))
+        levels.append(1 - ((points - c) / a).norm(dim=0))
+    return torch.stack(levels).amax(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,18 +68,34 @@ def crop_mask(data: NDArray[np.bool_], index_from_mni: NDArray[np.float64], marg
 
 
 def procedural_mask(plan: InfarctPlan, generator: torch.Generator) -> LesionMask:
-    """A blob of one arterial territory on its left side: an ellipsoid with a ragged edge, 2 mm voxels."""
-    _, centre, axes, largest = TERRITORIES[plan.territory]
-    radius = min(plan.radius_mm, largest)
-    spacing, reach = 2.0, radius * 2.2 + 8
-    side = int(2 * reach / spacing)
-    coordinates = (torch.arange(side) - (side - 1) / 2) * spacing
-    z, y, x = torch.meshgrid(coordinates, coordinates, coordinates, indexing="ij")
-    level = 1 - sum((c / (radius * a)) ** 2 for c, a in zip((x, y, z), axes, strict=True)).sqrt()  # type: ignore[union-attr]
-    control = max(int(2 * reach / max(radius * 0.7, 6)), 2)
-    noise = torch.randn((1, 1, control, control, control), generator=generator)
-    level = level + 0.35 * F.interpolate(noise, size=(side,) * 3, mode="trilinear")[0, 0]
-    inside = (level > 0) & (x + centre[0] > 1.0)
-    index_from_mni = np.diag([1 / spacing, 1 / spacing, 1 / spacing, 1.0])
-    index_from_mni[:3, 3] = (side - 1) / 2 - np.asarray(centre) / spacing
-    return LesionMask(inside.to(torch.uint8) * 255, index_from_mni)
+    """An infarct of `plan.volume_ml` in `plan.territory` of the left side, 2 mm voxels.
+
+    It grows from a point of the territory, ragged, and hardly leaves the territory, the hemisphere or the brain.
+    """
+    ellipsoids = _SPREAD[plan.territory]
+    seed = _seed(ellipsoids, generator)
+    radius = (plan.volume_ml * 1000 * 3 / (4 * math.pi)) ** (1 / 3)
+    reach = radius * 2.6 + 10
+    side = int(2 * reach / _VOXEL_MM)
+    line = (torch.arange(side) - (side - 1) / 2) * _VOXEL_MM
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    offset = torch.stack([x, y, z])
+    points = offset + seed.view(3, 1, 1, 1)
+    control = max(int(2 * reach / max(radius * 0.6, 5)), 2)
+    ragged = torch.randn((1, 1, control, control, control), generator=generator)
+    level = 1 - offset.norm(dim=0) / radius + 0.35 * F.interpolate(ragged, size=(side,) * 3, mode="trilinear")[0, 0]
+    level = level + 3 * depth(points, ellipsoids).clamp(max=0) + 20 * depth(points, (_BRAIN,)).clamp(max=0)
+    level = level - 50 * (points[0] < 1)
+    count = max(round(plan.volume_ml * 1000 / _VOXEL_MM**3), 1)
+    threshold = level.flatten().topk(min(count, level.numel())).values[-1]
+    index_from_mni = np.diag([1 / _VOXEL_MM] * 3 + [1.0])
+    index_from_mni[:3, 3] = (side - 1) / 2 - seed.double().numpy() / _VOXEL_MM
+    return LesionMask((level >= threshold).to(torch.uint8) * 255, index_from_mni)
+
+
+def _seed(ellipsoids: tuple[Ellipsoid, ...], generator: torch.Generator) -> Tensor:
+    """A point (3,) in one of the ellipsoids, mm."""
+    centre, axes = (torch.tensor(v) for v in ellipsoids[int(torch.randint(len(ellipsoids), (), generator=generator))])
+    way = torch.randn(3, generator=generator)
+    point = centre + axes * way / way.norm().clamp(min=1e-3) * 0.7 * torch.rand((), generator=generator)
+    return point.clamp(min=torch.tensor([3.0, -1e3, -1e3]))

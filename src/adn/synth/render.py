@@ -1,10 +1,10 @@
-"""Rendering a virtual patient on any grid: anatomy, disease, scanner, in that order."""
+"""Rendering a virtual patient on any lattice: anatomy, disease, scanner, in that order."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,89 +12,42 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adn.geometry import RigidTransform
 from adn.synth.anatomy import Head, blur
+from adn.synth.lattice import Lattice, Samples
 from adn.synth.lesions import LesionMask
 from adn.synth.plan import InfarctPlan, PatientPlan
+from adn.synth.scanner import AIR_HU, between_slices, in_field, slice_positions, stream, take_scan
 from adn.synth.tissues import BRAIN_CODES, FLUID, GREY, Tissue
 
 FINEST_MM = 1.25  # anatomy is sampled at least this finely in plane
 FINEST_SLICE_MM = 2.5
-SLAB_SAMPLES = 65536  # worked on at a time
+SLAB_SAMPLES = 65536  # worked on at a time on a CPU, so that temporaries stay in its cache
 FIELD_MM = 125.0  # random fields are defined on a cube of ± this about the head
+SWELLING_MM = 8.0  # σ over which an infarct's swelling fades
+SYLVIAN_MM, SYLVIAN_REACH_MM = (42.0, -2.0, 2.0), (15.0, 22.0, 12.0)  # the fissure in MNI LPS mm, and its σ
+READER_MM = 1.5  # σ over which a reader draws an outline rather than follow each sulcus
 LesionSource = Callable[[InfarctPlan, torch.Generator], LesionMask]
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Where to render: (D, H, W) voxels of spacing_mm, about the frame's origin; voxel p reads patient(pose · p).
-
-    native: the lattice is the scanner's own (its slices are the scan's slices); else the scan's slices are simulated
-    and interpolated, as resampling a scan onto a model grid does. shear: posterior → superior, of a tilted gantry.
-    """
-
-    shape: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    pose: RigidTransform
-    native: bool = False
-    shear: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class VirtualPatient:
-    """Each (D, H, W) on the lattice. ct: HU. infarct, brain: bool. tissue: uint8, 1 GM, 2 WM, 3 CSF, 0 elsewhere."""
+    """Each (D, H, W) on the lattice. ct: HU. infarct, brain: bool. tissue: uint8, 1 GM, 2 WM, 3 CSF, 0 elsewhere.
+
+    midplane: (nx, ny, nz, d), the mid-sagittal plane n · p = d with n to the patient's left, p in LPS mm about the
+    lattice's centre.
+    """
 
     ct: Tensor
     infarct: Tensor
     tissue: Tensor
     brain: Tensor
-
-
-def _generator(plan: PatientPlan, stream: int) -> torch.Generator:
-    """Independent streams of one patient: fields, lesions, noise. Always on the CPU, so every device agrees."""
-    return torch.Generator().manual_seed(plan.noise_seed * 8 + stream)
+    midplane: tuple[float, float, float, float]
 
 
 def random_field(generator: torch.Generator, channels: int, scale_mm: float) -> Tensor:
     """Smooth noise of unit variance on the field cube, (1, channels, n, n, n)."""
     n = max(int(2 * FIELD_MM / scale_mm), 3)
     return torch.randn((1, channels, n, n, n), generator=generator)
-
-
-class _Samples:
-    """A lattice's sample points, `factor` per voxel and axis, and smooth values there.
-
-    Whatever is smooth is computed on a coarse lattice over the same extent and interpolated, one small matrix per axis.
-    In plane, sample number comes before voxel number, (fy, H, fx, W), so that a voxel's mean adds up whole rows.
-    """
-
-    def __init__(self, lattice: Lattice, factor: tuple[int, int, int], stride: int = 6) -> None:
-        nodes, self.weights = [], []
-        for n, f, step in zip(lattice.shape, factor, lattice.spacing_mm, strict=True):
-            position = (torch.arange(n * f, dtype=torch.float32) + 0.5) * (step / f) - n * step / 2
-            count = max(math.ceil((n * f - 1) / stride), 1) + 1
-            nodes.append(torch.linspace(float(position[0]), float(position[-1]), count))
-            place = torch.arange(n * f, dtype=torch.float32) * ((count - 1) / max(n * f - 1, 1))
-            self.weights.append((1 - (place[:, None] - torch.arange(count)).abs()).clamp(min=0))
-        for axis in (1, 2):
-            by_sample = self.weights[axis].unflatten(0, (lattice.shape[axis], factor[axis]))
-            self.weights[axis] = by_sample.transpose(0, 1).flatten(0, 1).contiguous()
-        m = torch.tensor(lattice.pose.matrix, dtype=torch.float32)
-        superior = m[:3, 1] + m[:3, 2] * lattice.shear
-        z, y, x = (axis[..., None] for axis in nodes)
-        self.coarse_mm = m[:3, 3] + (z * m[:3, 2])[:, None, None] + (y * superior)[:, None] + x * m[:3, 0]
-        self.rows = (factor[1], lattice.shape[1], factor[2], lattice.shape[2])
-
-    def smooth(self, coarse: Tensor, slices: slice) -> Tensor:
-        """Coarse values (C, d, h, w) → (C, samples) of some slices."""
-        z, y, x = self.weights
-        planes = torch.einsum("sd,cdhw->cshw", z[slices], coarse)
-        return (y @ planes @ x.T).flatten(1)
-
-    def voxel_sums(self, values: Tensor) -> Tensor:
-        """Sums (slices, H, W) over the samples of each voxel in plane."""
-        parts = values.view(-1, *self.rows)
-        return sum(parts[:, i, :, j] for i in range(self.rows[0]) for j in range(self.rows[2]))  # type: ignore[return-value]
 
 
 def _read_field(field: Tensor, positions: Tensor) -> Tensor:
@@ -104,18 +57,34 @@ def _read_field(field: Tensor, positions: Tensor) -> Tensor:
 
 def _apply(matrix: NDArray, points: Tensor) -> Tensor:
     """A 4 × 4 on points (3, n)."""
-    m = torch.tensor(matrix, dtype=torch.float32)
+    m = torch.tensor(matrix, dtype=torch.float32, device=points.device)
     return torch.addmm(m[:3, 3:], m[:3, :3], points)
 
 
-def _lesions(plan: PatientPlan, source: LesionSource) -> list[tuple[InfarctPlan, LesionMask, Tensor]]:
-    generator = _generator(plan, 1)
+@dataclass(frozen=True, eq=False)
+class _Lesion:
+    """An infarct's soft mask, and the same blurred widely (at twice the spacing, 16 voxels of margin) if it swells."""
+
+    plan: InfarctPlan
+    index_from_mni: NDArray[np.float64]
+    soft: Tensor
+    broad: Tensor | None
+
+
+def _lesions(plan: PatientPlan, source: LesionSource, device: torch.device | str) -> list[_Lesion]:
+    generator = stream(plan, 1)
     found = []
     for infarct in plan.infarcts:
         mask = source(infarct, generator)
         step = 1 / float(np.abs(mask.index_from_mni[:3, :3]).max())
-        soft = blur(mask.data.float()[None, None] / 255, (infarct.edge_mm / step,) * 3)
-        found.append((infarct, mask, soft))
+        data = mask.data.to(device).float()[None, None] / 255
+        soft = blur(data, (infarct.edge_mm / step,) * 3)
+        broad = None
+        if infarct.swelling_mm > 0.2:
+            pads = [v for n in data.shape[:1:-1] for v in (16, 16 + n % 2)]
+            broad = blur(F.avg_pool3d(F.pad(data, pads), 2), (SWELLING_MM / step / 2,) * 3)
+        flip = np.diag([-1.0 if infarct.left_right_flip else 1.0, 1.0, 1.0, 1.0])
+        found.append(_Lesion(infarct, mask.index_from_mni @ flip, soft, broad))
     return found
 
 
@@ -128,8 +97,7 @@ def render(
 ) -> VirtualPatient:
     """Render a plan. The same plan gives the same patient on every lattice, but for noise, which is the lattice's own.
 
-    lesion_source: gives an infarct's mask in MNI space. Anatomy is worked out on the CPU, a few slices at a time so
-    that temporaries stay in the cache; the scanner works on `device`.
+    lesion_source: gives an infarct's mask in MNI space. Bit for bit the same on one device and torch version.
     """
     d, h, w = lattice.spacing_mm
     factor = (
@@ -137,66 +105,170 @@ def render(
         min(max(math.ceil(h / FINEST_MM - 0.01), 1), 3),
         min(max(math.ceil(w / FINEST_MM - 0.01), 1), 3),
     )
-    samples, lesions = _Samples(lattice, factor), _lesions(plan, lesion_source)
-    coarse, index_from_aligned = _coarse_values(plan, head, samples.coarse_mm)
+    work = lattice if lattice.native else _tilted(lattice, plan.scanner.tilt_deg)
+    hu, counts = _sample_head(plan, head, work, factor, _lesions(plan, lesion_source, device), device)
+    ct, centres = take_scan(plan, hu, work, head.mni_from_aligned)
+    if lattice.native:
+        infarct, tissue, brain = _truth(counts, factor, (h, w))
+    else:
+        slope = float(work.axes[2, 1])
+        positions = slice_positions(lattice, slope)
+        seen = in_field(plan, lattice, positions).to(device)
+        ct = torch.where(seen, between_slices(ct, centres, positions), AIR_HU)
+        if slope:
+            counts = _untilt(counts, lattice, work, slope, factor[0])
+        infarct, tissue, brain = (x * seen for x in _truth(counts, factor, (h, w)))
+    m = lattice.pose.matrix
+    return VirtualPatient(ct, infarct, tissue, brain, (m[0, 0], m[0, 1], m[0, 2], -m[0, 3]))
+
+
+def _tilted(lattice: Lattice, tilt_deg: float) -> Lattice:
+    """The lattice sheared like a tilted gantry's slices, and deep enough to hold the straight one."""
+    slope = abs(math.tan(math.radians(tilt_deg)))
+    more = math.ceil(slope * lattice.shape[1] * lattice.spacing_mm[1] / 2 / lattice.spacing_mm[0])
+    shape = (lattice.shape[0] + 2 * more, *lattice.shape[1:])
+    return replace(lattice, shape=shape, tilt_deg=tilt_deg)
+
+
+def _untilt(counts: Tensor, lattice: Lattice, work: Lattice, slope: float, factor: int) -> Tensor:
+    """Class counts (5, D' · f, H, W) of the sheared lattice on the straight one's fine slices."""
+
+    def fine(x: Lattice) -> Lattice:
+        return replace(
+            x, shape=(x.shape[0] * factor, *x.shape[1:]), spacing_mm=(x.spacing_mm[0] / factor, *x.spacing_mm[1:])
+        )
+
+    return between_slices(counts, slice_positions(fine(work), 0.0)[0], slice_positions(fine(lattice), slope))
+
+
+def _sample_head(
+    plan: PatientPlan,
+    head: Head,
+    lattice: Lattice,
+    factor: tuple[int, int, int],
+    lesions: list[_Lesion],
+    device: torch.device | str,
+) -> tuple[Tensor, Tensor]:
+    """HU (D · f, H, W) and class counts (5, D · f, H, W), a few slices at a time."""
+    samples = Samples(lattice, factor, device)
+    coarse, index_from_aligned = _coarse_values(plan, head, samples.coarse_mm, lesions)
     mni_from_index = head.mni_from_aligned @ np.linalg.inv(index_from_aligned)
+    maps = head.flat(device)
     shape = (lattice.shape[0] * factor[0], *lattice.shape[1:])
-    hu, counts, base_hu = torch.empty(shape), torch.empty(shape, dtype=torch.int32), _base_hu(plan)
-    step = max(SLAB_SAMPLES // (math.prod(shape[1:]) * factor[1] * factor[2]), 1)
+    hu = torch.empty(shape, device=device)
+    counts = torch.empty(shape, dtype=torch.int32, device=device)
+    base_hu = _base_hu(plan).to(device)
+    per_slice = math.prod(shape[1:]) * factor[1] * factor[2]
+    step = max(SLAB_SAMPLES // per_slice, 1) if torch.device(device).type == "cpu" else shape[0]
     for first in range(0, shape[0], step):
         slab = slice(first, first + step)
-        fine_hu, fine_counts = _anatomy(plan, head, samples.smooth(coarse, slab), lesions, mni_from_index, base_hu)
+        values = samples.smooth(coarse, slab)
+        fine_hu, fine_counts = _anatomy(plan, maps, head.codes.shape, values, lesions, mni_from_index, base_hu)
         hu[slab] = samples.voxel_sums(fine_hu) / (factor[1] * factor[2])
         counts[slab] = samples.voxel_sums(fine_counts)
-    ct = _scan(plan, hu.to(device), lattice, factor[0])
-    return VirtualPatient(ct, *_truth(counts.to(device), factor))
+    shifts = 6 * torch.arange(len(_CLASSES) + 1, device=device)[:, None, None, None]
+    return hu, ((counts >> shifts) & 63).float()
 
 
-def _coarse_values(plan: PatientPlan, head: Head, coarse_mm: Tensor) -> tuple[Tensor, NDArray[np.float64]]:
-    """What is smooth, (9, d, h, w), and the head's array index from its aligned frame.
+def _coarse_values(
+    plan: PatientPlan, head: Head, coarse_mm: Tensor, lesions: list[_Lesion]
+) -> tuple[Tensor, NDArray[np.float64]]:
+    """What is smooth, (10, d, h, w), and the head's array index from its aligned frame.
 
-    Channels: index x, y, z; random fields for sulci, ventricles, leukoaraiosis, mottle, infarct density; lateral mm.
+    Channels: index x, y, z; random fields for sulci, ventricles, leukoaraiosis, mottle, infarct density; lateral mm;
+    opening of the Sylvian fissures.
     """
-    generator = _generator(plan, 0)
-    displacement, scalars = random_field(generator, 3, 45.0), random_field(generator, 5, 35.0)
+    device, generator = coarse_mm.device, stream(plan, 0)
+    displacement, scalars = random_field(generator, 3, 45.0).to(device), random_field(generator, 5, 35.0).to(device)
     wobble = _read_field(displacement, coarse_mm) * plan.warp_mm
     lateral = coarse_mm[..., 0]
     # the mid-sagittal plane stays a plane: x moves less the nearer it is
     wobble[0] *= (lateral.abs() / 25).clamp(max=1.0)
     # torque: right frontal and left occipital poles reach further
     wobble[1] += plan.torque_mm * torch.tanh(lateral / 40) * 0.5
-    canonical = (coarse_mm / torch.tensor(plan.scale)).movedim(-1, 0) + wobble
+    canonical = (coarse_mm / torch.tensor(plan.scale, device=device)).movedim(-1, 0) + wobble
+    mni = _apply(head.mni_from_aligned, canonical.flatten(1)).view_as(canonical)
+    for lesion in lesions:
+        if lesion.broad is not None:
+            canonical = canonical + _swelling(lesion, mni)
     index_from_aligned = head.head_from_aligned.copy()
     index_from_aligned[:3, 3] += (np.array(head.codes.shape[::-1]) - 1) / 2
     index = _apply(index_from_aligned, canonical.flatten(1)).view_as(canonical)
-    return torch.cat([index, _read_field(scalars, coarse_mm), lateral[None]]), index_from_aligned
+    fields = _read_field(scalars, coarse_mm)
+    return torch.cat([index, fields, lateral[None], _sylvian(plan, mni)[None]]), index_from_aligned
+
+
+def _sylvian(plan: PatientPlan, mni: Tensor) -> Tensor:
+    """Extra opening of sulci about the Sylvian fissures, (d, h, w)."""
+    x, y, z = mni
+    around = [((c - m) / s).square() for c, m, s in zip((x.abs(), y, z), SYLVIAN_MM, SYLVIAN_REACH_MM, strict=True)]
+    return torch.exp(-0.5 * (around[0] + around[1] + around[2])) * torch.where(x > 0, plan.sylvian[0], plan.sylvian[1])
+
+
+def _swelling(lesion: _Lesion, mni: Tensor) -> Tensor:
+    """Where content comes from when an infarct pushes it outwards: a displacement inwards, (3, d, h, w) mm.
+
+    None at the skull, which does not give way.
+    """
+    size = np.array(lesion.broad.shape[:1:-1])  # type: ignore[union-attr]
+    index = np.diag([0.5, 0.5, 0.5, 1.0]) @ _shifted(15.5) @ lesion.index_from_mni
+    normalise = _normalise(size) @ index
+
+    def read(offset: tuple[float, float, float]) -> Tensor:
+        place = _apply(normalise @ _shifted(offset), mni.flatten(1)).view_as(mni)
+        return F.grid_sample(lesion.broad, place.movedim(0, -1)[None], align_corners=False)[0, 0]  # type: ignore[arg-type]
+
+    h = 4.0
+    slope = [read((h, 0, 0)) - read((-h, 0, 0)), read((0, h, 0)) - read((0, -h, 0)), read((0, 0, h)) - read((0, 0, -h))]
+    steepest = 1 / (SWELLING_MM * math.sqrt(2 * math.pi))  # of a straight edge
+    middle = (mni - torch.tensor((0.0, 17.0, 10.0), device=mni.device)[:, None, None, None]) / torch.tensor(
+        (68.0, 87.0, 68.0), device=mni.device
+    )[:, None, None, None]
+    free = ((0.97 - middle.norm(dim=0)) / 0.3).clamp(0, 1)
+    return torch.stack(slope) / (2 * h * steepest) * (lesion.plan.swelling_mm * free)
+
+
+def _shifted(offset: float | tuple[float, float, float]) -> NDArray[np.float64]:
+    matrix = np.eye(4)
+    matrix[:3, 3] = offset
+    return matrix
+
+
+def _normalise(size: NDArray) -> NDArray[np.float64]:
+    """Array index → [-1, 1] of `grid_sample` (align_corners False)."""
+    matrix = np.diag([*(2 / size), 1.0])
+    matrix[:3, 3] = 1 / size - 1
+    return matrix
 
 
 def _anatomy(
     plan: PatientPlan,
-    head: Head,
+    maps: tuple[Tensor, Tensor, Tensor],
+    shape: torch.Size,
     values: Tensor,
-    lesions: list,
+    lesions: list[_Lesion],
     mni_from_index: NDArray[np.float64],
     base_hu: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """HU and class counts (see `_COUNTS`) of samples. values: (9, n) as in `_coarse_values`. base_hu: by code."""
-    flat = _flat_index(values[:3], head.codes.shape)
-    codes = head.codes.view(-1).index_select(0, flat)
+    """HU and class counts (see `_COUNTS`) of samples.
+
+    maps: `Head.flat` of a head of `shape`. values: (10, n) as in `_coarse_values`. base_hu: by code.
+    """
+    flat = _flat_index(values[:3], shape)
+    codes = maps[0].index_select(0, flat)
     hu = base_hu.index_select(0, codes.int())
-    counts = torch.zeros(hu.shape, dtype=torch.int32)
+    counts = torch.zeros(hu.shape, dtype=torch.int32, device=hu.device)
     brain = ((codes >= int(Tissue.GM)) & (codes <= int(Tissue.CHOROID))).nonzero()[:, 0]
     if not len(brain):
         return hu, counts
     # from here on only samples of the brain
     codes, flat, values = codes[brain], flat[brain], values.index_select(1, brain)
-    near_ventricle = head.near_ventricle.view(-1).index_select(0, flat).float() / 255
-    near_csf = head.near_csf.view(-1).index_select(0, flat).float() / 255
+    near_ventricle, near_csf = (x.index_select(0, flat).float() / 255 for x in maps[1:])
     sulci_noise, ventricle_noise, leuko_noise, mottle, density = values[3:8]
     left = torch.sigmoid(values[8] / 4)
     open_ventricles = _by_side(plan.atrophy_ventricles, left, ventricle_noise)
     codes[(near_ventricle > 0.52 - 0.42 * open_ventricles) & (codes <= int(Tissue.WM))] = int(Tissue.VENTRICLE)
-    open_sulci = _by_side(plan.atrophy_sulci, left, sulci_noise)
+    open_sulci = _by_side(plan.atrophy_sulci, left, sulci_noise) + 0.6 * values[9]
     codes[(near_csf > 0.60 - 0.30 * open_sulci) & (codes == int(Tissue.GM))] = int(Tissue.CSF)
 
     brain_hu = base_hu.index_select(0, codes.int())
@@ -204,12 +276,11 @@ def _anatomy(
     if plan.leukoaraiosis > 0:
         patchy = torch.sigmoid(4 * (near_ventricle * 3 + 0.5 * leuko_noise - 0.9))
         brain_hu -= (codes == int(Tissue.WM)) * patchy * (plan.leukoaraiosis * 7.0)
-    infarcted = torch.zeros(codes.shape, dtype=torch.bool)
-    for infarct, mask, soft in lesions:
-        flip = np.diag([-1.0 if infarct.left_right_flip else 1.0, 1.0, 1.0, 1.0])
-        near, extent = _read_lesion(soft, mask.index_from_mni @ flip @ mni_from_index, values[:3])
-        brain_hu[near] = _infarct_hu(plan, infarct, brain_hu[near], extent, codes[near], density[near])
-        if infarct.acute:
+    infarcted = torch.zeros(codes.shape, dtype=torch.bool, device=codes.device)
+    for lesion in lesions:
+        near, extent = _read_lesion(lesion.soft, lesion.index_from_mni @ mni_from_index, values[:3])
+        brain_hu[near] = _infarct_hu(plan, lesion.plan, brain_hu[near], extent, codes[near], density[near])
+        if lesion.plan.acute:
             infarcted[near] |= (extent > 0.5) & (codes[near] != int(Tissue.VENTRICLE))
     for spot in plan.bright:
         place = np.diag([*(1 / np.array(spot.half_axes_mm)), 1.0])
@@ -217,13 +288,13 @@ def _anatomy(
         radius = _apply(place @ mni_from_index, values[:3]).norm(dim=0)
         brain_hu[radius < 1 + 0.15 * density] = spot.hu
     hu[brain] = brain_hu
-    counts[brain] = _COUNTS.index_select(0, codes.int()) + infarcted.int() * _INFARCT
+    counts[brain] = _COUNTS.to(codes.device).index_select(0, codes.int()) + infarcted.int() * _INFARCT
     return hu, counts
 
 
 def _flat_index(index_xyz: Tensor, shape: torch.Size) -> Tensor:
     """Nearest voxel (n) in a flattened (D, H, W) volume; outside points to the border, which is air."""
-    limits = torch.tensor(shape[::-1])[:, None] - 1.0
+    limits = torch.tensor(shape[::-1], device=index_xyz.device)[:, None] - 1.0
     x, y, z = torch.minimum(index_xyz.clamp(min=0), limits).round_().int()
     return (z * shape[1] + y) * shape[2] + x
 
@@ -266,10 +337,7 @@ def _base_hu(plan: PatientPlan) -> Tensor:
 
 def _read_lesion(soft: Tensor, mask_from_index: NDArray[np.float64], index_xyz: Tensor) -> tuple[Tensor, Tensor]:
     """Which samples (3, n) lie in a lesion's crop, and its soft extent there, trilinear."""
-    size = np.array(soft.shape[:1:-1])
-    normalise = np.diag([*(2 / size), 1.0])
-    normalise[:3, 3] = 1 / size - 1
-    place = _apply(normalise @ mask_from_index, index_xyz)
+    place = _apply(_normalise(np.array(soft.shape[:1:-1])) @ mask_from_index, index_xyz)
     near = (place.abs().amax(0) < 1).nonzero()[:, 0]
     return near, F.grid_sample(soft, place[:, near].T[None, None, None], align_corners=False).flatten()
 
@@ -289,86 +357,19 @@ def _infarct_hu(
     return torch.where(parenchyma, darker, torch.where(codes == int(Tissue.CSF), swollen, hu))
 
 
-def _slice_weights(plan: PatientPlan, lattice: Lattice, factor: int) -> tuple[Tensor, Tensor]:
-    """Matrices (slices, samples) of the slice profile and (D, slices) of interpolation to the lattice's planes."""
-    depth, step = lattice.shape[0], lattice.spacing_mm[0]
-    sample = (torch.arange(depth * factor) + 0.5) * step / factor
-    plane = (torch.arange(depth) + 0.5) * step
-    thickness = step if lattice.native else plan.scanner.slice_mm
-    start = step / 2 if lattice.native else (plan.scanner.phase - 1) * thickness
-    count = depth if lattice.native else int(depth * step / thickness) + 3
-    centre = start + torch.arange(count) * thickness
-    fine = step / factor
-    overlap = torch.minimum(sample[None] + fine / 2, centre[:, None] + thickness / 2) - torch.maximum(
-        sample[None] - fine / 2, centre[:, None] - thickness / 2
-    )
-    profile = overlap.clamp(min=0)
-    empty = profile.sum(1) == 0
-    profile[empty, (centre[empty, None] - sample[None]).abs().argmin(1)] = 1.0
-    profile = profile / profile.sum(1, keepdim=True)
-    if lattice.native:
-        return profile, torch.eye(depth)
-    tent = (1 - (plane[:, None] - centre[None]).abs() / thickness).clamp(min=0)
-    return profile, tent / tent.sum(1, keepdim=True)
+def _truth(
+    counts: Tensor, factor: tuple[int, int, int], pixel_mm: tuple[float, float]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Infarct, tissue and brain of each voxel from the class counts (5, D · f, H, W) of its fine slices.
 
-
-def _scan(plan: PatientPlan, fine_hu: Tensor, lattice: Lattice, factor: int) -> Tensor:
-    """From fine HU (d·f, H, W) to the CT: slice profile, point spread, shading, streaks, noise, slice interpolation."""
-    device = fine_hu.device
-    profile, interpolate = (x.to(device) for x in _slice_weights(plan, lattice, factor))
-    scanner = plan.scanner
-    spacing = lattice.spacing_mm
-    thickness = spacing[0] if lattice.native else scanner.slice_mm
-    slices = torch.tensordot(profile, fine_hu, 1)
-    sigma = (0.0, scanner.blur_mm / spacing[1], scanner.blur_mm / spacing[2])
-    if sigma[1] > 0.25:
-        air = -1000.0
-        slices = blur((slices - air)[None, None], sigma)[0, 0] + air
-    slices += _shading(plan, slices.shape, spacing, device)
-    slices += _noise(plan, slices, thickness, spacing)
-    return slices if lattice.native else torch.tensordot(interpolate, slices, 1)
-
-
-def _shading(plan: PatientPlan, shape: torch.Size, spacing: tuple[float, float, float], device: torch.device) -> Tensor:
-    """Cupping (brighter near the skull) and a left-right ramp, HU, (1, H, W)."""
-    y = (torch.arange(shape[1], device=device) - (shape[1] - 1) / 2) * spacing[1] / 90
-    x = (torch.arange(shape[2], device=device) - (shape[2] - 1) / 2) * spacing[2] / 75
-    radius2 = (y[:, None] ** 2 + x[None] ** 2).clamp(max=1.5)
-    return (plan.scanner.cupping_hu * radius2 + plan.scanner.ramp_hu * x[None])[None]
-
-
-def _noise(plan: PatientPlan, slices: Tensor, thickness_mm: float, spacing: tuple[float, float, float]) -> Tensor:
-    """Correlated noise per slice, stronger in the middle and where much bone surrounds the brain, and streaks.
-
-    σ falls with pixel size as the mean of correlated noise does.
+    The infarct is outlined as a reader does: sulci within it belong to it, wide ones do not.
     """
-    generator = _generator(plan, 2)
-    scanner = plan.scanner
-    white = torch.randn(slices.shape, generator=generator)
-    bands = torch.randn((slices.shape[0], 1, max(slices.shape[1] // 4, 2), 3), generator=generator)
-    white, bands = white.to(slices.device), bands.to(slices.device)
-    grain = scanner.grain_mm / 2
-    sigma = (0.0, grain / spacing[1], grain / spacing[2])
-    shaped = blur(white[None, None], tuple(s if s > 0.3 else 0.0 for s in sigma))[0, 0]
-    shaped = shaped / shaped.std().clamp(min=1e-6)
-    coarse = math.sqrt(scanner.grain_mm**2 / (scanner.grain_mm**2 + spacing[1] * spacing[2]))
-    fine = math.sqrt(scanner.grain_mm**2 / (scanner.grain_mm**2 + 0.45**2))
-    thin = math.sqrt(5.0 / thickness_mm)
-    amount = scanner.noise_hu * coarse / fine * min(thin, 1.6)
-    # streaks run left to right between dense bone: low slices of the head, where bone surrounds much air and tissue
-    bone = ((slices > 300).float().mean((1, 2)) / 0.08).clamp(max=2.0)
-    streak = F.interpolate(bands, size=slices.shape[1:], mode="bilinear", align_corners=True)[:, 0]
-    low = ((bone - 1.0).clamp(min=0) * scanner.streak_hu)[:, None, None]
-    return shaped * amount * (0.8 + 0.2 * bone[:, None, None]) + streak * low
-
-
-def _truth(counts: Tensor, factor: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Infarct, tissue and brain of each voxel from the class counts of its fine slices (d·f, H, W)."""
-    total = counts.unflatten(0, (-1, factor[0])).sum(1, dtype=torch.int32)
-    grey, white, fluid, brain, infarct = ((total >> 6 * k) & 63 for k in range(5))
-    samples = math.prod(factor)
-    inside = 2 * brain > samples
+    per_voxel = counts.unflatten(1, (-1, factor[0])).sum(2) / math.prod(factor)
+    grey, white, fluid, brain, _ = per_voxel
+    inside = brain > 0.5
     commonest = torch.where((grey >= white) & (grey >= fluid), 1, torch.where(white >= fluid, 2, 3))
-    tissue = torch.where(inside & (4 * (grey + white + fluid) > samples), commonest, 0).to(torch.uint8)
-    lesion = inside & (2 * infarct > brain) & (10 * (grey + white) > 3 * samples)
+    tissue = torch.where(inside & (grey + white + fluid > 0.25), commonest, 0).to(torch.uint8)
+    sigma = tuple(math.sqrt(max(READER_MM**2 - p**2 / 12, 0.0)) / p for p in pixel_mm)
+    parenchyma, around, infarct = blur(torch.stack([grey + white, brain, per_voxel[4]])[None], (0.0, *sigma))[0]
+    lesion = inside & (infarct > 0.5 * around) & (parenchyma > 0.4 * around)
     return lesion, tissue, inside
