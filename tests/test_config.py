@@ -3,12 +3,12 @@
 import pytest
 from pydantic import ValidationError
 
-from adn.config import Recipe, load_recipe, recipe_from_dict, recipe_names
+from adn.config import Recipe, load_recipe, recipe_from_dict, recipe_names, side_factors
 from adn.errors import ConfigError
 
 
 def test_the_recipes_in_the_package_load():
-    assert {"fast", "tiny"} <= set(recipe_names())
+    assert {"fast", "paper", "released", "tiny"} <= set(recipe_names())
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -58,6 +58,19 @@ def test_an_unknown_key_names_the_nearest(values, message):
         ({"grid": {"shape": [40, 250, 256]}, "align": {"shrink": 4}}, "shrink 4 does not divide"),
         ({"align": {"shrink": 0}}, "align.shrink"),
         ({"network": {"channels": [12, 24]}}, "multiples of 8"),
+        ({"network": {"d_backbone": "unet"}}, "network.d_backbone: Input should be 'resunet'"),
+        ({"network": {"f_backbone": "segresnet", "channels": [8, 8]}}, "f_backbone segresnet doubles its channels"),
+        ({"network": {"f_backbone": "dynunet", "channels": [8, 16]}}, "f_backbone dynunet has three levels or more"),
+        ({"network": {"d_backbone": "swinunetr"}}, r"d_backbone swinunetr has five levels .* \(24, 48, 96, 192, 384\)"),
+        (
+            {"network": {"d_backbone": "swinunetr", "channels": [24, 48, 96, 192, 384], "f_backbone": "anisotropic"}},
+            r"swinunetr of 5 levels needs sides divisible by 32, but they are \(32, 176, 144\)",
+        ),
+        (
+            {"grid": {"box": [34, 172, 144]}, "network": {"d_backbone": "anisotropic", "f_backbone": "anisotropic"}},
+            r"anisotropic of 4 levels needs sides divisible by \(2, 8, 8\) \(D, H, W\)",
+        ),
+        ({"network": {"dropout": 1.0}}, "network.dropout"),
         ({"threshold": 1.5}, "threshold: Input should be less than 1"),
         ({"network": {"p_form": "whole"}}, "network.p_form: Input should be 'probability' or 'fraction'"),
         ({"grid": {"shape": [40, 256]}}, "grid.shape"),
@@ -67,6 +80,22 @@ def test_an_unknown_key_names_the_nearest(values, message):
 def test_sizes_and_values_that_do_not_fit_are_errors(values, message):
     with pytest.raises(ConfigError, match=message):
         recipe_from_dict({"name": "x", **values})
+
+
+def test_the_anisotropic_backbone_takes_any_even_number_of_slices():
+    """5 mm slices of 1.2 mm pixels are pooled twice in plane first, so depth is halved once."""
+    recipe = recipe_from_dict(
+        {
+            "name": "x",
+            "grid": {"box": [34, 176, 144]},
+            "network": {"d_backbone": "anisotropic", "f_backbone": "anisotropic"},
+        }
+    )
+    assert side_factors("anisotropic", recipe.network.channels, recipe.grid.spacing_mm) == (2, 8, 8)
+    assert side_factors("anisotropic", (8, 16, 32), (5.0, 2.4, 2.4)) == (2, 4, 4)
+    assert side_factors("anisotropic", (8, 16), (2.0, 2.0, 2.0)) == (2, 2, 2)
+    assert side_factors("resunet", (8, 16, 32), (5.0, 1.2, 1.2)) == (4, 4, 4)
+    assert side_factors("swinunetr", (12, 24, 48, 96, 192), (5.0, 1.2, 1.2)) == (32, 32, 32)
 
 
 def test_every_problem_is_told_at_once():
@@ -95,7 +124,7 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path, content, message):
 
 @pytest.mark.parametrize("name", ["papr", "absent.toml", ""])
 def test_an_absent_recipe_is_an_error_that_lists_what_there_is(name):
-    with pytest.raises(ConfigError, match="fast, tiny"):
+    with pytest.raises(ConfigError, match="fast, paper, released"):
         load_recipe(name)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import json
+import math
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -11,6 +14,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adn.errors import ConfigError
+
+Backbone = Literal["resunet", "segresnet", "dynunet", "swinunetr", "anisotropic"]
+Polarity = Literal["dark", "bright"]
 
 
 class _Section(BaseModel):
@@ -27,7 +33,7 @@ class GridConfig(_Section):
 
 
 class AlignConfig(_Section):
-    """Network T."""
+    """Network T and its loss L_T."""
 
     channels: tuple[int, ...] = (32, 64, 128, 256)  # method.md, section 4
     shrink: int = Field(default=2, ge=1)  # T sees a copy coarser in plane by this factor
@@ -36,17 +42,24 @@ class AlignConfig(_Section):
     max_roll_deg: float = 15.0  # 0 in the paper
     max_shift_x: float = 0.5  # of the grid's width; paper: half the image
     max_shift_y: float = 0.0  # of the grid's height; invisible to L_T, so held
+    zero_start: bool = True  # T's last layer starts at 0, so that an untrained T is the identity
+    per_brain: bool = True  # L_T divided by the brain's mean, so that it does not depend on head size
     reconstruction: bool = False  # add ‖I − T⁻¹(X′)‖₁ to L_T
     refine_steps: int = 40  # of L_T / brain volume at inference; 0: none
 
 
 class NetworkConfig(_Section):
-    """Networks D and F (3D ResUNet)."""
+    """Networks D and F, and the asymmetry between them."""
 
-    channels: tuple[int, ...] = (32, 64, 128, 256)
-    dropout: float = 0.0
+    d_backbone: Backbone = "resunet"
+    f_backbone: Backbone = "resunet"
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # of each level, finest first
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # share of values dropped after every level
+    polarity: Polarity = "dark"  # A = max(X′ − X, 0), or of bright lesions max(X − X′, 0)
     p_form: Literal["probability", "fraction"] = "fraction"  # P = σ(D) or A · σ(D)
     clamp_q: bool = False  # Q = max(A − P, 0)
+    clamp_compensated: bool = False  # X̃ = min(X + P, max(X, X′))
+    zero_outside: bool = True  # O = 0 outside the brain
     d_inputs: tuple[Literal["aligned", "mirrored"], ...] = ("aligned",)  # the paper's D sees X alone
     f_inputs: tuple[Literal["salient", "aligned", "pathological"], ...] = ("salient",)  # the paper's F sees X̂ alone
 
@@ -58,26 +71,40 @@ class LossConfig(_Section):
     tissue: bool = True  # False: the ablation without L_tissue
     size_target: Literal["infarct", "asymmetry"] = "asymmetry"  # mean(T(G)) or mean(A · T(G))
     symmetric_mask: Literal["zero_asymmetry", "one_minus_a"] = "zero_asymmetry"
-    warm_start_weight: float = 10.0
+    intrinsic: Literal["absolute_mean", "positive_mean"] = "absolute_mean"  # −|mean(A − P)| or −mean(max(A − P, 0))
+    tissue_maps: Literal["precomputed", "network"] = "precomputed"  # of the case, or read off the aligned volume
+    infarct_removal: Literal["before_mirroring", "after_intersection"] = "before_mirroring"  # from tissue maps
+    invisible: Literal["excluded", "background"] = "excluded"  # infarct that only other images show (AISD's label 4)
+    warm_start_weight: float = 10.0  # λ again, our reading
     warm_start_epochs: int = 2
     warm_start_dice: bool = False  # supervise σ(D) by BCE + Dice rather than BCE alone
     warm_start_replaces_d: bool = False  # in place of L_D rather than added to it
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
 
 
+class TissueConfig(_Section):
+    """The tissue network and the grid that it sees: the scan's own slices, square pixels."""
+
+    channels: tuple[int, ...] = (24, 48, 96, 128)  # finest level first
+    windows_hu: tuple[tuple[float, float], ...] = ((-10.0, 90.0), (-200.0, 1200.0))  # brain; fat to bone
+    pixel_mm: float = 1.0  # the cortex is 2 to 3 mm thick
+    slice_mm: float = 3.0  # thinner slices are averaged to about this
+
+
 class FitConfig(_Section):
     """One stage of training."""
 
     learning_rate: float
-    batch_size: int = 6
+    batch_size: int = Field(default=6, ge=1)  # samples per step, over all processes
+    accumulation: int = Field(default=1, ge=1)  # a batch is computed in this many parts, to save memory
     epoch_samples: int = 1000
     max_epochs: int = 100
     weight_decay: float = 5e-4
     poly_power: float = 0.9
     warmup_steps: int = 0  # learning rate rises from 0 over these
-    clip_norm: float = 5.0  # of the gradient
+    clip_norm: float = Field(default=5.0, ge=0)  # of the gradient; 0: not clipped
     curriculum: bool = False  # virtual patients: easy ones first
-    plateau_band: float | None = None  # stop when training Dice stays within it for 2 epochs
+    plateau_band: float | None = None  # stop when training Dice (of T: the loss) stays within it for 2 epochs
 
 
 class TrainConfig(_Section):
@@ -85,9 +112,13 @@ class TrainConfig(_Section):
 
     align: FitConfig = FitConfig(learning_rate=1e-5)
     segment: FitConfig = FitConfig(learning_rate=1e-3)
+    tissue: FitConfig = FitConfig(learning_rate=1e-3)
+    stages: tuple[Literal["align", "segment", "tissue"], ...] = ("align", "segment")  # in this order
     seed: int = 0
     validation_samples: int = 16
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False  # torch.compile the networks: minutes at first, then faster steps (needs a C++ compiler)
+    augment: bool = False  # gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`data.augment`)
 
 
 class Recipe(_Section):
@@ -100,17 +131,14 @@ class Recipe(_Section):
     align: AlignConfig = AlignConfig()
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
+    tissue: TissueConfig = TissueConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Recipe:
-        factor = 2 ** (len(self.network.channels) - 1)
         sides = self.grid.box or self.grid.shape
-        if any(side % factor for side in sides):
-            raise ValueError(
-                f"the networks halve their input {len(self.network.channels) - 1} times, so its sides must be "
-                f"divisible by {factor}, but they are {sides}; change grid.box or grid.shape"
-            )
+        for key in ("d_backbone", "f_backbone"):
+            _backbone_fits(key, self.network, self.grid.spacing_mm, sides)
         if self.grid.box and any(b > s for b, s in zip(self.grid.box, self.grid.shape, strict=True)):
             raise ValueError(f"grid.box {self.grid.box} is larger than grid.shape {self.grid.shape}")
         if self.grid.box and any((s - b) % 2 for b, s in zip(self.grid.box, self.grid.shape, strict=True)):
@@ -123,9 +151,48 @@ class Recipe(_Section):
                 f"align.shrink {self.align.shrink} does not divide the in-plane sides of grid.shape {self.grid.shape}, "
                 "so T's coarse copy would be off centre"
             )
-        if any(channels % 8 for channels in self.network.channels):
-            raise ValueError(f"network.channels {self.network.channels} must be multiples of 8 (eight groups)")
         return self
+
+
+def flat_levels(channels: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> int:
+    """How often the anisotropic backbone halves in plane only, until voxels are about as wide as slices are thick."""
+    return min(max(round(math.log2(spacing_mm[0] / spacing_mm[1])), 0), len(channels) - 1)
+
+
+def side_factors(
+    backbone: Backbone, channels: tuple[int, ...], spacing_mm: tuple[float, float, float]
+) -> tuple[int, int, int]:
+    """What a backbone's input sides D, H, W must be divisible by."""
+    halvings = len(channels) if backbone == "swinunetr" else len(channels) - 1  # its first level is half as fine
+    in_depth = halvings - flat_levels(channels, spacing_mm) if backbone == "anisotropic" else halvings
+    return 2**in_depth, 2**halvings, 2**halvings
+
+
+def _backbone_fits(
+    key: str, network: NetworkConfig, spacing_mm: tuple[float, float, float], sides: tuple[int, int, int]
+) -> None:
+    """Raise ValueError where a backbone cannot have these channels or this input."""
+    backbone: Backbone = getattr(network, key)
+    channels = network.channels
+    doubling = all(b == 2 * a for a, b in itertools.pairwise(channels))
+    if backbone == "swinunetr" and not (len(channels) == 5 and doubling and channels[0] % 12 == 0):
+        raise ValueError(
+            f"network.{key} swinunetr has five levels that double, the first a multiple of 12, so network.channels "
+            f"must be such as (24, 48, 96, 192, 384), but is {channels}"
+        )
+    if backbone == "segresnet" and not doubling:
+        raise ValueError(f"network.{key} segresnet doubles its channels at each level, but channels are {channels}")
+    if backbone == "dynunet" and len(channels) < 3:
+        raise ValueError(f"network.{key} dynunet has three levels or more, but network.channels is {channels}")
+    if backbone != "swinunetr" and any(n % 8 for n in channels):
+        raise ValueError(f"network.channels {channels} must be multiples of 8 (eight groups)")
+    factors = side_factors(backbone, channels, spacing_mm)
+    if any(side % factor for side, factor in zip(sides, factors, strict=True)):
+        needed = str(factors[0]) if len(set(factors)) == 1 else f"{factors} (D, H, W)"
+        raise ValueError(
+            f"network.{key} {backbone} of {len(channels)} levels needs sides divisible by {needed}, "
+            f"but they are {sides}; change grid.box or grid.shape"
+        )
 
 
 def recipe_names() -> list[str]:
@@ -135,12 +202,12 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Read a recipe by the name of one in the package, or from a TOML file.
+    """Read a recipe by the name of one in the package, or from a TOML file, or the JSON that a run folder holds.
 
     Raises ConfigError for an absent file, unknown key (naming the nearest) or a value out of range.
     """
     path = Path(name_or_path)
-    if path.suffix == ".toml" and path.is_file():
+    if path.suffix in (".toml", ".json") and path.is_file():
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -152,9 +219,10 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             f"No recipe '{name_or_path}': give one of {', '.join(recipe_names())}, or the path of a .toml file."
         )
     try:
-        return recipe_from_dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"Recipe '{name_or_path}' is not valid TOML: {error}.") from error
+        return recipe_from_dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise ConfigError(f"Recipe '{name_or_path}' is not valid {kind}: {error}.") from error
 
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:

@@ -61,7 +61,8 @@ def test_the_asymmetry_term_by_hand():
 def test_the_intrinsic_term_by_hand():
     assert terms(half())["intrinsic"] == pytest.approx(-0.1)
     assert terms(half("probability"))["intrinsic"] == pytest.approx(-0.3)  # −|mean(A − P)|
-    assert terms(half("probability", clamp_q=True), clamp_q=True)["intrinsic"] == 0.0
+    assert terms(half("probability"), intrinsic="positive_mean")["intrinsic"] == 0.0  # A − P < 0 everywhere
+    assert terms(half(), intrinsic="positive_mean")["intrinsic"] == pytest.approx(-0.1)
 
 
 def test_terms_are_means_over_the_voxels_of_the_model_grid():

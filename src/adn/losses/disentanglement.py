@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from adn.asymmetry import Disentangled
+from adn.config import Polarity
 from adn.warp import mirror
 
 
@@ -24,16 +25,27 @@ class DisentanglementTerms(NamedTuple):
     intrinsic: Tensor
 
 
-def forbidden_tissue(
-    tissue: UInt8[Tensor, "b 1 d h w"], infarct: Float[Tensor, "b 1 d h w"]
-) -> Float[Tensor, "b 1 d h w"]:
-    """R_GW + R_CSF: white matter whose mirror twin is grey, and CSF; infarct removed first (paper, section 2).
+InfarctRemoval = Literal["before_mirroring", "after_intersection"]
 
-    tissue: 1 GM, 2 WM, 3 CSF, 0 unknown, aligned.
+
+def forbidden_tissue(
+    tissue: UInt8[Tensor, "b 1 d h w"],
+    infarct: Float[Tensor, "b 1 d h w"],
+    removal: InfarctRemoval = "before_mirroring",
+    polarity: Polarity = "dark",
+) -> Float[Tensor, "b 1 d h w"]:
+    """R_GW + R_CSF: white matter whose mirror twin is grey, and CSF, which are dark by nature (paper, section 2).
+
+    tissue: 1 GM, 2 WM, 3 CSF, 0 unknown, aligned. removal: infarct leaves the tissue maps 'before_mirroring' (so that a
+    twin in the infarct forbids nothing either) or 'after_intersection' (own voxel only). polarity: 'bright' forbids
+    their twins instead, which are brighter by nature.
     """
-    healthy = torch.where(infarct > 0.5, torch.zeros_like(tissue), tissue)
-    grey_white = mirror(healthy == 1) & (healthy == 2)
-    return (grey_white | (healthy == 3)).float()
+    outside = infarct < 0.5
+    if removal == "before_mirroring":
+        tissue = tissue * outside
+    darker = (mirror(tissue == 1) & (tissue == 2)) | (tissue == 3)
+    forbidden = darker if polarity == "dark" else mirror(darker)
+    return (forbidden & outside).float()
 
 
 def disentanglement_terms(
@@ -43,22 +55,31 @@ def disentanglement_terms(
     grid_voxels: int,
     size_target: Literal["infarct", "asymmetry"] = "asymmetry",
     symmetric_mask: Literal["zero_asymmetry", "one_minus_a"] = "zero_asymmetry",
-    clamp_q: bool = False,
+    intrinsic: Literal["absolute_mean", "positive_mean"] = "absolute_mean",
+    infarct_removal: InfarctRemoval = "before_mirroring",
+    polarity: Polarity = "dark",
+    counted: Float[Tensor, "b 1 d h w"] | None = None,
 ) -> DisentanglementTerms:
-    """L_tissue, L_size, L_asymmetry, L_intrinsic of aligned volumes. infarct: T(G), 0 or 1."""
+    """L_tissue, L_size, L_asymmetry, L_intrinsic of aligned volumes.
+
+    infarct: T(G), 0 or 1. counted: 0 where a voxel adds nothing to any term, else 1; None: every voxel counts.
+    """
     p, a = parts.pathological_asymmetry, parts.total_asymmetry
+    if counted is not None:
+        p, a, infarct = p * counted, a * counted, infarct * counted
 
     def mean(x: Tensor) -> Tensor:
         return x.sum((1, 2, 3, 4)) / grid_voxels
 
     target = mean(infarct * a if size_target == "asymmetry" else infarct)
     symmetric = (a == 0).float() if symmetric_mask == "zero_asymmetry" else 1 - a
-    intrinsic = mean(torch.relu(a - p)) if clamp_q else mean(a - p).abs()
+    q_size = mean(torch.relu(a - p)) if intrinsic == "positive_mean" else mean(a - p).abs()
+    forbidden = forbidden_tissue(tissue, infarct, infarct_removal, polarity)
     return DisentanglementTerms(
-        tissue=mean((p * forbidden_tissue(tissue, infarct)).abs()),
+        tissue=mean((p * forbidden).abs()),
         size=(mean(p) - target).abs(),
         asymmetry=mean((p * symmetric).abs()),
-        intrinsic=-intrinsic,
+        intrinsic=-q_size,
     )
 
 

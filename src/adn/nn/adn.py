@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adn.asymmetry import Disentangled, disentangle
 from adn.config import Recipe
 from adn.nn.align import AlignNet
-from adn.nn.resunet import ResUNet
+from adn.nn.backbones import build_backbone
 from adn.warp import mirror, warp
 
 
@@ -48,7 +48,7 @@ class ADN(nn.Module):
         """X → A, P, Q, X̂."""
         views = {"aligned": aligned, "mirrored": mirror(aligned)}
         logits = self.asymmetry(torch.cat([views[name] for name in self.network.d_inputs], 1))
-        return disentangle(aligned, logits, self.network.p_form, self.network.clamp_q)
+        return disentangle(aligned, logits, self.network.p_form, self.network.clamp_q, self.network.polarity)
 
     def segment_salient(self, parts: Disentangled) -> Float[Tensor, "b 1 d h w"]:
         """X̂ → Ŷ, fp32."""
@@ -61,7 +61,7 @@ def build_adn(recipe: Recipe) -> ADN:
     network = recipe.network
     return ADN(
         AlignNet(recipe.grid, recipe.align),
-        ResUNet(len(network.d_inputs), network.channels, network.dropout),
-        ResUNet(len(network.f_inputs), network.channels, network.dropout),
+        build_backbone(network.d_backbone, len(network.d_inputs), recipe),
+        build_backbone(network.f_backbone, len(network.f_inputs), recipe),
         recipe,
     )

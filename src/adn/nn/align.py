@@ -31,7 +31,7 @@ class AlignNet(nn.Module):
     """Brain on the model grid → rigid pose in mm (LPS frame, pulls: aligned(p) = brain(pose · p)).
 
     In-plane rotation and x shift are free, roll and y shift within the limits of `AlignConfig`; pitch and z are held
-    at 0. The last layer starts at zero, so an untrained T is the identity.
+    at 0. With `zero_start` the last layer starts at zero, so an untrained T is the identity.
     """
 
     limits: Tensor
@@ -46,8 +46,9 @@ class AlignNet(nn.Module):
             width = channels
         self.stages = nn.Sequential(*stages)
         self.head = nn.Linear(width, 6)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        if config.zero_start:
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
         _, height, wide = (n * s for n, s in zip(grid.shape, grid.spacing_mm, strict=True))
         limits = [0.0, config.max_roll_deg, config.max_in_plane_deg]
         limits += [config.max_shift_x * wide, config.max_shift_y * height, 0.0]

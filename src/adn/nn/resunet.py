@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+Kernel = tuple[int, int, int]
+
 
 class NormConv(nn.Sequential):
-    """GroupNorm → bias-free 3³ conv → optional ReLU; a raw input has one group."""
+    """GroupNorm → bias-free conv → optional ReLU; a raw input has one group."""
 
-    def __init__(self, in_channels: int, out_channels: int, groups: int, relu: bool = True) -> None:
-        layers: list[nn.Module] = [
-            nn.GroupNorm(groups, in_channels),
-            nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False),
-        ]
-        super().__init__(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+    def __init__(self, in_channels: int, out_channels: int, groups: int, kernel: Kernel, relu: bool = True) -> None:
+        convolution = nn.Conv3d(in_channels, out_channels, kernel, padding="same", bias=False)
+        super().__init__(nn.GroupNorm(groups, in_channels), convolution, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class ResBlock(nn.Module):
     """Conv, then a residual block of two more; ReLU after the sum, dropout last."""
 
-    def __init__(self, in_channels: int, out_channels: int, dropout: float, raw_input: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, dropout: float, kernel: Kernel = (3, 3, 3), raw_input: bool = False
+    ) -> None:
         super().__init__()
-        self.enter = NormConv(in_channels, out_channels, 1 if raw_input else 8)
+        self.enter = NormConv(in_channels, out_channels, 1 if raw_input else 8, kernel)
         self.residual = nn.Sequential(
-            NormConv(out_channels, out_channels, 8), NormConv(out_channels, out_channels, 8, relu=False)
+            NormConv(out_channels, out_channels, 8, kernel), NormConv(out_channels, out_channels, 8, kernel, relu=False)
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -36,34 +39,48 @@ class ResBlock(nn.Module):
 
 
 class ResUNet(nn.Module):
-    """Encoder and decoder with *added* skips; up = nearest × 2, then conv.
+    """Encoder and decoder with *added* skips; up = nearest, then conv.
 
-    channels: of each level, finest first, multiples of 8. Input sides must be divisible by 2^(levels − 1).
-    Returns logits (B, 1, D, H, W).
+    channels: of each level, finest first, multiples of 8. flat_levels: so many levels see in plane only (kernels
+    1 × 3 × 3) and are followed by pooling in plane only, for slices thicker than pixels are wide; 0 is the paper's
+    network. H and W must be divisible by 2^(levels − 1), D by 2^(levels − 1 − flat_levels). Returns logits
+    (B, out_channels, D, H, W).
     """
 
-    def __init__(self, in_channels: int = 1, channels: tuple[int, ...] = (32, 64, 128, 256), dropout: float = 0.0):
+    def __init__(
+        self,
+        in_channels: int = 1,
+        channels: tuple[int, ...] = (32, 64, 128, 256),
+        dropout: float = 0.0,
+        flat_levels: int = 0,
+        out_channels: int = 1,
+    ) -> None:
         super().__init__()
+        kernels: list[Kernel] = [(1, 3, 3) if level < flat_levels else (3, 3, 3) for level in range(len(channels))]
+        self.scales: list[Kernel] = [
+            (1, 2, 2) if level < flat_levels else (2, 2, 2) for level in range(len(channels) - 1)
+        ]
         entries = (in_channels, *channels[:-1])
         self.down = nn.ModuleList(
-            ResBlock(a, b, dropout, raw_input=level == 0)
-            for level, (a, b) in enumerate(zip(entries, channels, strict=True))
+            ResBlock(a, b, dropout, kernel, raw_input=level == 0)
+            for level, (a, b, kernel) in enumerate(zip(entries, channels, kernels, strict=True))
         )
-        pairs = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
-        self.rise = nn.ModuleList(nn.Conv3d(a, b, 3, padding=1) for a, b in pairs)
-        self.up = nn.ModuleList(ResBlock(b, b, dropout) for _, b in pairs)
-        self.head = nn.Conv3d(channels[0], 1, 1)
+        rises = list(zip(channels[:0:-1], channels[-2::-1], kernels[-2::-1], strict=True))
+        self.rise = nn.ModuleList(nn.Conv3d(a, b, k, padding="same") for a, b, k in rises)
+        self.up = nn.ModuleList(ResBlock(b, b, dropout, kernel) for _, b, kernel in rises)
+        self.head = nn.Conv3d(channels[0], out_channels, 1)
 
-    def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b 1 d h w"]:
+    def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b o d h w"]:
         """Logits of the same spatial shape."""
-        factor = 2 ** (len(self.down) - 1)
-        if any(side % factor for side in x.shape[2:]):
-            raise ValueError(f"ResUNet needs sides divisible by {factor}, but got {tuple(x.shape[2:])}: pad or crop.")
+        factors = tuple(math.prod(scale[axis] for scale in self.scales) for axis in range(3))
+        if any(side % factor for side, factor in zip(x.shape[2:], factors, strict=True)):
+            raise ValueError(f"ResUNet needs sides divisible by {factors}, but got {tuple(x.shape[2:])}: pad or crop.")
         skips = []
         for level, block in enumerate(self.down):
-            x = block(F.max_pool3d(x, 2) if level else x)
+            x = block(F.max_pool3d(x, self.scales[level - 1]) if level else x)
             skips.append(x)
         skips.pop()
-        for rise, block in zip(self.rise, self.up, strict=True):
-            x = block(rise(F.interpolate(x, scale_factor=2.0, mode="nearest")) + skips.pop())
+        for rise, block, scale in zip(self.rise, self.up, self.scales[::-1], strict=True):
+            raised = F.interpolate(x, scale_factor=tuple(map(float, scale)), mode="nearest")
+            x = block(rise(raised) + skips.pop())
         return self.head(x)
