@@ -85,3 +85,20 @@ class Prediction:
     measurements: Measurements
     provenance: Provenance
     warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class TrainingPicture:
+    """What the networks made of one sample during training, on the aligned brain box.
+
+    aligned, salient: HU (X and X̂). asymmetry_…: A, P and Q times the window's width in HU, as the networks have them,
+    so P of recipes where it is a probability reaches the whole width and Q is negative there.
+    """
+
+    aligned: Volume
+    asymmetry_total: Volume
+    asymmetry_pathological: Volume
+    asymmetry_intrinsic: Volume
+    salient: Volume
+    infarct_probability: Volume
+    reference: Volume

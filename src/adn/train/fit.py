@@ -1,28 +1,31 @@
-"""One training loop for every network: Fabric for device and precision, poly schedule, checkpoints that resume."""
+"""One training loop for every network: Fabric for device and processes, poly schedule, checkpoints that resume."""
 
 from __future__ import annotations
 
-import csv
 import logging
-import os
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 
 from adn.config import FitConfig
-from adn.nn.precision import choose_precision
+from adn.errors import AdnError
+from adn.train.checkpoint import Row, State, load_checkpoint, save_best, save_checkpoint
+from adn.train.logbook import LOG, Board, is_flat, write_log
+from adn.train.machine import loader, memory_explained, start_fabric
 from adn.train.objectives import Objective
+from adn.train.watch import collapse_warning
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, dict[str, float]], None]
+OnEpoch = Callable[[int], Mapping[str, float] | None]
 CHECKPOINT_SECONDS = 120.0
-_FABRIC: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 
 
 def fit(
@@ -36,118 +39,133 @@ def fit(
     workers: int = 0,
     collate: Callable[[list[Any]], Any] | None = None,
     progress: Progress | None = None,
-    on_epoch: Callable[[int], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     device: str = "auto",
+    *,
+    seed: int = 0,
+    score: str = "dice",
+    on_log: Callable[[list[Row]], None] | None = None,
 ) -> nn.Module:
     """Train `model` in place on `dataset` (which must hold max_epochs × epoch_samples samples, in order).
 
-    out: run folder; `<stage>.ckpt` there is resumed from if it exists, `<stage>.csv` gets a row per epoch. progress:
-    called with (stage, step, steps, scalars). on_epoch: called after each epoch, for validation. Returns the model.
+    out: run folder. `<stage>.ckpt` there is resumed from if it exists; `log.csv` gets a row per epoch, `tensorboard/`
+    every step. progress: called with (stage, step, steps, scalars) after each step. on_epoch: validation, called with
+    the number of epochs done; what it returns is logged as `val_…`, and the weights with the highest `score` of it go
+    to `<stage>-best.ckpt`. on_log: called with the stage's log once an epoch is safe on disk. seed: of dropout and the
+    like, together with the step. Under torchrun all of these are called in the first process only. Returns the model
+    as it is after the last step. Raises InputError where memory runs out, AdnError where the loss is not finite.
     """
-    fabric = Fabric(accelerator=device, devices=1, precision="32-true")
-    fabric = Fabric(accelerator=device, devices=1, precision=_FABRIC[choose_precision(precision, fabric.device)])
+    fabric = start_fabric(device, precision)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     wrapped, optimiser = fabric.setup(model, optimiser)
     for name in ("from_aligned", "from_coarse"):
         if hasattr(model, name):
             wrapped.mark_forward_method(name)
-    wrapped.train()
     torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several
+    torch.backends.cudnn.benchmark = True  # shapes never change
     per_epoch = max(config.epoch_samples // config.batch_size, 1)
     steps = per_epoch * config.max_epochs
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{stage}.ckpt"
-    step, sums, count = _resume(path, model, optimiser, fabric.device)
-    order = range(step * config.batch_size, steps * config.batch_size)
-    loader = DataLoader(
-        Subset(dataset, order),
-        batch_size=config.batch_size,
-        num_workers=workers,
-        collate_fn=collate,
-        worker_init_fn=_one_thread,
-        prefetch_factor=4 if workers else None,
-    )
+    state = load_checkpoint(out / f"{stage}.ckpt", model, optimiser, fabric.device)
+    if state.step:
+        log.info("resuming %s at step %d of %d", stage, state.step, steps)
+    first = fabric.is_global_zero
+    board = Board(out / "tensorboard" / stage, state.step) if first else None
+    if first:
+        write_log(out / LOG, stage, state.history)  # a kill may have come between checkpoint and log
+    batches = iter(loader(dataset, config, fabric, state.step, steps, workers, collate))
     saved = time.monotonic()
-    for batch in loader:
-        if is_flat(out / f"{stage}.csv", config.plateau_band) and step % per_epoch == 0:
+    wrapped.train()
+    while state.step < steps:
+        if state.step % per_epoch == 0 and is_flat(state.history, config.plateau_band):
             log.info("%s: training Dice was flat for 2 epochs, stopping", stage)
             break
-        rate = config.learning_rate * (1 - step / steps) ** config.poly_power
-        rate *= min(1.0, (step + 1) / max(config.warmup_steps, 1))
+        began = time.monotonic()
+        rate = _learning_rate(config, state.step, steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        batch = fabric.to_device(batch)
-        scalars = objective(wrapped, batch, step // per_epoch)
-        optimiser.zero_grad()
-        fabric.backward(scalars["loss"])
-        fabric.clip_gradients(wrapped, optimiser, max_norm=config.clip_norm)
-        optimiser.step()
-        step += 1
-        count += 1
-        values = {name: float(value.detach()) for name, value in scalars.items()}
-        sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
-        if progress:
-            progress(stage, step, steps, values)
-        end = step % per_epoch == 0
+        torch.manual_seed(_step_seed(seed, state.step, fabric.global_rank))  # so that no generator needs saving
+        with memory_explained(stage, config, fabric.device, fabric.world_size):
+            values = _step(fabric, wrapped, optimiser, objective, batches, config, state.step // per_epoch)
+        state.add({**values, "step_seconds": time.monotonic() - began})
+        if board:
+            board.add(state.step, {**values, "lr": rate})
+        if progress and first:
+            progress(stage, state.step, steps, values)
+        end = state.step % per_epoch == 0
         if end:
-            append_row(out / f"{stage}.csv", {"step": step, "lr": rate, **{k: v / count for k, v in sums.items()}})
-            sums, count = {}, 0
-        if end or time.monotonic() - saved > CHECKPOINT_SECONDS:
-            _save(path, model, optimiser, step, sums, count)
-            saved = time.monotonic()
-        if end and on_epoch:
             model.eval()
-            on_epoch(step // per_epoch)
+            row: Row = {"epoch": state.step // per_epoch, "step": state.step, "lr": rate, **state.means()}
+            _close_epoch(state, row, on_epoch if first else None, model, out / f"{stage}-best.ckpt", score)
+        if first and (end or time.monotonic() - saved > CHECKPOINT_SECONDS):
+            save_checkpoint(out / f"{stage}.ckpt", model, optimiser, state)
+            saved = time.monotonic()
+        if end:
+            if board:
+                write_log(out / LOG, stage, state.history)
+                board.add(state.step, {k: v for k, v in state.history[-1].items() if k.startswith("val_")})
+            if on_log and first:
+                on_log(state.history)
             model.train()
+    if board:
+        board.close()
     model.eval()
     return model
 
 
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
+def _learning_rate(config: FitConfig, step: int, steps: int) -> float:
+    """Poly decay to 0 over all steps (paper, section 3), risen from 0 over the first `warmup_steps`."""
+    rate = config.learning_rate * (1 - step / steps) ** config.poly_power
+    return rate * min(1.0, (step + 1) / max(config.warmup_steps, 1))
 
 
-def _save(path: Path, model: nn.Module, optimiser: Any, step: int, sums: dict[str, float], count: int) -> None:
-    """Write a checkpoint under a temporary name, then move it, so that a kill leaves the former one whole."""
-    temporary = path.with_suffix(".tmp")
-    state = {
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": step,
-        "sums": sums,
-        "count": count,
-        "rng": torch.get_rng_state(),
-    }
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    return (seed * 1_000_003 + step) * 4096 + rank
 
 
-def _resume(path: Path, model: nn.Module, optimiser: Any, device: torch.device) -> tuple[int, dict[str, float], int]:
-    """Load the checkpoint if there is one; returns the step to go on from and the sums of the epoch under way."""
-    if not path.is_file():
-        return 0, {}, 0
-    state = torch.load(path, map_location=device, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    torch.set_rng_state(state["rng"].cpu())
-    log.info("resuming %s at step %d", path.name, state["step"])
-    return int(state["step"]), dict(state["sums"]), int(state["count"])
+def _step(
+    fabric: Fabric, model: Any, optimiser: Any, objective: Objective, batches: Any, config: FitConfig, epoch: int
+) -> Row:
+    """One step of the optimiser on one batch, in `accumulation` parts; returns the scalars, averaged over all parts."""
+    optimiser.zero_grad()
+    total = torch.zeros(0)
+    names: list[str] = []
+    for part in range(config.accumulation):
+        batch = fabric.to_device(next(batches))
+        waits = fabric.world_size > 1 and part + 1 < config.accumulation
+        with fabric.no_backward_sync(model, enabled=waits):
+            scalars = objective(model, batch, epoch)
+            fabric.backward(scalars["loss"] / config.accumulation)
+        names = list(scalars)
+        values = torch.stack([value.detach().float().to(fabric.device) for value in scalars.values()])
+        known = ~values.isnan()
+        found = torch.stack([values.nan_to_num(nan=0.0, posinf=math.inf), known.float()])
+        total = found if part == 0 else total + found
+    total = fabric.all_reduce(total, reduce_op="sum") if fabric.world_size > 1 else total
+    sums, counts = total.tolist()  # type: ignore[union-attr]
+    row = {n: s / c if c else math.nan for n, s, c in zip(names, sums, counts, strict=True)}
+    parts = config.accumulation * fabric.world_size
+    if not math.isfinite(row["loss"]) or counts[names.index("loss")] < parts:
+        raise AdnError(
+            "The loss is no longer a finite number. Lower learning_rate or clip_norm in the recipe and start again; "
+            "the last checkpoint is from before."
+        )
+    if config.clip_norm:
+        fabric.clip_gradients(model, optimiser, max_norm=config.clip_norm)
+    optimiser.step()
+    return row
 
 
-def is_flat(path: Path, band: float | None) -> bool:
-    """True where the training Dice of the last three epochs in a log stays within `band` (None: never)."""
-    if band is None or not path.is_file():
-        return False
-    with path.open(newline="", encoding="utf-8") as file:
-        last = [float(row["dice"]) for row in csv.DictReader(file)][-3:]
-    return len(last) == 3 and max(last) - min(last) <= band
-
-
-def append_row(path: Path, row: dict[str, float]) -> None:
-    """Add a line to a CSV file, with a header if it is new."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+def _close_epoch(state: State, row: Row, on_epoch: OnEpoch | None, model: nn.Module, best: Path, score: str) -> None:
+    """Validate, warn of collapse, keep the best weights, and put the row into the stage's history."""
+    epoch = int(row["epoch"])
+    found = (on_epoch(epoch) if on_epoch else None) or {}
+    row |= {f"val_{name}": value for name, value in found.items()}
+    warning = collapse_warning(row)
+    if warning:
+        log.warning("epoch %d: %s", epoch, warning)
+    if score in found and (state.best is None or found[score] > state.best):
+        state.best = float(found[score])
+        save_best(best, model, epoch, state.best)
+    state.history.append(row)
+    state.totals = {}

@@ -47,9 +47,7 @@ def segment_objective(recipe: Recipe, aligned: bool) -> Objective:
 
     def objective(model: ADN, batch: Sample, epoch: int) -> dict[str, Tensor]:
         brain, infarct, tissue = batch
-        output, target, tissue = _forward(model, batch) if not aligned else (
-            model.from_aligned(brain, torch.eye(4, device=brain.device).expand(len(brain), 4, 4)), infarct, tissue
-        )  # fmt: skip
+        output, target, tissue = carry_sample(model, batch, aligned)
         with torch.autocast(brain.device.type, enabled=False):
             probability, reference = output.infarct_probability_aligned, target
             if loss.label_space == "input" and not aligned:
@@ -58,8 +56,9 @@ def segment_objective(recipe: Recipe, aligned: bool) -> Objective:
             bce = binary_cross_entropy(probability, reference, grid_voxels).mean()
             dice = generalised_dice(probability, reference).mean()
             terms = disentanglement_terms(
-                output.parts, target, tissue, grid_voxels, loss.size_target, loss.symmetric_mask, model.network.clamp_q
-            )
+                output.parts, target, tissue, grid_voxels, loss.size_target, loss.symmetric_mask, loss.intrinsic,
+                loss.infarct_removal, model.network.polarity,
+            )  # fmt: skip
             l_d = sum(
                 (t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue),
                 brain.new_zeros(()),
@@ -78,15 +77,22 @@ def segment_objective(recipe: Recipe, aligned: bool) -> Objective:
             scalars = {"loss": total, "bce": bce, "dice_loss": dice, "l_d": l_d}
             scalars |= {f"l_{name}": term.mean() for name, term in terms._asdict().items()}
             scalars |= {k: torch.tensor(v) for k, v in collapse_signs(output.parts, target).items()}
+            wanted = target * output.parts.total_asymmetry if loss.size_target == "asymmetry" else target
+            scalars["target_p"] = wanted.mean()  # for the collapse watch
             scalars["dice"] = _batch_dice(probability, reference)
         return scalars
 
     return objective
 
 
-def _forward(model: ADN, batch: Sample) -> tuple[AdnOutput, Tensor, Tensor]:
-    """Run with T's pose, and carry the labels into the aligned box."""
+def carry_sample(model: ADN, batch: Sample, aligned: bool) -> tuple[AdnOutput, Tensor, Tensor]:
+    """Run the networks, and have infarct and tissue on the aligned box too.
+
+    aligned: the batch lies there already, else T's pose carries it.
+    """
     brain, infarct, tissue = batch
+    if aligned:
+        return model.from_aligned(brain, torch.eye(4, device=brain.device).expand(len(brain), 4, 4)), infarct, tissue
     with torch.no_grad():
         pose = model.align(brain)
     output = model(brain, pose)

@@ -1,0 +1,86 @@
+"""Validation after each epoch, and the samples that pictures are drawn of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adn.config import Recipe
+from adn.data.samples import Sample, collate
+from adn.geometry import Grid
+from adn.nn.adn import ADN, AdnOutput
+from adn.nn.precision import choose_precision
+from adn.results import TrainingPicture
+from adn.train.objectives import carry_sample
+from adn.volume import Volume
+
+PICTURES = 4
+
+
+def validator(
+    model: ADN, samples: Sequence[Sample], aligned: bool, precision: str
+) -> Callable[[int], dict[str, float]]:
+    """After each epoch: Dice at 0.5 of the patients with infarct, false positive mL of those without (aligned space).
+
+    aligned: samples lie on the brain box already, else T's pose puts them there. Gives nothing without samples.
+    """
+    depth, height, width = model.grid.spacing_mm
+    voxel_ml = depth * height * width / 1000
+
+    def validate(epoch: int) -> dict[str, float]:
+        dices, false_ml = [], []
+        for sample in samples:
+            output, infarct = infer(model, sample, aligned, precision)
+            mask = output.infarct_probability_aligned > 0.5
+            if infarct.any():
+                dices.append(float(2 * (mask * infarct).sum() / (mask.sum() + infarct.sum())))
+            else:
+                false_ml.append(float(mask.sum()) * voxel_ml)
+        found: dict[str, float] = {}
+        if dices:
+            found |= {"dice": sum(dices) / len(dices), "dice_median": float(np.median(dices))}
+        if false_ml:
+            found["false_positive_ml"] = sum(false_ml) / len(false_ml)
+        return found
+
+    return validate
+
+
+def infer(model: ADN, sample: Sample, aligned: bool, precision: str) -> tuple[AdnOutput, Tensor]:
+    """Output of one sample and its reference on the brain box, in the recipe's precision (`choose_precision`)."""
+    device = next(model.parameters()).device
+    batch = Sample(*(x.to(device) for x in collate([sample])))
+    bf16 = choose_precision(precision, device) == "bf16"
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        output, infarct, _ = carry_sample(model, batch, aligned)
+    return output, infarct
+
+
+def pictures(model: ADN, samples: Sequence[Sample], aligned: bool, recipe: Recipe) -> tuple[TrainingPicture, ...]:
+    """What the networks make of a few samples: those with infarct first, and one without if there is one."""
+    ill = [i for i, sample in enumerate(samples) if sample.infarct.any()]
+    well = [i for i in range(len(samples)) if i not in ill][:1]
+    return tuple(_picture(model, samples[i], aligned, recipe) for i in [*ill[: PICTURES - len(well)], *well])
+
+
+def _picture(model: ADN, sample: Sample, aligned: bool, recipe: Recipe) -> TrainingPicture:
+    output, infarct = infer(model, sample, aligned, recipe.train.precision)
+    parts = output.parts
+    grid = Grid.centred(parts.aligned.shape[2:], recipe.grid.spacing_mm)  # type: ignore[arg-type]
+    lower, upper = recipe.grid.window_hu
+
+    def volume(x: Tensor, unit: str = "1", scale: float = 1.0, offset: float = 0.0) -> Volume:
+        return Volume(x[0, 0].float().cpu().numpy() * scale + offset, grid, unit)
+
+    return TrainingPicture(
+        aligned=volume(parts.aligned, "HU", upper - lower, lower),
+        asymmetry_total=volume(parts.total_asymmetry, "HU", upper - lower),
+        asymmetry_pathological=volume(parts.pathological_asymmetry, "HU", upper - lower),
+        asymmetry_intrinsic=volume(parts.intrinsic_asymmetry, "HU", upper - lower),
+        salient=volume(parts.salient, "HU", upper - lower, lower),
+        infarct_probability=volume(output.infarct_probability_aligned),
+        reference=volume(infarct, "label"),
+    )
