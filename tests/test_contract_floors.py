@@ -14,6 +14,8 @@ FLOORS = [
     {"io", "metrics", "measure", "warp"},
     {"asymmetry"},
     {"prepare", "nn", "losses", "synth"},
+    {"library"},
+    {"presets"},
     {"synthesize", "figures"},  # data draws its endless virtual patients from synthesize; report shows figures
     {"data", "tissue", "report"},
     {"predict"},

@@ -24,6 +24,7 @@ PUBLIC = {
     "open_scan",
     "predict",
     "synthesize",
+    "synthesize_preset",
     "train",
 }
 VERBS = {"predict", "synthesize", "train"}

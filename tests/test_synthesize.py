@@ -1,17 +1,16 @@
-"""Data sets of virtual patients: repeatable, resumable, whole or not there; label maps from files."""
+"""Data sets of virtual patients: repeatable, resumable, whole or not there; NIfTI or DICOM, tilted or not."""
 
 import importlib
 import json
+from dataclasses import replace
 
-import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 
 from adn.errors import InputError
-from adn.io import read_volume
-from adn.synth.anatomy import make_head
+from adn.io import open_scan, read_volume
 from adn.synth.plan import PatientPlan
-from adn.synth.tissues import Tissue
 from adn.synthesize import Library, synthesize
 
 room = importlib.import_module("adn.synthesize")  # adn.synthesize itself is the function
@@ -67,47 +66,103 @@ def test_a_stopped_run_goes_on_and_leaves_nothing_half_written(tmp_path, monkeyp
     assert done == [(1, 2), (2, 2)]
 
 
-def label_map(extra=0):
-    """A tiny FreeSurfer map with skull, array axes to right, anterior, superior."""
-    x, y, z = np.ogrid[-20:21, -24:25, -18:19]
-    distance = np.sqrt((x / 20) ** 2 + (y / 24) ** 2 + (z / 18) ** 2)
-    labels = np.select([distance < 0.6, distance < 0.75, distance < 0.85, distance < 0.95], [2, 3, 24, 515], 0)
-    labels[:20][labels[:20] == 2] = 41
-    labels[20, 24, 18] = extra
-    return labels.astype(np.int16)
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.fixture
-def no_registration(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(room, "_tissue_priors", lambda: None)
-    monkeypatch.setattr(
-        room, "head_from_codes", lambda name, codes, priors, labels: make_head(name, codes, np.eye(4), np.eye(4))
-    )
+@pytest.fixture(scope="module")
+def as_dicom(tmp_path_factory):
+    return synthesize(1, tmp_path_factory.mktemp("dicom"), seed=3, matrix=56, format="dicom")[0]
 
 
-def test_label_maps_are_read_in_any_orientation_and_type(no_registration, tmp_path):
-    folder = tmp_path / "heads"
-    folder.mkdir()
-    labels = label_map()
-    nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / "a.nii.gz")
-    lia = nib.Nifti1Image(labels.astype(np.float32), np.eye(4)).as_reoriented(
-        nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt("LIA"))
-    )
-    nib.save(lia, folder / "b.nii.gz")
-    library = Library.from_folders(folder)
-    a, b = library.head("0"), library.head("1")
-    assert np.array_equal(a.codes, b.codes)
-    assert int((a.codes == Tissue.WM).sum()) == int(np.isin(labels, (2, 41)).sum())
-    assert int((a.codes[1:-1, 1:-1, 1:-1][18] == Tissue.CSF).sum()) > 0
+def test_dicom_holds_the_same_voxels_and_truth_as_nifti(two, as_dicom):
+    if json.loads((two[0] / "plan.json").read_text())["plan"]["scanner"]["tilt_deg"] == 0:
+        assert not open_scan(as_dicom / "dicom").warnings
+    scan, nifti = open_scan(as_dicom / "dicom").volume, read_volume(two[0] / "ct.nii.gz")
+    assert scan.grid.same_as(nifti.grid)
+    assert np.array_equal(scan.data, nifti.data)
+    for name in ("infarct", "tissue", "brain"):
+        mask, other = (read_volume(case / f"{name}.nii.gz", np.uint8) for case in (as_dicom, two[0]))
+        assert mask.grid.same_as(scan.grid)
+        assert np.array_equal(mask.data, other.data)
 
 
-def test_an_unknown_label_is_refused_by_name(no_registration, tmp_path):
-    nib.save(nib.Nifti1Image(label_map(extra=999), np.eye(4)), tmp_path / "odd.nii.gz")
-    with pytest.raises(InputError, match=r"odd\.nii\.gz.*999"):
-        Library.from_folders(tmp_path).head("0")
+def test_dicom_says_what_it_is(as_dicom):
+    slices = [pydicom.dcmread(path) for path in sorted((as_dicom / "dicom").iterdir())]
+    first = slices[0]
+    assert str(first.PatientName) == "VIRTUAL^vp-0000"
+    assert (first.Modality, first.SOPClassUID.name, float(first.KVP)) == ("CT", "CT Image Storage", 120)
+    assert "research use only" in first.ImageComments.lower()
+    assert (float(first.RescaleIntercept), float(first.WindowCenter), float(first.WindowWidth)) == (-1024, 40, 80)
+    assert len({str(data.SOPInstanceUID) for data in slices}) == len(slices)
+    assert len({str(data.SeriesInstanceUID) for data in slices}) == 1
+    assert all(uid.is_valid for uid in (first.SOPInstanceUID, first.StudyInstanceUID, first.FrameOfReferenceUID))
+    heights = [float(data.ImagePositionPatient[2]) for data in slices]
+    assert heights == sorted(heights)
 
 
-def test_an_empty_folder_of_label_maps_is_refused(tmp_path):
-    with pytest.raises(InputError, match="label maps"):
-        Library.from_folders(tmp_path)
+def test_the_same_seed_gives_the_same_bytes(as_dicom, tmp_path):
+    (again,) = synthesize(1, tmp_path, seed=3, matrix=56, format="dicom")
+    assert files(again) == files(as_dicom)
+    (other,) = synthesize(1, tmp_path / "other", seed=4, matrix=56, format="dicom")
+    uids = [pydicom.dcmread(case / "dicom" / "0001.dcm").SeriesInstanceUID for case in (again, other)]
+    assert uids[0] != uids[1]
+
+
+def test_a_patient_written_in_the_other_format_is_refused(as_dicom):
+    with pytest.raises(InputError, match="not as nifti"):
+        synthesize(1, as_dicom.parent, seed=3, matrix=56)
+    assert synthesize(1, as_dicom.parent, seed=3, matrix=56, format="dicom") == [as_dicom]
+
+
+@pytest.fixture(scope="module", params=[-16.0, 16.0])
+def tilted(request, tmp_path_factory):
+    """One patient of a tilted gantry, as DICOM and as NIfTI."""
+    folder, library = tmp_path_factory.mktemp("tilted"), Library()
+    plan = room.draw_patient(room.patient_generator(3, 0), library.choices())
+    plan = replace(plan, scanner=replace(plan.scanner, tilt_deg=request.param, slice_mm=8.0, step_mm=8.0))
+    room.write_case(plan, library, folder / "dicom", 64, "dicom")
+    room.write_case(plan, library, folder / "nifti", 64)
+    return folder, plan, library
+
+
+def test_slices_of_a_tilted_gantry_are_slanted_and_the_table_moves_straight(tilted):
+    folder, plan, _ = tilted
+    paths = sorted((folder / "dicom" / "dicom").iterdir())
+    first, last = pydicom.dcmread(paths[0]), pydicom.dcmread(paths[-1])
+    assert float(first.GantryDetectorTilt) == pytest.approx(-plan.scanner.tilt_deg)
+    step = np.subtract(last.ImagePositionPatient, first.ImagePositionPatient)
+    assert np.allclose(step, [0, 0, 8.0 * (len(paths) - 1)], atol=1e-6)
+    tilt = np.deg2rad(plan.scanner.tilt_deg)
+    assert np.allclose(first.ImageOrientationPatient, [1, 0, 0, 0, np.cos(tilt), np.sin(tilt)], atol=1e-6)
+    assert float(first.PixelSpacing[0]) == pytest.approx(float(first.PixelSpacing[1]))
+
+
+def test_a_tilted_gantry_leaves_the_patient_where_it_was(tilted):
+    folder, plan, library = tilted
+    scan = open_scan(folder / "dicom" / "dicom")
+    assert "gantry tilt of 16.0 degrees" in scan.warnings[0]
+    nifti = read_volume(folder / "nifti" / "ct.nii.gz")
+    assert nifti.grid.same_as(scan.volume.grid)
+    assert np.array_equal(nifti.data, scan.volume.data)
+    lattice = room.scanner_lattice(plan, 64, sheared=True)
+    truth = room.render_plan(plan, library, lattice).brain.numpy()
+    for case in ("dicom", "nifti"):
+        brain = read_volume(folder / case / "brain.nii.gz", np.uint8)
+        assert brain.grid.same_as(scan.volume.grid)
+        assert brain.data.sum() == truth.sum()
+        assert np.allclose(centre(brain.data, brain.grid), centre(truth, room.scanner_grid(lattice)), atol=0.3)
+        assert not brain.data[scan.padding.data > 0].any()
+
+
+def centre(mask, grid):
+    return (grid.affine @ [*np.argwhere(mask).mean(0), 1.0])[:3]
+
+
+def test_the_recorded_midplane_halves_the_brain(two):
+    plane = json.loads((two[0] / "plan.json").read_text())["midplane"]
+    brain = read_volume(two[0] / "brain.nii.gz", np.uint8)
+    points = np.argwhere(brain.data) @ brain.grid.affine[:3, :3].T + brain.grid.affine[:3, 3]
+    left_share = (points @ plane["normal_ras"] > plane["offset_mm"]).mean()
+    assert left_share == pytest.approx(0.5, abs=0.03)
+    assert plane["normal_ras"][0] < 0  # RAS: the normal points to the left

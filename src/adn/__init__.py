@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adn.io import open_scan
     from adn.predict import load_model, predict
     from adn.results import Measurements, Prediction, Scan
-    from adn.synthesize import synthesize
+    from adn.synthesize import synthesize, synthesize_preset
     from adn.train import train
     from adn.volume import Volume
 
@@ -38,6 +38,7 @@ _HOME = {
     "open_scan": "adn.io",
     "predict": "adn.predict",
     "synthesize": "adn.synthesize",
+    "synthesize_preset": "adn.synthesize",
     "train": "adn.train",
 }
 
@@ -56,6 +57,7 @@ __all__ = [
     "open_scan",
     "predict",
     "synthesize",
+    "synthesize_preset",
     "train",
 ]
 

@@ -110,28 +110,31 @@ def predict(
 @app.command(epilog=DISCLAIMER)
 def synth(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the patients; each gets OUT/<case>.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many virtual patients.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same patients.")] = 0,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many virtual patients; default: 1.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed makes the same patients; default: 0.")] = None,
+    preset: Annotated[
+        Literal["vp52", "vp52-val", "vp-mni", "vp-mni-val"] | None,
+        typer.Option(help="A fixed set in place of -n and --seed; vp52 and vp52-val need --anatomy and --lesions."),
+    ] = None,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
+    format: Annotated[
+        Literal["nifti", "dicom"], typer.Option(help="The CT as ct.nii.gz, or as a series in dicom/.")
+    ] = "nifti",
     quiet: Quiet = False,
 ) -> None:
     """Make virtual patients: a head CT with its infarct, tissues and brain known exactly.
 
-    Each OUT/<case> holds ct.nii.gz, infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF), brain.nii.gz and plan.json.
+    Each OUT/<case> holds the CT, infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF), brain.nii.gz and plan.json.
 
     Patients already there are kept, so that a stopped run can go on. OUT/contact_sheet.png shows the first of them.
     """
-    talk.check_writable(out)
-    from adn.cli.sheet import draw_sheet
-    from adn.synthesize import synthesize
+    from adn.cli.synth import run
 
     with _bar(quiet) as bar:
-        row = bar.add_task("virtual patients", total=n)
-        synthesize(n, out, seed, anatomy=anatomy, lesions=lesions, progress=lambda *_: bar.advance(row))
-    draw_sheet(out)
+        count = run(out, n, seed, preset, anatomy, lesions, format, bar)
     if not quiet:
-        typer.echo(f"{n} virtual patient{'s' if n > 1 else ''} in {out}")
+        typer.echo(f"{count} virtual patient{'s' if count > 1 else ''} in {out}")
 
 
 @app.command(epilog=DISCLAIMER)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from adn.volume import Volume
+
 SHEET_ROWS = 16
 SHEET_DPI = 100
 
@@ -18,8 +20,16 @@ def draw_sheet(folder: Path) -> None:
     cases = sorted(folder.glob("vp-*"))[:SHEET_ROWS]
     if not cases:
         return
-    scans = [read_volume(case / "ct.nii.gz", np.int16) for case in cases]
+    scans = [_ct(case) for case in cases]
     infarcts = [read_volume(case / "infarct.nii.gz", np.uint8, "label") for case in cases]
     figure = contact_sheet(scans, infarcts, [case.name for case in cases])
     with atomic_path(folder / "contact_sheet.png") as temporary:
         figure.savefig(temporary, format="png", dpi=SHEET_DPI, facecolor=figure.get_facecolor())
+
+
+def _ct(case: Path) -> Volume:
+    from adn.io import open_scan, read_volume
+
+    if (case / "dicom").is_dir():
+        return open_scan(case / "dicom").volume
+    return read_volume(case / "ct.nii.gz", np.int16)

@@ -1,0 +1,164 @@
+"""Make the manifests of the fixed sets of virtual patients (src/adn/presets/*.json), deterministically.
+
+    python benchmarks/make_presets.py --anatomy DIR --lesions DIR [vp52 ...]
+
+Plans are drawn as `adn synth` draws them; of each patient's candidates the first is taken whose rendered infarct falls
+into the stratum that the patient is to have. Complete plans go into the manifest, so that later changes to drawing do
+not change the sets. Run it again only where rendering itself has changed, and say so in CHANGELOG.md: scores on the
+sets before and after cannot be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from adn.library import Library, lesion_volumes_ml, read_registration
+from adn.presets import HEALTHY, STRATA_ML, stratum_of
+from adn.synth.draw import draw_patient
+from adn.synth.plan import PatientPlan
+from adn.synthesize import patient_generator, render_plan, scanner_grid, scanner_lattice
+
+HEADS = "the SynthSeg training label maps (github.com/BBillot/SynthSeg, data/training_label_maps; Apache-2.0)"
+LESIONS = (
+    "the SOOP infarct masks in MNI space (github.com/neurolabusc/StrokeOutcomeOptimizationProjectDemo, NIfTI; data "
+    "from OpenNeuro ds004889, CC0; repository BSD-2)"
+)
+ABOUT = "{n} virtual patients, {healthy} of them without infarct, {what}. For research use only."
+DIGITS = 6  # of a plan's numbers
+MARGIN = 0.02  # infarct volumes keep this share away from a stratum's ends, so that rounding does not move them
+COARSE = 128  # pixels per row of the first look at a candidate
+MAX_CANDIDATES = 400
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a set is made. split: of heads and lesions; None: installed packages alone."""
+
+    split: str | None
+    per_stratum: int
+    healthy: int
+    what: str
+
+
+RECIPES = {
+    "vp52": Recipe("test", 14, 10, "of heads 13 to 16 and lesions of the test list"),
+    "vp52-val": Recipe("val", 7, 5, "of heads 11 and 12 and lesions of the validation list"),
+    "vp-mni": Recipe(None, 14, 10, "of the MNI priors in nilearn and procedural infarcts: the test set"),
+    "vp-mni-val": Recipe(None, 7, 5, "of the MNI priors in nilearn and procedural infarcts: the validation set"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--anatomy", type=Path, required=True)
+    parser.add_argument("--lesions", type=Path, required=True)
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        manifest = make(name, RECIPES[name], arguments.anatomy, arguments.lesions)
+        write(manifest, Path(str(resources.files("adn.presets"))) / f"{name}.json")
+
+
+def make(name: str, recipe: Recipe, anatomy: Path, lesions: Path) -> dict[str, Any]:
+    """A manifest as plain data."""
+    library = Library() if recipe.split is None else Library.from_folders(anatomy, lesions, recipe.split)
+    known = dict(read_registration(path) for path in library.heads.values())
+    library = replace(library, registrations=rounded(known, DIGITS + 3))
+    strata = order_of_strata(recipe)
+    used: set[str] = set()
+    patients = []
+    for place, stratum in enumerate(strata):
+        plan, infarct_ml = find(name, place, stratum, library, used)
+        used |= {infarct.source for infarct in plan.infarcts}
+        patients.append({"stratum": stratum, "infarct_ml": infarct_ml, "plan": plan.to_dict()})
+        print(f"{name} {place} {stratum} {infarct_ml} mL {plan.head}", flush=True)
+    return {
+        "name": name,
+        "about": ABOUT.format(n=len(strata), healthy=recipe.healthy, what=recipe.what),
+        "heads": hashes(library.heads, set(library.heads)),
+        "lesions": hashes(library.lesions, used),
+        "sources": {"heads": HEADS, "lesions": LESIONS} if library.heads else {},
+        "registrations": library.registrations,
+        "patients": patients,
+    }
+
+
+def order_of_strata(recipe: Recipe) -> list[str]:
+    """Strata by turns, so that the first patients of a set are a fair sample; those without infarct in between."""
+    left = dict.fromkeys(STRATA_ML, recipe.per_stratum) | {HEALTHY: recipe.healthy}
+    total = dict(left)
+    order = []
+    while any(left.values()):
+        stratum = max(left, key=lambda one: left[one] / total[one])
+        left[stratum] -= 1
+        order.append(stratum)
+    return order
+
+
+def find(set_name: str, place: int, stratum: str, library: Library, used: set[str]) -> tuple[PatientPlan, float]:
+    """The first candidate plan of a patient whose rendered infarct is of the stratum, and that infarct's mL."""
+    heads = list(library.heads) or ["mni"]
+    choices = replace(library.choices(healthy_share=float(stratum == HEALTHY)), heads=(heads[place % len(heads)],))
+    for candidate in range(MAX_CANDIDATES):
+        # any integer will do as a seed; a set's name makes one that no -n --seed run has
+        seed = int.from_bytes(hashlib.sha256(f"{set_name}/{place}".encode()).digest()[:6], "big")
+        plan = draw_patient(patient_generator(seed, candidate), choices)
+        plan = with_lesion(plan, stratum, library, used, candidate)
+        plan = PatientPlan.from_dict(rounded(plan.to_dict(), DIGITS))
+        sources = [infarct.source for infarct in plan.infarcts if infarct.source]
+        if used & set(sources) or len(set(sources)) < len(sources):
+            continue
+        if stratum_of(rendered_ml(plan, library, COARSE)) != stratum:
+            continue
+        infarct_ml = rendered_ml(plan, library, None)
+        if all(stratum_of(infarct_ml * share) == stratum for share in (1 - MARGIN, 1.0, 1 + MARGIN)):
+            return plan, round(infarct_ml, 3)
+    raise RuntimeError(f"{set_name}: no candidate for patient {place} has an infarct of {stratum} mL")
+
+
+def with_lesion(plan: PatientPlan, stratum: str, library: Library, used: set[str], candidate: int) -> PatientPlan:
+    """The plan with a mask that was not used yet, of about the stratum's volume, as its first infarct."""
+    if stratum == HEALTHY or not library.lesions:
+        return plan
+    low, high = STRATA_ML[stratum]
+    volumes = dict(zip(library.lesions, lesion_volumes_ml(tuple(library.lesions.values())), strict=True))
+    free = [name for name, volume in volumes.items() if low <= volume <= high and name not in used]
+    first, *others = plan.infarcts
+    # spread over the stratum: the draw's own noise seed picks
+    chosen = free[(plan.noise_seed + candidate) % len(free)]
+    return replace(plan, infarcts=(replace(first, source=chosen), *others))
+
+
+def rendered_ml(plan: PatientPlan, library: Library, matrix: int | None) -> float:
+    lattice = scanner_lattice(plan, matrix)
+    return float(render_plan(plan, library, lattice).infarct.sum()) * scanner_grid(lattice).voxel_ml
+
+
+def hashes(files: Any, names: set[str]) -> dict[str, str]:
+    return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in sorted(names & set(files))}
+
+
+def rounded(value: Any, digits: int) -> Any:
+    """Numbers of nested plain data to so many significant digits."""
+    if isinstance(value, dict):
+        return {key: rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item, digits) for item in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+
+
+def write(manifest: dict[str, Any], path: Path) -> None:
+    """One patient a line, so that a change can be read."""
+    patients = ",\n  ".join(json.dumps(patient) for patient in manifest.pop("patients"))
+    rest = json.dumps(manifest, indent=1)
+    path.write_text(f'{rest[:-2]},\n "patients": [\n  {patients}\n ]\n}}\n', encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
