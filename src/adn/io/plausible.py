@@ -22,6 +22,10 @@ BRAIN_SPREAD_HU = 80.0  # between the quartiles, in the middle of a head without
 _HINT = "give the CT in Hounsfield units (air −1000, water 0)"
 
 
+class NotHounsfieldError(InputError):
+    """The values are no HU: an MR, or a CT that was rescaled."""
+
+
 def check_grid(grid: Grid, where: str) -> list[str]:
     """Raise InputError where the field of view cannot hold a head; warn of thin or thick slices."""
     upright = grid.reoriented("SPL")
@@ -43,13 +47,13 @@ def check_grid(grid: Grid, where: str) -> list[str]:
 
 
 def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str) -> None:
-    """Raise InputError where the values cannot be HU of a head. measured: True where they count (None: everywhere)."""
+    """Raise NotHounsfieldError where these cannot be HU of a head. measured: True where they count (None: everywhere)."""
     values = volume.data if measured is None else volume.data[measured]
     if values.size == 0:
-        raise InputError(f"{where}: needed a head CT, but no voxel was measured (all are padding); {_HINT}.")
+        raise NotHounsfieldError(f"{where}: needed a head CT, but no voxel was measured (all are padding); {_HINT}.")
     low, high = float(values.min()), float(values.max())
     if low == high:
-        raise InputError(f"{where}: needed a head CT, but every voxel is {low:g}; {_HINT}.")
+        raise NotHounsfieldError(f"{where}: needed a head CT, but every voxel is {low:g}; {_HINT}.")
     air = float((values < AIR_HU).mean())
     if air >= AIR_SHARE:
         mode = _mode(values[(values > -300) & (values < 1500)])
@@ -63,7 +67,7 @@ def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str)
         if BRAIN_MEDIAN_HU[0] <= median <= BRAIN_MEDIAN_HU[1] and three - quarter <= BRAIN_SPREAD_HU:
             return  # the air was clipped or the skull stripped, but the middle is brain
         what = f"there is no air, and half of the middle lies between {quarter:.0f} and {three:.0f}"
-    raise InputError(
+    raise NotHounsfieldError(
         f"{where}: needed a head CT in HU, but the values run from {low:.0f} to {high:.0f}, {what}: "
         f"an MR, or a CT that was rescaled; {_HINT}."
     )
