@@ -1,17 +1,30 @@
-"""Zip archives from outside, taken apart without trusting them."""
+"""Zip and tar archives from outside, taken apart without trusting them."""
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import stat
+import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from adn.errors import InputError
 
 MAX_TOTAL_BYTES = 8 * 2**30  # uncompressed; the largest head CT study is far below
 MAX_ENTRIES = 50_000
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    UnicodeError,
+)
 _KEPT_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".dcm")
 
 
@@ -26,32 +39,78 @@ def extract(path: Path, folder: Path) -> list[Path]:
             members = [member for member in archive.infolist() if not member.is_dir()]
             _check(path, members)
             return [_write(path, archive, member, folder, i) for i, member in enumerate(members) if _wanted(member)]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
+    except _BROKEN as error:
         raise InputError(
             f"{path}: needed a zip with DICOM files, but the archive is broken or packed in an unknown way; "
             "copy it again or give the unpacked folder."
         ) from error
 
 
+def named_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
+    """Each file of a zip or tar (compressed or not) with its archived name and its bytes, in the archive's order.
+
+    The name is for reading only: never make a path of it. Raises InputError as `extract` does; a tar is tested while it
+    is read, so what came before a fault has been given out already.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                members = [member for member in archive.infolist() if not member.is_dir()]
+                _check(path, members)
+                for member in filter(_wanted, members):
+                    with archive.open(member) as stream:
+                        yield PurePosixPath(member.filename.replace("\\", "/")), stream
+        else:
+            yield from _tar_files(path)
+    except _BROKEN as error:
+        raise InputError(f"{path}: the archive is broken or packed in an unknown way; copy it again.") from error
+
+
+def _tar_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
+    total = 0
+    with tarfile.open(path, "r|*") as archive:
+        for count, member in enumerate(archive):
+            total += member.size
+            _check_sizes(path, count, total)
+            if member.isdir():
+                continue
+            _check_name(path, member.name, link=member.issym() or member.islnk())
+            stream = archive.extractfile(member) if member.isfile() and member.size else None
+            if stream is not None and _kept_name(member.name):
+                yield PurePosixPath(member.name), stream
+
+
 def _check(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    if len(members) > MAX_ENTRIES or sum(member.file_size for member in members) > MAX_TOTAL_BYTES:
-        raise InputError(
-            f"{path}: the archive unpacks to more than {MAX_TOTAL_BYTES // 2**30} GiB or {MAX_ENTRIES} files; "
-            "give the unpacked folder of the head CT alone."
-        )
+    _check_sizes(path, len(members), sum(member.file_size for member in members))
     for member in members:
-        name = member.filename.replace("\\", "/")
-        if name.startswith("/") or ":" in name[:2] or ".." in PurePosixPath(name).parts:
-            raise InputError(f"{path}: the archive holds a file that would land outside its folder; it was not read.")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise InputError(f"{path}: the archive holds a symbolic link; give the unpacked folder instead.")
+        _check_name(path, member.filename, link=stat.S_ISLNK(member.external_attr >> 16))
         if member.flag_bits & 0x1:
             raise InputError(f"{path}: the archive is encrypted; unpack it and give the folder.")
 
 
+def _check_sizes(path: Path, count: int, total: int) -> None:
+    if count > MAX_ENTRIES or total > MAX_TOTAL_BYTES:
+        raise InputError(
+            f"{path}: the archive unpacks to more than {MAX_TOTAL_BYTES // 2**30} GiB or {MAX_ENTRIES} files; "
+            "give the unpacked folder of the head CT alone."
+        )
+
+
+def _check_name(path: Path, name: str, *, link: bool) -> None:
+    name = name.replace("\\", "/")
+    if name.startswith("/") or ":" in name[:2] or ".." in PurePosixPath(name).parts:
+        raise InputError(f"{path}: the archive holds a file that would land outside its folder; it was not read.")
+    if link:
+        raise InputError(f"{path}: the archive holds a symbolic link; give the unpacked folder instead.")
+
+
 def _wanted(member: zipfile.ZipInfo) -> bool:
-    parts = PurePosixPath(member.filename).parts
-    return member.file_size > 0 and "__MACOSX" not in parts and not parts[-1].startswith(".")
+    return member.file_size > 0 and _kept_name(member.filename)
+
+
+def _kept_name(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return "__MACOSX" not in parts and not parts[-1].startswith(".")
 
 
 def _write(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, index: int) -> Path:
