@@ -1,48 +1,107 @@
-"""Cases on disk as training samples: prepared once, kept in memory."""
+"""Cases on disk as training samples: prepared once, kept in the cache, read as they are needed."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from adn.config import Recipe
+from adn.data.cache import ensure_prepared, load_prepared
+from adn.data.labels import infarct_ml
+from adn.data.layouts import Case, find_cases
 from adn.data.samples import Sample, shrink_in_plane
+from adn.data.splits import make_split, read_split
 from adn.errors import InputError
-from adn.io import open_scan, read_volume
-from adn.prepare import Conformed, conform, strip_skull
-from adn.volume import Volume
+
+log = logging.getLogger(__name__)
+HELD_OUT = 0.15  # of the patients, where no split is given
+
+
+class Chosen(NamedTuple):
+    """Which cases train and which only validate, and a sentence that says so."""
+
+    train: list[Case]
+    validation: list[Case]
+    note: str
+
+
+def choose_cases(data: Path, split: Path | None = None, fold: int | None = None, seed: int = 0) -> Chosen:
+    """The cases of a data set that train, and those held out to validate; test cases of a split are in neither.
+
+    data: any layout of `find_cases`; cases without an infarct mask are left out. split: a CSV of `adn split`; fold: the
+    one that validates. Without a split, or with one that has no validation part, a seeded share of the patients is held
+    out. Raises InputError where the two do not fit, or nothing is left to train on.
+    """
+    cases = {case.name: case for case in find_cases(data) if case.infarct is not None}
+    if not cases:
+        raise InputError(f"{data}: there are scans, but none has an infarct mask to train on (<case>/infarct.nii.gz).")
+    if split is None:
+        names: Sequence[str] = tuple(cases)
+        validation: Sequence[str] = ()
+    else:
+        names, validation, test = read_split(split).parts(fold)
+        absent = [name for name in (*names, *validation, *test) if name not in cases]
+        if absent:
+            raise InputError(
+                f"{split}: lists {len(absent)} cases that {data} does not hold with a mask, such as '{absent[0]}'; "
+                "make the split from this data set."
+            )
+    if not names:
+        raise InputError(f"{split}: leaves no case to train on; make the split again with smaller held-out parts.")
+    where = f"as {split} says" if split else "chosen by the seed"
+    if not validation:
+        names, validation = _hold_out([cases[name] for name in names], seed)
+        where = "chosen by the seed"
+    train, held = [cases[name] for name in names], [cases[name] for name in validation]
+    if not held:
+        return Chosen(train, train, "There is one patient only, so validation.csv scores what was trained on.")
+    return Chosen(train, held, f"{len(train)} cases train; {len(held)} are held out to validate, {where}.")
+
+
+def _hold_out(cases: list[Case], seed: int) -> tuple[Sequence[str], Sequence[str]]:
+    """Train and validation names: a share of the patients, over all infarct sizes; nobody where there is one only."""
+    if len({case.subject for case in cases}) < 2:
+        return [case.name for case in cases], []
+    measured = [(case.name, case.subject, infarct_ml(case.infarct)) for case in cases if case.infarct]
+    parts = make_split(measured, seed, validation=HELD_OUT, test=0.0).parts()
+    return parts.train, parts.validation
 
 
 class PreparedCases(Dataset[Sample]):
-    """Folders `<case>/ct.nii.gz, infarct.nii.gz` (and `tissue.nii.gz`, `brain.nii.gz` where known) on the model grid.
+    """Cases on the model grid, from the cache; what is not there yet is prepared first (`adn data prepare` is faster).
 
-    count: length of the data set; cases are passed in a new seeded order each round. Without `tissue.nii.gz` the case
-    adds nothing to L_tissue; without `brain.nii.gz` the skull is stripped.
+    count: length of the data set; cases are passed in a new seeded order each round. Without tissue maps a case adds
+    nothing to L_tissue; without a brain mask the skull is stripped.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, count: int) -> None:
+    def __init__(self, recipe: Recipe, cases: Sequence[Case], count: int) -> None:
         self.recipe, self.count = recipe, count
-        names = sorted(path.parent for path in folder.glob("*/ct.nii.gz"))
-        names = [case for case in names if (case / "infarct.nii.gz").is_file()]
-        if not names:
-            raise InputError(
-                f"{folder}: needs folders <case>/ct.nii.gz with <case>/infarct.nii.gz, found none; "
-                "`adn synth` writes this layout."
-            )
-        self.samples = [prepare_case(case, recipe) for case in names]
+        self.files: list[Path] = []
+        for done, case in enumerate(cases):
+            path, made = ensure_prepared(case, recipe.grid)
+            if made:
+                log.info("prepared %s, %d of %d", case.name, done + 1, len(cases))
+            self.files.append(path)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
         """Sample of round index // n, shuffled by round."""
-        n = len(self.samples)
+        n = len(self.files)
         generator = torch.Generator().manual_seed(self.recipe.train.seed * 1_000_003 + index // n)
-        return self.samples[int(torch.randperm(n, generator=generator)[index % n])]
+        prepared = load_prepared(self.files[int(torch.randperm(n, generator=generator)[index % n])])
+        return Sample(
+            torch.from_numpy(prepared.brain)[None],
+            torch.from_numpy(prepared.infarct)[None].float(),
+            torch.from_numpy(prepared.tissue)[None],
+        )
 
     def coarse_brains(self) -> Dataset[Tensor]:
         """The same cases as T sees them, (1, D, H, W) averaged in plane."""
@@ -58,34 +117,3 @@ class _CoarseBrains(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         return shrink_in_plane(self.cases[index].brain[0], self.shrink)[None]
-
-
-def prepare_case(case: Path, recipe: Recipe) -> Sample:
-    """Read one case and carry it to the model grid: intensities, reference and tissue, each by its own policy."""
-    scan = open_scan(case / "ct.nii.gz")
-    brain_path, tissue_path = case / "brain.nii.gz", case / "tissue.nii.gz"
-    mask = _labels(brain_path, scan.volume) if brain_path.is_file() else strip_skull(scan.volume)
-    conformed = conform(scan.volume, mask, recipe.grid)
-    infarct = _label_on_model(_labels(case / "infarct.nii.gz", scan.volume), conformed, (1,))[0] >= 0.5
-    tissue = np.zeros(conformed.brain.data.shape, np.uint8)
-    if tissue_path.is_file():
-        parts = _label_on_model(_labels(tissue_path, scan.volume), conformed, (1, 2, 3))
-        tissue = np.where(parts.sum(0) > 0.25, parts.argmax(0) + 1, 0).astype(np.uint8)
-    return Sample(
-        torch.from_numpy(conformed.brain.data)[None],
-        torch.from_numpy(infarct.astype(np.float32))[None],
-        torch.from_numpy(tissue)[None],
-    )
-
-
-def _labels(path: Path, scan: Volume) -> Volume:
-    """A label image that must lie on the scan's grid."""
-    volume = read_volume(path, np.uint8, "label")
-    if not volume.grid.same_as(scan.grid):
-        raise InputError(f"{path}: needs the grid of its CT {scan.grid}, has {volume.grid}; resample it (nearest).")
-    return volume
-
-
-def _label_on_model(labels: Volume, conformed: Conformed, values: tuple[int, ...]) -> np.ndarray:
-    """Fraction of each label value on the model grid, (len(values), D, H, W): one-hot first, then linear."""
-    return np.stack([conformed.carry(labels.with_data((labels.data == v).astype(np.float32), "1")) for v in values])

@@ -1,4 +1,4 @@
-"""Problems between the cases of a data set: duplicates, leaks between the parts of a split, masks flipped throughout."""
+"""Problems between cases: duplicates, leaks between the parts of a split, masks flipped throughout the data set."""
 
 from __future__ import annotations
 

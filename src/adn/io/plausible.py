@@ -47,7 +47,7 @@ def check_grid(grid: Grid, where: str) -> list[str]:
 
 
 def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str) -> None:
-    """Raise NotHounsfieldError where these cannot be HU of a head. measured: True where they count (None: everywhere)."""
+    """Raise NotHounsfieldError: these cannot be HU of a head. measured: True where they count (None: everywhere)."""
     values = volume.data if measured is None else volume.data[measured]
     if values.size == 0:
         raise NotHounsfieldError(f"{where}: needed a head CT, but no voxel was measured (all are padding); {_HINT}.")
