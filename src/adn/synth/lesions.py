@@ -43,7 +43,8 @@ def depth(points: Tensor, ellipsoids: tuple[Ellipsoid, ...]) -> Tensor:
     for centre, axes in ellipsoids:
         shape = (3, *[1] * (points.dim() - 1))
         c, a = (torch.tensor(v, dtype=points.dtype).view(shape) for v in (centre, axes))
-        levels.append(1 - ((points - c) / a).norm(dim=0))
+        # .norm(dim=0) takes ten times as long
+        levels.append(1 - ((points - c) / a).square().sum(0).sqrt())
     return torch.stack(levels).amax(0)
 
 
@@ -83,7 +84,8 @@ def procedural_mask(plan: InfarctPlan, generator: torch.Generator) -> LesionMask
     points = offset + seed.view(3, 1, 1, 1)
     control = max(int(2 * reach / max(radius * 0.6, 5)), 2)
     ragged = torch.randn((1, 1, control, control, control), generator=generator)
-    level = 1 - offset.norm(dim=0) / radius + 0.35 * F.interpolate(ragged, size=(side,) * 3, mode="trilinear")[0, 0]
+    level = 1 - offset.square().sum(0).sqrt() / radius
+    level += 0.35 * F.interpolate(ragged, size=(side,) * 3, mode="trilinear")[0, 0]
     level = level + 3 * depth(points, ellipsoids).clamp(max=0) + 20 * depth(points, (_BRAIN,)).clamp(max=0)
     level = level - 50 * (points[0] < 1)
     count = max(round(plan.volume_ml * 1000 / _VOXEL_MM**3), 1)

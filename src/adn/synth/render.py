@@ -285,7 +285,7 @@ def _anatomy(
     for spot in plan.bright:
         place = np.diag([*(1 / np.array(spot.half_axes_mm)), 1.0])
         place[:3, 3] = -np.array(spot.centre_mm) / spot.half_axes_mm
-        radius = _apply(place @ mni_from_index, values[:3]).norm(dim=0)
+        radius = _apply(place @ mni_from_index, values[:3]).square().sum(0).sqrt()
         brain_hu[radius < 1 + 0.15 * density] = spot.hu
     hu[brain] = brain_hu
     counts[brain] = _COUNTS.to(codes.device).index_select(0, codes.int()) + infarcted.int() * _INFARCT
