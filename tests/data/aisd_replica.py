@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tarfile
+import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +36,18 @@ def half_head(seed: int = 0, step_mm: float = 5.0) -> Volume:
         volume.data[spot] = np.where(volume.data[spot] == 32, rng.integers(20, 60), volume.data[spot])
     volume.data[ball(volume.grid)] = 6.0
     return volume
+
+
+@cache
+def _series(seed: int, label: int, step_mm: float, tilt_deg: float, gaps: tuple[float, ...] | None) -> Path:
+    """One head's DICOM series, and its labels as one: made once, copied by every test that needs it."""
+    folder = Path(tempfile.mkdtemp(prefix="adn-replica-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    volume = half_head(seed, step_mm)
+    truth = volume.with_data(np.where(ball(volume.grid), np.float32(label), np.float32(0)), "label")
+    write_dicom_series(volume, folder / "CT", tilt_deg=tilt_deg, gaps=gaps)
+    write_dicom_series(truth, folder / "labels", tilt_deg=tilt_deg, gaps=gaps, outside_hu=0.0, order=0)
+    return folder
 
 
 def grey(hu: np.ndarray, window: tuple[float, float] = WINDOW_HU) -> np.ndarray:
@@ -71,16 +87,14 @@ def write_replica(
     gaps: list[float] | None = None,
 ) -> Replica:
     """Write `dicom/<id>/CT/*.dcm` of one head (unless `dicom` is False) and return its PNG stacks, not yet written."""
-    volume = half_head(seed, step_mm)
-    truth = volume.with_data(np.where(ball(volume.grid), np.float32(label), np.float32(0)), "label")
-    folder = root / "dicom" / case / "CT"
-    kept = folder if dicom else root / ".made" / case
-    files = write_dicom_series(volume, kept, tilt_deg=tilt_deg, gaps=gaps)
-    marks = write_dicom_series(
-        truth, root / ".made" / f"{case}-labels", tilt_deg=tilt_deg, gaps=gaps, outside_hu=0.0, order=0
+    made = _series(seed, label, step_mm, tilt_deg, None if gaps is None else tuple(gaps))
+    if dicom:
+        shutil.copytree(made / "CT", root / "dicom" / case / "CT")
+    hu, labels = (
+        np.stack([pydicom.dcmread(path).pixel_array for path in sorted((made / name).iterdir())])
+        for name in ("CT", "labels")
     )
-    pictures = np.stack([grey(pydicom.dcmread(path).pixel_array, window) for path in files])
-    labels = np.stack([pydicom.dcmread(path).pixel_array for path in marks]).astype(np.uint8)
+    pictures, labels = grey(hu, window), labels.astype(np.uint8)
     return Replica(case, pictures, labels, root)
 
 

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import shutil
 import tarfile
 import zipfile
@@ -8,16 +9,28 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import typer
 from aisd_replica import WINDOW_HU, grey, half_head, pack, write_replica
 from PIL import Image
+from typer.testing import CliRunner
 
+from adn.cli.aisd import import_aisd as import_command
+from adn.data import aisd_case
 from adn.data.aisd import TEST_CASES, import_aisd
 from adn.data.splits import read_split
 from adn.errors import InputError, OutputError
 from adn.io import read_volume
+from adn.results import DISCLAIMER
 from phantoms import ball, write_dicom_series
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "head_ct" / "aisd_0091454"
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch, request):
+    """Drawing takes most of an import's time here: only the page's test does it."""
+    if "page" not in request.node.name:
+        monkeypatch.setattr(aisd_case, "_draw_preview", lambda ct, infarct, name, path: path.write_bytes(b"jpeg"))
 
 
 def imported(root, **settings):
@@ -64,7 +77,7 @@ def test_order_and_turns_are_found_by_content(turn, tmp_path):
     assert overlay(tmp_path / "out" / "0000001") == (1.0, 6.0)
     assert line.order == ("reversed" if turn in ("reversed", "mirrored") else "same")
     assert bool(line.turn) == (turn != "reversed")
-    assert any("turned or flipped" in problem for problem in line.problems) == (turn != "reversed")
+    assert any("turned or flipped" in note for note in line.notes) == (turn != "reversed")
 
 
 @pytest.mark.parametrize(("tilt_deg", "gaps"), [(-15.0, None), (12.0, [3.0] * 8 + [6.0] * 9)])
@@ -76,7 +89,8 @@ def test_masks_follow_a_tilted_gantry_and_uneven_gaps(tilt_deg, gaps, tmp_path):
     dice, hu = overlay(tmp_path / "out" / "0000001")
     assert dice > 0.9
     assert hu == pytest.approx(6.0, abs=2.0)
-    assert "gantry tilt" in line.problems[0]
+    assert line.problems == ()
+    assert "gantry tilt" in line.notes[0]
 
 
 def test_labels_follow_the_policy(tmp_path):
@@ -87,11 +101,11 @@ def test_labels_follow_the_policy(tmp_path):
     replica.write_pngs()
     line = imported(tmp_path)["0000001"]
     folder = tmp_path / "out" / "0000001"
-    infarct, ignored = (read_volume(folder / f"{name}.nii.gz", np.uint8).data for name in ("infarct", "ignore"))
-    assert not (infarct & ignored).any()
+    infarct, invisible = (read_volume(folder / f"{name}.nii.gz", np.uint8).data for name in ("infarct", "invisible"))
+    assert not (infarct & invisible).any()
     assert infarct.sum() == (np.isin(replica.labels, (1, 2, 3, 5))).sum()
-    assert ignored.sum() == (replica.labels == 4).sum() > 0
-    assert line.infarct_ml + line.ignored_ml == pytest.approx(ball_labels.sum() * 0.02)
+    assert invisible.sum() == (replica.labels == 4).sum() > 0
+    assert line.infarct_ml + line.invisible_ml == pytest.approx(ball_labels.sum() * 0.02)
 
 
 def test_doubled_inner_folders(tmp_path):
@@ -220,7 +234,7 @@ def test_masks_that_are_empty_or_only_invisible_are_told(tmp_path):
     shutil.copytree(tmp_path / "dicom" / "0000001", tmp_path / "dicom" / "0000002")
     lines = imported(tmp_path, jobs=2)
     assert "only invisible infarct (label 4)" in lines["0000001"].problems[0]
-    assert lines["0000001"].ignored_ml > 1
+    assert lines["0000001"].invisible_ml > 1
     assert "holds nothing" in lines["0000002"].problems[0]
     assert [line.outcome for line in lines.values()] == ["imported"] * 2
 
@@ -280,7 +294,12 @@ def test_archives_give_the_same_as_trees_and_leave_nothing(tmp_path):
     for name in ("ct.nii.gz", "infarct.nii.gz"):
         a, b = (root / "out" / "0000001" / name for root in (tmp_path / "tree", downloads))
         assert a.read_bytes() == b.read_bytes()
-    assert sorted(path.name for path in (downloads / "out").iterdir()) == ["0000001", "import.csv", "split.csv"]
+    assert sorted(path.name for path in (downloads / "out").iterdir()) == [
+        "0000001",
+        "import.csv",
+        "import.html",
+        "split.csv",
+    ]
 
 
 def test_unsafe_and_broken_archives_are_refused(tmp_path):
@@ -322,7 +341,7 @@ def test_it_resumes_and_notices_changes(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in times} == times
     mask = tmp_path / "mask" / "0000001" / "009.png"
     Image.fromarray(np.where(np.asarray(Image.open(mask)) > 0, 4, 0).astype(np.uint8)).save(mask)
-    assert imported(tmp_path)["0000001"].ignored_ml > 0
+    assert imported(tmp_path)["0000001"].invisible_ml > 0
     assert (tmp_path / "out" / "0000002" / "ct.nii.gz").stat().st_mtime_ns in times.values()
     mask.unlink()
     assert imported(tmp_path)["0000001"].outcome == "left out"
@@ -333,10 +352,35 @@ def test_a_folder_of_someone_else_is_not_touched(tmp_path):
     write_replica(tmp_path, "0000001").write_pngs()
     (tmp_path / "out" / "0000001").mkdir(parents=True)
     (tmp_path / "out" / "0000001" / "thesis.txt").write_text("all of it")
-    with pytest.raises(OutputError, match="not made by this import"):
+    with pytest.raises(OutputError, match="not a result of adn"):
         imported(tmp_path)
     assert (tmp_path / "out" / "0000001" / "thesis.txt").read_text() == "all of it"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0000001"]
+
+
+def test_the_page_and_the_command(tmp_path):
+    for case, settings in (("0000001", {}), (min(TEST_CASES), {"seed": 3, "dicom": False}), ("0000003", {"label": 6})):
+        write_replica(tmp_path, case, **settings).write_pngs()
+    app = typer.Typer()
+    app.command()(import_command)
+    result = CliRunner().invoke(app, [str(tmp_path), str(tmp_path / "out"), "--jobs", "2"])
+    assert result.exit_code == 3  # one was left out
+    assert "2 of 3 cases imported (1 with HU estimated from PNGs), 1 left out" in result.stdout
+    assert DISCLAIMER in result.stdout
+    errors = " ".join(result.stderr.split())
+    assert "0000003: The mask holds values that AISD does not define: [6]" in errors
+    assert f"{min(TEST_CASES)}: warning: There is no DICOM." in errors
+    page = (tmp_path / "out" / "import.html").read_text(encoding="utf-8")
+    assert page.count(DISCLAIMER) == 2
+    assert page.count('src="data:image/jpeg;base64,') == 2
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)  # one file, offline
+    assert "51 of the 52 test cases are not there" in page
+    assert f'href="#c{min(TEST_CASES)}"' in page
+    with Image.open(tmp_path / "out" / "0000001" / "preview.jpg") as picture:
+        red = np.asarray(picture).astype(int)
+    red = np.argwhere((red[..., 0] - red[..., 1] > 80) & (red[..., 0] - red[..., 2] > 80))
+    panel = red[:, 1] * 6 % picture.width / picture.width  # place within its panel, left to right
+    assert panel.mean() > 0.55  # patient left, where the marker is, on image right
 
 
 @pytest.mark.real

@@ -18,11 +18,12 @@ import numpy as np
 from adn.data.aisd_case import Assumed, Imported, import_case
 from adn.data.aisd_files import UNPACKED, find_aisd
 from adn.data.aisd_match import NOMINAL_WINDOW_HU
+from adn.data.aisd_page import write_page
 from adn.data.aisd_png import NOMINAL_SPACING_MM
 from adn.data.splits import Split, SplitRow, write_split
 from adn.io import atomic_path
 
-REPORT, SPLIT = "import.csv", "split.csv"
+REPORT, PAGE, SPLIT = "import.csv", "import.html", "split.csv"
 _TEST = """
 0073410 0072723 0226290 0537908 0538058 0091415 0538780 0073540 0226188 0226258 0226314 0091507 0226298 0538975 0226257
 0226142 0072681 0091538 0538983 0537961 0091646 0072765 0226137 0091621 0091458 0021822 0538319 0226133 0091657 0537925
@@ -34,13 +35,14 @@ TEST_CASES = frozenset(_TEST.split())  # the 52 that the data set's authors and 
 def import_aisd(
     source: Path | str, destination: Path | str, jobs: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> list[Imported]:
-    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (and `ignore.nii.gz`: label 4) for every case that can be.
+    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`invisible.nii.gz`: label 4) for every case that can be.
 
     source: folder with AISD's downloads, archives or unpacked, of which nothing is changed. A PNG is paired with its
     DICOM slice by content; without DICOM, HU come from the PNG by the window that the other cases have. Cases imported
-    before from the same files are kept, so a stopped import goes on. Also written: `split.csv` (345 train, 52 test) and
-    `import.csv`. jobs: cases at a time. progress: called with (done, all). Returns a line per case. Raises InputError
-    where `source` holds nothing of AISD or a broken archive, OutputError where nothing can be written.
+    before from the same files are kept, so a stopped import goes on. Also written: `split.csv` (345 train, 52 test),
+    `import.csv` and `import.html`, a page of all cases. jobs: cases at a time. progress: called with (done, all).
+    Returns a line per case. Raises InputError where `source` holds nothing of AISD or a broken archive, OutputError
+    where nothing can be written.
     """
     source, destination = Path(source), Path(destination)
     destination.mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,7 @@ def import_aisd(
     run([name for name in cases if name not in done], _assume(list(done.values())))
     lines = [done[name] for name in cases]
     write_report(lines, destination / REPORT)
+    write_page(lines, TEST_CASES, destination, destination / PAGE)
     rows = [SplitRow(x.case, x.case, part_of(x.case), None, x.infarct_ml) for x in lines if x.outcome == "imported"]
     if rows:
         write_split(Split(tuple(rows)), destination / SPLIT)

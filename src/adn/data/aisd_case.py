@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,19 +16,21 @@ from numpy.typing import NDArray
 
 from adn.data.aisd_files import CaseFiles, read_png
 from adn.data.aisd_match import Match, Unmatched, carry, match_slices, read_stack, turned
+from adn.data.aisd_page import PREVIEW
 from adn.data.aisd_png import png_volume
-from adn.errors import InputError, OutputError
+from adn.errors import InputError
 from adn.io import open_scan, write_volume
+from adn.io.atomic import atomic_folder
 from adn.io.dicom import gaps_mm
 from adn.io.series import Series, choose, read_headers
 from adn.volume import Volume
 
 INFARCT_VALUES = (1, 2, 3, 5)  # remote, clear acute, blurred acute, infarct (method, section 6)
-IGNORED_VALUE = 4  # invisible acute: kept apart, for training to leave out and scoring to count both ways
+INVISIBLE_VALUE = 4  # invisible acute: kept apart, for training to leave out and scoring to count both ways
 LATE_DICOM = frozenset(("0091465", "0091468", "0091505", "0091519"))  # in dicom-3.tar.gz, published after the others
-RECORD, PREVIEW = "aisd.json", "preview.jpg"
+RECORD = "aisd.json"
 _VERSION = 1  # raise when the import changes, so that cases are imported anew
-_PREVIEW_SLICES, _PREVIEW_DPI = 6, 110
+_PREVIEW_SLICES, _PREVIEW_DPI = 6, 100
 _drawing = threading.Lock()  # matplotlib draws in one thread at a time
 
 
@@ -47,7 +48,7 @@ class Imported:
 
     outcome: 'imported' or 'left out'. hu: 'dicom', or 'png' where estimated. order: how the
     PNGs run against the DICOM slices from below, 'same' or 'reversed'. turn: 0, or how a PNG is turned or flipped (see
-    `aisd_match.turned`). problems: plain sentences; empty for a clean case.
+    `aisd_match.turned`). problems: plain sentences; empty for a clean case. notes: what was dealt with, such as a tilt.
     """
 
     case: str
@@ -59,8 +60,9 @@ class Imported:
     window_hu: tuple[float, float] | None = None
     spacing_mm: tuple[float, float, float] | None = None
     infarct_ml: float = 0.0
-    ignored_ml: float = 0.0
+    invisible_ml: float = 0.0
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class _Pictures(NamedTuple):
@@ -87,7 +89,8 @@ def import_case(files: CaseFiles, destination: Path, assumed: Assumed | None) ->
         line = replace(line, problems=line.problems + pictures.remarks)
         found = _from_dicom_or_png(files, pictures, line, assumed)
     except InputError as error:
-        _remove(folder)  # an earlier import must not stay and look like this one's
+        if _record(folder) is not None:  # an earlier import must not stay and look like this one's
+            shutil.rmtree(folder)
         return replace(line, problems=(*line.problems, str(error)))
     if found is None:
         return None
@@ -125,7 +128,7 @@ def _read_pictures(files: CaseFiles) -> _Pictures:
     if len({picture.shape for picture in (*images, *labels)}) > 1:
         raise InputError("The case's PNGs have different sizes: copy the case again.")
     stack = np.stack(labels)
-    unknown = sorted(set(np.unique(stack).tolist()) - {0, *INFARCT_VALUES, IGNORED_VALUE})
+    unknown = sorted(set(np.unique(stack).tolist()) - {0, *INFARCT_VALUES, INVISIBLE_VALUE})
     if unknown:
         raise InputError(f"The mask holds values that AISD does not define: {unknown}; only 0 to 5 are known.")
     remarks = []
@@ -147,12 +150,12 @@ def _from_dicom(files: CaseFiles, pictures: _Pictures, line: Imported) -> tuple[
         if place >= 0:
             stack[place] = picture
     labels = scan.volume.with_data(carry(stack, series, scan.volume.grid), "label")
-    remarks = list(scan.warnings)
+    problems, notes = list(line.problems), list(scan.warnings)
     if slices > len(pictures.images):
         extra = slices - len(pictures.images)
-        remarks.append(f"{extra} of {slices} DICOM slices have no PNG and count as free of infarct.")
+        problems.append(f"{extra} of {slices} DICOM slices have no PNG and count as free of infarct.")
     if match.turn:
-        remarks.append(f"The PNGs are turned or flipped against the DICOM slices (way {match.turn} of 0 to 7).")
+        notes.append(f"The PNGs are turned or flipped against the DICOM slices (way {match.turn} of 0 to 7).")
     line = replace(
         line,
         outcome="imported",
@@ -162,7 +165,8 @@ def _from_dicom(files: CaseFiles, pictures: _Pictures, line: Imported) -> tuple[
         turn=match.turn,
         window_hu=match.window_hu,
         spacing_mm=(float(np.median(gaps_mm(series))), *series.first.spacing_mm),
-        problems=line.problems + tuple(remarks),
+        problems=tuple(problems),
+        notes=tuple(notes),
     )
     return scan.volume, labels, line
 
@@ -216,29 +220,22 @@ def _from_png(
 
 def _measured(line: Imported, labels: Volume) -> Imported:
     infarct = int(np.isin(labels.data, INFARCT_VALUES).sum())
-    ignored = int((labels.data == IGNORED_VALUE).sum())
+    invisible = int((labels.data == INVISIBLE_VALUE).sum())
     voxel_ml = labels.grid.voxel_ml
-    return replace(line, infarct_ml=infarct * voxel_ml, ignored_ml=ignored * voxel_ml)
+    return replace(line, infarct_ml=infarct * voxel_ml, invisible_ml=invisible * voxel_ml)
 
 
 def _write_case(folder: Path, ct: Volume, labels: Volume, record: dict[str, Any]) -> None:
     """The case folder, whole or not at all; one from an earlier import gives way."""
     infarct = labels.with_data(np.isin(labels.data, INFARCT_VALUES).astype(np.uint8))
-    ignored = labels.with_data((labels.data == IGNORED_VALUE).astype(np.uint8))
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-    try:
-        write_volume(ct.with_data(np.rint(ct.data).astype(np.int16)), temporary / "ct.nii.gz")
-        write_volume(infarct, temporary / "infarct.nii.gz")
-        if ignored.data.any():
-            write_volume(ignored, temporary / "ignore.nii.gz")
-        _draw_preview(ct, infarct, folder.name, temporary / PREVIEW)
-        (temporary / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        temporary.chmod(0o755)
-        _remove(folder)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    invisible = labels.with_data((labels.data == INVISIBLE_VALUE).astype(np.uint8))
+    with atomic_folder(folder, marker=RECORD, overwrite=True) as partial:
+        write_volume(ct.with_data(np.rint(ct.data).astype(np.int16)), partial / "ct.nii.gz")
+        write_volume(infarct, partial / "infarct.nii.gz")
+        if invisible.data.any():
+            write_volume(invisible, partial / "invisible.nii.gz")
+        _draw_preview(ct, infarct, folder.name, partial / PREVIEW)
+        (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def _draw_preview(ct: Volume, infarct: Volume, name: str, path: Path) -> None:
@@ -247,13 +244,6 @@ def _draw_preview(ct: Volume, infarct: Volume, name: str, path: Path) -> None:
     with _drawing:
         figure = contact_sheet([ct], [infarct], [name], columns=_PREVIEW_SLICES)
         figure.savefig(path, format="jpeg", dpi=_PREVIEW_DPI, facecolor=figure.get_facecolor())
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        if _record(folder) is None:
-            raise OutputError(f"{folder} is there and was not made by this import: choose another destination.")
-        shutil.rmtree(folder)
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

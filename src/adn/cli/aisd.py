@@ -1,0 +1,69 @@
+"""`adn data import-aisd`: a user's AISD downloads to cases, and what to know of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from adn.cli import talk
+from adn.results import DISCLAIMER
+
+if TYPE_CHECKING:
+    from adn.data.aisd_case import Imported
+
+
+def import_aisd(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="SRC", help="Folder with AISD's image, mask and dicom downloads, packed or unpacked."),
+    ],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the cases; each gets DST/<case>.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one for each core.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Turn your own AISD downloads into cases to train and test on.
+
+    Each DST/<case> gets ct.nii.gz and infarct.nii.gz (mask values 1, 2, 3, 5; value 4 goes to invisible.nii.gz).
+    PNG masks are paired with DICOM slices by content; a case that fits in several ways is left out, not guessed.
+
+    DST/split.csv holds the published split (345 train, 52 test), DST/import.csv every finding, DST/import.html a page
+    to look at. Cases that are there already are kept, so a stopped import goes on.
+    """
+    talk.check_writable(destination)
+    from adn.cli.info import cores
+    from adn.data import aisd
+
+    console = talk.stderr()
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        row = bar.add_task("AISD cases", total=None)
+        lines = aisd.import_aisd(
+            source,
+            destination,
+            jobs or cores(),
+            progress=lambda done, total: bar.update(row, completed=done, total=total),
+        )
+    left_out = [line for line in lines if line.outcome == "left out"]
+    _say(lines, console, quiet)
+    if not quiet:
+        rough = sum(line.hu == "png" for line in lines)
+        typer.echo(
+            f"{len(lines) - len(left_out)} of {len(lines)} cases imported ({rough} with HU estimated from PNGs), "
+            f"{len(left_out)} left out; {destination / aisd.PAGE}\n{DISCLAIMER}"
+        )
+    if left_out:
+        raise typer.Exit(talk.SOME_FAILED if len(left_out) < len(lines) else talk.BAD_INPUT)
+
+
+def _say(lines: list[Imported], console: Console, quiet: bool) -> None:
+    """A line for every case with a problem: those left out always, the others unless told to be quiet."""
+    for line in lines:
+        text = f"{line.case}: {' '.join(line.problems)}"
+        if line.outcome == "left out":
+            talk.say_error(console, f"{text} The case was left out.")
+        elif line.problems and not quiet:
+            console.print(f"{line.case}: warning: {' '.join(line.problems)}", markup=False)
