@@ -79,7 +79,7 @@ VOLUME_ML = (0.5, 0.84, 1.19, 1.8, 2.53, 3.26, 4.41, 6.32, 8.63, 13.6, 18.1, 24.
 def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientPlan:
     """Draw one patient. The same generator state and choices give the same plan."""
     d = _Dice(generator)
-    wm = d.uniform(22, 32)
+    wm = d.uniform(22, 35)
     rotation = (d.uniform(-1, 1) * choices.max_pitch_deg, d.uniform(-1, 1) * choices.max_roll_deg,
                 d.uniform(-1, 1) * choices.max_in_plane_deg)  # fmt: skip
     shift = (d.uniform(-1, 1) * choices.max_shift_mm, d.uniform(-1, 1) * choices.max_shift_mm, d.uniform(-10, 10))
@@ -100,7 +100,8 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
         sylvian=(_clip(sylvian + fissures), _clip(sylvian - fissures)),
         wm_hu=wm,
         gm_hu=wm + d.uniform(5, 10),
-        csf_hu=d.uniform(0, 13),
+        # a scanner that is off in HU is off everywhere: fluid and brain go together
+        csf_hu=d.uniform(0, 9) + 0.5 * (wm - 27),
         bone_hu=d.uniform(800, 1400),
         choroid_hu=d.log_uniform(35, 250),
         mottle_hu=d.uniform(0.3, 1.5),
@@ -202,8 +203,8 @@ def _draw_scanner(d: _Dice, pitch_deg: float) -> ScannerPlan:
         pixel_mm=d.uniform(0.6, 1.0) if d.chance(0.2) else d.uniform(0.40, 0.60),
         # the gantry is tilted to make up for the head's pitch
         tilt_deg=min(max(pitch_deg + d.uniform(-8, 8), -24.0), 24.0) if d.chance(0.4) else 0.0,
-        noise_hu=d.uniform(2, 6),
-        grain_mm=d.uniform(0.9, 2.2),
+        noise_hu=d.log_uniform(1.8, 8),
+        grain_mm=d.uniform(0.6, 1.5),
         blur_mm=d.uniform(0.3, 1.0),
         sharpen=d.uniform(0, 0.4) if d.chance(0.4) else 0.0,
         cupping_hu=d.uniform(-1, 3),
