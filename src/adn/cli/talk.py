@@ -14,7 +14,7 @@ from rich.console import Console
 
 from adn.errors import AdnError, OutputError
 
-DONE, OUR_FAULT, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, OUR_FAULT, BAD_INPUT, SOME_FAILED, BLOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 

@@ -118,7 +118,7 @@ def _brain(case: Case, scan: Scan, notes: _Notes) -> NDArray[np.bool_] | None:
             notes.add(
                 "brain mask",
                 True,
-                f"The scan's mean under {case.brain} is {mean:.0f} HU: this is not brain.",
+                f"The scan's mean under {case.brain.name if case.brain else 'the mask'} is {mean:.0f} HU: this is not brain.",
                 "Check its orientation, or delete the file: adn then strips the skull itself.",
             )
             return None
@@ -152,7 +152,7 @@ def _labels(case: Case, path: Path, what: str, allowed: Sequence[int], volume: V
             if any(value != int(value) for value in strange)
             else f"Save what is meant with the values {', '.join(map(str, allowed))}."
         )
-        notes.add(f"{what} values", True, f"{path} holds {some}; needed {', '.join(map(str, allowed))} only.", how)
+        notes.add(f"{what} values", True, f"{path.name} holds {some}; needed {', '.join(map(str, allowed))} only.", how)
     if not labels.grid.same_as(volume.grid):
         _differing_grids(path, what, labels, volume, notes)
         return None
@@ -161,11 +161,11 @@ def _labels(case: Case, path: Path, what: str, allowed: Sequence[int], volume: V
 
 def _differing_grids(path: Path, what: str, labels: Volume, volume: Volume, notes: _Notes) -> None:
     if labels.grid.shape != volume.grid.shape:
-        cause = f"{path} lies on {labels.grid}, its CT on {volume.grid}."
+        cause = f"{path.name} lies on {labels.grid}, its CT on {volume.grid}."
         remedy = "Resample it to the CT (nearest neighbour); for DICOM, first write the CT with 'adn data export'."
     else:
         away = float(np.linalg.norm(labels.grid.centre_mm - volume.grid.centre_mm))
-        cause = f"{path} has the CT's shape, but its header places it elsewhere (centres {away:.1f} mm apart)."
+        cause = f"{path.name} has the CT's shape, but its header places it elsewhere (centres {away:.1f} mm apart)."
         remedy = "If it was drawn on this CT, give it the CT's header (affine); else resample it (nearest neighbour)."
     notes.add("grids differ", True, cause, f"{remedy} ({what})")
 
@@ -184,7 +184,7 @@ def _infarct(case: Case, volume: Volume, notes: _Notes) -> Volume | None:
         notes.add(
             "empty mask",
             False,
-            f"{case.infarct} is empty: the case counts as a patient without infarct.",
+            f"{case.infarct.name} is empty: the case counts as a patient without infarct.",
             "Keep it if that is so; else save the mask again.",
         )
     return infarct
@@ -196,11 +196,12 @@ def _place(case: Case, volume: Volume, brain: NDArray[np.bool_], infarct: Volume
     fit = fits(volume.data, brain, mask, volume.grid.spacing_mm)
     flip, gain = best_flip(fit)
     if gain >= SUSPECT:
+        name = case.infarct.name if case.infarct else "The mask"
         certainty = "fits the scan only" if gain >= SURE else "would fit the scan better"
         notes.add(
             "flipped mask",
             gain >= SURE,
-            f"{case.infarct} {certainty} after {flip} (by {gain:.1f} HU).",
+            f"{name} {certainty} after {flip} (by {gain:.1f} HU).",
             "Look at the picture; flip the mask's array and keep its header, or convert scan and mask with one tool.",
         )
     elif mask.any() and (outside := float((mask & ~brain).sum() / mask.sum())) > _OUTSIDE_SHARE:

@@ -1,0 +1,297 @@
+"""`adn data …` and `adn split`: a user's own scans and masks, made ready for training."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from adn.cli import talk
+from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
+from adn.errors import InputError
+from adn.results import DISCLAIMER
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from adn.config import GridConfig
+    from adn.data.check import Finding
+    from adn.data.layouts import Case
+    from adn.data.splits import Split
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one for each core.")]
+Data = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of cases, CSV of paths, BIDS data set, or nnU-Net raw data set.")
+]
+data = typer.Typer(
+    help="Your own scans and masks: check them, prepare them, write them in other layouts.",
+    epilog=DISCLAIMER,
+    no_args_is_help=True,
+)
+
+
+@dataclass(frozen=True)
+class CaseTask(Task):
+    """A case and its files."""
+
+    files: Case
+
+
+@dataclass(frozen=True)
+class PrepareRequest(Request):
+    """The cache (`out`) and the grid to prepare for."""
+
+    grid: GridConfig | None = None
+
+
+@data.command(epilog=DISCLAIMER)
+def check(
+    path: Data,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for check.csv and check.html.")] = None,
+    split: Annotated[Path | None, typer.Option(help="CSV of 'adn split', to look for leaks.")] = None,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """List every problem of a data set before any training, with its cause and remedy.
+
+    Exit code 0: nothing blocks training; 4: something does (marked "blocks"). OUT/check.html shows every case.
+    """
+    from adn.data.compare import compare_cases
+    from adn.data.layouts import find_cases
+    from adn.data.splits import read_rows
+
+    if out is not None:
+        talk.check_writable(out)
+    cases, parts = find_cases(path), read_rows(split) if split else None
+    outcomes = _each(cases, Request(Path()), inspect_one, jobs, "cases checked", quiet)
+    failed = [outcome for outcome in outcomes if outcome.code]
+    done = [outcome.row for outcome in outcomes if not outcome.code]
+    inspections = sorted((row["inspection"] for row in done), key=lambda one: one.case.name)
+    findings = [*compare_cases(inspections, parts), *(finding for one in inspections for finding in one.findings)]
+    findings.sort(key=lambda one: not one.blocks)
+    if out is not None:
+        from adn.data.page import write_page, write_table
+
+        out.mkdir(parents=True, exist_ok=True)
+        write_table(findings, out / "check.csv")
+        pictures = {row["inspection"].case.name: row["picture"] for row in done}
+        write_page(str(path), inspections, findings, pictures, out / "check.html")
+    if not quiet:
+        _show(findings, len(inspections), out)
+    if failed:
+        raise typer.Exit(overall_code(outcomes))
+    if any(finding.blocks for finding in findings):
+        raise typer.Exit(talk.BLOCKED)
+
+
+def inspect_one(task: Task, request: Request, memory: dict[str, Any]) -> Outcome:
+    """Look at one case and draw it; the volumes stay in this process."""
+    from adn.data.check import inspect_case
+    from adn.data.page import picture
+
+    assert isinstance(task, CaseTask)
+    inspection = inspect_case(task.files)
+    row = {"inspection": replace(inspection, scan=None, infarct=None), "picture": picture(inspection)}
+    return Outcome(task, talk.DONE, row=row)
+
+
+def _show(findings: list[Finding], count: int, out: Path | None) -> None:
+    from adn.data.page import verdict
+
+    console = Console(highlight=False)
+    if findings:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
+        for name in ("case", "problem", "cause", "remedy"):
+            table.add_column(name, overflow="fold", min_width=8)
+        for one in findings:
+            mark = f"[bold red]{one.kind}, blocks[/]" if one.blocks else f"[yellow]{one.kind}[/]"
+            table.add_row(_plain(one.case), mark, _plain(one.cause), _plain(one.remedy))
+        console.print(table)
+    console.print(verdict(count, findings))
+    if out is None:
+        console.print("For a page with a picture of every case, and a CSV, add -o OUT.")
+    else:
+        console.print(f"{out / 'check.html'}", soft_wrap=True)
+    console.print(DISCLAIMER)
+
+
+def _plain(text: str) -> str:
+    """Nothing in a file's name is markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@data.command(epilog=DISCLAIMER)
+def prepare(
+    path: Data,
+    recipe: Annotated[str, typer.Option(help="Recipe whose model grid the cases are carried to.")] = "fast",
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read, strip and resample every case once, so that training starts at once.
+
+    What is prepared lies in $XDG_CACHE_HOME/adn/prepared (by default below ~/.cache) and is found again by its content,
+    so that a stopped run goes on, a changed file is prepared anew, and the folder may be deleted at any time.
+    """
+    from adn.config import load_recipe
+    from adn.data.cache import cache_folder, sweep
+    from adn.data.layouts import find_cases
+
+    grid, folder = load_recipe(recipe).grid, cache_folder()
+    found = find_cases(path)
+    cases = [case for case in found if case.infarct is not None]
+    if not cases:
+        raise InputError(f"{path}: there are {len(found)} scans, but none has an infarct mask to train on.")
+    talk.check_writable(folder)
+    sweep(folder)
+    start = time.monotonic()
+    outcomes = _each(cases, PrepareRequest(folder, grid=grid), prepare_one, jobs, "cases prepared", quiet)
+    made = sum(bool(outcome.row.get("made")) for outcome in outcomes)
+    there = sum(outcome.code == talk.DONE for outcome in outcomes) - made
+    if not quiet:
+        known = f" ({there} were there already)" if there else ""
+        left = f" {len(found) - len(cases)} without infarct mask left out." if len(found) > len(cases) else ""
+        done = f"{made + there} of {len(cases)} cases prepared{known}, {_rate(made, start)}, in {folder}."
+        typer.echo(f"{done}{left}\n{DISCLAIMER}")
+    raise typer.Exit(overall_code(outcomes))
+
+
+def prepare_one(task: Task, request: Request, memory: dict[str, Any]) -> Outcome:
+    """Prepare one case unless it is there."""
+    from adn.data.cache import ensure_prepared
+
+    assert isinstance(task, CaseTask)
+    assert isinstance(request, PrepareRequest)
+    assert request.grid is not None
+    _, made = ensure_prepared(task.files, request.grid, request.out)
+    return Outcome(task, talk.DONE, row={"made": made})
+
+
+def _rate(count: int, start: float) -> str:
+    return f"{count / max(time.monotonic() - start, 1e-3) * 60:.0f} per minute"
+
+
+@data.command(epilog=DISCLAIMER)
+def export(
+    path: Data,
+    to: Annotated[Literal["nnunet", "bids"], typer.Option("--to", help="The layout to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder; for nnU-Net call it Dataset<number>_<name>.")],
+    split: Annotated[
+        Path | None, typer.Option(help="CSV of 'adn split': test cases and folds for nnU-Net to use.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the cases as an nnU-Net raw data set, or as BIDS with masks in derivatives."""
+    from adn.cli.app import _bar
+    from adn.data.export import export_cases
+    from adn.data.layouts import find_cases
+    from adn.data.splits import read_split
+
+    if split and to == "bids":
+        raise InputError("--split is for nnU-Net: BIDS has no place for it; leave it out.")
+    talk.check_writable(out)
+    cases, parts = find_cases(path), read_split(split) if split else None
+    with _bar(quiet) as bar:
+        row = bar.add_task("cases written", total=len(cases))
+        count = export_cases(
+            cases, to, out, parts, progress=lambda done, total: bar.update(row, completed=done, total=total)
+        )
+    if not quiet:
+        typer.echo(f"{count} of {len(cases)} cases in {out}\n{DISCLAIMER}")
+
+
+def split(
+    path: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The CSV to write.")],
+    folds: Annotated[int, typer.Option(min=0, help="k-fold cross-validation; 0: one validation part.")] = 0,
+    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients (without folds).")] = 0.15,
+    test: Annotated[
+        float | None, typer.Option(min=0, max=0.9, help="Share of the patients kept for the end; 0.15, with folds 0.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same split.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier split.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Split a data set by patient, every infarct size in every part, into a CSV for training and benchmark.
+
+    All scans of a patient stay together. Cases without infarct mask are left out.
+    """
+    from adn.cli.app import _bar
+    from adn.data.labels import infarct_ml
+    from adn.data.layouts import find_cases
+    from adn.data.splits import make_split, write_split
+
+    talk.check_writable(out.parent)
+    if folds == 1 or (out.exists() and not overwrite):
+        raise InputError(
+            "--folds must be 2 or more, or 0 for one validation part."
+            if folds == 1
+            else f"{out} exists already; a new split would mix what was tested with what is trained. Add --overwrite."
+        )
+    cases = find_cases(path)
+    measured = []
+    with _bar(quiet) as bar:
+        for case in bar.track(cases, description="masks measured"):
+            if case.infarct is not None:
+                measured.append((case.name, case.subject, infarct_ml(case.infarct)))
+    if not measured:
+        raise InputError(f"{path}: there are scans, but no infarct masks to split by.")
+    share = (0.0 if folds else 0.15) if test is None else test
+    made = make_split(measured, seed, folds, validation, share)
+    write_split(made, out)
+    if not quiet:
+        _describe(made, len(cases) - len(measured))
+        typer.echo(f"{out}\n{DISCLAIMER}")
+
+
+def _describe(made: Split, left_out: int) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("part", "cases", "patients", "without infarct", "median mL"):
+        table.add_column(name, justify="left" if name == "part" else "right")
+    for part in sorted({_part(row.part, row.fold) for row in made.rows}):
+        rows = [row for row in made.rows if _part(row.part, row.fold) == part]
+        volumes = [row.infarct_ml for row in rows if row.infarct_ml]
+        median = f"{statistics.median(volumes):.1f}" if volumes else "–"
+        patients = len({row.subject for row in rows})
+        table.add_row(part, str(len(rows)), str(patients), str(len(rows) - len(volumes)), median)
+    console = Console(highlight=False)
+    console.print(table)
+    if left_out:
+        console.print(f"{left_out} cases without infarct mask left out.")
+
+
+def _part(part: str, fold: int | None) -> str:
+    return part if fold is None else f"fold {fold}"
+
+
+def _each(cases: list[Case], request: Request, work: Any, jobs: int | None, what: str, quiet: bool) -> list[Outcome]:
+    """Work on all cases over the cores; say what failed and how fast it goes."""
+    from adn.cli.app import _bar
+    from adn.cli.info import cores
+
+    jobs = min(jobs or cores(), len(cases))
+    tasks: list[Task] = [CaseTask(case.ct, case.name, case) for case in cases]
+    coming: Iterator[Outcome] = process_all(tasks, request, jobs, max(1, cores() // jobs), work)
+    start, outcomes = time.monotonic(), []
+    with _bar(quiet) as bar:
+        row = bar.add_task(what, total=len(tasks))
+        for outcome in coming:
+            outcomes.append(outcome)
+            bar.update(row, advance=1, description=f"{what}, {_rate(len(outcomes), start)}")
+            if outcome.code:
+                _say_failed(bar, outcome)
+    return outcomes
+
+
+def _say_failed(bar: Progress, outcome: Outcome) -> None:
+    text = outcome.error if outcome.task.case in outcome.error else f"{outcome.task.case}: {outcome.error}"
+    talk.say_error(bar.console, text)
