@@ -104,7 +104,8 @@ def order_of_strata(recipe: Recipe) -> list[str]:
 def find(set_name: str, place: int, stratum: str, library: Library, used: set[str]) -> tuple[PatientPlan, float]:
     """The first candidate plan of a patient whose rendered infarct is of the stratum, and that infarct's mL."""
     heads = list(library.heads) or ["mni"]
-    choices = replace(library.choices(healthy_share=float(stratum == HEALTHY)), heads=(heads[place % len(heads)],))
+    head = heads[(place + place // (len(STRATA_ML) + 1)) % len(heads)]  # so that each stratum sees each head
+    choices = replace(library.choices(healthy_share=float(stratum == HEALTHY)), heads=(head,))
     for candidate in range(MAX_CANDIDATES):
         # any integer will do as a seed; a set's name makes one that no -n --seed run has
         seed = int.from_bytes(hashlib.sha256(f"{set_name}/{place}".encode()).digest()[:6], "big")
@@ -136,6 +137,8 @@ def with_lesion(plan: PatientPlan, stratum: str, library: Library, used: set[str
 
 
 def rendered_ml(plan: PatientPlan, library: Library, matrix: int | None) -> float:
+    if not any(infarct.acute for infarct in plan.infarcts):
+        return 0.0
     lattice = scanner_lattice(plan, matrix)
     return float(render_plan(plan, library, lattice).infarct.sum()) * scanner_grid(lattice).voxel_ml
 

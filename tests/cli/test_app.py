@@ -10,6 +10,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from stand_ins import by_name
@@ -185,14 +186,43 @@ def test_an_interruption_is_130_and_leaves_nothing_partial(tmp_path, stop, jobs)
 def test_synth_passes_on_what_was_asked(run, tmp_path, monkeypatch):
     asked = {}
 
-    def fake(n, out, seed, *, anatomy, lesions, progress):
-        asked.update(n=n, out=out, seed=seed, anatomy=anatomy, lesions=lesions)
+    def fake(n, out, seed, *, anatomy, lesions, progress, format):
+        asked.update(n=n, out=out, seed=seed, anatomy=anatomy, lesions=lesions, format=format)
         progress(1, n)
+        return [out] * n
 
     monkeypatch.setattr(importlib.import_module("adn.synthesize"), "synthesize", fake)
-    code, out, _ = run("synth", "-n", "2", "-o", tmp_path, "--seed", "7", "--lesions", "masks")
+    code, out, _ = run("synth", "-n", "2", "-o", tmp_path, "--seed", "7", "--lesions", "masks", "--format", "dicom")
     assert (code, out) == (0, f"2 virtual patients in {tmp_path}")
-    assert asked == {"n": 2, "out": tmp_path, "seed": 7, "anatomy": None, "lesions": Path("masks")}
+    lesions = Path("masks")
+    assert asked == {"n": 2, "out": tmp_path, "seed": 7, "anatomy": None, "lesions": lesions, "format": "dicom"}
+
+
+def test_synth_knows_every_fixed_set():
+    from adn.cli.synth import Preset
+    from adn.presets import PRESETS
+
+    assert get_args(Preset) == PRESETS
+
+
+def test_synth_passes_on_which_fixed_set(run, tmp_path, monkeypatch):
+    asked = {}
+
+    def fake(preset, out, *, anatomy, lesions, progress, format):
+        asked.update(preset=preset, out=out, anatomy=anatomy, lesions=lesions, format=format)
+        return [out] * 26
+
+    monkeypatch.setattr(importlib.import_module("adn.synthesize"), "synthesize_preset", fake)
+    code, out, _ = run("synth", "--preset", "vp-mni-val", "-o", tmp_path)
+    assert (code, out) == (0, f"26 virtual patients in {tmp_path}")
+    assert asked == {"preset": "vp-mni-val", "out": tmp_path, "anatomy": None, "lesions": None, "format": "nifti"}
+
+
+@pytest.mark.parametrize("more", [("-n", "3"), ("--seed", "0")])
+def test_a_fixed_set_is_not_mixed_with_a_number_or_a_seed(run, tmp_path, more):
+    code, _, err = run("synth", "--preset", "vp52", "-o", tmp_path, *more)
+    assert code == 2
+    assert "leave out -n and --seed" in err
 
 
 def test_train_passes_on_what_was_asked(run, tmp_path, monkeypatch):

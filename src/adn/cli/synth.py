@@ -37,8 +37,8 @@ def run(
         bar.update(row, completed=done, total=total)
 
     if preset:
-        cases = synthesize_preset(preset, out, anatomy, lesions, progress=draw, format=format)
+        cases = synthesize_preset(preset, out, anatomy=anatomy, lesions=lesions, progress=draw, format=format)
     else:
-        cases = synthesize(n or 1, out, seed or 0, anatomy, lesions, progress=draw, format=format)
+        cases = synthesize(n or 1, out, seed or 0, anatomy=anatomy, lesions=lesions, progress=draw, format=format)
     draw_sheet(out)
     return len(cases)
