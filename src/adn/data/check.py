@@ -118,13 +118,13 @@ def _brain(case: Case, scan: Scan, notes: _Notes) -> NDArray[np.bool_] | None:
             notes.add(
                 "brain mask",
                 True,
-                f"The scan's mean under {case.brain.name if case.brain else 'the mask'} is {mean:.0f} HU: this is not brain.",
+                f"The scan's mean under the brain mask is {mean:.0f} HU: this is not brain.",
                 "Check its orientation, or delete the file: adn then strips the skull itself.",
             )
             return None
     else:
         if given is not None:
-            notes.add("brain mask", True, f"{case.brain} is empty.", "Delete the file: adn then strips the skull.")
+            notes.add("brain mask", True, "The brain mask is empty.", "Delete the file: adn then strips the skull.")
         try:
             mask = strip_skull(volume)
         except InputError as error:

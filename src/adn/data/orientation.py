@@ -45,8 +45,8 @@ def fits(
     """
     if not mask.any():
         return {}
-    factors = (1, *(max(1, round(_WORK_MM / step)) for step in spacing_mm[1:]))
-    spacing = (1000.0, *(step * factor for step, factor in zip(spacing_mm[1:], factors[1:], strict=True)))  # in plane
+    rows, columns = (max(1, round(_WORK_MM / step)) for step in spacing_mm[1:])
+    factors, spacing = (1, rows, columns), (1000.0, spacing_mm[1] * rows, spacing_mm[2] * columns)  # acts in plane
     # Blocks repeat the edge, so a flip of the coarse copy is off by less than a block.
     values = cm.median_in_slices(cm.block_mean(np.clip(hu, -100.0, 150.0), factors))
     inside = cm.block_mean(brain, factors) > 0.5
