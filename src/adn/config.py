@@ -112,6 +112,8 @@ class TrainConfig(_Section):
 
     align: FitConfig = FitConfig(learning_rate=1e-5)
     segment: FitConfig = FitConfig(learning_rate=1e-3)
+    # the network of loss.tissue_maps; the released code's checkpoint tells of batch 10 and 3,500 steps, not of a rate
+    tissue_maps: FitConfig = FitConfig(learning_rate=1e-4, batch_size=10, max_epochs=35)
     tissue: FitConfig = FitConfig(learning_rate=1e-3)
     stages: tuple[Literal["align", "segment", "tissue"], ...] = ("align", "segment")  # in this order
     seed: int = 0

@@ -17,13 +17,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adn.asymmetry import SIGN
 from adn.config import Recipe, recipe_from_dict
 from adn.errors import InputError, WeightsError
 from adn.geometry import Grid, RigidTransform, reorient_array
 from adn.io.weights import WeightsFile, find_weights, read_weights
 from adn.measure import measure
 from adn.nn.adn import ADN, build_adn
-from adn.nn.precision import choose_precision
+from adn.nn.precision import choose_device, choose_precision
 from adn.nn.refine import refine_pose
 from adn.prepare import Conformed, SkullStripper, conform, inspect_mask, strip_skull
 from adn.results import Prediction, Provenance, Scan
@@ -33,6 +34,9 @@ from adn.warp import warp
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
+BRIGHT = (
+    "These weights look for bright lesions, such as bleeds: read 'bright lesion' where files and report say 'infarct'."
+)
 STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry home")
 
 
@@ -57,10 +61,7 @@ def load_model(weights: str | Path | None = None, device: str = "auto", precisio
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(f"{found.path}: does not fit the networks of its recipe '{recipe.name}'.") from error
-    kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise WeightsError("Device 'cuda' was asked for, but torch finds no GPU; use --device cpu.")
-    target = torch.device(kind)
+    target = choose_device(device)
     return Model(network.eval().to(target), recipe, found, target, choose_precision(precision, target))
 
 
@@ -107,10 +108,17 @@ def predict(
     refined = RigidTransform(pose[0].double().cpu().numpy())
     with step("carry home"):
         inside = mask.data > 0
-        home = carry_home(maps, conformed, refined, model.recipe, inside)
-        probability, total, pathological = home[0], home[1], np.minimum(home[2], home[1])
-        window = model.recipe.grid.window_hu
-        a_hu, p_hu = unit_to_hu(total, window), unit_to_hu(pathological, window)
+        probability, total, pathological = carry_home(maps, conformed, refined, model.recipe, inside)
+        network, window = model.recipe.network, model.recipe.grid.window_hu
+        if not network.zero_outside:
+            everywhere = np.ones_like(inside)
+            probability = carry_home(maps[:1], conformed, refined, model.recipe, everywhere)[0]
+        a_hu, whole_p_hu = unit_to_hu(total, window), unit_to_hu(pathological, window)
+        p_hu = np.minimum(whole_p_hu, a_hu)
+        # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
+        filled_q_hu = a_hu - (p_hu if network.clamp_q else whole_p_hu)
+        filled_p_hu = p_hu if network.clamp_compensated else whole_p_hu
+        sign = SIGN[network.polarity]
         infarct = (probability >= threshold).astype(np.uint8)
 
     def on_scan(data: NDArray, unit: str) -> Volume:
@@ -130,13 +138,14 @@ def predict(
         asymmetry_total=on_scan(a_hu, "HU"),
         asymmetry_pathological=on_scan(p_hu, "HU"),
         asymmetry_intrinsic=on_scan(a_hu - p_hu, "HU"),
-        salient=on_scan(volume.data + (a_hu - p_hu), "HU"),
-        compensated=on_scan(volume.data + p_hu, "HU"),
+        salient=on_scan(volume.data + sign * filled_q_hu, "HU"),
+        compensated=on_scan(volume.data + sign * filled_p_hu, "HU"),
         pose_network=RigidTransform(pose_network[0].double().cpu().numpy()),
         pose=refined,
         measurements=measurements,
         provenance=_provenance(model, threshold, seconds),
-        warnings=(*scan.warnings, *remarks),
+        warnings=(*scan.warnings, *remarks, *([BRIGHT] if network.polarity == "bright" else [])),
+        polarity=network.polarity,
     )
 
 

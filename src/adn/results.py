@@ -67,7 +67,8 @@ class Prediction:
     infarct, brain_mask: uint8, 0 or 1. infarct_probability: [0, 1]. asymmetry_total, asymmetry_pathological,
     asymmetry_intrinsic: HU by which a voxel is darker than its mirror twin (A, P, Q of the paper), ≥ 0. salient,
     compensated: the scan's HU plus Q, plus P, inside the brain (X̂ and X̃). pose_network, pose: aligned brain → model
-    grid, before and after refinement.
+    grid, before and after refinement. polarity: 'bright' where bright lesions were looked for: then the asymmetries are
+    HU brighter than the twin, and are taken from the scan.
     """
 
     case: str
@@ -85,6 +86,7 @@ class Prediction:
     measurements: Measurements
     provenance: Provenance
     warnings: tuple[str, ...] = field(default=())
+    polarity: Literal["dark", "bright"] = "dark"
 
 
 @dataclass(frozen=True)

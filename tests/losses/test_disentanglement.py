@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from adn.asymmetry import disentangle
+from adn.config import LossConfig
 from adn.losses.disentanglement import collapse_signs, disentanglement_terms, forbidden_tissue
 
 BRAIN = [0.5, 0.2, 0.6, 0.1]  # A = 0 0.4 0 0.4
@@ -26,7 +27,7 @@ def half(p_form="fraction", clamp_q=False):
 
 
 def terms(parts, infarct=NO_LESION, tissue=NO_LESION, **settings):
-    found = disentanglement_terms(parts, row(infarct), tissue_row(tissue), 4, **settings)
+    found = disentanglement_terms(parts, row(infarct), tissue_row(tissue), 4, LossConfig(**settings))
     return {name: float(value) for name, value in found._asdict().items()}
 
 
@@ -80,8 +81,9 @@ def test_a_box_and_the_full_grid_give_the_same_terms(size_target):
     tissue = torch.randint(0, 4, shape, dtype=torch.uint8)
     grown = [torch.nn.functional.pad(x, (3, 3, 2, 2, 1, 1)) for x in (brain, logits, infarct, tissue)]
     voxels = grown[0][0].numel()
-    box = disentanglement_terms(disentangle(brain, logits), infarct, tissue, voxels, size_target)
-    full = disentanglement_terms(disentangle(grown[0], grown[1]), grown[2], grown[3], voxels, size_target)
+    loss = LossConfig(size_target=size_target)
+    box = disentanglement_terms(disentangle(brain, logits), infarct, tissue, voxels, loss)
+    full = disentanglement_terms(disentangle(grown[0], grown[1]), grown[2], grown[3], voxels, loss)
     for a, b in zip(box, full, strict=True):
         assert a.shape == (2,)
         assert torch.allclose(a, b, atol=1e-7)

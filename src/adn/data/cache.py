@@ -32,12 +32,16 @@ from adn.volume import Volume
 
 PREPARE_VERSION = 1  # raise when reading, stripping or conforming changes, so that cached cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
+SILENT = 2
 _PARTIAL = re.compile(r"^\..*\.partial-(\d+)$")
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A case on the model grid, arrays (D, H, W): brain float32 in [0, 1]; infarct uint8; tissue uint8 (0: unknown)."""
+    """A case on the model grid, arrays (D, H, W): brain float32 in [0, 1]; infarct uint8; tissue uint8 (0: unknown).
+
+    infarct is 2 (`SILENT`) where the reference is silent.
+    """
 
     brain: NDArray[np.float32]
     infarct: NDArray[np.uint8]
@@ -55,11 +59,14 @@ def prepare_case(case: Case, grid: GridConfig) -> Prepared:
     mask = read_labels(case.brain, scan) if case.brain else strip_skull(scan)
     conformed = conform(scan, mask, grid)
     infarct = _on_model(read_infarct(case.infarct, scan), conformed, (1,))[0] >= 0.5
+    marks = infarct.astype(np.uint8)
+    if case.ignore:
+        marks[~infarct & (_on_model(read_infarct(case.ignore, scan), conformed, (1,))[0] >= 0.5)] = SILENT
     tissue = np.zeros(infarct.shape, np.uint8)
     if case.tissue:
         parts = _on_model(read_labels(case.tissue, scan), conformed, (1, 2, 3))
         tissue = np.where(parts.sum(0) > 0.25, parts.argmax(0) + 1, 0).astype(np.uint8)
-    return Prepared(conformed.brain.data, infarct.astype(np.uint8), tissue)
+    return Prepared(conformed.brain.data, marks, tissue)
 
 
 def _on_model(labels: Volume, conformed: Conformed, values: tuple[int, ...]) -> NDArray[np.float32]:
@@ -75,7 +82,7 @@ def cache_folder() -> Path:
 def case_key(case: Case, grid: GridConfig) -> str:
     """Hash of what affects the prepared case: the bytes of its files, the model grid, the version of the method."""
     digest = hashlib.sha256(f"{PREPARE_VERSION} {grid.model_dump_json(exclude={'box'})}".encode())
-    for kind in ("ct", "infarct", "tissue", "brain"):
+    for kind in ("ct", "infarct", "tissue", "brain", "ignore"):
         path: Path | None = getattr(case, kind)
         for file in _files(path) if path else []:
             with file.open("rb") as stream:

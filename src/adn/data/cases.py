@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from adn.config import Recipe
-from adn.data.cache import ensure_prepared, load_prepared
+from adn.data.cache import SILENT, ensure_prepared, load_prepared
 from adn.data.labels import infarct_ml
 from adn.data.layouts import Case, find_cases
 from adn.data.samples import Sample, shrink_in_plane
@@ -97,9 +97,10 @@ class PreparedCases(Dataset[Sample]):
         n = len(self.files)
         generator = torch.Generator().manual_seed(self.recipe.train.seed * 1_000_003 + index // n)
         prepared = load_prepared(self.files[int(torch.randperm(n, generator=generator)[index % n])])
+        infarct = torch.from_numpy(prepared.infarct)[None].float()
         return Sample(
             torch.from_numpy(prepared.brain)[None],
-            torch.from_numpy(prepared.infarct)[None].float(),
+            torch.where(infarct == SILENT, -1.0, infarct),
             torch.from_numpy(prepared.tissue)[None],
         )
 

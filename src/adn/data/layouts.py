@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from adn.errors import InputError
 from adn.io.names import is_dicom
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-CSV_COLUMNS = ("name", "subject", "ct", "infarct", "tissue", "brain")
+LABELS = ("infarct", "tissue", "brain", "ignore")
+CSV_COLUMNS = ("name", "subject", "ct", *LABELS)
 _INFARCT = re.compile(r"infarct|lesion|stroke|isch", re.I)
 _BIDS_CT = re.compile(r"_ct\.nii(\.gz)?$", re.I)
 _ENTITY = re.compile(r"_(?:label|desc)-([A-Za-z0-9]+)")
@@ -30,7 +31,7 @@ class Case:
     """The files of one scan. subject: the patient; scans of one patient share it and never part in a split.
 
     ct: an image file, or a file, folder or zip with DICOM. infarct, tissue (1 GM, 2 WM, 3 CSF), brain: label images
-    on the CT's grid, or None where there is none.
+    on the CT's grid, or None where there is none. ignore: where the reference is silent (AISD's invisible infarct).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Case:
     infarct: Path | None = None
     tissue: Path | None = None
     brain: Path | None = None
+    ignore: Path | None = None
 
 
 def find_cases(path: Path | str) -> list[Case]:
@@ -86,7 +88,7 @@ def _from_folders(path: Path) -> Iterable[Case]:
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
         ct = _image(folder, "ct") or _dicom_in(folder)
         if ct is not None:
-            labels = {kind: _image(folder, kind) for kind in ("infarct", "tissue", "brain")}
+            labels = {kind: _image(folder, kind) for kind in LABELS}
             yield Case(folder.name, _subject(folder.name), ct, **labels)
 
 
@@ -122,7 +124,7 @@ def _from_csv(path: Path) -> Iterable[Case]:
             values = {key: (row.get(name) or "").strip() for key, name in columns.items()}
             if not any(values.values()):
                 continue
-            files = {kind: _listed(path, line, values.get(kind, "")) for kind in ("ct", "infarct", "tissue", "brain")}
+            files = {kind: _listed(path, line, values.get(kind, "")) for kind in ("ct", *LABELS)}
             ct = files.pop("ct")
             if ct is None:
                 raise InputError(f"{path}, line {line}: column 'ct' is empty; name the scan or remove the line.")
@@ -187,7 +189,7 @@ def _ct_channel(path: Path, facts: dict) -> int:
     return found[0]
 
 
-def _bids_scans(path: Path) -> Iterable[Path]:
+def _bids_scans(path: Path) -> Iterator[Path]:
     return (file for file in sorted(path.glob("sub-*/**/*")) if _BIDS_CT.search(file.name) and file.is_file())
 
 

@@ -13,6 +13,7 @@ from adn.data.samples import Sample, deskull
 from adn.geometry import RigidTransform
 from adn.synth.draw import draw_patient
 from adn.synth.lattice import Lattice
+from adn.synth.plan import PatientPlan
 from adn.synth.render import VirtualPatient
 from adn.synthesize import Library, patient_generator, render_plan
 from adn.warp import rigid_matrix, warp
@@ -37,8 +38,7 @@ class AlignedPatients(Dataset[Sample]):
         """Draw, pose and render sample `index`."""
         grid = self.recipe.grid
         generator = patient_generator(self.seed, index)
-        ease = max(0.0, 1 - 1.5 * index / self.count) if self.curriculum else 0.0
-        plan = draw_patient(generator, replace(self.choices, ease=ease))
+        plan = draw_patient(generator, replace(self.choices, ease=_ease(index, self.count, self.curriculum)))
         jitter = torch.randn(3, generator=generator).tolist()
         place = torch.rand(2, generator=generator).sub(0.5).tolist()
         pose = RigidTransform.from_parameters(
@@ -46,8 +46,59 @@ class AlignedPatients(Dataset[Sample]):
             (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
         )
         lattice = Lattice(grid.box or grid.shape, grid.spacing_mm, pose)
-        patient = render_plan(plan, self.library, lattice)
-        return to_sample(patient, self.recipe, plan.scanner.mask_error_mm)
+        return render_sample(plan, self.library, lattice, self.recipe)
+
+
+class PosedPatients(Dataset[Sample]):
+    """Patients as scanned, turned, on the whole model grid about the brain's middle, as `conform` leaves a case.
+
+    For recipes that compute L_F in input space: T has to find the plane, and its way back counts.
+    """
+
+    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
+        """curriculum: as in `AlignedPatients`."""
+        self.recipe, self.library, self.seed = recipe, library, seed
+        self.count, self.curriculum = count, curriculum
+        self.choices = library.choices()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Draw and render sample `index`."""
+        generator = patient_generator(self.seed, index)
+        plan = draw_patient(generator, replace(self.choices, ease=_ease(index, self.count, self.curriculum)))
+        pose = RigidTransform.from_parameters(plan.rotation_deg).inverse()
+        lattice = Lattice(self.recipe.grid.shape, self.recipe.grid.spacing_mm, pose)
+        return render_sample(plan, self.library, lattice, self.recipe)
+
+
+def _ease(index: int, count: int, curriculum: bool) -> float:
+    """Share of easy patients: all at first, none from two thirds on."""
+    return max(0.0, 1 - 1.5 * index / count) if curriculum else 0.0
+
+
+def render_sample(plan: PatientPlan, library: Library, lattice: Lattice, recipe: Recipe) -> Sample:
+    """Render a plan as training sees it. With polarity 'bright' the reference is the plan's bleeds."""
+    patient = render_plan(plan, library, lattice)
+    if recipe.network.polarity == "bright":
+        patient = replace(patient, infarct=bleeds_shown(plan, patient, library, lattice))
+    return to_sample(patient, recipe, plan.scanner.mask_error_mm)
+
+
+def bleeds_shown(plan: PatientPlan, patient: VirtualPatient, library: Library, lattice: Lattice) -> Tensor:
+    """Where the plan's bleeds show, (D, H, W) bool.
+
+    The patient is rendered once more without them, with the same noise: a voxel that they brighten by half their
+    contrast or more is theirs.
+    """
+    bleeds = [spot for spot in plan.bright if spot.kind == "bleed"]
+    if not bleeds:
+        return torch.zeros_like(patient.infarct)
+    others = tuple(spot for spot in plan.bright if spot.kind != "bleed")
+    without = render_plan(replace(plan, bright=others), library, lattice)
+    contrast = min(spot.hu for spot in bleeds) - plan.gm_hu
+    return (patient.ct - without.ct > contrast / 2) & patient.brain
 
 
 def to_sample(patient: VirtualPatient, recipe: Recipe, mask_error_mm: float = 0.0) -> Sample:

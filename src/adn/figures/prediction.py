@@ -38,10 +38,11 @@ def overlay(prediction: Prediction, slice_index: int) -> Figure:
 def asymmetry_panel(prediction: Prediction, slices: Sequence[int]) -> Figure:
     """Rows: slices. Columns: scan, A, P, Q, X̂ (salient), X̃ (compensated), with colour bars in HU."""
     window_hu = stroke_window_hu(prediction.scan.volume, prediction.brain_mask)
+    than = "HU brighter than mirror" if prediction.polarity == "bright" else "HU darker than mirror"
     first = "$X$  scan, infarct outlined" if prediction.infarct.data.any() else "$X$  scan"
     columns = (
         (prediction.scan.volume, first, "gray", window_hu, "HU"),
-        (prediction.asymmetry_total, "$A$  total", "inferno", ASYMMETRY_RANGE_HU, "HU darker than mirror"),
+        (prediction.asymmetry_total, "$A$  total", "inferno", ASYMMETRY_RANGE_HU, than),
         (prediction.asymmetry_pathological, "$P$  pathological", "inferno", ASYMMETRY_RANGE_HU, "HU"),
         (prediction.asymmetry_intrinsic, "$Q$  intrinsic", "inferno", ASYMMETRY_RANGE_HU, "HU"),
         (prediction.salient, r"$\hat{X}$  salient", "gray", window_hu, "HU"),

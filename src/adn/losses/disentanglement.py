@@ -12,8 +12,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from adn.asymmetry import Disentangled
-from adn.config import Polarity
+from adn.config import LossConfig, Polarity
 from adn.warp import mirror
+
+InfarctRemoval = Literal["before_mirroring", "after_intersection"]
+_DEFAULT = LossConfig()
 
 
 class DisentanglementTerms(NamedTuple):
@@ -23,9 +26,6 @@ class DisentanglementTerms(NamedTuple):
     size: Tensor
     asymmetry: Tensor
     intrinsic: Tensor
-
-
-InfarctRemoval = Literal["before_mirroring", "after_intersection"]
 
 
 def forbidden_tissue(
@@ -53,16 +53,14 @@ def disentanglement_terms(
     infarct: Float[Tensor, "b 1 d h w"],
     tissue: UInt8[Tensor, "b 1 d h w"],
     grid_voxels: int,
-    size_target: Literal["infarct", "asymmetry"] = "asymmetry",
-    symmetric_mask: Literal["zero_asymmetry", "one_minus_a"] = "zero_asymmetry",
-    intrinsic: Literal["absolute_mean", "positive_mean"] = "absolute_mean",
-    infarct_removal: InfarctRemoval = "before_mirroring",
+    loss: LossConfig = _DEFAULT,
     polarity: Polarity = "dark",
     counted: Float[Tensor, "b 1 d h w"] | None = None,
 ) -> DisentanglementTerms:
     """L_tissue, L_size, L_asymmetry, L_intrinsic of aligned volumes.
 
-    infarct: T(G), 0 or 1. counted: 0 where a voxel adds nothing to any term, else 1; None: every voxel counts.
+    infarct: T(G), 0 or 1. loss: which form each term takes. counted: 0 where a voxel adds nothing to any term, else 1;
+    None: every voxel counts.
     """
     p, a = parts.pathological_asymmetry, parts.total_asymmetry
     if counted is not None:
@@ -71,10 +69,10 @@ def disentanglement_terms(
     def mean(x: Tensor) -> Tensor:
         return x.sum((1, 2, 3, 4)) / grid_voxels
 
-    target = mean(infarct * a if size_target == "asymmetry" else infarct)
-    symmetric = (a == 0).float() if symmetric_mask == "zero_asymmetry" else 1 - a
-    q_size = mean(torch.relu(a - p)) if intrinsic == "positive_mean" else mean(a - p).abs()
-    forbidden = forbidden_tissue(tissue, infarct, infarct_removal, polarity)
+    target = mean(infarct * a if loss.size_target == "asymmetry" else infarct)
+    symmetric = (a == 0).float() if loss.symmetric_mask == "zero_asymmetry" else 1 - a
+    q_size = mean(torch.relu(a - p)) if loss.intrinsic == "positive_mean" else mean(a - p).abs()
+    forbidden = forbidden_tissue(tissue, infarct, loss.infarct_removal, polarity)
     return DisentanglementTerms(
         tissue=mean((p * forbidden).abs()),
         size=(mean(p) - target).abs(),

@@ -10,23 +10,36 @@ EPSILON = 1e-6
 
 
 def binary_cross_entropy(
-    probability: Float[Tensor, "b 1 d h w"], reference: Float[Tensor, "b 1 d h w"], grid_voxels: int
+    probability: Float[Tensor, "b 1 d h w"],
+    reference: Float[Tensor, "b 1 d h w"],
+    grid_voxels: int,
+    counted: Float[Tensor, "b 1 d h w"] | None = None,
 ) -> Float[Tensor, " b"]:
-    """BCE summed over the volume and divided by the voxels of the model grid (outside a box both are 0)."""
+    """BCE summed over the volume and divided by the voxels of the model grid (outside a box both are 0).
+
+    counted: 0 where a voxel adds nothing, else 1; None: every voxel counts.
+    """
     p = probability.float().clamp(EPSILON, 1 - EPSILON)
     terms = -(reference * p.log() + (1 - reference) * (1 - p).log())
+    if counted is not None:
+        terms = terms * counted
     return terms.sum((1, 2, 3, 4)) / grid_voxels
 
 
 def generalised_dice(
-    probability: Float[Tensor, "b 1 d h w"], reference: Float[Tensor, "b 1 d h w"]
+    probability: Float[Tensor, "b 1 d h w"],
+    reference: Float[Tensor, "b 1 d h w"],
+    counted: Float[Tensor, "b 1 d h w"] | None = None,
 ) -> Float[Tensor, " b"]:
     """Generalised Dice loss (Sudre et al. 2017) of two classes, infarct and background, in [0, 1].
 
-    Class weights 1 / (reference volume)². Exactly 0 for a scan without infarct, which contributes BCE only.
+    Class weights 1 / (reference volume)². Exactly 0 for a scan without infarct, which contributes BCE only. counted: as
+    in `binary_cross_entropy`.
     """
     two_p = torch.cat([probability, 1 - probability], 1).float().flatten(2)
     two_g = torch.cat([reference, 1 - reference], 1).float().flatten(2)
+    if counted is not None:
+        two_p, two_g = two_p * counted.flatten(2), two_g * counted.flatten(2)
     volume = two_g.sum(2)
     weight = 1 / volume.clamp(min=1.0).square()
     overlap = (weight * (two_p * two_g).sum(2)).sum(1)

@@ -49,10 +49,12 @@ def render_report(prediction: Prediction) -> str:
     slices = key_slices(prediction, KEY_SLICES if marked else BARE_SLICES)
     panel_slices = slices[:PANEL_SLICES] if marked else even_slices(prediction.brain_mask, PANEL_SLICES)
     direction = "upwards" if "S" in scan.grid.axes else "downwards"
+    bright = prediction.polarity == "bright"
     return page.from_string(template).render(
         result=result_dict(prediction),
         disclaimer=DISCLAIMER,
-        verdict=verdict(prediction.measurements),
+        verdict=verdict(prediction.measurements, "Bright lesion" if bright else "Infarct"),
+        bright=bright,
         slice_ranges=ranges(prediction.measurements.slices),
         slice_count=axial_stack(scan).shape[0],
         window_hu=stroke_window_hu(scan, prediction.brain_mask),
@@ -66,12 +68,12 @@ def render_report(prediction: Prediction) -> str:
     )
 
 
-def verdict(found: Measurements) -> str:
+def verdict(found: Measurements, finding: str = "Infarct") -> str:
     """The finding in one line."""
     if found.side == "none":
-        return "No infarct marked"
+        return f"No {finding.lower()} marked"
     where = "both hemispheres" if found.side == "both" else f"{found.side} hemisphere"
-    return f"Infarct marked: {volume_text(found.volume_ml)}, {where}"
+    return f"{finding} marked: {volume_text(found.volume_ml)}, {where}"
 
 
 def volume_text(ml: float) -> str:

@@ -38,6 +38,11 @@ UNITS = {
     "salient.nii.gz": "HU, scan + Q: only pathology stays visible",
     "compensated.nii.gz": "HU, scan + P: pathology compensated",
 }
+BRIGHT_UNITS = {  # where bright lesions were looked for
+    "asymmetry_total.nii.gz": "HU brighter than the mirror twin (A)",
+    "salient.nii.gz": "HU, scan - Q: only pathology stays visible",
+    "compensated.nii.gz": "HU, scan - P: pathology compensated",
+}
 CSV_COLUMNS: tuple[str, ...] = (
     "case",
     "volume_ml",
@@ -96,7 +101,7 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
             "axes": grid.axes,
             "affine": grid.affine.tolist(),
         },
-        "units": UNITS,
+        "units": UNITS | (BRIGHT_UNITS if prediction.polarity == "bright" else {}),
     }
     return _plain(result)
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from adn.config import Recipe
+from adn.config import GridConfig, LossConfig, Recipe
 from adn.data.samples import Sample
 from adn.losses.alignment import mirror_difference, reconstruction_difference
 from adn.losses.disentanglement import collapse_signs, disentanglement_terms
 from adn.losses.segmentation import binary_cross_entropy, generalised_dice
 from adn.nn.adn import ADN, AdnOutput
 from adn.nn.align import AlignNet
+from adn.nn.tissue_maps import TissueMaps
 from adn.warp import invert_rigid, warp
 
 Objective = Callable[[Any, Any, int], dict[str, Tensor]]
 
 
 def align_objective(recipe: Recipe) -> Objective:
-    """L_T on T's coarse copy (eq. 1), divided by the brain's mean so that it does not depend on head size."""
+    """L_T (eq. 1) on T's coarse copy; where the recipe says so with ‖I − T⁻¹(X′)‖₁, or divided by the brain's mean."""
     depth, height, width = recipe.grid.spacing_mm
     spacing = (depth, height * recipe.align.shrink, width * recipe.align.shrink)
 
@@ -34,72 +35,135 @@ def align_objective(recipe: Recipe) -> Objective:
             loss = mirror_difference(aligned)
             if recipe.align.reconstruction:
                 loss = loss + reconstruction_difference(coarse, aligned, pose, spacing)
-            loss = (loss / coarse.mean((1, 2, 3, 4)).clamp(min=1e-3)).mean()
-        return {"loss": loss}
+            if recipe.align.per_brain:
+                loss = loss / coarse.mean((1, 2, 3, 4)).clamp(min=1e-3)
+        return {"loss": loss.mean()}
 
     return objective
 
 
-def segment_objective(recipe: Recipe, aligned: bool) -> Objective:
-    """L_DF = L_F + λ L_D with the warm start (eq. 6). aligned: batches lie on the brain box already (else T runs)."""
-    loss, grid = recipe.loss, recipe.grid
-    grid_voxels = math.prod(grid.shape)
+def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module | None = None) -> Objective:
+    """L_DF = L_F + λ L_D with the warm start (eq. 6).
+
+    aligned: batches lie on the brain box already (else T runs). tissue_network: reads the tissue maps off the aligned
+    volume, in place of those of the batch.
+    """
+    loss, grid_voxels = recipe.loss, math.prod(recipe.grid.shape)
 
     def objective(model: ADN, batch: Sample, epoch: int) -> dict[str, Tensor]:
-        brain, infarct, tissue = batch
-        output, target, tissue = carry_sample(model, batch, aligned)
-        with torch.autocast(brain.device.type, enabled=False):
-            probability, reference = output.infarct_probability_aligned, target
-            if loss.label_space == "input" and not aligned:
-                probability = warp(probability, invert_rigid(output.pose), grid.spacing_mm, grid.shape)
-                reference = infarct
-            bce = binary_cross_entropy(probability, reference, grid_voxels).mean()
-            dice = generalised_dice(probability, reference).mean()
-            terms = disentanglement_terms(
-                output.parts, target, tissue, grid_voxels, loss.size_target, loss.symmetric_mask, loss.intrinsic,
-                loss.infarct_removal, model.network.polarity,
-            )  # fmt: skip
-            l_d = sum(
-                (t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue),
-                brain.new_zeros(()),
-            )
-            total = bce + dice
-            if epoch < loss.warm_start_epochs:
-                gate = output.parts.gate
-                warm = binary_cross_entropy(gate, target, grid_voxels).mean()
-                if loss.warm_start_dice:
-                    warm = warm + generalised_dice(gate, target).mean()
-                total = total + loss.warm_start_weight * warm
-                if not loss.warm_start_replaces_d:
-                    total = total + loss.weight_d * l_d
-            else:
+        carried = carry_sample(model, batch, aligned, loss.invisible)
+        parts, target = carried.output.parts, carried.infarct
+        tissue = carried.tissue if tissue_network is None else read_tissue(tissue_network, parts.aligned)
+        counted = carried.counted
+        with torch.autocast(batch.brain.device.type, enabled=False):
+            probability, reference, scored = _in_label_space(recipe, batch, carried, aligned)
+            bce = binary_cross_entropy(probability, reference, grid_voxels, scored).mean()
+            dice = generalised_dice(probability, reference, scored).mean()
+            terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
+            l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
+            warm = _warm_start(recipe, parts.gate, target, counted, grid_voxels) if _is_warm(loss, epoch) else 0 * bce
+            total = bce + dice + loss.warm_start_weight * warm
+            if not (_is_warm(loss, epoch) and loss.warm_start_replaces_d):
                 total = total + loss.weight_d * l_d
             scalars = {"loss": total, "bce": bce, "dice_loss": dice, "l_d": l_d}
             scalars |= {f"l_{name}": term.mean() for name, term in terms._asdict().items()}
-            scalars |= {k: torch.tensor(v) for k, v in collapse_signs(output.parts, target).items()}
-            wanted = target * output.parts.total_asymmetry if loss.size_target == "asymmetry" else target
-            scalars["target_p"] = wanted.mean()  # for the collapse watch
+            scalars |= {k: torch.tensor(v) for k, v in collapse_signs(parts, target).items()}
+            asked = target * parts.total_asymmetry if loss.size_target == "asymmetry" else target
+            scalars["target_p"] = asked.mean()
             scalars["dice"] = _batch_dice(probability, reference)
         return scalars
 
     return objective
 
 
-def carry_sample(model: ADN, batch: Sample, aligned: bool) -> tuple[AdnOutput, Tensor, Tensor]:
+def _is_warm(loss: LossConfig, epoch: int) -> bool:
+    return epoch < loss.warm_start_epochs
+
+
+def _warm_start(recipe: Recipe, gate: Tensor, target: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
+    """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
+    warm = binary_cross_entropy(gate, target, grid_voxels, counted).mean()
+    return warm + generalised_dice(gate, target, counted).mean() if recipe.loss.warm_start_dice else warm
+
+
+def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Probability, reference and which voxels count, where L_F is computed: the aligned box, or home in the input."""
+    probability = carried.output.infarct_probability_aligned
+    if recipe.loss.label_space == "aligned" or aligned:
+        return probability, carried.infarct, carried.counted
+    grid, pose = recipe.grid, carried.output.pose
+    home = warp(probability, invert_rigid(pose), grid.spacing_mm, grid.shape)
+    return home, batch.infarct.clamp(min=0), _counted(batch.infarct, recipe.loss.invisible)
+
+
+class Carried(NamedTuple):
+    """What the networks made of a batch, and its labels where they did: on the aligned box.
+
+    infarct: 0 or 1. tissue: 1 GM, 2 WM, 3 CSF. counted: 0 where the recipe lets no loss look, else 1.
+    """
+
+    output: AdnOutput
+    infarct: Tensor
+    tissue: Tensor
+    counted: Tensor
+
+
+def carry_sample(model: ADN, batch: Sample, aligned: bool, invisible: str = "background") -> Carried:
     """Run the networks, and have infarct and tissue on the aligned box too.
 
-    aligned: the batch lies there already, else T's pose carries it.
+    aligned: the batch lies there already, else T's pose carries it. invisible: as in `LossConfig`.
     """
     brain, infarct, tissue = batch
+    counted, infarct = _counted(infarct, invisible), infarct.clamp(min=0)
     if aligned:
-        return model.from_aligned(brain, torch.eye(4, device=brain.device).expand(len(brain), 4, 4)), infarct, tissue
+        output = model.from_aligned(brain, torch.eye(4, device=brain.device).expand(len(brain), 4, 4))
+        return Carried(output, infarct, tissue, counted)
     with torch.no_grad():
         pose = model.align(brain)
     output = model(brain, pose)
     grid = model.grid
-    target = (warp(infarct, pose, grid.spacing_mm, grid.box) > 0.5).float()
+    marks = warp(torch.cat([infarct, 1 - counted], 1), pose, grid.spacing_mm, grid.box) > 0.5
+    return Carried(output, marks[:, :1].float(), carry_tissue(tissue, pose, grid), 1 - marks[:, 1:].float())
+
+
+def _counted(infarct: Tensor, invisible: str) -> Tensor:
+    """1 where the losses look: everywhere, or everywhere but where the reference is silent (−1)."""
+    return (infarct >= 0).float() if invisible == "excluded" else torch.ones_like(infarct)
+
+
+def carry_tissue(tissue: Tensor, pose: Tensor, grid: GridConfig) -> Tensor:
+    """Labels (B, 1, D, H, W) on the aligned box: one-hot, linear, then the largest."""
     classes = nn.functional.one_hot(tissue[:, 0].long(), 4).movedim(-1, 1).float()
-    return output, target, warp(classes, pose, grid.spacing_mm, grid.box).argmax(1, keepdim=True).to(torch.uint8)
+    return warp(classes, pose, grid.spacing_mm, grid.box).argmax(1, keepdim=True).to(torch.uint8)
+
+
+def tissue_maps_objective(recipe: Recipe, aligned: bool) -> Objective:
+    """Cross-entropy of the network that learns the cases' tissue maps on the aligned volume (the released code's).
+
+    Its batches are what D and F get; voxels whose tissue is unknown inside the brain teach nothing.
+    """
+    grid = recipe.grid
+
+    def objective(model: TissueMaps, batch: Sample, epoch: int) -> dict[str, Tensor]:
+        brain, _, tissue = batch
+        if not aligned:
+            with torch.no_grad():
+                pose = model.align(brain)
+            brain, tissue = warp(brain, pose, grid.spacing_mm, grid.box), carry_tissue(tissue, pose, grid)
+        logits = model(brain)
+        with torch.autocast(brain.device.type, enabled=False):
+            known = (tissue > 0) | (brain == 0)
+            loss = nn.functional.cross_entropy(logits.float(), tissue[:, 0].long(), reduction="none")[:, None]
+            loss = (loss * known).sum() / known.sum().clamp(min=1)
+        return {"loss": loss}
+
+    return objective
+
+
+def read_tissue(network: nn.Module, aligned: Tensor) -> Tensor:
+    """Tissue labels (B, 1, D, H, W), uint8, of the aligned volume; nothing learns here."""
+    with torch.no_grad():
+        return network(aligned).argmax(1, keepdim=True).to(torch.uint8)
 
 
 def _batch_dice(probability: Tensor, reference: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from adn.config import Recipe
+from adn.data.augment import Augmented
 from adn.data.cases import PreparedCases, choose_cases
 from adn.data.samples import Sample
-from adn.data.virtual import AlignedPatients, PosedBrains
+from adn.data.virtual import AlignedPatients, PosedBrains, PosedPatients
 from adn.synthesize import Library
 
 log = logging.getLogger(__name__)
@@ -63,14 +64,26 @@ class Sets(NamedTuple):
 
 
 def open_sets(recipe: Recipe, source: Source) -> Sets:
-    """The cases of a run. Raises InputError where the data has none."""
+    """The cases of a run, augmented where the recipe says so. Raises InputError where the data has none."""
+    sets = _open_sets(recipe, source)
+    if not recipe.train.augment:
+        return sets
+    seed, (depth, height, width), shrink = recipe.train.seed, recipe.grid.spacing_mm, recipe.align.shrink
+    align = Augmented(sets.align, seed, (depth, height * shrink, width * shrink))
+    training = Augmented(sets.training, seed, recipe.grid.spacing_mm, sets.aligned)
+    return sets._replace(align=align, training=training)
+
+
+def _open_sets(recipe: Recipe, source: Source) -> Sets:
     seed, limit = recipe.train.seed, recipe.train.validation_samples
     align_count, count = (s.max_epochs * s.epoch_samples for s in (recipe.train.align, recipe.train.segment))
     if source.data is None:
         heads = library(source, "train")
-        training = AlignedPatients(recipe, heads, seed, count, recipe.train.segment.curriculum)
-        held_out = Kept(AlignedPatients(recipe, library(source, "val"), seed + 1, limit), limit)
-        return Sets(PosedBrains(recipe, heads, seed, align_count), training, held_out, held_out, aligned=True)
+        aligned = recipe.loss.label_space == "aligned"  # else there must be a way home to compute L_F at
+        patients = AlignedPatients if aligned else PosedPatients
+        training = patients(recipe, heads, seed, count, recipe.train.segment.curriculum)
+        held_out = Kept(patients(recipe, library(source, "val"), seed + 1, limit), limit)
+        return Sets(PosedBrains(recipe, heads, seed, align_count), training, held_out, held_out, aligned)
     chosen = choose_cases(source.data, source.split, source.fold, seed)
     log.info(chosen.note)
     cases = PreparedCases(recipe, chosen.train, count)

@@ -13,11 +13,12 @@ from adn.data.samples import collate
 from adn.errors import InputError
 from adn.io.weights import save_weights
 from adn.nn.adn import ADN, build_adn
+from adn.nn.tissue_maps import TissueMaps
 from adn.results import TrainingPicture
 from adn.train.checkpoint import Row, load_weights
 from adn.train.fit import Progress, fit
 from adn.train.machine import is_first_process
-from adn.train.objectives import align_objective, segment_objective
+from adn.train.objectives import align_objective, segment_objective, tissue_maps_objective
 from adn.train.record import continue_run, read_run, start_run
 from adn.train.sources import Sets, Source, open_sets
 from adn.train.validate import pictures, validator
@@ -126,7 +127,20 @@ def _fit_segment(model: ADN, sets: Sets, run: _Run) -> None:
     def tell(rows: list[Row]) -> None:
         run.on_epoch(EpochEnd(run.out, "segment", rows, pictures(model, sets.shown, sets.aligned, recipe)))
 
+    tissue = _fit_tissue_maps(model, sets, run) if recipe.loss.tissue_maps == "network" else None
+    objective = segment_objective(recipe, sets.aligned, tissue)
     validate = validator(model, sets.validation, sets.aligned, recipe.train.precision)
-    fit(model, sets.training, segment_objective(recipe, sets.aligned), recipe.train.segment, run.out, "segment",
+    fit(model, sets.training, objective, recipe.train.segment, run.out, "segment",
         recipe.train.precision, run.workers, collate, run.progress, validate, run.device, seed=recipe.train.seed,
         on_log=tell)  # fmt: skip
+
+
+def _fit_tissue_maps(model: ADN, sets: Sets, run: _Run) -> TissueMaps:
+    """The network that D's tissue maps come from, where the recipe wants one: it learns those of the cases first."""
+    recipe = run.recipe
+    network = TissueMaps(model.align, recipe)
+    objective = tissue_maps_objective(recipe, sets.aligned)
+    fit(network, sets.training, objective, recipe.train.tissue_maps, run.out, "tissue_maps", recipe.train.precision,
+        run.workers, collate, run.progress, device=run.device, seed=recipe.train.seed,
+        on_log=lambda rows: run.on_epoch(EpochEnd(run.out, "tissue_maps", rows)))  # fmt: skip
+    return network.requires_grad_(False).eval()

@@ -55,13 +55,13 @@ def infer(model: ADN, sample: Sample, aligned: bool, precision: str) -> tuple[Ad
     batch = Sample(*(x.to(device) for x in collate([sample])))
     bf16 = choose_precision(precision, device) == "bf16"
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        output, infarct, _ = carry_sample(model, batch, aligned)
-    return output, infarct
+        carried = carry_sample(model, batch, aligned)
+    return carried.output, carried.infarct
 
 
 def pictures(model: ADN, samples: Sequence[Sample], aligned: bool, recipe: Recipe) -> tuple[TrainingPicture, ...]:
     """What the networks make of a few samples: those with infarct first, and one without if there is one."""
-    ill = [i for i, sample in enumerate(samples) if sample.infarct.any()]
+    ill = [i for i, sample in enumerate(samples) if (sample.infarct > 0).any()]
     well = [i for i in range(len(samples)) if i not in ill][:1]
     return tuple(_picture(model, samples[i], aligned, recipe) for i in [*ill[: PICTURES - len(well)], *well])
 

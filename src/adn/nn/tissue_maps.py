@@ -1,0 +1,27 @@
+"""The released code's tissue maps: a network that has learnt the cases' own maps, run on the aligned volume."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adn.config import Recipe
+from adn.nn.resunet import ResUNet
+
+CLASSES = 4  # unknown or outside, GM, WM, CSF
+
+
+class TissueMaps(nn.Module):
+    """X → logits of outside, GM, WM, CSF: D's ResUNet with four outputs. Training only.
+
+    align: T, frozen, which puts training brains where D and F see them.
+    """
+
+    def __init__(self, align: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.align = align
+        self.network = ResUNet(1, recipe.network.channels, recipe.network.dropout, out_channels=CLASSES)
+
+    def forward(self, aligned: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 d h w"]:
+        """aligned: X in [0, 1] on the brain box."""
+        return self.network(aligned)
