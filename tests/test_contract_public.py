@@ -19,6 +19,7 @@ PUBLIC = {
     "RigidTransform",
     "Scan",
     "Volume",
+    "evaluate",
     "load_model",
     "load_recipe",
     "open_scan",
@@ -27,7 +28,7 @@ PUBLIC = {
     "synthesize_preset",
     "train",
 }
-VERBS = {"predict", "synthesize", "train"}
+VERBS = {"evaluate", "predict", "synthesize", "train"}
 HEAVY = {"torch", "monai", "SimpleITK", "nilearn", "matplotlib", "scipy", "pandas", "panoptica"}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adn.config import Recipe, load_recipe
     from adn.errors import AdnError, InputError
+    from adn.evaluate import evaluate
     from adn.geometry import Grid, RigidTransform
     from adn.io import open_scan
     from adn.predict import load_model, predict
@@ -33,6 +34,7 @@ _HOME = {
     "RigidTransform": "adn.geometry",
     "Scan": "adn.results",
     "Volume": "adn.volume",
+    "evaluate": "adn.evaluate",
     "load_model": "adn.predict",
     "load_recipe": "adn.config",
     "open_scan": "adn.io",
@@ -52,6 +54,7 @@ __all__ = [
     "RigidTransform",
     "Scan",
     "Volume",
+    "evaluate",
     "load_model",
     "load_recipe",
     "open_scan",

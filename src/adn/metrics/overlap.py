@@ -46,6 +46,20 @@ def dice(prediction: NDArray, reference: NDArray) -> float:
     return 2.0 * int(np.count_nonzero(p & r)) / total if total else 1.0
 
 
+def precision_recall(prediction: NDArray, reference: NDArray) -> tuple[float, float]:
+    """Share of predicted voxels that are infarct, and share of infarct voxels that were predicted, both in [0, 1].
+
+    Both masks empty: 1, 1; one empty: 0, 0. Raises InputError.
+    """
+    p, r = as_masks(prediction, reference)
+    predicted, infarct = int(np.count_nonzero(p)), int(np.count_nonzero(r))
+    if not (predicted and infarct):
+        value = 0.0 if predicted or infarct else 1.0
+        return value, value
+    common = int(np.count_nonzero(p & r))
+    return common / predicted, common / infarct
+
+
 def volume_difference_ml(prediction: NDArray, reference: NDArray, voxel_ml: float) -> float:
     """Absolute difference of the volumes of two 3D masks, mL. Raises InputError."""
     p, r = as_masks(prediction, reference)

@@ -1,53 +1,95 @@
 """All scores of one case."""
 
 from dataclasses import dataclass
+from itertools import combinations, product
 
 import numpy as np
 
 from adn.errors import InputError
+from adn.geometry import Grid
 from adn.metrics.lesions import lesion_agreement
-from adn.metrics.overlap import dice, volume_difference_ml
-from adn.metrics.surface import hd95_mm, surface_dice
+from adn.metrics.overlap import as_masks, crop_to_union, dice, precision_recall
+from adn.metrics.surface import boundary_distances_mm, hd95_of, surface_dice_of
 from adn.volume import Volume
+
+SURFACE_TOLERANCE_MM = 5.0
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One prediction against its reference. hd95_mm is None where exactly one of the two is empty."""
+    """One prediction against its reference.
+
+    hd95_mm is None where exactly one of the two is empty; hd95_or_diagonal_mm is the grid's diagonal there.
+    volume_difference_ml: absolute; volume_bias_ml: prediction − reference. precision, recall: of voxels.
+    """
 
     dice: float
     hd95_mm: float | None
+    hd95_or_diagonal_mm: float
     surface_dice_5mm: float
     volume_difference_ml: float
-    prediction_ml: float
-    reference_ml: float
+    volume_bias_ml: float
+    precision: float
+    recall: float
     lesion_f1: float
     lesion_precision: float
     lesion_recall: float
+    prediction_ml: float
+    reference_ml: float
 
 
 def score(prediction_mask: Volume, reference: Volume) -> Scores:
     """Score a predicted mask (0 and 1) against a reference mask on the same grid.
 
-    Raises InputError where the grids differ or a value is neither 0 nor 1.
+    Raises InputError where the grids differ, saying in what, or a value is neither 0 nor 1.
     """
     grid = reference.grid
     if not prediction_mask.grid.same_as(grid):
         raise InputError(
-            "A prediction is scored on its reference's grid, but the prediction lies on "
-            f"{prediction_mask.grid} and the reference on {grid}. Resample one onto the other."
+            "A prediction is scored on its reference's grid, but "
+            f"{grid_difference(prediction_mask.grid, grid)}. Resample one onto the other (a mask: nearest)."
         )
-    p, r = prediction_mask.data, reference.data
-    overlap = dice(p, r)  # first, because it refuses values other than 0 and 1
+    # Cut once to the box around both masks: no score changes, and a whole-head grid is mostly background.
+    p, r = crop_to_union(*as_masks(prediction_mask.data, reference.data))
+    distances = boundary_distances_mm(p, r, grid.affine[:3, :3])
+    both_empty = not (p.any() or r.any())
+    hd95 = hd95_of(distances) if distances else 0.0 if both_empty else None
+    precision, recall = precision_recall(p, r)
     lesions = lesion_agreement(p, r)
+    prediction_ml, reference_ml = (int(np.count_nonzero(mask)) * grid.voxel_ml for mask in (p, r))
     return Scores(
-        dice=overlap,
-        hd95_mm=hd95_mm(p, r, grid.spacing_mm),
-        surface_dice_5mm=surface_dice(p, r, grid.spacing_mm, tolerance_mm=5.0),
-        volume_difference_ml=volume_difference_ml(p, r, grid.voxel_ml),
-        prediction_ml=int(np.count_nonzero(p)) * grid.voxel_ml,
-        reference_ml=int(np.count_nonzero(r)) * grid.voxel_ml,
+        dice=dice(p, r),
+        hd95_mm=hd95,
+        hd95_or_diagonal_mm=diagonal_mm(grid) if hd95 is None else hd95,
+        surface_dice_5mm=surface_dice_of(distances, SURFACE_TOLERANCE_MM) if distances else float(both_empty),
+        volume_difference_ml=abs(prediction_ml - reference_ml),
+        volume_bias_ml=prediction_ml - reference_ml,
+        precision=precision,
+        recall=recall,
         lesion_f1=lesions.f1,
         lesion_precision=lesions.precision,
         lesion_recall=lesions.recall,
+        prediction_ml=prediction_ml,
+        reference_ml=reference_ml,
     )
+
+
+def diagonal_mm(grid: Grid) -> float:
+    """Between the two voxel centres of a grid that lie furthest apart, mm: no distance in it can be larger."""
+    corners = np.array([*product(*((0, n - 1) for n in grid.shape))]) @ grid.affine[:3, :3].T
+    return float(max(np.linalg.norm(a - b) for a, b in combinations(corners, 2)))
+
+
+def grid_difference(prediction: Grid, reference: Grid) -> str:
+    """What differs between two grids, in words: the first of shape, spacing, axes and position that does."""
+    both = f"the prediction's {{}} and the reference's {{}} (prediction {prediction}, reference {reference})"
+    if prediction.axes != reference.axes:
+        return both.format(f"axes grow towards {prediction.axes}", f"towards {reference.axes}")
+    if prediction.shape != reference.shape:
+        sizes = ("×".join(str(n) for n in grid.shape) for grid in (prediction, reference))
+        return both.format(*(f"shape is {size}" for size in sizes))
+    if not np.allclose(prediction.spacing_mm, reference.spacing_mm, rtol=0, atol=1e-4):
+        steps = ("×".join(f"{s:.4f}" for s in grid.spacing_mm) for grid in (prediction, reference))
+        return both.format(*(f"spacing is {step} mm" for step in steps))
+    shift_mm = float(np.linalg.norm(prediction.centre_mm - reference.centre_mm))
+    return f"they lie apart or are turned: the centres are {shift_mm:.3g} mm apart ({reference})"

@@ -82,6 +82,26 @@ def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
     )
 
 
+def carry_mask(mask: Volume, grid: Grid) -> Volume:
+    """A mask (inside where > 0) on another grid, uint8: inside where at least half of a voxel is, as in training.
+
+    The mask's fraction is low-pass filtered to the target's voxels and interpolated linearly. Any axis order,
+    obliquity and shear; 0 outside the mask's grid.
+    """
+    inside = mask.data > 0
+    if not inside.any():
+        return Volume(np.zeros(grid.shape, np.uint8), grid, "label")
+    matrix = np.linalg.inv(mask.grid.affine) @ grid.affine
+    sigmas = _prefilter_sigmas(matrix)
+    # A border of background, so that nothing is cut off by the resampler at the array's end.
+    corner, crop = _brain_box(inside, margins=[0, 0, 0])
+    margins = [int(np.ceil(4 * sigma)) + 1 for sigma in sigmas]
+    fraction = np.pad(inside[crop].astype(np.float32), [(m, m) for m in margins])
+    matrix[:3, 3] -= corner - np.array(margins)
+    carried = _sample(_smooth(fraction, sigmas), matrix, grid.shape) >= 0.5
+    return Volume(carried.astype(np.uint8), grid, "label")
+
+
 def _centroid(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean array index of True voxels, from exact integer sums."""
     counts = [inside.sum(axis=tuple(a for a in range(3) if a != axis), dtype=np.int64) for axis in range(3)]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from adn.errors import InputError, OutputError
-from adn.io.atomic import explain_write_error
+from adn.errors import InputError
+from adn.io.atomic import atomic_folder
 from adn.io.nifti import write_volume
 from adn.report.html import write_report
 from adn.report.numbers import write_result
@@ -29,22 +27,8 @@ def save_prediction(prediction: Prediction, folder: Path, overwrite: bool = Fals
     if case in ("", ".", "..") or Path(case).name != case:
         raise InputError(f"A case name must do as a folder name, but came as '{case}': leave out slashes.")
     target = Path(folder) / case
-    _check_free(target, overwrite)
-    partial = target.with_name(f".{case}.partial-{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
-        try:
-            _write_all(prediction, partial)
-            _move_into_place(partial, target, overwrite)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)  # gone already where all went well
-    except OSError as error:
-        # Files inside explain themselves by the hidden folder's name: say it again with the name the user gave.
-        reason = error.__cause__ if isinstance(error, OutputError) else error
-        if not isinstance(reason, OSError):
-            raise
-        raise OutputError(explain_write_error(reason, target)) from reason
+    with atomic_folder(target, marker="result.json", overwrite=overwrite) as partial:
+        _write_all(prediction, partial)
     return target
 
 
@@ -83,30 +67,3 @@ def _write_all(prediction: Prediction, folder: Path) -> None:
 
 def _as_type(volume: Volume, dtype: type) -> Volume:
     return volume.with_data(np.asarray(volume.data, dtype))
-
-
-def _check_free(target: Path, overwrite: bool) -> None:
-    if not (target.exists() or target.is_symlink()):
-        return
-    if not overwrite:
-        raise OutputError(
-            f"{target} is already there and is not overwritten: "
-            f"choose another output folder, remove it, or ask for overwriting."
-        )
-    if not (target / "result.json").is_file():
-        raise OutputError(f"{target} is not a result of adn, so it is not overwritten: choose another output folder.")
-
-
-def _move_into_place(partial: Path, target: Path, overwrite: bool) -> None:
-    _check_free(target, overwrite)  # another run may have been quicker
-    if not target.exists():
-        partial.rename(target)
-        return
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
-    target.rename(old)
-    try:
-        partial.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

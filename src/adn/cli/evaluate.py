@@ -1,0 +1,105 @@
+"""`adn evaluate`: predictions against references, from folders or CSVs to tables and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from adn.cli import talk
+from adn.errors import InputError
+from adn.results import DISCLAIMER
+
+if TYPE_CHECKING:
+    from adn.metrics.summary import Evaluation, Unmatched
+
+SAID = {"dice": "Dice", "hd95_mm": "HD95", "surface_dice_5mm": "surface Dice", "volume_difference_ml": "volume off by"}
+LISTED = 10
+
+
+def evaluate(
+    predictions: Annotated[
+        list[str],
+        typer.Argument(metavar="[NAME=]PRED...", help="Predictions: folder of cases or of masks, or a CSV of paths."),
+    ],
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="Reference masks: the same, matched by case name.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the tables and report.html.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap; the same seed gives the same intervals.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Score predicted infarcts against reference masks; write CSV, Markdown, LaTeX and an HTML page.
+
+    Several PRED are compared with the first, pair by pair: adn evaluate adn=DIR other=DIR REF -o OUT.
+
+    A CSV has the columns name and infarct and, if known, probability, brain and subject; its paths are relative to it.
+
+    Cases without prediction or reference are listed, and a missing prediction gives exit code 3.
+    """
+    talk.check_writable(out)
+    named = _named(predictions)
+    from adn.evaluate import evaluate as run
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = talk.stderr()
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        row = bar.add_task("cases", total=None)
+        evaluation = run(
+            named,
+            reference,
+            out,
+            seed=seed,
+            overwrite=overwrite,
+            progress=lambda done, total: bar.update(row, completed=done, total=total),
+        )
+    if not quiet:
+        _say_unmatched(evaluation.unmatched, console, out)
+        for method in evaluation.methods:
+            typer.echo(_words(evaluation, method))
+        typer.echo(f"{out / 'report.html'}\n{DISCLAIMER}")
+    if any(case.problem == "no prediction" for case in evaluation.unmatched):
+        raise typer.Exit(talk.SOME_FAILED)
+
+
+def _named(predictions: list[str]) -> dict[str, Path]:
+    """NAME=PATH, or PATH named by itself."""
+    from adn.evaluate import method_name
+
+    named: dict[str, Path] = {}
+    for text in predictions:
+        name, sign, path = text.partition("=")
+        if not sign or Path(text).exists():  # a folder's own name may hold an equals sign
+            name, path = method_name(Path(text)), text
+        if not name or not path:
+            raise InputError(f"{text}: needed NAME=PRED, with a name before and a path behind the equals sign.")
+        if name in named:
+            raise InputError(f"Two predictions are called '{name}': {named[name]} and {path}. Name them: NAME=PRED.")
+        named[name] = Path(path)
+    return named
+
+
+def _say_unmatched(unmatched: tuple[Unmatched, ...], console: Console, out: Path) -> None:
+    for method, case, problem in unmatched[:LISTED]:
+        console.print(f"warning: {case}: {problem} ({method})", markup=False)
+    if len(unmatched) > LISTED:
+        console.print(f"warning: {len(unmatched) - LISTED} more; see {out / 'cases.csv'}", markup=False)
+
+
+def _words(evaluation: Evaluation, method: str) -> str:
+    """The main means of one method, with intervals, in one line."""
+    from adn.report.tables import interval_text, value_text
+
+    parts = []
+    for metric, label in SAID.items():
+        summary = evaluation.summary(method, metric)
+        if summary is None or summary.mean is None:
+            continue
+        unit = " mm" if metric.endswith("_mm") else " mL" if metric.endswith("_ml") else ""
+        spread = f" {interval_text(summary.interval, metric)}" if summary.interval else ""
+        missing = f" ({summary.missing} missing)" if summary.missing else ""
+        parts.append(f"{label} {value_text(summary.mean, metric)}{unit}{spread}{missing}")
+    count = len({case.case for case in evaluation.cases if case.method == method})
+    return f"{method}, {count} case{'s' if count != 1 else ''}: {', '.join(parts)}"
