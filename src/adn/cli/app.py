@@ -15,6 +15,7 @@ from rich.table import Table
 
 from adn.cli import talk
 from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
+from adn.cli.evaluate import evaluate
 from adn.errors import InputError
 from adn.results import DISCLAIMER
 
@@ -176,6 +177,9 @@ def train(
         )
     if not quiet:
         typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")
+
+
+app.command(epilog=DISCLAIMER)(evaluate)
 
 
 @app.command(epilog=DISCLAIMER)
