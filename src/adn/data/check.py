@@ -82,6 +82,8 @@ def inspect_case(case: Case) -> Inspection:
         fit = _place(case, volume, brain, infarct, notes)
     if case.tissue:
         _labels(case, case.tissue, "tissue map", (0, 1, 2, 3), volume, notes)
+    if case.ignore:
+        _labels(case, case.ignore, "ignore mask", (0, 1), volume, notes)
     return Inspection(
         case,
         tuple(notes.found),
