@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from adn.cli.aisd import import_aisd as import_command
 from adn.data import aisd_case
 from adn.data.aisd import TEST_CASES, import_aisd
+from adn.data.layouts import find_cases
 from adn.data.splits import read_split
 from adn.errors import InputError, OutputError
-from adn.io import read_volume
+from adn.io import open_scan, read_volume
 from adn.results import DISCLAIMER
 from phantoms import ball, write_dicom_series
 
@@ -101,10 +102,11 @@ def test_labels_follow_the_policy(tmp_path):
     replica.write_pngs()
     line = imported(tmp_path)["0000001"]
     folder = tmp_path / "out" / "0000001"
-    infarct, invisible = (read_volume(folder / f"{name}.nii.gz", np.uint8).data for name in ("infarct", "invisible"))
+    infarct, invisible = (read_volume(folder / f"{name}.nii.gz", np.uint8).data for name in ("infarct", "ignore"))
     assert not (infarct & invisible).any()
     assert infarct.sum() == (np.isin(replica.labels, (1, 2, 3, 5))).sum()
     assert invisible.sum() == (replica.labels == 4).sum() > 0
+    assert find_cases(tmp_path / "out")[0].ignore == folder / "ignore.nii.gz"
     assert line.infarct_ml + line.invisible_ml == pytest.approx(ball_labels.sum() * 0.02)
 
 
@@ -128,8 +130,9 @@ def test_a_case_without_dicom_takes_hu_from_the_others_window(tmp_path):
     assert np.array_equal(infarct.data > 0, ball(truth.grid))  # the right way up again
     inside = (truth.data > -10) & (truth.data < 90)
     assert np.abs(ct.data - truth.data)[inside].max() <= 1.0
-    assert (ct.data[truth.data == 1100] == 700.0).mean() > 0.95  # all but specks
+    assert (ct.data[truth.data == 1100] == 1500.0).mean() > 0.95  # all but specks
     assert ct.data[0, 0, 0] == -1000.0
+    assert open_scan(tmp_path / "out" / "0091465" / "ct.nii.gz").warnings == ()  # passes for HU of a head
     assert ct.grid.spacing_mm == pytest.approx((5.0, 2.0, 2.0))
 
 

@@ -27,7 +27,7 @@ def import_aisd(
 ) -> None:
     """Turn your own AISD downloads into cases to train and test on.
 
-    Each DST/<case> gets ct.nii.gz and infarct.nii.gz (mask values 1, 2, 3, 5; value 4 goes to invisible.nii.gz).
+    Each DST/<case> gets ct.nii.gz and infarct.nii.gz (mask values 1, 2, 3, 5; value 4 goes to ignore.nii.gz).
     PNG masks are paired with DICOM slices by content; a case that fits in several ways is left out, not guessed.
 
     DST/split.csv holds the published split (345 train, 52 test), DST/import.csv every finding, DST/import.html a page

@@ -35,7 +35,7 @@ TEST_CASES = frozenset(_TEST.split())  # the 52 that the data set's authors and 
 def import_aisd(
     source: Path | str, destination: Path | str, jobs: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> list[Imported]:
-    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`invisible.nii.gz`: label 4) for every case that can be.
+    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`ignore.nii.gz`: label 4) for every case that can be.
 
     source: folder with AISD's downloads, archives or unpacked, of which nothing is changed. A PNG is paired with its
     DICOM slice by content; without DICOM, HU come from the PNG by the window that the other cases have. Cases imported

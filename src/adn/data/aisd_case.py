@@ -233,7 +233,7 @@ def _write_case(folder: Path, ct: Volume, labels: Volume, record: dict[str, Any]
         write_volume(ct.with_data(np.rint(ct.data).astype(np.int16)), partial / "ct.nii.gz")
         write_volume(infarct, partial / "infarct.nii.gz")
         if invisible.data.any():
-            write_volume(invisible, partial / "invisible.nii.gz")
+            write_volume(invisible, partial / "ignore.nii.gz")
         _draw_preview(ct, infarct, folder.name, partial / PREVIEW)
         (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
 

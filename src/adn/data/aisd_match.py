@@ -60,12 +60,11 @@ def match_slices(pictures: NDArray[np.uint8], hu: NDArray[np.float32], needed: N
 
 
 def _match(pictures: NDArray, hu: NDArray, needed: NDArray, window: tuple[float, float]) -> Match:
-    stack = _features(np.clip(hu, *window))
+    small, stack = _block_means(pictures), _features(_block_means(np.clip(hu, *window)))
     readings = []
     for turn in range(8):
-        turned_pictures = turned(pictures, turn)
-        if turned_pictures.shape[1:] == hu.shape[1:]:
-            scores = _features(turned_pictures) @ stack.T
+        if turned(pictures[:1], turn).shape[1:] == hu.shape[1:]:
+            scores = _features(turned(small, turn)) @ stack.T
             readings += [(turn, backwards, scores, _align(scores, backwards)) for backwards in (False, True)]
     shown = pictures.min(axis=(1, 2)) < pictures.max(axis=(1, 2))
     if not readings or not shown.any():
@@ -97,15 +96,26 @@ def _demand_one_place(scores: NDArray, pairs: list[int], own: NDArray, needed: N
             raise InputError(f"PNG number {i} fits several DICOM slices about equally")
 
 
-def _features(stack: NDArray) -> NDArray[np.float32]:
-    """(n, pixels): block means of each slice with mean 0 and length 1, so that a product is a correlation."""
+def _step(rows: int, columns: int) -> int:
+    """Pixels a side of the blocks that are compared: a divisor of both sides, so that blocks turn with the picture."""
+    largest = max(1, max(rows, columns) // _SIDE)
+    return max(step for step in range(1, largest + 1) if rows % step == 0 and columns % step == 0)
+
+
+def _block_means(stack: NDArray) -> NDArray[np.float32]:
+    """(n, rows, columns) averaged in blocks."""
     n, rows, columns = stack.shape
-    step = max(1, max(rows, columns) // _SIDE)
-    cut = stack[:, : rows // step * step, : columns // step * step].astype(np.float32)
-    means = cut.reshape(n, rows // step, step, columns // step, step).mean(axis=(2, 4)).reshape(n, -1)
-    means -= means.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(means, axis=1, keepdims=True)
-    return means / np.where(length > 1e-3, length, np.inf)
+    step = _step(rows, columns)
+    blocks = stack.reshape(n, rows // step, step, columns // step, step)
+    return blocks.mean(axis=(2, 4), dtype=np.float32)
+
+
+def _features(stack: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, pixels): each slice with mean 0 and length 1, so that a product is a correlation."""
+    flat = stack.reshape(len(stack), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return flat / np.where(length > 1e-3, length, np.inf)
 
 
 def _align(scores: NDArray, backwards: bool) -> list[int]:
@@ -133,8 +143,9 @@ def _total(scores: NDArray, pairs: list[int]) -> float:
 def estimate_window(pictures: NDArray[np.uint8], hu: NDArray[np.float32], match: Match) -> tuple[float, float]:
     """HU of grey levels 0 and 255: a line through the pixels that the window did not cut. Raises Unmatched."""
     found = [i for i, j in enumerate(match.slices) if j >= 0]
-    grey = turned(pictures[found], match.turn).astype(np.float64)
-    true = hu[[match.slices[i] for i in found]].astype(np.float64)
+    step = _step(*hu.shape[1:])  # a share of the pixels is plenty
+    grey = turned(pictures[found], match.turn)[:, ::step, ::step].astype(np.float64)
+    true = hu[[match.slices[i] for i in found], ::step, ::step].astype(np.float64)
     inside = (grey > _INSIDE[0]) & (grey < _INSIDE[1])
     if np.unique(grey[inside]).size < 3:
         raise Unmatched("the PNGs hold too few grey levels to tell their window")
@@ -175,9 +186,13 @@ def carry(labels: NDArray[np.uint8], series: Series, grid: Grid) -> NDArray[np.u
     assert first.orientation is not None
     right, down = first.orientation[:3], first.orientation[3:]
     heights = series.positions @ first.normal
+    marked = heights[labels.any(axis=(1, 2))]
+    reach = float(np.diff(heights).max(initial=0.0))
     result = np.zeros(grid.shape, np.uint8)
     for k, points in _planes(grid):
         height = points @ first.normal
+        if not ((marked > height.min() - reach) & (marked < height.max() + reach)).any():
+            continue  # most slices hold no label
         row = (points @ down - np.interp(height, heights, series.positions @ down)) / first.spacing_mm[0]
         column = (points @ right - np.interp(height, heights, series.positions @ right)) / first.spacing_mm[1]
         place = np.rint(np.interp(height, heights, np.arange(len(heights)))).astype(int)

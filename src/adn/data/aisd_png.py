@@ -13,7 +13,7 @@ from adn.geometry import Grid
 from adn.volume import Volume
 
 NOMINAL_SPACING_MM = (5.0, 0.45, 0.45)  # slices, rows, columns: AISD's stated thickness, and 230 mm over 512 pixels
-AIR_HU, BONE_HU = -1000.0, 700.0
+AIR_HU, BONE_HU = -1000.0, 1500.0  # dense bone: not to be taken for the commonest tissue when the case is read
 _AIR_ML, _BONE_ML = 20.0, 1.0  # parts cut by the window that are as large as this are the room, and the skull
 _TAPER = 0.8  # the end slices' areas must differ by this much to tell the vertex from the base
 
