@@ -16,8 +16,8 @@ FLOORS = [
     {"prepare", "nn", "losses", "synth"},
     {"library"},
     {"presets"},
-    {"synthesize", "figures"},  # data draws its endless virtual patients from synthesize; report shows figures
-    {"data", "tissue", "report"},
+    {"synthesize", "figures", "tissue"},  # data draws virtual patients and labels tissue; report shows figures
+    {"data", "report"},
     {"predict"},
     {"evaluate"},
     {"train"},

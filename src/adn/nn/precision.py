@@ -1,4 +1,4 @@
-"""Which precision a device computes fast in."""
+"""Which device to compute on, and which precision is fast there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import Literal
 
 import torch
 
+from adn.errors import WeightsError
+
 Precision = Literal["fp32", "bf16"]
+
+
+def choose_device(setting: str) -> torch.device:
+    """'cpu' or 'cuda' as asked; 'auto' takes a GPU if there is one. Raises WeightsError where 'cuda' is not there."""
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise WeightsError("Device 'cuda' was asked for, but torch finds no GPU; use --device cpu.")
+    return torch.device(kind)
 
 
 def choose_precision(setting: str, device: torch.device) -> Precision:

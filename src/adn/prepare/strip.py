@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.prepare import coarse as cm
 from adn.prepare.coarse import Mask
+from adn.prepare.plausible import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, PLAUSIBLE_ML, bony_share
 from adn.volume import Volume
 
 log = logging.getLogger(__name__)
 
-_COARSE_MM = 2.0  # working voxel; the inner table's gaps are wider, the run time is seconds
-_BONE_HU = 130.0  # above fresh blood (90) and half a thin bone's partial volume
 _SOFT_HU = -25.0  # below CSF with noise, above fat
 _HEAD_HU = -300.0  # between air and skin
 _GAP_MM = 4.0  # half width of gaps in thin bone that are bridged before asking what lies behind bone
@@ -35,15 +34,11 @@ _AIR_EDGE_HU = -60.0
 _TABLE_HU = (180.0, 350.0)  # bounds of the inner table's edge, half-way between brain and bone
 _CANAL_ML_PER_MM = 1.0  # 10 cm² of cross-section: below it lies the spinal canal
 _CLOSE_MM = 4.0  # half width of calcified falx and of noise gaps
-_COVER_MM = 5.0
-_MIN_COVER = 0.5
 _MIN_BONE_SHARE = 0.04  # of everything brighter than water; a head has 0.2
 _NO_TISSUE_HU = -100.0
 _CUT_MM2 = 2500.0  # a slice with more brain than this is not the vertex, nor the foramen magnum
 _ENHANCED_HU = 50.0
-_PLAUSIBLE_ML = (300.0, 2300.0)
 _USUAL_ML = (900.0, 1900.0)
-_BRAIN_MEAN_HU = (5.0, 75.0)
 _NO_BRAIN = (
     "A head CT with a brain was needed, but there is no brain inside ({why}). Check that the scan is a head CT in HU."
 )
@@ -56,7 +51,7 @@ def strip_skull(volume_hu: Volume) -> Volume:
     order. A scan already without skull keeps its parenchyma. Raises InputError where nothing looks like a brain.
     """
     scan = volume_hu.reoriented("SPL")
-    coarse = cm.coarsen(np.clip(scan.data, -1024.0, 1500.0), scan.grid.spacing_mm, _COARSE_MM)
+    coarse = cm.coarsen(np.clip(scan.data, -1024.0, 1500.0), scan.grid.spacing_mm, COARSE_MM)
     stripped = _already_stripped(coarse)
     brain = _parenchyma(scan.data, coarse) if stripped else _intracranial(coarse)
     if not brain.any():
@@ -88,7 +83,7 @@ def inspect_mask(volume_hu: Volume, mask: Volume) -> tuple[str, ...]:
 
 def _already_stripped(coarse: cm.Coarse) -> bool:
     """True where hardly any bone is left around the soft tissue."""
-    return int((coarse.hu > _BONE_HU).sum()) < _MIN_BONE_SHARE * int((coarse.hu > 5.0).sum())
+    return int((coarse.hu > BONE_HU).sum()) < _MIN_BONE_SHARE * int((coarse.hu > 5.0).sum())
 
 
 def _parenchyma(hu: NDArray, coarse: cm.Coarse) -> Mask:
@@ -101,7 +96,7 @@ def _parenchyma(hu: NDArray, coarse: cm.Coarse) -> Mask:
 def _intracranial(coarse: cm.Coarse) -> Mask:
     """The space inside the skull on the coarse grid."""
     spacing = coarse.spacing_mm
-    bone = coarse.hu > _BONE_HU
+    bone = coarse.hu > BONE_HU
     soft = (cm.median_in_slices(coarse.hu) > _SOFT_HU) & ~bone  # the median would erase thin bone, so not there
     depth = cm.distance_mm(~soft, spacing)
     enclosed = _bony_directions(cm.close(bone, _GAP_MM, spacing))
@@ -115,17 +110,9 @@ def _intracranial(coarse: cm.Coarse) -> Mask:
     brain = cm.watershed(-depth, markers) == 1
     brain = _cut_leaks(brain, spacing)
     brain = _cut_canal(brain, spacing)
-    if not brain.any() or _bony_share(brain, bone, spacing) < _MIN_COVER:
+    if not brain.any() or bony_share(brain, bone, spacing) < MIN_COVER:
         raise InputError(_NO_BRAIN.format(why="no space of that size is enclosed by bone"))
     return cm.fill_slices(cm.close(brain, _CLOSE_MM, spacing))
-
-
-def _bony_share(brain: Mask, bone: Mask, spacing: tuple[float, float, float]) -> float:
-    """Share of the shell around the brain that has bone near it: most of a skull, little of a belly."""
-    away = cm.distance_mm(brain, spacing)
-    shell = (away > 0.0) & (away <= _COVER_MM)
-    near_bone = cm.distance_mm(bone, spacing) <= _COVER_MM
-    return float((shell & near_bone).sum()) / max(int(shell.sum()), 1)
 
 
 def _bony_directions(bone: Mask) -> NDArray[np.int8]:
@@ -177,15 +164,15 @@ def _draw_border(hu: NDArray, brain: Mask, coarse: cm.Coarse, stripped: bool) ->
 
 def _inner_table_hu(tissue: NDArray, within: NDArray[np.float32]) -> float:
     """HU half-way between brain and the bone around it: a border at 160 HU would cut half a voxel of cortex."""
-    around = tissue[(within < 0.0) & (within > -6.0) & (tissue > _BONE_HU)]
+    around = tissue[(within < 0.0) & (within > -6.0) & (tissue > BONE_HU)]
     half = 0.5 * (float(np.percentile(around, 75)) + 35.0) if around.size else _TABLE_HU[0]
     return min(max(half, _TABLE_HU[0]), _TABLE_HU[1])
 
 
 def _require_brain(hu: NDArray, mask: Mask, voxel_ml: float) -> None:
     volume_ml = float(mask.sum()) * voxel_ml
-    if not _PLAUSIBLE_ML[0] <= volume_ml <= _PLAUSIBLE_ML[1]:
+    if not PLAUSIBLE_ML[0] <= volume_ml <= PLAUSIBLE_ML[1]:
         raise InputError(_NO_BRAIN.format(why=f"{volume_ml:.0f} mL of soft tissue inside bone"))
     mean_hu = float(hu[mask].mean())
-    if not _BRAIN_MEAN_HU[0] <= mean_hu <= _BRAIN_MEAN_HU[1]:
+    if not BRAIN_MEAN_HU[0] <= mean_hu <= BRAIN_MEAN_HU[1]:
         raise InputError(_NO_BRAIN.format(why=f"the space inside the skull has a mean of {mean_hu:.0f} HU"))
