@@ -225,22 +225,6 @@ def test_a_fixed_set_is_not_mixed_with_a_number_or_a_seed(run, tmp_path, more):
     assert "leave out -n and --seed" in err
 
 
-def test_train_passes_on_what_was_asked(run, tmp_path, monkeypatch):
-    asked = {}
-
-    def fake(recipe, out, data, anatomy, lesions, *, resume, device, workers, progress):
-        asked.update(recipe=recipe.name, out=out, data=data, resume=resume, device=device)
-        progress("align", 1, 2, {"loss": 0.5})
-        return out / "weights.safetensors"
-
-    monkeypatch.setattr(importlib.import_module("adn.train"), "train", fake)
-    code, out, _ = run("train", "tiny", "--data", "cases", "-o", tmp_path / "run", "--resume", "--device", "cpu")
-    assert code == 0
-    assert f"--weights {tmp_path}/run/weights.safetensors" in out
-    data = Path("cases")
-    assert asked == {"recipe": "tiny", "out": tmp_path / "run", "data": data, "resume": True, "device": "cpu"}
-
-
 def test_weights_that_are_not_there_are_heard_of_once_before_computing(run, tmp_path, monkeypatch):
     def absent(name):
         raise WeightsError(f"No weights '{name}'.")

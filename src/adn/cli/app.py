@@ -10,16 +10,22 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from adn.cli import talk
 from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
+from adn.cli.data import data, split
 from adn.cli.evaluate import evaluate
+from adn.cli.synth import Format, Preset
+from adn.cli.synth import run as run_synth
 from adn.errors import InputError
 from adn.results import DISCLAIMER
 
-EXIT_CODES = "Exit codes: 0 done; 1 our fault; 2 usage or bad input; 3 some of several scans failed; 130 interrupted."
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 our fault; 2 usage or bad input; 3 some of several scans failed; "
+    "4 a data set has problems that block training; 130 interrupted."
+)
 
 app = typer.Typer(
     name="adn",
@@ -114,14 +120,12 @@ def synth(
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many virtual patients; default: 1.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed makes the same patients; default: 0.")] = None,
     preset: Annotated[
-        Literal["vp52", "vp52-val", "vp-mni", "vp-mni-val"] | None,
+        Preset | None,
         typer.Option(help="A fixed set in place of -n and --seed; vp52 and vp52-val need --anatomy and --lesions."),
     ] = None,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
-    format: Annotated[
-        Literal["nifti", "dicom"], typer.Option(help="The CT as ct.nii.gz, or as a series in dicom/.")
-    ] = "nifti",
+    format: Annotated[Format, typer.Option(help="The CT as ct.nii.gz, or as a series in dicom/.")] = "nifti",
     quiet: Quiet = False,
 ) -> None:
     """Make virtual patients: a head CT with its infarct, tissues and brain known exactly.
@@ -130,10 +134,8 @@ def synth(
 
     Patients already there are kept, so that a stopped run can go on. OUT/contact_sheet.png shows the first of them.
     """
-    from adn.cli.synth import run
-
     with _bar(quiet) as bar:
-        count = run(out, n, seed, preset, anatomy, lesions, format, bar)
+        count = run_synth(out, n, seed, preset, anatomy, lesions, format, bar)
     if not quiet:
         typer.echo(f"{count} virtual patient{'s' if count > 1 else ''} in {out}")
 
@@ -141,45 +143,39 @@ def synth(
 @app.command(epilog=DISCLAIMER)
 def train(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Name of a recipe (see 'adn info'), or a .toml file.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: weights, log, sample pictures.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of cases laid out as 'adn synth' makes them.")] = None,
+        str | None,
+        typer.Argument(metavar="[RECIPE]", help="Name of a recipe (see 'adn info'), or a .toml or .json file."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run: weights, log, pictures.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of cases.")] = None,
+    split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': which cases train, which validate.")] = None,
+    fold: Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")] = None,
     virtual: Annotated[bool, typer.Option("--virtual", help="Train on virtual patients made on the fly.")] = False,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in this folder stopped.")] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was stopped, from its own record."),
+    ] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples beside the training.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Train the networks of a recipe: alignment first, then asymmetry and segmentation together."""
-    if (data is None) != virtual:
-        raise InputError("Training needs exactly one source of cases: --data DIR, or --virtual.")
-    if (anatomy or lesions) and not virtual:
-        raise InputError("--anatomy and --lesions describe virtual patients: use them with --virtual, not --data.")
-    talk.check_writable(out)
-    from adn.config import load_recipe
+    """Train the networks of a recipe: alignment first, then asymmetry and segmentation together.
 
-    plan = load_recipe(recipe)
-    from adn.train import train as run_training
+    Several GPUs or hosts: torchrun --nproc-per-node N --no-python adn train ...
+    """
+    from adn.cli.train import run
 
-    with _bar(quiet) as bar:
-        rows: dict[str, TaskID] = {}
-
-        def draw(stage: str, step: int, steps: int, scalars: dict[str, float]) -> None:
-            if stage not in rows:
-                rows[stage] = bar.add_task(stage)
-            bar.update(rows[stage], completed=step, total=steps, description=f"{stage}, loss {scalars['loss']:.4g}")
-
-        path = run_training(
-            plan, out, data, anatomy, lesions, resume=resume, device=device, workers=workers, progress=draw
-        )
-    if not quiet:
+    options = {"data": data, "split": split, "fold": fold, "anatomy": anatomy, "lesions": lesions}
+    path = run(recipe, out, resume, {**options, "device": device, "workers": workers}, virtual, quiet)
+    if path and not quiet:
         typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")
 
 
 app.command(epilog=DISCLAIMER)(evaluate)
+app.command(epilog=DISCLAIMER)(split)
+app.add_typer(data, name="data")
 
 
 @app.command(epilog=DISCLAIMER)

@@ -3,6 +3,7 @@
 from adn.figures.display import axial_slice, axial_stack, even_slices, key_slices, slice_areas_cm2
 from adn.figures.prediction import asymmetry_panel, overlay, slice_sheet
 from adn.figures.sheet import contact_sheet
+from adn.figures.training import training_curves, training_sheet
 
 __all__ = [
     "asymmetry_panel",
@@ -14,4 +15,6 @@ __all__ = [
     "overlay",
     "slice_areas_cm2",
     "slice_sheet",
+    "training_curves",
+    "training_sheet",
 ]

@@ -164,7 +164,7 @@ def _close_epoch(state: State, row: Row, on_epoch: OnEpoch | None, model: nn.Mod
     warning = collapse_warning(row)
     if warning:
         log.warning("epoch %d: %s", epoch, warning)
-    if score in found and (state.best is None or found[score] > state.best):
+    if score in found and (state.best is None or found[score] >= state.best):
         state.best = float(found[score])
         save_best(best, model, epoch, state.best)
     state.history.append(row)

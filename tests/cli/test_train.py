@@ -1,0 +1,96 @@
+"""`adn train` as a user meets it."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from adn.cli import app
+from adn.train import EpochEnd
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `adn train` with arguments; gives exit code, stdout, stderr as one line each."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["adn", "train", *map(str, arguments)])
+        monkeypatch.setattr("adn.cli.talk.unwind_on_signals", lambda: None)
+        code = app.main()
+        out, err = capsys.readouterr()
+        return code, " ".join(out.split()), " ".join(err.split())
+
+    return run
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What reaches the library; two steps and an epoch are told."""
+    seen = {}
+
+    def fake(name):
+        def start(*arguments, progress, on_epoch, **options):
+            seen.update(called=name, arguments=arguments, **options)
+            out = Path(arguments[-1])
+            out.mkdir(exist_ok=True)
+            progress("align", 1, 2, {"loss": 0.5})
+            progress("align", 2, 2, {"loss": 0.25})
+            on_epoch(EpochEnd(out, "align", [{"epoch": 1, "step": 2, "loss": 0.375, "step_seconds": 1.5}]))
+            return out / "weights.safetensors"
+
+        return start
+
+    for name in ("train", "resume"):
+        monkeypatch.setattr(importlib.import_module("adn.train"), name, fake(name))
+    return seen
+
+
+def test_what_was_asked_is_passed_on_and_each_epoch_is_told(run, asked, tmp_path):
+    out = tmp_path / "run"
+    code, said, err = run("tiny", "--data", "cases", "--split", "s.csv", "--fold", 0, "-o", out, "--device", "cpu")
+    assert code == 0
+    assert f"--weights {out}/weights.safetensors" in said
+    assert err == "align, epoch 1: loss 0.375, 1.5 s a step"
+    recipe, folder = asked.pop("arguments")
+    assert (recipe.name, folder) == ("tiny", out)
+    assert asked == {
+        "called": "train", "data": Path("cases"), "split": Path("s.csv"), "fold": 0, "anatomy": None, "lesions": None,
+        "device": "cpu", "workers": 0,
+    }  # fmt: skip
+    assert (out / "curves-align.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_quiet_says_nothing(run, asked, tmp_path):
+    assert run("tiny", "--virtual", "-o", tmp_path / "run", "-q") == (0, "", "")
+
+
+def test_resume_needs_the_run_and_nothing_else(run, asked, tmp_path):
+    assert run("--resume", tmp_path, "-q")[0] == 0
+    assert (asked["called"], asked["arguments"]) == ("resume", (tmp_path,))
+    for more in (["tiny"], ["-o", tmp_path], ["--virtual"], ["--data", tmp_path], ["--workers", 2], ["--fold", 0]):
+        code, _, err = run("--resume", tmp_path, *more)
+        assert (code, "give nothing else" in err) == (2, True), more
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "needs a RECIPE"),
+        (("tiny",), "needs a RECIPE and a run folder"),
+        (("tiny", "-o", "r"), "exactly one source"),
+        (("tiny", "-o", "r", "--virtual", "--data", "d"), "exactly one source"),
+        (("tiny", "-o", "r", "--data", "d", "--anatomy", "a"), "describe virtual patients"),
+        (("tiny", "-o", "r", "--virtual", "--split", "s"), "among cases on disk"),
+    ],
+)
+def test_what_does_not_go_together_is_a_sentence(run, asked, arguments, words):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert words in err
+    assert not asked
+
+
+def test_only_the_first_process_of_torchrun_speaks(run, asked, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert run("tiny", "--virtual", "-o", tmp_path / "run") == (0, "", "")
