@@ -33,9 +33,18 @@ def test_a_folder_keeps_what_looks_like_a_suffix(tmp_path):
 
 
 def test_clashes_take_the_parent_then_a_number():
-    assert case_names(["a/ct.nii", "b/ct.nii.gz", "other.nii"]) == ["a_ct", "b_ct", "other"]
-    assert case_names(["1/a/ct.nii", "2/a/ct.nii"]) == ["a_ct_1", "a_ct_2"]
-    assert case_names(["a_ct.nii", "a/ct.nii", "b/CT.nii"]) == ["a_ct_1", "a_ct_2", "b_CT"]
+    assert case_names(["a/head.nii", "b/head.nii.gz", "other.nii"]) == ["a_head", "b_head", "other"]
+    assert case_names(["1/a/head.nii", "2/a/head.nii"]) == ["a_head_1", "a_head_2"]
+    assert case_names(["a_head.nii", "a/head.nii", "b/HEAD.nii"]) == ["a_head_1", "a_head_2", "b_HEAD"]
+
+
+def test_a_scan_only_called_ct_or_dicom_has_its_folders_name(tmp_path):
+    assert case_names(["a/ct.nii", "b/CT.nii.gz", "c/dicom"]) == ["a", "b", "c"]
+    assert case_names(["1/a/ct.nii", "2/a/ct.nii"]) == ["1_a", "2_a"]
+    (tmp_path / "p" / "dicom").mkdir(parents=True)
+    (tmp_path / "p" / "dicom" / "IM01").write_bytes(b"\0" * 128 + b"DICM")
+    assert case_name(tmp_path / "p" / "dicom" / "IM01") == "p"
+    assert case_name("/ct.nii") == "ct"
 
 
 def test_names_never_clash():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adn.errors import InputError
-from adn.io.names import is_dicom
+from adn.io.names import case_name, is_dicom
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 LABELS = ("infarct", "tissue", "brain", "ignore")
@@ -128,7 +128,7 @@ def _from_csv(path: Path) -> Iterable[Case]:
             ct = files.pop("ct")
             if ct is None:
                 raise InputError(f"{path}, line {line}: column 'ct' is empty; name the scan or remove the line.")
-            name = values.get("name") or _stem(ct)
+            name = values.get("name") or case_name(ct)
             yield Case(name, values.get("subject") or _subject(name), ct, **files)
 
 
@@ -140,13 +140,6 @@ def _listed(table: Path, line: int, text: str) -> Path | None:
     if not path.exists():
         raise InputError(f"{table}, line {line}: there is no {text} (paths are relative to the table's folder).")
     return path
-
-
-def _stem(path: Path) -> str:
-    """A file's name without its suffix; a scan called ct, or a folder called dicom, has its folder's name."""
-    end = next((end for end in IMAGE_SUFFIXES if path.name.lower().endswith(end)), "")
-    stem = path.name.removesuffix(end) if end else path.name
-    return path.resolve().parent.name if stem.lower() in ("ct", "dicom") else stem
 
 
 def _from_nnunet(path: Path) -> Iterable[Case]:

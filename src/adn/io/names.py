@@ -11,15 +11,28 @@ from pathlib import Path
 
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zip")
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
+_NAMELESS = {"ct", "dicom"}  # what a scan is called inside a folder that bears the patient's name
 
 
 def case_name(path: Path | str) -> str:
-    """A scan's name: the file without its suffixes, the folder of a DICOM file, or the folder itself."""
+    """A scan's name: the file without its suffixes, the folder of a DICOM file, or the folder itself.
+
+    A scan that is only called ct or dicom has the name of the folder it lies in.
+    """
+    return _safe(_stem(_named(path)))
+
+
+def _named(path: Path | str) -> Path:
+    """The file or folder whose name is the scan's."""
     path = Path(os.path.abspath(path))
     if path.is_file() and (path.suffix.lower() in _DICOM_SUFFIXES or is_dicom(path)):
         path = path.parent
+    return path.parent if _stem(path).lower() in _NAMELESS and path.parent.name else path
+
+
+def _stem(path: Path) -> str:
     suffix = next((s for s in _SUFFIXES if path.name.lower().endswith(s)), "") if not path.is_dir() else ""
-    return _safe(path.name[: len(path.name) - len(suffix)])
+    return path.name[: len(path.name) - len(suffix)]
 
 
 def case_names(paths: Sequence[Path | str]) -> list[str]:
@@ -60,8 +73,7 @@ def _clashing(names: list[str]) -> set[str]:
 
 
 def _parent(path: Path | str) -> str:
-    path = Path(os.path.abspath(path))
-    return (path.parent.parent if path.is_file() and is_dicom(path) else path.parent).name
+    return _named(path).parent.name
 
 
 def _safe(name: str) -> str:
