@@ -75,6 +75,32 @@ def test_the_papers_p_is_a_probability_and_the_released_q_is_clamped():
     assert torch.equal(clamped.intrinsic_asymmetry, free.intrinsic_asymmetry.clamp(min=0))
 
 
+def test_the_released_x_tilde_goes_no_further_than_the_twin():
+    x, p = row(ROW), row([0.5, 0.5, 0.5, 0.1])  # A = 0 0.4 0 0.4
+    assert flat(compensated(x, p)) == pytest.approx([1.0, 0.7, 1.1, 0.2])
+    assert flat(compensated(x, p, clamp=True)) == pytest.approx([0.5, 0.6, 0.6, 0.2])
+    x, p = torch.rand(1, 1, 3, 5, 8), torch.rand(1, 1, 3, 5, 8)
+    assert torch.allclose(compensated(x, p, clamp=True), torch.minimum(x + p, torch.maximum(x, mirror(x))))
+
+
+def test_bright_lesions_by_hand():
+    """A = max(X − X′, 0), and what is compensated is taken away."""
+    assert flat(total_asymmetry(row(ROW), "bright")) == pytest.approx([0.4, 0.0, 0.4, 0.0])
+    parts = disentangle(row(ROW), row([0, 0, 0, 0]), polarity="bright")
+    assert flat(parts.pathological_asymmetry) == pytest.approx([0.2, 0.0, 0.2, 0.0])
+    assert flat(parts.salient) == pytest.approx([0.3, 0.2, 0.4, 0.1])
+    assert flat(compensated(row(ROW), row([0.5] * 4), True, "bright")) == pytest.approx([0.1, -0.3 + 0.5, 0.2, 0.1])
+
+
+def test_bright_is_dark_of_the_inverted_scan():
+    torch.manual_seed(0)
+    x, logits = torch.rand(2, 1, 3, 5, 8), torch.randn(2, 1, 3, 5, 8)
+    bright, dark = disentangle(x, logits, polarity="bright"), disentangle(1 - x, logits)
+    assert torch.allclose(bright.total_asymmetry, dark.total_asymmetry, atol=1e-6)
+    assert torch.allclose(bright.salient, 1 - dark.salient, atol=1e-6)
+    assert torch.equal(total_asymmetry(x, "bright"), mirror(total_asymmetry(x)))
+
+
 def test_mirroring_the_brain_mirrors_everything():
     parts = random_parts()
     logits = torch.logit(parts.gate.double()).float()

@@ -28,6 +28,13 @@ def test_by_hand():
     assert mirror_difference(torch.cat([row, row + mirror(row)])).tolist() == [0.5, 0.0]  # each scan alone
 
 
+def test_reconstruction_by_hand():
+    """Unmoved, T⁻¹(X′) is the mirror image itself."""
+    row = torch.tensor([1.0, 0, 0, 0.5]).reshape(1, 1, 1, 1, 4)
+    found = reconstruction_difference(row, row, torch.eye(4)[None], (1.0, 1.0, 1.0))
+    assert found.tolist() == pytest.approx([0.25])  # |1 − 0.5| twice, over 4
+
+
 def test_the_slope_leads_to_the_mid_plane():
     shift = torch.tensor(0.7, requires_grad=True)  # between voxels: at them, linear interpolation has a kink
     brain = blob(5.0)
@@ -39,6 +46,19 @@ def test_the_slope_leads_to_the_mid_plane():
     assert shift.grad < 0  # reading further left brings the ball to the middle
     assert float(loss(0.9) - loss(0.5)) / 0.4 == pytest.approx(float(shift.grad), rel=0.05)
     assert loss(5.0) < 0.02 * loss(0.0)
+
+
+def test_reconstruction_slopes_to_the_mid_plane_too():
+    shift = torch.tensor(0.7, requires_grad=True)
+    brain = blob(5.0)
+
+    def loss(x_mm):
+        motion = pose(x_mm)
+        return reconstruction_difference(brain, warp(brain, motion, SPACING), motion, SPACING).sum()
+
+    loss(shift).backward()
+    assert shift.grad < 0
+    assert float(loss(0.9) - loss(0.5)) / 0.4 == pytest.approx(float(shift.grad), rel=0.05)
 
 
 def test_reconstruction_is_0_for_the_true_pose_of_a_symmetric_head():

@@ -41,6 +41,35 @@ def test_forbidden_tissue_by_hand():
     assert forbidden_tissue(tissue, on_csf).flatten().tolist() == [0, 0, 1, 0, 1, 0]
 
 
+def test_infarct_leaves_the_tissue_maps_before_mirroring_or_after():
+    """White matter whose grey twin is infarcted is forbidden only where infarct is taken out of its own voxel alone."""
+    tissue, infarct = tissue_row([1, 1, 2, 1, 2, 3]), row([0.0, 1, 0, 0, 0, 1])
+    before = forbidden_tissue(tissue, infarct, "before_mirroring")
+    after = forbidden_tissue(tissue, infarct, "after_intersection")
+    assert before.flatten().tolist() == [0, 0, 1, 0, 0, 0]
+    assert after.flatten().tolist() == [0, 0, 1, 0, 1, 0]
+    assert terms(half(), infarct=[0, 0, 1, 0], tissue=[3, 2, 1, 2], infarct_removal="after_intersection")[
+        "tissue"
+    ] == pytest.approx(0.2 / 4)
+    assert terms(half(), infarct=[0, 0, 1, 0], tissue=[3, 2, 1, 2])["tissue"] == 0
+
+
+def test_bright_lesions_are_forbidden_where_tissue_is_bright_by_nature():
+    tissue = tissue_row([1, 1, 2, 1, 2, 3])  # its mirror is 3 2 1 2 1 1
+    found = forbidden_tissue(tissue, row([0.0] * 6), polarity="bright")
+    assert found.flatten().tolist() == [1, 1, 0, 1, 0, 0]  # what faces CSF, and grey facing white
+    on_grey = forbidden_tissue(tissue, row([1.0, 1, 0, 0, 0, 0]), polarity="bright")
+    assert on_grey.flatten().tolist() == [0, 0, 0, 1, 0, 0]
+
+
+def test_voxels_that_do_not_count_add_nothing():
+    counted = row([1.0, 0, 1, 1])
+    found = disentanglement_terms(half(), row([0, 1, 0, 0]), tissue_row([1, 3, 0, 3]), 4, counted=counted)
+    assert float(found.tissue) == pytest.approx(0.2 / 4)  # the last voxel's P alone
+    assert float(found.size) == pytest.approx(0.2 / 4)  # the infarct lies where nothing counts
+    assert float(found.intrinsic) == pytest.approx(-0.2 / 4)
+
+
 def test_the_tissue_term_by_hand():
     assert terms(half(), tissue=[1, 3, 0, 2])["tissue"] == pytest.approx((0.2 + 0.2) / 4)
     assert terms(half(), infarct=[0, 1, 0, 0], tissue=[1, 3, 0, 2])["tissue"] == pytest.approx(0.2 / 4)
@@ -103,6 +132,15 @@ def test_gradients_point_where_the_paper_wants():
     assert slopes("size") == pytest.approx([0, step, 0, step])  # nothing to find: P shrinks
     assert slopes("size", infarct=[0, 1, 0, 1]) == pytest.approx([0, -step, 0, -step])  # too little: P grows
     assert slopes("intrinsic") == pytest.approx([0, step, 0, step])  # Q grows
+
+
+@pytest.mark.parametrize(("mask", "weights"), [("zero_asymmetry", [1, 0, 1, 0]), ("one_minus_a", [1, 0.6, 1, 0.6])])
+def test_the_asymmetry_term_presses_p_down_where_nothing_is_asymmetric(mask, weights):
+    logits = row(NO_LESION).requires_grad_(True)
+    parts = disentangle(row(BRAIN), logits, "probability")
+    loss = LossConfig(symmetric_mask=mask)
+    disentanglement_terms(parts, row(NO_LESION), tissue_row(NO_LESION), 4, loss).asymmetry.sum().backward()
+    assert logits.grad.flatten().tolist() == pytest.approx([w * 0.25 / 4 for w in weights])  # dP/dlogit = σ (1 − σ)
 
 
 def test_below_the_target_size_and_intrinsic_cancel():

@@ -62,6 +62,19 @@ def test_dice_of_the_perfect_the_missed_and_the_empty():
     assert torch.equal(generalised_dice(torch.rand(SHAPE), torch.zeros(SHAPE)), torch.zeros(2))
 
 
+def test_voxels_that_do_not_count_add_nothing_and_get_no_gradient():
+    torch.manual_seed(0)
+    p, reference = (torch.rand(SHAPE) * 0.8 + 0.1).requires_grad_(True), lesion(10)
+    counted = torch.ones(SHAPE)
+    counted[..., :10] = 0  # the lesion's first ten voxels of the first scan, among others
+    cut = [x[..., 10:] for x in (p, reference)]
+    assert torch.allclose(binary_cross_entropy(p, reference, 1000, counted), binary_cross_entropy(*cut, 1000))
+    assert torch.allclose(generalised_dice(p, reference, counted), generalised_dice(*cut))
+    (binary_cross_entropy(p, reference, 1000, counted) + generalised_dice(p, reference, counted)).sum().backward()
+    assert torch.count_nonzero(p.grad[..., :10]) == 0
+    assert torch.count_nonzero(p.grad[..., 10:]) > 0
+
+
 def test_an_empty_scan_sends_no_gradient_and_a_full_one_a_finite_one():
     p = torch.rand(SHAPE, requires_grad=True)
     reference = lesion(10)

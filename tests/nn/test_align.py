@@ -41,6 +41,18 @@ def test_the_papers_limits_let_y_move_and_hold_roll():
     assert found == pytest.approx([0.0, 0.0, 60.0, 40.0, 45.0, 0.0], abs=1e-3)
 
 
+def test_the_released_limits_are_40_degrees_and_a_quarter_of_the_width():
+    align = net(max_in_plane_deg=40.0, max_roll_deg=0.0, max_shift_x=0.25, max_shift_y=0.0)
+    torch.nn.init.constant_(align.head.bias, 100.0)
+    found = parameters(align(torch.rand(1, 1, *GRID.shape))[0])
+    assert found == pytest.approx([0.0, 0.0, 40.0, 20.0, 0.0, 0.0], abs=1e-3)
+
+
+def test_without_a_zero_start_an_untrained_t_moves():
+    pose = net(zero_start=False)(torch.rand(1, 1, *GRID.shape))
+    assert not torch.equal(pose[0], torch.eye(4))
+
+
 def test_every_pose_is_rigid_and_each_scan_has_its_own():
     align = net()
     torch.nn.init.normal_(align.head.weight, std=5.0)

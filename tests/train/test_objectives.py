@@ -96,7 +96,7 @@ def test_after_the_warm_start_the_loss_is_l_f_plus_lambda_l_d():
     carried = carry_sample(model(chosen), sample, aligned=True)
     parts, p = carried.output.parts, carried.output.infarct_probability_aligned
     terms = disentanglement_terms(parts, sample.infarct, sample.tissue, VOXELS, chosen.loss)
-    l_d = sum(float(t.mean()) for t in terms)
+    l_d = sum(float(t.mean().detach()) for t in terms)
     l_f = float(binary_cross_entropy(p, sample.infarct, VOXELS).mean() + generalised_dice(p, sample.infarct).mean())
     assert float(found["l_d"]) == pytest.approx(l_d, rel=1e-5)
     assert float(found["loss"]) == pytest.approx(l_f + 10 * l_d, rel=1e-5)
