@@ -105,7 +105,9 @@ def _agreement_lines(axes: Axes, difference: np.ndarray) -> None:
     for name, (level, style) in lines.items():
         axes.axhline(level, color="#000000", linewidth=1, linestyle=style)
         text = f"{name} {level:.1f}".replace("-", "−")
-        axes.text(1.0, level, text, transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=8)
+        place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom", "fontsize": 8}
+        box = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5}  # a dot may lie beneath
+        axes.text(1.0, level, text, bbox=box, **place)
 
 
 def _cases(evaluation: Evaluation, method: str) -> list[CaseScores]:

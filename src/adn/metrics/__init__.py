@@ -4,7 +4,7 @@ Written policy for empty masks: both empty → Dice 1, HD95 0; one empty → Dic
 """
 
 from adn.metrics.lesions import LesionAgreement, lesion_agreement
-from adn.metrics.overlap import dice, volume_difference_ml
+from adn.metrics.overlap import dice, precision_recall, volume_difference_ml
 from adn.metrics.scores import Scores, score
 from adn.metrics.surface import hd95_mm, surface_dice
 
@@ -14,6 +14,7 @@ __all__ = [
     "dice",
     "hd95_mm",
     "lesion_agreement",
+    "precision_recall",
     "score",
     "surface_dice",
     "volume_difference_ml",

@@ -18,7 +18,7 @@ from adn.io.atomic import atomic_folder, check_folder_free
 from adn.metrics.reliability import BINS
 from adn.metrics.scores import Scores
 from adn.metrics.summary import Evaluation
-from adn.report.tables import DEFINITIONS, remarks, tables, to_latex, to_markdown
+from adn.report.tables import DEFINITIONS, case_table, remarks, tables, to_latex, to_markdown
 from adn.results import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
         first=[made[name] for name in shown[:1] if name in made],
         rest=[made[name] for name in shown[1:] if name in made],
         plots=_plots(evaluation),
+        cases=case_table(evaluation),
         definitions=DEFINITIONS,
     )
 

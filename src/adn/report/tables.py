@@ -219,6 +219,25 @@ def _everything(evaluation: Evaluation) -> Table:
     return Table("everything", title, ("Method", "Metric", *columns), rows, left=2)
 
 
+def case_table(evaluation: Evaluation) -> Table:
+    """Every scored case on its own grid, lowest Dice first."""
+    cases = sorted((c for c in evaluation.cases if c.grid == "own"), key=lambda c: (c.scores.dice, c.case))
+    shown = ("dice", "hd95_mm", "surface_dice_5mm", "prediction_ml", "reference_ml")
+    header = (
+        "Case",
+        "Method",
+        "Infarct",
+        *(LABELS.get(metric, "") for metric in shown[:3]),
+        "Predicted, mL",
+        "Reference, mL",
+    )
+    rows = [
+        (c.case, c.method, c.stratum, *(value_text(getattr(c.scores, metric), metric) for metric in shown))
+        for c in cases
+    ]
+    return Table("cases", "Case by case", header, rows, f"{len(rows)} rows, lowest Dice first", left=3)
+
+
 def _unmatched(evaluation: Evaluation) -> Table:
     return Table("unmatched", "Not scored", ("Method", "Case", "Why"), [tuple(u) for u in evaluation.unmatched], left=3)
 
