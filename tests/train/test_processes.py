@@ -33,7 +33,7 @@ def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(tmp_path):
         assert float(two[name]) == pytest.approx(float(one[name]), rel=1e-3), name
     together = torch.load(tmp_path / "two" / "segment.ckpt", weights_only=True)["model"]
     apart = torch.cat([(value - together[name]).flatten() for name, value in alone.items()]).abs().mean()
-    assert apart < 1e-5  # AdamW moves a weight by 2e-3 a step, also where its gradient is rounding alone
+    assert apart < 1e-4  # AdamW moves a weight by 2e-3 a step, also where its gradient is rounding alone
 
 
 def test_a_batch_in_parts_gives_the_same_weights(tmp_path):

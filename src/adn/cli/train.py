@@ -61,6 +61,10 @@ def run(
         _speak_through(bar)
         try:
             path = start(progress=_stepper(bar), on_epoch=_storyteller(bar.console, silent))
+        except KeyboardInterrupt:
+            if not silent:
+                bar.console.print(f"To go on: adn train --resume {resume or out}", markup=False)
+            raise
         finally:
             _speak_through(None)
     return path if first else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def train(
     anatomy: Path | str | None = None,
     lesions: Path | str | None = None,
     resume: bool = False,
-    stages: tuple[str, ...] = ("align", "segment"),
+    stages: Sequence[str] | None = None,
     device: str = "auto",
     workers: int = 0,
     progress: Progress | None = None,
@@ -65,12 +65,13 @@ def train(
 
     data: folder of cases, of which `split` and `fold` say which train and which validate (`choose_cases`). None:
     endless virtual patients (of `anatomy` and `lesions` folders, else of the installed MNI priors). resume: go on from
-    the run's checkpoints. stages: 'align' is T, 'segment' is D + F. progress: called after each step, on_epoch after
-    each epoch. Where there is a validation set the weights of D + F are those of its best epoch, and
-    `last.safetensors` holds the last. Under torchrun every process calls this. Raises InputError or OutputError for a
-    run folder in use and for data without cases.
+    the run's checkpoints. stages: 'align' is T, 'segment' is D + F; None: those of the recipe. progress: called after
+    each step, on_epoch after each epoch. Where there is a validation set the weights of D + F are those of its best
+    epoch, and `last.safetensors` holds the last. Under torchrun every process calls this. Raises InputError or
+    OutputError for a run folder in use and for data without cases.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    stages = recipe.train.stages if stages is None else stages
     folders = {"data": data, "anatomy": anatomy, "lesions": lesions, "split": split}
     source = Source(fold=fold, **{name: Path(path) if path else None for name, path in folders.items()})
     run = _Run(recipe, Path(out), device, workers, progress, on_epoch or (lambda _: None))
@@ -108,7 +109,7 @@ def resume(
         names = ", ".join(str(path) for path in source.gone())
         raise InputError(f"{run}: was trained from {names}, which is no longer there; put it back to resume.")
     options = {name: request[name] for name in ("device", "workers")}
-    return train(recipe, run, **asdict(source), resume=True, stages=tuple(request["stages"]), **options,
+    return train(recipe, run, **asdict(source), resume=True, stages=request["stages"], **options,
                  progress=progress, on_epoch=on_epoch)  # fmt: skip
 
 
