@@ -19,6 +19,7 @@ from adn.cli.data import data, split
 from adn.cli.evaluate import evaluate
 from adn.cli.synth import Format, Preset
 from adn.cli.synth import run as run_synth
+from adn.cli.tissue import tissue
 from adn.errors import InputError
 from adn.results import DISCLAIMER
 
@@ -175,6 +176,7 @@ def train(
 
 app.command(epilog=DISCLAIMER)(evaluate)
 app.command(epilog=DISCLAIMER)(split)
+app.command(epilog=DISCLAIMER)(tissue)
 app.add_typer(data, name="data")
 
 

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from adn.cli import talk
+from adn.cli.aisd import import_aisd
 from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
+from adn.cli.tissue import import_tissue
 from adn.errors import InputError
 from adn.results import DISCLAIMER
 
@@ -36,6 +38,8 @@ data = typer.Typer(
     epilog=DISCLAIMER,
     no_args_is_help=True,
 )
+data.command("import-aisd", epilog=DISCLAIMER)(import_aisd)
+data.command("import-tissue", epilog=DISCLAIMER)(import_tissue)
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,43 @@ def prepare_one(task: Task, request: Request, memory: dict[str, Any]) -> Outcome
 
 def _rate(count: int, start: float) -> str:
     return f"{count / max(time.monotonic() - start, 1e-3) * 60:.0f} per minute"
+
+
+@data.command("list", epilog=DISCLAIMER)
+def list_cases(
+    path: Data,
+    split: Annotated[Path | None, typer.Option(help="CSV of 'adn split'.")] = None,
+    part: Annotated[
+        Literal["train", "validation", "test"] | None, typer.Option(help="Only these cases of the split.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A CSV of paths to write.")] = None,
+) -> None:
+    """Print the path of every CT, or of one part of a split; with -o, write a CSV of scans and masks instead.
+
+    For predicting what was held out: adn predict $(adn data list DIR --split CSV --part test) -o OUT. The CSV can be
+    given wherever a data set can, and to 'adn evaluate' as references.
+    """
+    from adn.data.layouts import find_cases, write_cases
+    from adn.data.splits import read_split
+
+    if (split is None) != (part is None):
+        raise InputError("--split and --part go together: say which part of which split.")
+    cases = find_cases(path)
+    if split and part:
+        split_parts = read_split(split)
+        # the test part is the same for every fold
+        names = getattr(split_parts.parts(fold or 0 if part == "test" and split_parts.folds else fold), part)
+        cases = [case for case in cases if case.name in set(names)]
+        if len(cases) < len(names) or not cases:
+            raise InputError(f"{split}: its part '{part}' has {len(names)} cases, of which {path} holds {len(cases)}.")
+    if out is None:
+        for case in cases:
+            typer.echo(case.ct)
+        return
+    talk.check_writable(out.parent)
+    write_cases(cases, out)
+    typer.echo(f"{len(cases)} cases in {out}")
 
 
 @data.command(epilog=DISCLAIMER)

@@ -21,6 +21,7 @@ from adn.train.machine import is_first_process
 from adn.train.objectives import align_objective, segment_objective, tissue_maps_objective
 from adn.train.record import continue_run, read_run, start_run
 from adn.train.sources import Sets, Source, open_sets
+from adn.train.tissue import fit_tissue
 from adn.train.validate import pictures, validator
 
 
@@ -79,6 +80,8 @@ def train(
         request = {"source": source.record(), "stages": list(stages), "device": device, "workers": workers}
         continue_run(run.out, recipe) if resume else start_run(run.out, recipe, request)
     torch.manual_seed(recipe.train.seed)
+    if "tissue" in stages:
+        return _train_tissue(source, run)
     model, sets = build_adn(recipe), open_sets(recipe, source)
     if recipe.train.compile:
         for network in (model.align.stages, model.asymmetry, model.segment):
@@ -111,6 +114,16 @@ def resume(
     options = {name: request[name] for name in ("device", "workers")}
     return train(recipe, run, **asdict(source), resume=True, stages=request["stages"], **options,
                  progress=progress, on_epoch=on_epoch)  # fmt: skip
+
+
+def _train_tissue(source: Source, run: _Run) -> Path:
+    """The tissue network, which shares nothing with the others."""
+    network = fit_tissue(run.recipe, source, run.out, run.device, run.workers, run.progress,
+                         lambda rows: run.on_epoch(EpochEnd(run.out, "tissue", rows)))  # fmt: skip
+    path = run.out / "weights.safetensors"
+    if is_first_process():
+        save_weights(network.state_dict(), run.recipe.model_dump(mode="json"), path)
+    return path
 
 
 def _fit_align(model: ADN, sets: Sets, run: _Run) -> None:

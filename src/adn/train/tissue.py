@@ -1,20 +1,49 @@
-"""Training of the tissue network: its objective and its validation."""
+"""Stage 'tissue': the network that labels GM, WM, CSF and the brain, from virtual heads with skull."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adn.data.heads import HeadSample
+from adn.config import Recipe
+from adn.data.heads import HeadSample, VirtualHeads
+from adn.errors import InputError
 from adn.losses.tissue import tissue_terms
 from adn.nn.tissue import TissueNet
+from adn.train.checkpoint import Row
+from adn.train.fit import Progress, fit
 from adn.train.objectives import Objective
+from adn.train.sources import Source, library
 
 NAMES = ("gm", "wm", "csf", "brain")
+
+
+def fit_tissue(
+    recipe: Recipe,
+    source: Source,
+    out: Path,
+    device: str,
+    workers: int,
+    progress: Progress | None,
+    on_log: Callable[[list[Row]], None],
+) -> TissueNet:
+    """Train the tissue network of a recipe. Raises InputError for cases on disk: they have no tissue to learn from."""
+    if source.data is not None:
+        raise InputError(f"Recipe '{recipe.name}' learns from virtual patients only: use --virtual, not --data.")
+    config, seed = recipe.train.tissue, recipe.train.seed
+    if config.batch_size != 1:
+        raise InputError("train.tissue.batch_size must be 1, because heads differ in size; use accumulation.")
+    model, count = TissueNet(recipe.tissue), recipe.train.validation_samples
+    heads = VirtualHeads(recipe, library(source, "train"), seed, config.max_epochs * config.epoch_samples)
+    held_out = VirtualHeads(recipe, library(source, "val"), seed + 1, count)
+    fit(model, heads, tissue_objective(), config, out, "tissue", recipe.train.precision, workers, collate_heads,
+        progress, tissue_validator(model, held_out, count), device, seed=seed, score="gm", on_log=on_log)  # fmt: skip
+    return model
 
 
 def collate_heads(samples: list[HeadSample]) -> HeadSample:
