@@ -32,7 +32,7 @@ LESIONS = (
 ABOUT = "{n} virtual patients, {healthy} of them without infarct, {what}. For research use only."
 DIGITS = 6  # of a plan's numbers
 MARGIN = 0.02  # infarct volumes keep this share away from a stratum's ends, so that rounding does not move them
-COARSE = 128  # pixels per row of the first look at a candidate
+MATRIX = 160  # pixels per row of a look at a candidate: its volume is within 1 % of that at the scanner's 400 to 512
 MAX_CANDIDATES = 400
 
 
@@ -113,11 +113,9 @@ def find(set_name: str, place: int, stratum: str, library: Library, used: set[st
         plan = with_lesion(plan, stratum, library, used, candidate)
         plan = PatientPlan.from_dict(rounded(plan.to_dict(), DIGITS))
         sources = [infarct.source for infarct in plan.infarcts if infarct.source]
-        if used & set(sources) or len(set(sources)) < len(sources):
+        if used & set(sources) or len(set(sources)) < len(sources) or hopeless(plan, stratum):
             continue
-        if stratum_of(rendered_ml(plan, library, COARSE)) != stratum:
-            continue
-        infarct_ml = rendered_ml(plan, library, None)
+        infarct_ml = rendered_ml(plan, library)
         if all(stratum_of(infarct_ml * share) == stratum for share in (1 - MARGIN, 1.0, 1 + MARGIN)):
             return plan, round(infarct_ml, 3)
     raise RuntimeError(f"{set_name}: no candidate for patient {place} has an infarct of {stratum} mL")
@@ -136,10 +134,17 @@ def with_lesion(plan: PatientPlan, stratum: str, library: Library, used: set[str
     return replace(plan, infarcts=(replace(first, source=chosen), *others))
 
 
-def rendered_ml(plan: PatientPlan, library: Library, matrix: int | None) -> float:
+def hopeless(plan: PatientPlan, stratum: str) -> bool:
+    """Whether procedural infarcts are so far from the stratum that rendering them would be time lost."""
+    volume_ml = sum(infarct.volume_ml for infarct in plan.infarcts if infarct.acute)
+    low, high = STRATA_ML.get(stratum, (0.0, 0.0))
+    return volume_ml > 0 and not low / 1.5 < volume_ml < 1.5 * high
+
+
+def rendered_ml(plan: PatientPlan, library: Library) -> float:
     if not any(infarct.acute for infarct in plan.infarcts):
         return 0.0
-    lattice = scanner_lattice(plan, matrix)
+    lattice = scanner_lattice(plan, MATRIX)
     return float(render_plan(plan, library, lattice).infarct.sum()) * scanner_grid(lattice).voxel_ml
 
 

@@ -26,7 +26,7 @@ second; patients without infarct are of stratum `HEALTHY`."""
 
 @dataclass(frozen=True)
 class FixedPatient:
-    """One patient of a set. stratum: of `STRATA_ML`, or 'none'. infarct_ml: volume of the rendered mask when made."""
+    """One patient of a set. stratum: of `STRATA_ML`, or 'none'. infarct_ml: volume of the rendered mask, within 2 %."""
 
     stratum: str
     infarct_ml: float
