@@ -91,6 +91,7 @@ def test_dicom_says_what_it_is(as_dicom):
     slices = [pydicom.dcmread(path) for path in sorted((as_dicom / "dicom").iterdir())]
     first = slices[0]
     assert str(first.PatientName) == "VIRTUAL^vp-0000"
+    assert str(first.PatientID).startswith("VIRTUAL-")
     assert (first.Modality, first.SOPClassUID.name, float(first.KVP)) == ("CT", "CT Image Storage", 120)
     assert "research use only" in first.ImageComments.lower()
     assert (float(first.RescaleIntercept), float(first.WindowCenter), float(first.WindowWidth)) == (-1024, 40, 80)

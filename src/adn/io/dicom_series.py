@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +66,8 @@ def _template(grid: Grid, name: str, seed: str, comment: str) -> FileDataset:
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID = CTImageStorage
     data.SpecificCharacterSet = "ISO_IR 100"
-    data.PatientName, data.PatientID, data.PatientBirthDate, data.PatientSex = f"VIRTUAL^{name}", name, "", "O"
+    data.PatientName, data.PatientBirthDate, data.PatientSex = f"VIRTUAL^{name}", "", "O"
+    data.PatientID = f"VIRTUAL-{hashlib.sha256(seed.encode()).hexdigest()[:12]}"  # archives merge what shares it
     data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = (
         generate_uid(entropy_srcs=[seed, level]) for level in ("study", "series", "frame of reference")
     )
@@ -100,6 +103,6 @@ def _describe_pixels(data: FileDataset, shape: tuple[int, int, int]) -> None:
     data.WindowCenter, data.WindowWidth = _decimals(BRAIN_WINDOW_HU)
 
 
-def _decimals(values: NDArray | tuple | list) -> list[DSfloat]:
+def _decimals(values: NDArray | tuple | list) -> list[Any]:
     """Decimal strings, which hold 16 characters: −0.0 and 1e-17 become plain zeros."""
     return [DSfloat(round(float(value), 9) + 0.0, auto_format=True) for value in values]
