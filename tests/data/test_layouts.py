@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from adn.data.layouts import Case, find_cases, layout_of
+from adn.data.layouts import Case, find_cases, layout_of, write_cases
 from adn.errors import InputError
 
 
@@ -40,6 +40,14 @@ def test_a_table_of_paths_beside_its_files(tmp_path):
     assert find_cases(tmp_path) == [x, y]
     assert x == Case("x", "p1", tmp_path / "scans/x/ct.nii.gz", tmp_path / "masks/x.nii.gz")
     assert y == Case("y", "y", tmp_path / "scans/y.nrrd")
+
+
+def test_a_written_table_is_read_back_from_anywhere(tmp_path):
+    touch(tmp_path / "x/ct.nii.gz", tmp_path / "x/infarct.nii.gz", tmp_path / "y/ct.nii.gz")
+    cases = find_cases(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    write_cases(cases, tmp_path / "elsewhere/list.csv")
+    assert find_cases(tmp_path / "elsewhere/list.csv") == cases
 
 
 @pytest.mark.parametrize(

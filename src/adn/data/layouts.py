@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adn.errors import InputError
+from adn.io.atomic import atomic_path
 from adn.io.names import case_name, is_dicom
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -61,6 +62,16 @@ def find_cases(path: Path | str) -> list[Case]:
     if twice:
         raise InputError(f"{path}: every case needs its own name, but '{twice[0]}' is there twice; rename one.")
     return cases
+
+
+def write_cases(cases: Iterable[Case], path: Path) -> None:
+    """Write cases as a CSV of absolute paths, which `find_cases` reads, and `adn evaluate` as references."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(CSV_COLUMNS)
+        for case in cases:
+            files = (getattr(case, kind) for kind in CSV_COLUMNS[2:])
+            writer.writerow([case.name, case.subject, *(file.resolve() if file else "" for file in files)])
 
 
 def layout_of(path: Path) -> str:
