@@ -94,6 +94,14 @@ def test_masks_follow_a_tilted_gantry_and_uneven_gaps(tilt_deg, gaps, tmp_path):
     assert "gantry tilt" in line.notes[0]
 
 
+@pytest.mark.parametrize("window", [(0.0, 80.0), (-60.0, 140.0), (-100.0, 200.0)])
+def test_other_windows_are_found(window, tmp_path):
+    write_replica(tmp_path, "0000001", window=window).write_pngs()
+    line = imported(tmp_path)["0000001"]
+    assert (line.hu, line.problems) == ("dicom", ())
+    assert line.window_hu == pytest.approx(window, abs=2.0)
+
+
 def test_labels_follow_the_policy(tmp_path):
     replica = write_replica(tmp_path, "0000001")
     ball_labels = replica.labels > 0
@@ -141,7 +149,7 @@ def test_0226134_more_masks_than_dicom_slices(tmp_path):
     write_dicom_series(half_head(0, 6.0), tmp_path / "dicom" / "0226134" / "CT")
     line = imported(tmp_path)["0226134"]
     assert (line.outcome, line.hu, line.slices) == ("imported", "png", 24)
-    assert "PNGs are found among 15 DICOM slices" in line.problems[0]
+    assert "of 22 PNGs that show something are found among 15 DICOM slices" in line.problems[0]
     infarct = read_volume(tmp_path / "out" / "0226134" / "infarct.nii.gz", np.uint8)
     assert infarct.data.sum() == ball(half_head(0, 3.75).grid).sum()
 

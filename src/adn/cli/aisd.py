@@ -25,13 +25,15 @@ def import_aisd(
     jobs: Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one for each core.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Turn your own AISD downloads into cases to train and test on.
+    """Turn your own AISD downloads into cases to train and test on; nothing is downloaded, nothing of SRC is changed.
 
-    Each DST/<case> gets ct.nii.gz and infarct.nii.gz (mask values 1, 2, 3, 5; value 4 goes to ignore.nii.gz).
-    PNG masks are paired with DICOM slices by content; a case that fits in several ways is left out, not guessed.
+    Each DST/<case> gets ct.nii.gz and infarct.nii.gz (mask values 1, 2, 3, 5; invisible infarct, 4: ignore.nii.gz).
 
-    DST/split.csv holds the published split (345 train, 52 test), DST/import.csv every finding, DST/import.html a page
-    to look at. Cases that are there already are kept, so a stopped import goes on.
+    Masks are paired with DICOM slices by content; a case that fits in several ways is left out, not guessed.
+
+    Also written: split.csv (the published 345 and 52), import.csv (what was found), import.html (a page to look at).
+
+    Cases that are there already are kept, so that a stopped import can go on.
     """
     talk.check_writable(destination)
     from adn.cli.info import cores

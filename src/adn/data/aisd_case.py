@@ -30,7 +30,7 @@ INVISIBLE_VALUE = 4  # invisible acute: kept apart, for training to leave out an
 LATE_DICOM = frozenset(("0091465", "0091468", "0091505", "0091519"))  # in dicom-3.tar.gz, published after the others
 RECORD = "aisd.json"
 _VERSION = 1  # raise when the import changes, so that cases are imported anew
-_PREVIEW_SLICES, _PREVIEW_DPI = 6, 100
+_PREVIEW_SLICES, _PREVIEW_DPI = 6, 120
 _drawing = threading.Lock()  # matplotlib draws in one thread at a time
 
 
@@ -198,13 +198,13 @@ def _from_png(
     ct = png_volume(pictures.images, assumed.window_hu, assumed.spacing_mm)
     upright = ct.volume.with_data(pictures.labels[::-1] if ct.reversed else pictures.labels, "label")
     low, high = assumed.window_hu
-    source = f"as {assumed.known} cases with DICOM have" if assumed.known else "as the data set usually has"
+    source = f"the middle of {assumed.known} with DICOM" if assumed.known else "as the data set usually has"
     step, row, column = assumed.spacing_mm
     late = " This case's DICOM came late, in dicom-3.tar.gz." if files.case in LATE_DICOM and not files.dicom else ""
     why = "" if files.dicom else "There is no DICOM. "
     problem = (
         f"{why}HU were estimated from the PNGs (window {low:.0f} to {high:.0f} HU) and voxels of {step:.1f} × "
-        f"{row:.2f} × {column:.2f} mm assumed, {source}: volumes and distances are rough.{late}"
+        f"{row:.2f} × {column:.2f} mm assumed ({source}): volumes and distances are rough.{late}"
     )
     line = replace(
         line,

@@ -7,7 +7,7 @@ well, nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from adn.io.series import Series
 NOMINAL_WINDOW_HU = (-10.0, 90.0)  # of AISD's PNGs, about (method, section 6); estimated anew for each case
 _SIDE = 128  # pixels a row that are compared: block means hide noise and rounding, keep anatomy
 _SAME = 0.98  # correlation of a picture with its own slice: 0.999 and more; other scans stay below
+_LIKELY = 0.9  # enough to learn the window from, before it is known
 _RIVAL = 2.0  # a second reading must lose at least this many times more correlation than the best one
 _RIVAL_FLOOR = 2e-4  # and at least this much more: below it is rounding
 _WORTH = 0.5  # a pair that correlates less is no pair
@@ -48,52 +49,70 @@ def turned(pictures: NDArray, turn: int) -> NDArray:
     return np.rot90(pictures.swapaxes(1, 2) if turn >= 4 else pictures, turn % 4, axes=(1, 2))
 
 
+class _Reading(NamedTuple):
+    """One way to read the pictures. scores: (n, m) correlations; loss: what the pairs lack to correlate fully."""
+
+    turn: int
+    reversed: bool
+    scores: NDArray[np.float32]
+    pairs: list[int]
+    loss: float
+
+
 def match_slices(pictures: NDArray[np.uint8], hu: NDArray[np.float32], needed: NDArray[np.bool_]) -> Match:
     """Pair pictures (n, rows, columns) with a stack (m, rows, columns) in HU.
 
     needed: (n,), True where a picture's place matters (its mask holds something). Raises Unmatched where a picture that
     is not blank has no slice, and InputError (without a file's name) where several readings fit.
     """
-    first = _match(pictures, hu, needed, NOMINAL_WINDOW_HU)
-    window = estimate_window(pictures, hu, first)
-    return _match(pictures, hu, needed, window)._replace(window_hu=window)
+    shown = pictures.min(axis=(1, 2)) < pictures.max(axis=(1, 2))
+    if not shown.any():
+        raise Unmatched("the PNGs are blank")
+    first = _readings(pictures, hu, NOMINAL_WINDOW_HU)[0]
+    likely = [j if j >= 0 and first.scores[i, j] >= _LIKELY else -1 for i, j in enumerate(first.pairs)]
+    window = estimate_window(pictures, hu, first.turn, likely)
+    best, *others = _readings(pictures, hu, window)
+    own = np.array([best.scores[i, j] if j >= 0 else -1.0 for i, j in enumerate(best.pairs)])
+    fitting = shown & (own >= _SAME)
+    if not fitting[shown].all():
+        count = f"{int(fitting.sum())} of {int(shown.sum())} PNGs that show something"
+        raise Unmatched(f"{count} are found among {len(hu)} DICOM slices")
+    rivals = [other.loss for other in others if (other.turn, other.pairs) != (best.turn, best.pairs)]
+    if min(rivals, default=1.0) < _limit(best.loss):
+        raise InputError("Several orders or turns of the PNGs fit the DICOM slices about equally.")
+    _demand_one_place(best, own, needed & shown)
+    return Match(tuple(best.pairs), best.turn, best.reversed, window, float(own[shown].min()))
 
 
-def _match(pictures: NDArray, hu: NDArray, needed: NDArray, window: tuple[float, float]) -> Match:
+def _readings(pictures: NDArray[np.uint8], hu: NDArray[np.float32], window: tuple[float, float]) -> list[_Reading]:
+    """Every turn and order, the best first. Raises Unmatched where no turn gives the slices' shape."""
     small, stack = _block_means(pictures), _features(_block_means(np.clip(hu, *window)))
     readings = []
     for turn in range(8):
         if turned(pictures[:1], turn).shape[1:] == hu.shape[1:]:
-            scores = _features(turned(small, turn)) @ stack.T
-            readings += [(turn, backwards, scores, _align(scores, backwards)) for backwards in (False, True)]
-    shown = pictures.min(axis=(1, 2)) < pictures.max(axis=(1, 2))
-    if not readings or not shown.any():
-        what = f"{pictures.shape[2]} × {pictures.shape[1]} pixels" if shown.any() else "blank"
-        raise Unmatched(f"the PNGs are {what}, the DICOM slices {hu.shape[2]} × {hu.shape[1]}")
-    losses = [1.0 - _total(scores, pairs) / int(shown.sum()) for _, _, scores, pairs in readings]
-    best = int(np.argmin(losses))
-    turn, backwards, scores, pairs = readings[best]
-    own = np.array([scores[i, j] if j >= 0 else -1.0 for i, j in enumerate(pairs)])
-    fitting = shown & (own >= _SAME)
-    if not fitting[shown].all():
-        raise Unmatched(f"{int(fitting.sum())} of {int(shown.sum())} PNGs are found among {len(hu)} DICOM slices")
-    others = [loss for loss, (t, _, _, p) in zip(losses, readings, strict=True) if (t, p) != (turn, pairs)]
-    if min(others, default=1.0) < _limit(losses[best]):
-        raise InputError("several orders or turns of the PNGs fit the DICOM slices about equally")
-    _demand_one_place(scores, pairs, own, needed & shown)
-    return Match(tuple(pairs), turn, backwards, window, float(own[shown].min()))
+            features = _features(turned(small, turn))
+            scores = features @ stack.T
+            shown = int(features.any(axis=1).sum())
+            for backwards in (False, True):
+                pairs = _align(scores, backwards)
+                total = float(sum(scores[i, j] for i, j in enumerate(pairs) if j >= 0))
+                readings.append(_Reading(turn, backwards, scores, pairs, 1.0 - total / max(shown, 1)))
+    if not readings:
+        sizes = (f"{stack.shape[2]} × {stack.shape[1]}" for stack in (pictures, hu))
+        raise Unmatched("the PNGs have {} pixels, the DICOM slices {}".format(*sizes))
+    return sorted(readings, key=lambda reading: reading.loss)
 
 
 def _limit(loss: float) -> float:
     return _RIVAL * loss + _RIVAL_FLOOR
 
 
-def _demand_one_place(scores: NDArray, pairs: list[int], own: NDArray, needed: NDArray) -> None:
+def _demand_one_place(reading: _Reading, own: NDArray, needed: NDArray) -> None:
     """A slice that no picture took must not fit a picture as well as the slice it got."""
-    free = np.setdiff1d(np.arange(scores.shape[1]), pairs)
+    free = np.setdiff1d(np.arange(reading.scores.shape[1]), reading.pairs)
     for i in np.flatnonzero(needed):
-        if free.size and 1.0 - scores[i, free].max() < _limit(1.0 - own[i]):
-            raise InputError(f"PNG number {i} fits several DICOM slices about equally")
+        if free.size and 1.0 - reading.scores[i, free].max() < _limit(1.0 - own[i]):
+            raise InputError(f"PNG number {i} fits several DICOM slices about equally.")
 
 
 def _step(rows: int, columns: int) -> int:
@@ -136,23 +155,22 @@ def _align(scores: NDArray, backwards: bool) -> list[int]:
     return pairs
 
 
-def _total(scores: NDArray, pairs: list[int]) -> float:
-    return float(sum(scores[i, j] for i, j in enumerate(pairs) if j >= 0))
+def estimate_window(
+    pictures: NDArray[np.uint8], hu: NDArray[np.float32], turn: int, pairs: Sequence[int]
+) -> tuple[float, float]:
+    """HU of grey levels 0 and 255: a line through the pixels that the window did not cut.
 
-
-def estimate_window(pictures: NDArray[np.uint8], hu: NDArray[np.float32], match: Match) -> tuple[float, float]:
-    """HU of grey levels 0 and 255: a line through the pixels that the window did not cut. Raises Unmatched."""
-    found = [i for i, j in enumerate(match.slices) if j >= 0]
+    pairs: for each picture its slice, −1 for none. The nominal window where the pairs tell none.
+    """
+    found = [i for i, j in enumerate(pairs) if j >= 0]
     step = _step(*hu.shape[1:])  # a share of the pixels is plenty
-    grey = turned(pictures[found], match.turn)[:, ::step, ::step].astype(np.float64)
-    true = hu[[match.slices[i] for i in found], ::step, ::step].astype(np.float64)
+    grey = turned(pictures[found], turn)[:, ::step, ::step].astype(np.float64)
+    true = hu[[pairs[i] for i in found], ::step, ::step].astype(np.float64)
     inside = (grey > _INSIDE[0]) & (grey < _INSIDE[1])
     if np.unique(grey[inside]).size < 3:
-        raise Unmatched("the PNGs hold too few grey levels to tell their window")
+        return NOMINAL_WINDOW_HU
     slope, low = np.polyfit(grey[inside], true[inside], 1)
-    if slope <= 0:
-        raise Unmatched("the PNGs grow darker where the CT grows brighter")
-    return float(low), float(low + 255.0 * slope)
+    return (float(low), float(low + 255.0 * slope)) if slope > 0 else NOMINAL_WINDOW_HU
 
 
 def read_stack(series: Series) -> NDArray[np.float32]:
