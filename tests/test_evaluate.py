@@ -151,6 +151,20 @@ def test_masks_in_one_folder_and_a_csv_of_paths_do_as_well(study, tmp_path):
     assert single.cases[0].scores.dice == pytest.approx(0.75)
 
 
+def test_what_the_reference_ignores_is_scored_both_ways(tmp_path):
+    case(tmp_path / "ref" / "a", block(2))
+    write_volume(Volume(block(4).data - block(2).data, GRID), tmp_path / "ref" / "a" / "ignore.nii.gz")
+    case(tmp_path / "ref" / "b", block(1))
+    for name, slices in (("a", 4), ("b", 1)):
+        case(tmp_path / "pred" / name, block(slices))
+    found = adn.evaluate(tmp_path / "pred", tmp_path / "ref", tmp_path / "out")
+    dice = {(c.case, c.grid): c.scores.dice for c in found.cases if c.grid.startswith("own")}
+    assert dice["a", "own"] == pytest.approx(2 * 2 / (4 + 2))  # taken as no infarct
+    assert dice["a", "own+ignore"] == 1.0
+    assert dice["b", "own"] == dice["b", "own+ignore"] == 1.0
+    assert "ignores taken as infarct" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_another_axis_order_is_the_same_prediction(study, tmp_path):
     case(tmp_path / "pred" / "case-0", block(10, shift=10).reoriented("LAS"))
     assert adn.evaluate(tmp_path / "pred", study / "ref").cases[0].scores.dice == pytest.approx(0.5)

@@ -17,7 +17,7 @@ from adn.geometry import Grid
 from adn.io.masks import MaskFiles, find_masks, read_mask
 from adn.io.nifti import read_volume
 from adn.metrics.reliability import reliability, reliability_counts
-from adn.metrics.scores import Scores, grid_difference, score
+from adn.metrics.scores import grid_difference, score
 from adn.metrics.summary import CaseScores, Evaluation, Unmatched, compare, summarise, volume_stratum
 from adn.prepare import carry_mask
 from adn.volume import Volume
@@ -36,9 +36,9 @@ class _Pair:
 
 @dataclass(frozen=True, eq=False)
 class _Result:
-    """One case of one method: its scores on both grids, and counts for the reliability curve where it has any."""
+    """One case of one method: its scores on every grid, and counts for the reliability curve where it has any."""
 
-    scores: tuple[CaseScores, CaseScores]
+    scores: tuple[CaseScores, ...]
     counts: NDArray[np.float64] | None
 
 
@@ -109,30 +109,46 @@ def _some(names: Mapping[str, MaskFiles]) -> str:
 
 def _score_all(pairs: list[_Pair]) -> Iterator[_Result]:
     """Score pairs sorted by case, reading each reference once."""
-    files, reference, coarse = None, None, None
+    with_ignored = any(pair.reference.ignore for pair in pairs)
+    files: MaskFiles | None = None
+    references: dict[str, Volume] = {}
     for pair in pairs:
-        if files is not pair.reference or reference is None or coarse is None:
-            files, reference = pair.reference, read_mask(pair.reference.infarct)
-            coarse = carry_mask(reference, paper_grid(reference.grid))
-        prediction = _on_reference(read_mask(pair.prediction.infarct), pair, reference)
-        own, paper = score(prediction, reference), score(carry_mask(prediction, coarse.grid), coarse)
-        yield _Result((_case(pair, "own", own, own), _case(pair, "paper", paper, own)), _counts(pair, reference))
+        if files is not pair.reference:
+            files, references = pair.reference, _references(pair.reference, with_ignored)
+        reference = references["own"]
+        path = pair.prediction.infarct
+        own = _on_grid(read_mask(path), reference.grid, pair.reference.name, path, pair.reference.infarct)
+        paper = carry_mask(own, references["paper"].grid)
+        scores = {
+            grid: score(paper if grid.startswith("paper") else own, volume) for grid, volume in references.items()
+        }
+        stratum = volume_stratum(scores["own"].reference_ml)
+        name, cluster = pair.reference.name, pair.reference.subject or pair.reference.name
+        cases = (CaseScores(pair.method, name, grid, stratum, cluster, found) for grid, found in scores.items())
+        yield _Result(tuple(cases), _counts(pair, reference))
 
 
-def _case(pair: _Pair, grid: str, scores: Scores, own: Scores) -> CaseScores:
-    name = pair.reference.name
-    cluster = pair.reference.subject or name
-    return CaseScores(pair.method, name, grid, volume_stratum(own.reference_ml), cluster, scores)
+def _references(files: MaskFiles, with_ignored: bool) -> dict[str, Volume]:
+    """The reference on each grid (`CaseScores.grid`); what it ignores counts as infarct on the last two, if wanted."""
+    own = read_mask(files.infarct)
+    coarse = paper_grid(own.grid)
+    references = {"own": own, "paper": carry_mask(own, coarse)}
+    if with_ignored:
+        both = own
+        if files.ignore:
+            ignored = _on_grid(read_mask(files.ignore), own.grid, files.name, files.ignore, files.infarct)
+            both = own.with_data(own.data | ignored.data)
+        references |= {"own+ignore": both, "paper+ignore": carry_mask(both, coarse)}
+    return references
 
 
-def _on_reference(volume: Volume, pair: _Pair, reference: Volume) -> Volume:
-    """The same voxels in the reference's axis order. Raises InputError where the grids differ in more than that."""
-    turned = volume.reoriented(reference.grid.axes)
-    if not turned.grid.same_as(reference.grid):
+def _on_grid(volume: Volume, grid: Grid, name: str, path: Path, reference: Path) -> Volume:
+    """The same voxels in the axis order of `grid`. Raises InputError where the grids differ in more than that."""
+    turned = volume.reoriented(grid.axes)
+    if not turned.grid.same_as(grid):
         raise InputError(
-            f"{pair.reference.name}: a prediction is scored on its reference's grid, but "
-            f"{grid_difference(turned.grid, reference.grid)}. Resample one onto the other (a mask: nearest): "
-            f"{pair.prediction.infarct} and {pair.reference.infarct}."
+            f"{name}: a prediction is scored on its reference's grid, but {grid_difference(turned.grid, grid)}. "
+            f"Resample one onto the other (a mask: nearest): {path} and {reference}."
         )
     return turned
 
@@ -142,8 +158,9 @@ def _counts(pair: _Pair, reference: Volume) -> NDArray[np.float64] | None:
     path, brain = pair.prediction.probability, pair.prediction.brain
     if path is None:
         return None
-    inside = _on_reference(read_mask(brain), pair, reference).data if brain else None
-    probability = _on_reference(read_volume(path, unit="1"), pair, reference)
+    where = (reference.grid, pair.reference.name)
+    inside = _on_grid(read_mask(brain), *where, brain, pair.reference.infarct).data if brain else None
+    probability = _on_grid(read_volume(path, unit="1"), *where, path, pair.reference.infarct)
     try:
         return reliability_counts(probability.data, reference.data, inside)
     except InputError as error:

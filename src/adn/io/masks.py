@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from adn.volume import Volume
 
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _MASK, _PROBABILITY, _BRAINS = "infarct.nii.gz", "infarct_probability.nii.gz", ("brain_mask.nii.gz", "brain.nii.gz")
+_IGNORE = "ignore.nii.gz"
+_OPTIONAL = ("probability", "brain", "ignore")
 LOOKED_FOR = (
     "folders <case>/infarct.nii.gz, masks <case>.nii.gz (.nii, .nrrd, .mha), or a CSV with the columns name and infarct"
 )
@@ -23,12 +26,16 @@ LOOKED_FOR = (
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """The files of one case. subject: what it shares with cases that resemble it (patient, head); '' where unknown."""
+    """The files of one case. ignore: where the reference is silent (AISD's invisible infarct).
+
+    subject: what it shares with cases that resemble it (patient, head); '' where unknown.
+    """
 
     name: str
     infarct: Path
     probability: Path | None = None
     brain: Path | None = None
+    ignore: Path | None = None
     subject: str = ""
 
 
@@ -37,8 +44,8 @@ def find_masks(path: Path | str) -> dict[str, MaskFiles]:
 
     path: a folder with a folder per case (as `adn predict`, `adn synth` write them), or with a mask file per case; one
     case folder; one mask file; or a CSV with the columns name (or case) and infarct, and, where known, probability,
-    brain and subject, its paths relative to it. Raises InputError where there is none, one is absent or two share a
-    name.
+    brain, ignore and subject, its paths relative to it (a row without infarct is a case without mask). Raises
+    InputError where there is no mask, one is absent or two share a name.
     """
     path = Path(path)
     if not path.exists():
@@ -80,24 +87,25 @@ def _some_values(volume: Volume) -> str:
 def _from_folder(folder: Path) -> list[MaskFiles]:
     if (folder / _MASK).is_file():
         return [_from_case(folder.resolve())]
-    cases = [_from_case(inner) for inner in folder.iterdir() if (inner / _MASK).is_file()]
-    masks = [file for file in folder.iterdir() if file.is_file() and file.name.lower().endswith(_SUFFIXES)]
-    return cases + [MaskFiles(case_name(file), file) for file in masks if not file.name.startswith(".")]
+    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]  # hidden: half-written
+    cases = [_from_case(path) for path in inside if (path / _MASK).is_file()]
+    masks = [path for path in inside if path.is_file() and path.name.lower().endswith(_SUFFIXES)]
+    return cases + [MaskFiles(case_name(path), path) for path in masks]
 
 
 def _from_case(folder: Path) -> MaskFiles:
-    probability = folder / _PROBABILITY
+    probability, ignore = (path if path.is_file() else None for path in (folder / _PROBABILITY, folder / _IGNORE))
     brain = next((folder / name for name in _BRAINS if (folder / name).is_file()), None)
-    known = probability if probability.is_file() else None
-    return MaskFiles(folder.name, folder / _MASK, known, brain, _virtual_head(folder / "plan.json"))
+    return MaskFiles(folder.name, folder / _MASK, probability, brain, ignore, _subject(folder))
 
 
-def _virtual_head(plan: Path) -> str:
-    """The head that a virtual patient was made from; '' where there is no plan."""
+def _subject(folder: Path) -> str:
+    """The head that a virtual patient was made from, or the patient that `sub-<patient>_…` names; else ''."""
     try:
-        return f"head {json.loads(plan.read_text(encoding='utf-8'))['head']}"
+        return f"head {json.loads((folder / 'plan.json').read_text(encoding='utf-8'))['head']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        patient = re.match(r"sub-[A-Za-z0-9]+", folder.name)
+        return patient.group() if patient else ""
 
 
 def _from_csv(table: Path) -> list[MaskFiles]:
@@ -109,16 +117,16 @@ def _from_csv(table: Path) -> list[MaskFiles]:
     columns = set(rows[0]) if rows else set()
     if not ({"name", "case"} & columns and "infarct" in columns):
         raise InputError(f"{table}: needs the columns name and infarct, has {', '.join(map(str, columns)) or 'none'}.")
-    return [_from_row(table, number, row) for number, row in enumerate(rows, start=2)]
+    return [_from_row(table, number, row) for number, row in enumerate(rows, start=2) if row.get("infarct")]
 
 
 def _from_row(table: Path, number: int, row: dict[str, str]) -> MaskFiles:
     name = (row.get("name") or row.get("case") or "").strip()
-    paths = {key: table.parent / row[key].strip() for key in ("infarct", "probability", "brain") if row.get(key)}
-    if not name or "infarct" not in paths:
-        raise InputError(f"{table}: row {number} needs a name and an infarct mask; fill them in or remove the row.")
+    paths = {key: table.parent / row[key].strip() for key in ("infarct", *_OPTIONAL) if row.get(key)}
+    if not name:
+        raise InputError(f"{table}: row {number} needs a name, by which cases are matched; fill it in.")
     for path in paths.values():
         if not path.is_file():
             raise InputError(f"{table}: row {number} ({name}) names {path}, which is no file; correct the path.")
     subject = (row.get("subject") or "").strip()
-    return MaskFiles(name, paths["infarct"], paths.get("probability"), paths.get("brain"), subject)
+    return MaskFiles(name, paths["infarct"], *(paths.get(key) for key in _OPTIONAL), subject=subject)

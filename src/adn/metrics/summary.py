@@ -27,7 +27,7 @@ METRICS: tuple[str, ...] = (
 )
 ALL, WITH_INFARCT, SMALL, MIDDLE, LARGE, NONE = "all", "with infarct", "≤ 30 mL", "30–70 mL", "> 70 mL", "none"
 STRATA: tuple[str, ...] = (ALL, WITH_INFARCT, SMALL, MIDDLE, LARGE, NONE)
-GRIDS: tuple[str, ...] = ("own", "paper")
+GRIDS: tuple[str, ...] = ("own", "paper", "own+ignore", "paper+ignore")
 
 
 def volume_stratum(reference_ml: float) -> str:
@@ -39,9 +39,10 @@ def volume_stratum(reference_ml: float) -> str:
 
 @dataclass(frozen=True)
 class CaseScores:
-    """One case of one method. grid: 'own' (the scan's) or 'paper' (1.2 × 1.2 × 5 mm). cluster: its head or patient.
+    """One case of one method. cluster: its head or patient.
 
-    stratum: of the reference's volume on the scan's own grid, so that it is the same on both grids.
+    grid: 'own' (the scan's) or 'paper' (1.2 × 1.2 × 5 mm), where what the reference ignores counts as no infarct; with
+    '+ignore' it counts as infarct. stratum: of the reference's volume on 'own', so that it is the same on all.
     """
 
     method: str

@@ -109,7 +109,15 @@ def render_evaluation(evaluation: Evaluation) -> str:
     template = (resources.files("adn.report") / "evaluation.html.j2").read_text(encoding="utf-8")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made = {table.name: table for table in tables(evaluation)}
-    shown = ("scores-own", "strata", "differences", "scores-paper", "everything")
+    shown = (
+        "scores-own",
+        "strata",
+        "differences",
+        "scores-own+ignore",
+        "scores-paper",
+        "scores-paper+ignore",
+        "everything",
+    )
     return page.from_string(template).render(
         disclaimer=DISCLAIMER,
         title=_title(evaluation),

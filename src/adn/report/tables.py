@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from adn.metrics.statistics import Interval
-from adn.metrics.summary import ALL, METRICS, STRATA, Comparison, Evaluation, Summary
+from adn.metrics.summary import ALL, GRIDS, METRICS, STRATA, Comparison, Evaluation, Summary
 from adn.results import DISCLAIMER
 
 DASH = "–"
@@ -25,7 +25,12 @@ LABELS = {
 }
 HEADLINE = ("dice", "hd95_mm", "hd95_or_diagonal_mm", "surface_dice_5mm", "volume_difference_ml", "lesion_f1")
 BY_STRATUM = ("dice", "hd95_mm", "surface_dice_5mm", "volume_difference_ml", "lesion_f1")
-GRID_NAMES = {"own": "the scan's own grid", "paper": "the paper's voxels (1.2 × 1.2 × 5 mm)"}
+GRID_NAMES = {
+    "own": "the scan's own grid",
+    "paper": "the paper's voxels (1.2 × 1.2 × 5 mm)",
+    "own+ignore": "the scan's own grid, what the reference ignores taken as infarct",
+    "paper+ignore": "the paper's voxels, what the reference ignores taken as infarct",
+}
 DEFINITIONS = (
     "HD95: between boundary voxels (6 neighbours), centre to centre; the larger of the two directed 95 % quantiles. "
     "Both masks empty: Dice 1, HD95 0, surface Dice 1. One empty: Dice 0, surface Dice 0, HD95 missing; a second "
@@ -63,8 +68,7 @@ class Table(NamedTuple):
 def tables(evaluation: Evaluation) -> list[Table]:
     """Every table of the report that has rows: headline on both grids, strata, differences, all metrics, unmatched."""
     made = [
-        _headline(evaluation, "own"),
-        _headline(evaluation, "paper"),
+        *(_headline(evaluation, grid) for grid in GRIDS),
         _strata(evaluation),
         _differences(evaluation),
         _everything(evaluation),
@@ -149,7 +153,8 @@ def _headline(evaluation: Evaluation, grid: str) -> Table:
     for method in evaluation.methods:
         found = [evaluation.summary(method, metric, ALL, grid) for metric in HEADLINE]
         count = next((s.n + s.missing for s in found if s), 0)
-        rows.append((method, str(count), *(_mean(summary) for summary in found)))
+        if count:
+            rows.append((method, str(count), *(_mean(summary) for summary in found)))
     header = ("Method", "n", *(LABELS[metric] for metric in HEADLINE))
     return Table(
         f"scores-{grid}", f"Scores on {GRID_NAMES[grid]}", header, rows, "Mean [95 % interval] over all cases."
