@@ -28,6 +28,7 @@ from adn.nn.precision import choose_device, choose_precision
 from adn.nn.refine import refine_pose
 from adn.prepare import Conformed, SkullStripper, conform, inspect_mask, strip_skull
 from adn.results import Prediction, Provenance, Scan
+from adn.tissue import CLASSICAL, Brain, TissueModel, find_brain, load_tissue
 from adn.units import unit_to_hu
 from adn.volume import Volume
 from adn.warp import warp
@@ -42,13 +43,17 @@ STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry ho
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Networks ready to predict, with where they came from. precision: 'fp32' or 'bf16'."""
+    """Networks ready to predict, with where they came from. precision: 'fp32' or 'bf16'.
+
+    tissue: finds the brain; None: the classical stripper does.
+    """
 
     network: ADN
     recipe: Recipe
     weights: WeightsFile
     device: torch.device
     precision: str
+    tissue: TissueModel | None = None
 
 
 def load_model(weights: str | Path | None = None, device: str = "auto", precision: str = "auto") -> Model:
@@ -62,20 +67,22 @@ def load_model(weights: str | Path | None = None, device: str = "auto", precisio
     except RuntimeError as error:
         raise WeightsError(f"{found.path}: does not fit the networks of its recipe '{recipe.name}'.") from error
     target = choose_device(device)
-    return Model(network.eval().to(target), recipe, found, target, choose_precision(precision, target))
+    tissue = load_tissue(device=device, precision=precision)
+    return Model(network.eval().to(target), recipe, found, target, choose_precision(precision, target), tissue)
 
 
 def predict(
     scan: Scan,
     model: Model,
     *,
-    strip: SkullStripper = strip_skull,
+    strip: SkullStripper | None = None,
     threshold: float | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
     """Find the infarct in one scan.
 
-    scan: from `open_scan`. strip: finds the brain. threshold: on the probability after it went home; None takes the
+    scan: from `open_scan`. strip: finds the brain; None: the tissue network, and the classical stripper where what that
+    found is not plausible (docs/brain-and-tissue.md). threshold: on the probability after it went home; None takes the
     recipe's. progress: called with the name of each step (`STEPS`). Raises InputError where there is no brain.
     """
     seconds: dict[str, float] = {}
@@ -92,8 +99,9 @@ def predict(
     volume = scan.volume.reoriented("SPL")
     try:
         with step("strip skull"):
-            mask = strip(volume)
-            remarks = inspect_mask(volume, mask)
+            found = _find_brain(volume, model, strip)
+            mask = found.mask
+            remarks = (*found.warnings, *inspect_mask(volume, mask))
         with step("conform"):
             conformed = conform(volume, mask, model.recipe.grid)
     except InputError as error:
@@ -143,10 +151,17 @@ def predict(
         pose_network=RigidTransform(pose_network[0].double().cpu().numpy()),
         pose=refined,
         measurements=measurements,
-        provenance=_provenance(model, threshold, seconds),
+        provenance=_provenance(model, threshold, seconds, found.stripper),
         warnings=(*scan.warnings, *remarks, *([BRIGHT] if network.polarity == "bright" else [])),
         polarity=network.polarity,
     )
+
+
+def _find_brain(volume: Volume, model: Model, strip: SkullStripper | None) -> Brain:
+    """By the stripper given, else by the tissue network with its fallback, else the classical one."""
+    if strip is not None:
+        return Brain(strip(volume), getattr(strip, "__name__", type(strip).__name__))
+    return find_brain(volume, model.tissue) if model.tissue else Brain(strip_skull(volume), CLASSICAL)
 
 
 def infer_maps(model: Model, brain: Tensor, pose: Tensor) -> Tensor:
@@ -214,7 +229,7 @@ def carry_home(
     return result
 
 
-def _provenance(model: Model, threshold: float, seconds: dict[str, float]) -> Provenance:
+def _provenance(model: Model, threshold: float, seconds: dict[str, float], stripper: str) -> Provenance:
     names = ("torch", "numpy", "nibabel", "SimpleITK", "dcm2niix")
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
     return Provenance(
@@ -227,4 +242,5 @@ def _provenance(model: Model, threshold: float, seconds: dict[str, float]) -> Pr
         threshold=threshold,
         versions=versions,
         seconds=seconds,
+        stripper=stripper,
     )

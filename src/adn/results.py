@@ -47,7 +47,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a prediction was made. seconds: wall time per step."""
+    """How a prediction was made. seconds: wall time per step. stripper: what found the brain."""
 
     adn_version: str
     recipe: str
@@ -58,6 +58,7 @@ class Provenance:
     threshold: float
     versions: dict[str, str]
     seconds: dict[str, float]
+    stripper: str = "classical"
 
 
 @dataclass(frozen=True)

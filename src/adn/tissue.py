@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from adn.config import TissueConfig, recipe_from_dict
 from adn.errors import WeightsError
-from adn.io.weights import WeightsFile, find_weights, read_weights
+from adn.io.weights import TISSUE, WeightsFile, find_weights, read_weights
 from adn.nn.precision import choose_device, choose_precision
 from adn.nn.tissue import TissueNet, head_box
 from adn.prepare.coarse import components, fill_slices, largest
@@ -24,7 +25,7 @@ from adn.prepare.strip import strip_skull
 from adn.volume import Volume
 
 log = logging.getLogger(__name__)
-WEIGHTS = "tissue"
+NETWORK, CLASSICAL = "tissue network", "classical"  # who found a brain
 MAX_FIELD_MM = 320.0  # a head with its rest; what lies further out is table
 _AIR_HU, _METAL_HU = -1024.0, 1500.0
 _MAX_SLICE_MM = 12.0
@@ -58,14 +59,15 @@ class Tissues:
 
 @dataclass(frozen=True, eq=False)
 class Brain:
-    """A brain mask (uint8, on the scan's grid), who found it ('tissue network' or 'classical'), and warnings."""
+    """A brain mask (uint8, on the scan's grid), who found it, warnings, and tissue where the network was plausible."""
 
     mask: Volume
     stripper: str
     warnings: tuple[str, ...] = ()
+    tissue: Volume | None = None
 
 
-def load_tissue(weights: str | Path = WEIGHTS, device: str = "auto", precision: str = "auto") -> TissueModel:
+def load_tissue(weights: str | Path = TISSUE, device: str = "auto", precision: str = "auto") -> TissueModel:
     """Load tissue weights by name or path. Raises WeightsError."""
     found = find_weights(weights)
     tensors, values = read_weights(found.path)
@@ -79,6 +81,12 @@ def load_tissue(weights: str | Path = WEIGHTS, device: str = "auto", precision: 
     return TissueModel(network.eval().to(target), config, found, target, choose_precision(precision, target))
 
 
+@lru_cache(maxsize=1)
+def shipped_tissue() -> TissueModel:
+    """The tissue network that ships, loaded once. Raises WeightsError."""
+    return load_tissue()
+
+
 def find_brain(volume_hu: Volume, model: TissueModel) -> Brain:
     """The brain mask of the tissue network, or where that is not plausible the classical one, with a warning.
 
@@ -86,10 +94,10 @@ def find_brain(volume_hu: Volume, model: TissueModel) -> Brain:
     """
     found = segment_tissue(volume_hu, model)
     if found.doubt is None:
-        return Brain(found.brain, "tissue network")
+        return Brain(found.brain, NETWORK, tissue=found.tissue)
     log.info("the tissue network's brain is not plausible: %s", found.doubt)
     warning = f"The brain was outlined by the classical method, because the tissue network's outline {found.doubt}."
-    return Brain(strip_skull(volume_hu), "classical", (warning,))
+    return Brain(strip_skull(volume_hu), CLASSICAL, (warning,))
 
 
 def segment_tissue(volume_hu: Volume, model: TissueModel) -> Tissues:

@@ -27,10 +27,11 @@ from adn.errors import InputError, OutputError
 from adn.io import open_scan
 from adn.io.atomic import explain_write_error
 from adn.io.series import files_below
-from adn.prepare import Conformed, conform, strip_skull
+from adn.io.weights import TISSUE, find_weights
+from adn.prepare import Conformed, conform
 from adn.volume import Volume
 
-PREPARE_VERSION = 1  # raise when reading, stripping or conforming changes, so that cached cases are made anew
+PREPARE_VERSION = 2  # raise when reading, stripping or conforming changes, so that cached cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
 SILENT = 2
 _PARTIAL = re.compile(r"^\..*\.partial-(\d+)$")
@@ -51,22 +52,37 @@ class Prepared:
 def prepare_case(case: Case, grid: GridConfig) -> Prepared:
     """Read one case and carry it to the model grid: intensities, reference and tissue, each by its own policy.
 
-    Without a brain mask the skull is stripped; without tissue the case adds nothing to L_tissue. Raises InputError.
+    What the case lacks of brain mask and tissue the tissue network finds; where that is not plausible the classical
+    stripper finds the brain, and the case adds nothing to L_tissue. Raises InputError.
     """
     if case.infarct is None:
         raise InputError(f"{case.ct}: needs an infarct mask to be trained on, but there is none.")
     scan = open_scan(case.ct).volume
-    mask = read_labels(case.brain, scan) if case.brain else strip_skull(scan)
+    mask, labels = _brain_and_tissue(case, scan)
     conformed = conform(scan, mask, grid)
     infarct = _on_model(read_infarct(case.infarct, scan), conformed, (1,))[0] >= 0.5
     marks = infarct.astype(np.uint8)
     if case.ignore:
         marks[~infarct & (_on_model(read_infarct(case.ignore, scan), conformed, (1,))[0] >= 0.5)] = SILENT
     tissue = np.zeros(infarct.shape, np.uint8)
-    if case.tissue:
-        parts = _on_model(read_labels(case.tissue, scan), conformed, (1, 2, 3))
+    if labels is not None:
+        parts = _on_model(labels, conformed, (1, 2, 3))
         tissue = np.where(parts.sum(0) > 0.25, parts.argmax(0) + 1, 0).astype(np.uint8)
     return Prepared(conformed.brain.data, marks, tissue)
+
+
+def _brain_and_tissue(case: Case, scan: Volume) -> tuple[Volume, Volume | None]:
+    """Brain mask and tissue labels on the scan's grid, the case's own where it has them; tissue None: unknown."""
+    from adn.tissue import find_brain, segment_tissue, shipped_tissue
+
+    tissue = read_labels(case.tissue, scan) if case.tissue else None
+    if case.brain is None:
+        found = find_brain(scan, shipped_tissue())
+        return found.mask, found.tissue if tissue is None else tissue
+    if tissue is None:
+        labelled = segment_tissue(scan, shipped_tissue())
+        tissue = None if labelled.doubt else labelled.tissue
+    return read_labels(case.brain, scan), tissue
 
 
 def _on_model(labels: Volume, conformed: Conformed, values: tuple[int, ...]) -> NDArray[np.float32]:
@@ -80,13 +96,15 @@ def cache_folder() -> Path:
 
 
 def case_key(case: Case, grid: GridConfig) -> str:
-    """Hash of what affects the prepared case: the bytes of its files, the model grid, the version of the method."""
+    """Hash of what affects the prepared case: its files' bytes, the model grid, the version, the network's weights."""
     digest = hashlib.sha256(f"{PREPARE_VERSION} {grid.model_dump_json(exclude={'box'})}".encode())
     for kind in ("ct", "infarct", "tissue", "brain", "ignore"):
         path: Path | None = getattr(case, kind)
         for file in _files(path) if path else []:
             with file.open("rb") as stream:
                 digest.update(f"{kind} {hashlib.file_digest(stream, 'sha256').hexdigest()}".encode())
+    if case.tissue is None or case.brain is None:
+        digest.update(find_weights(TISSUE).sha256.encode())
     return digest.hexdigest()[:16]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT = "fast"
+TISSUE = "tissue"  # finds the brain and its tissues
 HASHES = "SHA256SUMS"
 
 

@@ -92,6 +92,7 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
         "weights_sha256": made.weights_sha256,
         "precision": made.precision,
         "device": made.device,
+        "stripper": made.stripper,
         "threshold": made.threshold,
         "seconds": dict(made.seconds),
         "source": prediction.scan.source,
