@@ -123,6 +123,16 @@ def test_doubled_inner_folders(tmp_path):
     assert imported(tmp_path)["0000001"].problems == ()
 
 
+def test_linked_folders_are_followed_once(tmp_path):
+    write_replica(tmp_path / "disk", "0000001").write_pngs()
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    for name in ("image", "mask", "dicom"):
+        (downloads / name).symlink_to(tmp_path / "disk" / name)
+    (downloads / "round").symlink_to(downloads)
+    assert imported(downloads)["0000001"].problems == ()
+
+
 def test_a_case_without_dicom_takes_hu_from_the_others_window(tmp_path):
     write_replica(tmp_path, "0000001", seed=1, window=(-12.0, 96.0)).write_pngs()
     late = write_replica(tmp_path, "0091465", window=(-12.0, 96.0), dicom=False)
@@ -381,6 +391,7 @@ def test_the_page_and_the_command(tmp_path):
     errors = " ".join(result.stderr.split())
     assert "0000003: The mask holds values that AISD does not define: [6]" in errors
     assert f"{min(TEST_CASES)}: warning: There is no DICOM." in errors
+    assert "warning: 51 of the 52 test cases are not there." in errors
     page = (tmp_path / "out" / "import.html").read_text(encoding="utf-8")
     assert page.count(DISCLAIMER) == 2
     assert page.count('src="data:image/jpeg;base64,') == 2

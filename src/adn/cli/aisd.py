@@ -52,6 +52,9 @@ def import_aisd(
     left_out = [line for line in lines if line.outcome == "left out"]
     _say(lines, console, quiet)
     if not quiet:
+        absent = len(aisd.TEST_CASES - {line.case for line in lines if line.outcome == "imported"})
+        if absent:
+            console.print(f"warning: {absent} of the {len(aisd.TEST_CASES)} test cases are not there.", markup=False)
         rough = sum(line.hu == "png" for line in lines)
         typer.echo(
             f"{len(lines) - len(left_out)} of {len(lines)} cases imported ({rough} with HU estimated from PNGs), "

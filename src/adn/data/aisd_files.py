@@ -84,11 +84,12 @@ def read_png(path: Path) -> NDArray[np.uint8]:
 
 
 def _files(source: Path, destination: Path) -> Iterator[Path]:
-    """All plain files in a fixed order; hidden ones and what was imported before are left out."""
-    skipped = destination.resolve()
-    for folder, names, files in os.walk(source):
+    """All plain files in a fixed order, linked folders too; hidden ones and what was imported before are left out."""
+    seen = {destination.resolve()}
+    for folder, names, files in os.walk(source, followlinks=True):
         here = Path(folder)
-        names[:] = sorted(n for n in names if not n.startswith(".") and (here / n).resolve() != skipped)
+        names[:] = sorted(n for n in names if not n.startswith(".") and (here / n).resolve() not in seen)
+        seen |= {(here / name).resolve() for name in names}  # a link to a folder above would never end
         yield from (here / name for name in sorted(files) if not name.startswith("."))
 
 
