@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.geometry import RigidTransform
+from adn.synth.dress import dress, solid_map
 from adn.synth.tissues import BRAIN_CODES, FLUID, GREY, LEFT_CEREBRUM, RIGHT_CEREBRUM, Tissue
 from adn.warp import mirror, rigid_matrix, warp
 
@@ -25,27 +26,29 @@ class Head:
     """One anatomy.
 
     codes: (D, H, W) uint8 `Tissue`, SPL, 1 mm; the border is air. near_ventricle, near_csf: uint8, 255 ×
-    closeness (Gaussian-blurred indicator), for atrophy. head_from_aligned: 4 × 4, LPS mm in the patient's aligned frame
-    (mid-sagittal plane at x = 0, origin at the brain's centre) → LPS mm about the array's centre. mni_from_aligned:
-    4 × 4, → MNI in LPS mm.
+    closeness (Gaussian-blurred indicator), for atrophy. solid: bone and air with smooth edges (`dress.solid_map`).
+    head_from_aligned: 4 × 4, LPS mm in the patient's aligned frame (mid-sagittal plane at x = 0, origin at the brain's
+    centre) → LPS mm about the array's centre. mni_from_aligned: 4 × 4, → MNI in LPS mm.
     """
 
     name: str
     codes: Tensor
     near_ventricle: Tensor
     near_csf: Tensor
+    solid: Tensor
     head_from_aligned: NDArray[np.float64]
     mni_from_aligned: NDArray[np.float64]
 
-    def flat(self, device: torch.device | str) -> tuple[Tensor, Tensor, Tensor]:
-        """codes, near_ventricle and near_csf as lines of voxels on a device."""
+    def flat(self, device: torch.device | str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """codes, near_ventricle, near_csf and solid as lines of voxels on a device."""
         return _on_device(self, torch.device(device))
 
 
 @lru_cache(maxsize=32)
-def _on_device(head: Head, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    codes, ventricle, csf = (x.reshape(-1).to(device) for x in (head.codes, head.near_ventricle, head.near_csf))
-    return codes, ventricle, csf
+def _on_device(head: Head, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    maps = (head.codes, head.near_ventricle, head.near_csf, head.solid)
+    codes, ventricle, csf, solid = (x.reshape(-1).to(device) for x in maps)
+    return codes, ventricle, csf, solid
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,9 +199,11 @@ def make_head(name: str, codes: NDArray[np.uint8], head_from_aligned: NDArray, m
     """A head whose plane and registration are known already. Specks without a label inside the brain become CSF."""
     tensor = torch.from_numpy(np.array(codes))
     tensor[(tensor == int(Tissue.AIR)) & (closeness(tensor, BRAIN_CODES, 4.0) > INSIDE)] = int(Tissue.CSF)
+    ventricle, csf = closeness(tensor, (int(Tissue.VENTRICLE),), 3.0), closeness(tensor, (int(Tissue.CSF),), 2.0)
+    index_from_aligned = head_from_aligned.copy()
+    index_from_aligned[:3, 3] += (np.array(tensor.shape[::-1]) - 1) / 2
     # a border of air: whatever lies outside can read it
-    padded, ventricle, csf = (
-        F.pad(x, (1,) * 6)
-        for x in (tensor, closeness(tensor, (int(Tissue.VENTRICLE),), 3.0), closeness(tensor, (int(Tissue.CSF),), 2.0))
-    )
-    return Head(name, padded, ventricle, csf, head_from_aligned, mni_from_aligned)
+    tensor, ventricle, csf = (F.pad(x, (1,) * 6) for x in (tensor, ventricle, csf))
+    index_from_aligned[:3, 3] += 1
+    tensor = dress(tensor, mni_from_aligned @ np.linalg.inv(index_from_aligned))
+    return Head(name, tensor, ventricle, csf, solid_map(tensor), head_from_aligned, mni_from_aligned)

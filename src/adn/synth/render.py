@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.synth.anatomy import Head, blur
+from adn.synth.dress import SOFT_HU, mix_solids
 from adn.synth.lattice import Lattice, Samples
 from adn.synth.lesions import LesionMask
 from adn.synth.plan import InfarctPlan, PatientPlan
-from adn.synth.scanner import AIR_HU, between_slices, in_field, slice_positions, stream, take_scan
-from adn.synth.tissues import BRAIN_CODES, FLUID, GREY, Tissue
+from adn.synth.scanner import between_slices, in_field, slice_positions, stream, take_scan
+from adn.synth.tissues import AIR_HU, BRAIN_CODES, FLUID, GREY, Tissue
 
 FINEST_MM = 1.25  # anatomy is sampled at least this finely in plane
 FINEST_SLICE_MM = 2.5
@@ -243,7 +244,7 @@ def _normalise(size: NDArray) -> NDArray[np.float64]:
 
 def _anatomy(
     plan: PatientPlan,
-    maps: tuple[Tensor, Tensor, Tensor],
+    maps: tuple[Tensor, Tensor, Tensor, Tensor],
     shape: torch.Size,
     values: Tensor,
     lesions: list[_Lesion],
@@ -260,10 +261,11 @@ def _anatomy(
     counts = torch.zeros(hu.shape, dtype=torch.int32, device=hu.device)
     brain = ((codes >= int(Tissue.GM)) & (codes <= int(Tissue.CHOROID))).nonzero()[:, 0]
     if not len(brain):
-        return hu, counts
+        return mix_solids(hu, maps[3], values[:3], flat, shape, plan.bone_hu), counts
+    everywhere, index = flat, values[:3]
     # from here on only samples of the brain
     codes, flat, values = codes[brain], flat[brain], values.index_select(1, brain)
-    near_ventricle, near_csf = (x.index_select(0, flat).float() / 255 for x in maps[1:])
+    near_ventricle, near_csf = (x.index_select(0, flat).float() / 255 for x in maps[1:3])
     sulci_noise, ventricle_noise, leuko_noise, mottle, density = values[3:8]
     left = torch.sigmoid(values[8] / 4)
     open_ventricles = _by_side(plan.atrophy_ventricles, left, ventricle_noise)
@@ -272,6 +274,7 @@ def _anatomy(
     codes[(near_csf > 0.60 - 0.30 * open_sulci) & (codes == int(Tissue.GM))] = int(Tissue.CSF)
 
     brain_hu = base_hu.index_select(0, codes.int())
+    brain_hu[(codes == int(Tissue.CHOROID)) & (density > 0.4)] = plan.choroid_hu
     brain_hu += (codes <= int(Tissue.STEM)) * mottle * plan.mottle_hu
     if plan.leukoaraiosis > 0:
         patchy = torch.sigmoid(4 * (near_ventricle * 3 + 0.5 * leuko_noise - 0.9))
@@ -289,7 +292,7 @@ def _anatomy(
         brain_hu[radius < 1 + 0.15 * density] = spot.hu
     hu[brain] = brain_hu
     counts[brain] = _COUNTS.to(codes.device).index_select(0, codes.int()) + infarcted.int() * _INFARCT
-    return hu, counts
+    return mix_solids(hu, maps[3], index, everywhere, shape, plan.bone_hu), counts
 
 
 def _flat_index(index_xyz: Tensor, shape: torch.Size) -> Tensor:
@@ -311,23 +314,22 @@ _INFARCT = 1 << 6 * len(_CLASSES)
 
 
 def _base_hu(plan: PatientPlan) -> Tensor:
-    table = torch.zeros(len(Tissue))
+    table = torch.full((len(Tissue),), SOFT_HU)  # marrow and air cells: `mix_solids` mixes bone and air in
     stem = 0.6 * plan.wm_hu + 0.4 * plan.gm_hu
     values = {
-        Tissue.AIR: -1000.0,
+        Tissue.AIR: AIR_HU,
         Tissue.GM: plan.gm_hu,
         Tissue.DEEP_GM: plan.gm_hu + 0.5,
         Tissue.WM: plan.wm_hu,
         Tissue.STEM: stem,
         Tissue.CSF: plan.csf_hu,
         Tissue.VENTRICLE: plan.csf_hu,
-        Tissue.VESSEL: 45.0,
-        Tissue.CHOROID: plan.choroid_hu,
+        Tissue.VESSEL: plan.gm_hu + 18.0,
+        Tissue.CHOROID: plan.gm_hu,
         Tissue.BONE: plan.bone_hu,
-        Tissue.SOFT: 45.0,
-        Tissue.SCALP: -20.0,
-        Tissue.SINUS: 55.0,
-        Tissue.AIR_CELLS: -400.0,
+        Tissue.SOFT: 50.0,
+        Tissue.SCALP: -95.0,
+        Tissue.SINUS: plan.gm_hu + 18.0,
         Tissue.EYE: 12.0,
     }
     for code, hu in values.items():

@@ -13,8 +13,8 @@ from torch import Tensor
 from adn.synth.anatomy import blur
 from adn.synth.lattice import Lattice
 from adn.synth.plan import MetalPlan, PatientPlan
+from adn.synth.tissues import AIR_HU
 
-AIR_HU = -1000.0
 METAL_HU = 3000.0
 HEADREST_MM, HEADREST_LIFT_MM = 116.0, 5.0  # radius of the cradle, and how far its centre lies before the head's
 _RAYS = (2, 3, 4, 5, 7, 9, 13)  # lobes per turn of metal's streaks

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.synth.anatomy import blur
+from adn.synth.dress import smooth_noise
 from adn.synth.tissues import Tissue
 
 Point = tuple[float, float, float]
@@ -68,15 +69,17 @@ def template_codes(
 
 
 def _paint_brain(codes: Tensor, gm: Tensor, wm: Tensor, around: Tensor, mm: list[Tensor], hull: Tensor) -> Tensor:
-    """Grey and white matter, ventricles, falx. around: gm + wm, blurred."""
+    """Grey and white matter, ventricles. around: gm + wm, blurred."""
     z, y, x = mm
     both = gm + wm
     # an average brain's sulci are shallow dips: there a voxel must be brain more clearly than its surroundings
-    parenchyma = both > torch.where((gm > wm) & (around > 0.6), (around + 0.02).clamp(max=0.93), torch.tensor(0.5))
+    # not everywhere alike: sulci open and close along their way
+    dip = around - 0.01 + 0.03 * smooth_noise(both.shape, 14.0, 3)
+    parenchyma = both > torch.where((gm > wm) & (around > 0.6), dip.clamp(max=0.93), torch.tensor(0.5))
     parenchyma &= hull
     core = (x.abs() < 34) & (y > -24) & (y < 34) & (z > -12) & (z < 22)
     parenchyma |= core & (both > 0.6) & (x.abs() > 2)
-    cleft = (x.abs() < 1.5) & (gm > wm) & (z > -5) & ~core & ((z > 10) | (y < -20) | (y > 80))
+    cleft = (x.abs() < 1.1) & (gm > wm) & (z > -5) & ~core & ((z > 10) | (y < -20) | (y > 80))
     parenchyma &= ~cleft
     codes[parenchyma & (gm >= wm)] = Tissue.GM
     codes[parenchyma & (gm >= wm) & core] = Tissue.DEEP_GM
@@ -88,7 +91,6 @@ def _paint_brain(codes: Tensor, gm: Tensor, wm: Tensor, around: Tensor, mm: list
     third = (x.abs() < 5) & (y > -8) & (y < 30) & (z > -12) & (z < 10)
     fourth = (x.abs() < 12) & (y > 36) & (y < 56) & (z > -48) & (z < -20)
     codes[fluid & (lateral | third | fourth) & ~cleft] = Tissue.VENTRICLE
-    codes[(codes == Tissue.CSF) & cleft & (x.abs() < 0.6) & ((y < -30) | (y > 45) | (z > 40))] = Tissue.VESSEL  # falx
     return codes
 
 

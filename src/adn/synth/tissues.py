@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 
+AIR_HU = -1000.0
+
 
 class Tissue(IntEnum):
-    """One code per look on CT. The order counts: grey, other parenchyma, the rest of the brain, what lies outside."""
+    """One code per look on CT. The order counts: grey, other parenchyma, the rest of the brain, what lies outside.
+
+    VESSEL: dura too. SOFT: muscle and skin. SCALP: fat.
+    """
 
     AIR = 0
     GM = 1
@@ -26,8 +31,9 @@ class Tissue(IntEnum):
     SOFT = 10
     SCALP = 11
     SINUS = 12
-    AIR_CELLS = 13
+    MARROW = 13
     EYE = 14
+    AIR_CELLS = 15
 
 
 BRAIN_CODES = tuple(range(Tissue.GM, Tissue.CHOROID + 1))  # inside the inner table
@@ -35,6 +41,7 @@ PARENCHYMA = (Tissue.GM, Tissue.DEEP_GM, Tissue.WM, Tissue.STEM)
 GREY = (Tissue.GM, Tissue.DEEP_GM)
 FLUID = (Tissue.CSF, Tissue.VENTRICLE)
 
+# 516 fills the diploe, the clivus, the vertebrae and the jaw of the label maps: marrow. Sinuses are 0 there.
 _FREESURFER = {
     Tissue.AIR: (0, 509),
     Tissue.GM: (3, 42, 8, 47, 17, 53, 18, 54),
@@ -49,7 +56,7 @@ _FREESURFER = {
     Tissue.SOFT: (507, 508, 530, 502, 512),
     Tissue.SCALP: (511,),
     Tissue.SINUS: (514,),
-    Tissue.AIR_CELLS: (516,),
+    Tissue.MARROW: (516,),
     Tissue.EYE: (506,),
 }
 LEFT_CEREBRUM, RIGHT_CEREBRUM = (2, 3, 10, 11, 12, 13, 17, 18), (41, 42, 49, 50, 51, 52, 53, 54)
