@@ -151,6 +151,15 @@ def test_masks_in_one_folder_and_a_csv_of_paths_do_as_well(study, tmp_path):
     assert single.cases[0].scores.dice == pytest.approx(0.75)
 
 
+def test_a_method_that_marks_nothing_is_told_by_its_missing_distances(study, tmp_path):
+    for number in (0, 1):
+        case(tmp_path / "pred" / f"case-{number}", block(0), np.zeros(GRID.shape))
+    found = adn.evaluate(tmp_path / "pred", study / "ref", tmp_path / "out")
+    assert (found.summary("pred", "hd95_mm").mean, found.summary("pred", "hd95_mm").missing) == (None, 2)
+    assert found.summary("pred", "hd95_or_diagonal_mm").mean == pytest.approx(np.hypot(55.0, 59 * 1.2 * np.sqrt(2)))
+    assert "| – (2 missing) |" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+
+
 def test_what_the_reference_ignores_is_scored_both_ways(tmp_path):
     case(tmp_path / "ref" / "a", block(2))
     write_volume(Volume(block(4).data - block(2).data, GRID), tmp_path / "ref" / "a" / "ignore.nii.gz")

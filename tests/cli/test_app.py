@@ -46,7 +46,7 @@ def scans(folder, *names):
     return paths
 
 
-@pytest.mark.parametrize("command", [(), ("predict",), ("synth",), ("train",), ("info",)])
+@pytest.mark.parametrize("command", [(), ("predict",), ("synth",), ("train",), ("evaluate",), ("info",)])
 def test_every_help_ends_with_the_disclaimer(run, command):
     code, out, _ = run(*command, "--help")
     assert code == 0

@@ -140,7 +140,7 @@ def p_text(p: float | None) -> str:
 
 
 def _mean(summary: Summary | None) -> str:
-    if summary is None or summary.mean is None:
+    if summary is None:
         return DASH
     text = value_text(summary.mean, summary.metric)
     if summary.interval:
@@ -261,7 +261,7 @@ def _latex_lines(table: Table) -> Iterator[str]:
     numbers = len(table.header) - table.left
     yield r"\begin{table}"
     yield rf"\caption{{{_latex(table.title)}. {_latex(table.note)}}}\label{{tab:adn-{table.name}}}"
-    yield r"\centering\small"
+    yield r"\centering\footnotesize\setlength{\tabcolsep}{3pt}"
     yield rf"\begin{{tabular}}{{{'l' * table.left}{'r' * numbers}}}"
     yield r"\toprule"
     yield _latex_row(table.header)
