@@ -240,6 +240,7 @@ def test_the_command_lists_what_it_could_not_score(study, tmp_path, monkeypatch,
     assert "extra: no reference (some)" in warned
     problems = [row["problem"] for row in csv.DictReader((out / "cases.csv").open(encoding="utf-8"))]
     assert (problems.count("no prediction"), problems.count("no reference")) == (3, 1)
+    assert "not scored on the same cases" in (out / "summary.md").read_text(encoding="utf-8")
     assert "Not scored: 4" in (out / "report.html").read_text(encoding="utf-8")
     assert run(study / "good", study / "good", study / "ref", "-o", tmp_path / "b")[0] == 2
     assert run(study / "good", study / "ref", "-o", out, "--overwrite", "--quiet") == (0, "", "")
