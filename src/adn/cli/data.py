@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from adn.data.layouts import Case
     from adn.data.splits import Split
 
+MANY = 4  # cases with the same remark that are still listed one by one
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one for each core.")]
 Data = Annotated[
@@ -115,7 +116,7 @@ def _show(findings: list[Finding], count: int, out: Path | None) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
         for name in ("case", "problem", "cause", "remedy"):
             table.add_column(name, overflow="fold", min_width=8)
-        for one in findings:
+        for one in _gathered(findings):
             mark = f"[bold red]{one.kind}, blocks[/]" if one.blocks else f"[yellow]{one.kind}[/]"
             table.add_row(_plain(one.case), mark, _plain(one.cause), _plain(one.remedy))
         console.print(table)
@@ -125,6 +126,20 @@ def _show(findings: list[Finding], count: int, out: Path | None) -> None:
     else:
         console.print(f"{out / 'check.html'}", soft_wrap=True)
     console.print(DISCLAIMER)
+
+
+def _gathered(findings: list[Finding]) -> list[Finding]:
+    """Remarks that do not block and that many cases share become one line; the CSV has them all."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for one in findings:
+        groups.setdefault((one.kind, one.remedy) if not one.blocks else (one.case, one.cause), []).append(one)
+    return [
+        one
+        for group in groups.values()
+        for one in (
+            group if len(group) <= MANY else [replace(group[0], case=f"{group[0].case} and {len(group) - 1} more")]
+        )
+    ]
 
 
 def _plain(text: str) -> str:
