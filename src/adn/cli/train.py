@@ -141,7 +141,9 @@ def _storyteller(console: Console, silent: bool) -> Callable[[EpochEnd], None]:
 
 
 def _words(scalars: dict[str, float]) -> str:
-    return ", ".join(f"{word} {scalars[name]:.4g}" for name, word in SHOWN.items() if name in scalars)
+    """Losses and Dice, as far as there are any (a batch without infarct has no Dice)."""
+    known = {name: scalars[name] for name in SHOWN if scalars.get(name, float("nan")) == scalars.get(name)}
+    return ", ".join(f"{SHOWN[name]} {value:.4g}" for name, value in known.items())
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -105,7 +105,7 @@ def fit(
                 write_log(out / LOG, stage, state.history)
                 board.add(state.step, {k: v for k, v in state.history[-1].items() if k.startswith("val_")})
             if on_log and first:
-                on_log(state.history)
+                on_log(list(state.history))
             model.train()
     if board:
         board.close()

@@ -19,7 +19,7 @@ from adn.nn.align import AlignNet
 from adn.nn.tissue_maps import TissueMaps
 from adn.warp import invert_rigid, warp
 
-Objective = Callable[[Any, Any, int], dict[str, Tensor]]
+Objective = Callable[[Any, Any, int], dict[str, Tensor]]  # not a number: left out of the log's means
 
 
 def align_objective(recipe: Recipe) -> Objective:
@@ -71,6 +71,8 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
             asked = target * parts.total_asymmetry if loss.size_target == "asymmetry" else target
             scalars["target_p"] = asked.mean()
             scalars["dice"] = _batch_dice(probability, reference)
+            if not bool(target.any()):  # nothing to be inside of: not a number, which means leave out
+                scalars |= {name: torch.tensor(math.nan) for name in ("dice", "p_inside", "q_inside")}
         return scalars
 
     return objective
