@@ -200,7 +200,7 @@ def make_head(name: str, codes: NDArray[np.uint8], head_from_aligned: NDArray, m
     tensor = torch.from_numpy(np.array(codes))
     tensor[(tensor == int(Tissue.AIR)) & (closeness(tensor, BRAIN_CODES, 4.0) > INSIDE)] = int(Tissue.CSF)
     ventricle, csf = closeness(tensor, (int(Tissue.VENTRICLE),), 3.0), closeness(tensor, (int(Tissue.CSF),), 2.0)
-    index_from_aligned = head_from_aligned.copy()
+    index_from_aligned = np.array(head_from_aligned, dtype=np.float64)
     index_from_aligned[:3, 3] += (np.array(tensor.shape[::-1]) - 1) / 2
     # a border of air: whatever lies outside can read it
     tensor, ventricle, csf = (F.pad(x, (1,) * 6) for x in (tensor, ventricle, csf))
