@@ -2,12 +2,14 @@
 
 import pytest
 import torch
-from damaged import write_patient
 
 from adn.config import load_recipe
 from adn.data.cases import PreparedCases, choose_cases
-from adn.data.splits import Split, SplitRow, write_split
+from adn.data.export import export_cases
+from adn.data.layouts import find_cases
+from adn.data.splits import Split, SplitRow, make_split, write_split
 from adn.errors import InputError
+from damaged import write_patient
 
 
 @pytest.fixture(scope="module")
@@ -62,4 +64,14 @@ def test_samples_pass_every_case_once_a_round(folder, tmp_path, monkeypatch):
     assert sample.brain.shape == sample.infarct.shape == (1, *recipe.grid.shape)
     assert sample.brain.dtype == torch.float32
     assert set(sample.infarct.unique().tolist()) == {0.0, 1.0}
-    assert cases.coarse_brains()[0].shape == (1, *recipe.grid.shape)
+    assert cases.coarse_brains()[0].brain.shape == (1, *recipe.grid.shape)
+
+
+def test_what_nnunet_keeps_for_testing_does_not_train_without_a_split(folder, tmp_path):
+    cases = find_cases(folder)
+    split = make_split([(case.name, case.subject, 1.0) for case in cases if case.infarct], test=0.25)
+    export_cases(cases, "nnunet", tmp_path / "out", split)
+    kept = {row.case for row in split.rows if row.part == "test"}
+    train, held, _ = choose_cases(tmp_path / "out")
+    assert not {case.name for case in train + held} & kept
+    assert len(train) + len(held) + len(kept) == 5

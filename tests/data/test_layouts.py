@@ -56,6 +56,7 @@ def test_a_written_table_is_read_back_from_anywhere(tmp_path):
         ("scan,mask\na,b\n", "column 'ct'"),
         ("ct\nabsent.nii.gz\n", r"line 2: there is no absent\.nii\.gz"),
         ("name,ct\nx,\n", "line 2: column 'ct' is empty"),
+        ("name,ct\n../x,cases.csv\n", "file's name"),
     ],
 )
 def test_a_broken_table_is_said_in_a_sentence(tmp_path, text, words):
@@ -96,7 +97,7 @@ def test_nnunet_of_both_versions(tmp_path, labels):
     (tmp_path / "dataset.json").write_text(json.dumps(facts))
     one, two = find_cases(tmp_path)
     assert one == Case("c_1", "c_1", tmp_path / "imagesTr/c_1_0000.nii.gz", tmp_path / "labelsTr/c_1.nii.gz")
-    assert two == Case("c_2", "p", tmp_path / "imagesTs/c_2_0000.nii.gz")
+    assert two == Case("c_2", "p", tmp_path / "imagesTs/c_2_0000.nii.gz", test=True)
 
 
 def test_nnunet_with_several_labels_is_refused(tmp_path):

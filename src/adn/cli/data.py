@@ -279,12 +279,12 @@ def split(
 ) -> None:
     """Split a data set by patient, every infarct size in every part, into a CSV for training and benchmark.
 
-    All scans of a patient stay together. Cases without infarct mask are left out.
+    All scans of a patient stay together. Cases without infarct mask are left out; nnU-Net's imagesTs stay for testing.
     """
     from adn.cli.app import _bar
     from adn.data.labels import infarct_ml
     from adn.data.layouts import find_cases
-    from adn.data.splits import make_split, write_split
+    from adn.data.splits import Split, SplitRow, make_split, write_split
 
     talk.check_writable(out.parent)
     if folds == 1 or (out.exists() and not overwrite):
@@ -299,10 +299,13 @@ def split(
         for case in bar.track(cases, description="masks measured"):
             if case.infarct is not None:
                 measured.append((case.name, case.subject, infarct_ml(case.infarct)))
+    kept = {case.name for case in cases if case.test}
+    reserved = [SplitRow(name, subject, "test", None, ml) for name, subject, ml in measured if name in kept]
     if not measured:
         raise InputError(f"{path}: there are scans, but no infarct masks to split by.")
-    share = (0.0 if folds else 0.15) if test is None else test
-    made = make_split(measured, seed, folds, validation, share)
+    share = (0.0 if folds or reserved else 0.15) if test is None else test
+    made = make_split([row for row in measured if row[0] not in kept], seed, folds, validation, share)
+    made = Split((*made.rows, *reserved))
     write_split(made, out)
     if not quiet:
         _describe(made, len(cases) - len(measured))

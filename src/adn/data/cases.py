@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from adn.config import Recipe
 from adn.data.cache import SILENT, ensure_prepared, load_prepared
 from adn.data.labels import infarct_ml
 from adn.data.layouts import Case, find_cases
-from adn.data.samples import Sample, shrink_in_plane
+from adn.data.samples import UNKNOWN_POSE, PosedBrain, Sample, shrink_in_plane
 from adn.data.splits import make_split, read_split
 from adn.errors import InputError
 
@@ -36,13 +35,14 @@ def choose_cases(data: Path, split: Path | None = None, fold: int | None = None,
 
     data: any layout of `find_cases`; cases without an infarct mask are left out. split: a CSV of `adn split`; fold: the
     one that validates. Without a split, or with one that has no validation part, a seeded share of the patients is held
-    out. Raises InputError where the two do not fit, or nothing is left to train on.
+    out of what the data set does not keep for testing itself. Raises InputError where the two do not fit, or nothing is
+    left to train on.
     """
     cases = {case.name: case for case in find_cases(data) if case.infarct is not None}
     if not cases:
         raise InputError(f"{data}: there are scans, but none has an infarct mask to train on (<case>/infarct.nii.gz).")
     if split is None:
-        names: Sequence[str] = tuple(cases)
+        names: Sequence[str] = tuple(name for name, case in cases.items() if not case.test)
         validation: Sequence[str] = ()
     else:
         names, validation, test = read_split(split).parts(fold)
@@ -53,14 +53,16 @@ def choose_cases(data: Path, split: Path | None = None, fold: int | None = None,
                 "make the split from this data set."
             )
     if not names:
-        raise InputError(f"{split}: leaves no case to train on; make the split again with smaller held-out parts.")
+        raise InputError(
+            f"{split or data}: leaves no case to train on; make the split again with smaller held-out parts."
+        )
     where = f"as {split} says" if split else "chosen by the seed"
     if not validation:
         names, validation = _hold_out([cases[name] for name in names], seed)
         where = "chosen by the seed"
     train, held = [cases[name] for name in names], [cases[name] for name in validation]
     if not held:
-        return Chosen(train, train, "There is one patient only, so validation.csv scores what was trained on.")
+        return Chosen(train, train, "There is one patient only, so nobody is held out to validate.")
     return Chosen(train, held, f"{len(train)} cases train; {len(held)} are held out to validate, {where}.")
 
 
@@ -104,17 +106,17 @@ class PreparedCases(Dataset[Sample]):
             torch.from_numpy(prepared.tissue)[None],
         )
 
-    def coarse_brains(self) -> Dataset[Tensor]:
-        """The same cases as T sees them, (1, D, H, W) averaged in plane."""
+    def coarse_brains(self) -> Dataset[PosedBrain]:
+        """The same cases as T sees them, averaged in plane."""
         return _CoarseBrains(self, self.recipe.align.shrink)
 
 
-class _CoarseBrains(Dataset[Tensor]):
+class _CoarseBrains(Dataset[PosedBrain]):
     def __init__(self, cases: PreparedCases, shrink: int) -> None:
         self.cases, self.shrink = cases, shrink
 
     def __len__(self) -> int:
         return len(self.cases)
 
-    def __getitem__(self, index: int) -> Tensor:
-        return shrink_in_plane(self.cases[index].brain[0], self.shrink)[None]
+    def __getitem__(self, index: int) -> PosedBrain:
+        return PosedBrain(shrink_in_plane(self.cases[index].brain[0], self.shrink)[None], UNKNOWN_POSE)

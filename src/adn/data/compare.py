@@ -41,7 +41,9 @@ def _groups(pairs: Iterable[tuple[str | None, Case]]) -> list[list[Case]]:
 
 
 def _duplicates(inspections: Sequence[Inspection], split: Split | None) -> Iterable[Finding]:
-    places = {row.case: (row.part, row.fold) for row in split.rows} if split else {}
+    places: dict[str, object] = {one.case.name: one.case.test for one in inspections}
+    if split:
+        places = {row.case: (row.part, row.fold) for row in split.rows}
     for group in _groups((one.content, one.case) for one in inspections):
         names = ", ".join(case.name for case in group)
         leaking = len({places[case.name] for case in group if case.name in places}) > 1
@@ -51,7 +53,7 @@ def _duplicates(inspections: Sequence[Inspection], split: Split | None) -> Itera
                 names,
                 "leakage",
                 True,
-                "The same scan is in two parts of the split.",
+                "The same scan is in two parts, such as train and test.",
                 "Keep one of them, and make the split again.",
             )
         else:

@@ -7,8 +7,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from adn.errors import InputError
 from adn.io.atomic import atomic_path
@@ -33,6 +34,7 @@ class Case:
 
     ct: an image file, or a file, folder or zip with DICOM. infarct, tissue (1 GM, 2 WM, 3 CSF), brain: label images
     on the CT's grid, or None where there is none. ignore: where the reference is silent (AISD's invisible infarct).
+    test: the data set itself keeps the case for the end (nnU-Net's imagesTs), it trains only if a split says so.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Case:
     tissue: Path | None = None
     brain: Path | None = None
     ignore: Path | None = None
+    test: bool = field(default=False, kw_only=True)
 
 
 def find_cases(path: Path | str) -> list[Case]:
@@ -61,6 +64,9 @@ def find_cases(path: Path | str) -> list[Case]:
     twice = [name for name, count in Counter(case.name.lower() for case in cases).items() if count > 1]
     if twice:
         raise InputError(f"{path}: every case needs its own name, but '{twice[0]}' is there twice; rename one.")
+    unfit = [case.name for case in cases if case.name in (".", "..") or set(case.name) & set("/\\\0\n")]
+    if unfit:
+        raise InputError(f"{path}: a case's name becomes a file's name, but '{unfit[0]}' cannot; rename it.")
     return cases
 
 
@@ -99,7 +105,7 @@ def _from_folders(path: Path) -> Iterable[Case]:
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
         ct = _image(folder, "ct") or _dicom_in(folder)
         if ct is not None:
-            labels = {kind: _image(folder, kind) for kind in LABELS}
+            labels: dict[str, Any] = {kind: _image(folder, kind) for kind in LABELS}
             yield Case(folder.name, _subject(folder.name), ct, **labels)
 
 
@@ -135,7 +141,7 @@ def _from_csv(path: Path) -> Iterable[Case]:
             values = {key: (row.get(name) or "").strip() for key, name in columns.items()}
             if not any(values.values()):
                 continue
-            files = {kind: _listed(path, line, values.get(kind, "")) for kind in ("ct", *LABELS)}
+            files: dict[str, Any] = {kind: _listed(path, line, values.get(kind, "")) for kind in ("ct", *LABELS)}
             ct = files.pop("ct")
             if ct is None:
                 raise InputError(f"{path}, line {line}: column 'ct' is empty; name the scan or remove the line.")
@@ -161,7 +167,8 @@ def _from_nnunet(path: Path) -> Iterable[Case]:
         for ct in sorted((path / images).glob(f"*_{channel:04d}{ending}")):
             name = ct.name.removesuffix(f"_{channel:04d}{ending}")
             infarct = path / labels / f"{name}{ending}"
-            yield Case(name, str(subjects.get(name, _subject(name))), ct, infarct if infarct.is_file() else None)
+            mask = infarct if infarct.is_file() else None
+            yield Case(name, str(subjects.get(name, _subject(name))), ct, mask, test=images == "imagesTs")
 
 
 def _dataset_json(path: Path) -> dict:
