@@ -45,6 +45,8 @@ class AlignConfig(_Section):
     zero_start: bool = True  # T's last layer starts at 0, so that an untrained T is the identity
     per_brain: bool = True  # L_T divided by the brain's mean, so that it does not depend on head size
     reconstruction: bool = False  # add ‖I − T⁻¹(X′)‖₁ to L_T
+    pooling: Literal["mean", "place"] = "mean"  # of features before the last layer; place: kept where they lie
+    plane_weight: float = 0.0  # per mm that the plane is off, where it is known (virtual patients); paper: none
     refine_steps: int = 40  # of L_T / brain volume at inference; 0: none
 
 

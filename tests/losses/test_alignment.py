@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adn.losses.alignment import mirror_difference, reconstruction_difference
+from adn.losses.alignment import BRAIN_RADIUS_MM, mirror_difference, plane_difference, reconstruction_difference
 from adn.warp import invert_rigid, mirror, rigid_matrix, warp
 
 SHAPE, SPACING = (5, 21, 32), (5.0, 2.5, 2.0)
@@ -33,6 +33,21 @@ def test_reconstruction_by_hand():
     row = torch.tensor([1.0, 0, 0, 0.5]).reshape(1, 1, 1, 1, 4)
     found = reconstruction_difference(row, row, torch.eye(4)[None], (1.0, 1.0, 1.0))
     assert found.tolist() == pytest.approx([0.25])  # |1 − 0.5| twice, over 4
+
+
+def test_the_plane_s_distance_by_hand():
+    """5 mm aside; turned by 30°, that is twice sin 15° of the radius; nothing where the plane is not known."""
+    known = torch.cat([pose(0.0), pose(0.0), torch.full((1, 4, 4), torch.nan)])
+    found = plane_difference(torch.cat([pose(5.0), pose(0.0, 30.0), pose(5.0)]), known)
+    assert found.tolist() == pytest.approx([5.0, 2 * BRAIN_RADIUS_MM * 0.258819, 0.0], abs=1e-3)
+
+
+def test_moving_along_the_plane_is_free_and_an_unknown_plane_gives_no_slope():
+    along = torch.tensor([[0.0, 7.0, -3.0]])
+    assert float(plane_difference(rigid_matrix(torch.zeros(1, 3), along), pose(0.0))) == pytest.approx(0.01)
+    shift = torch.tensor(5.0, requires_grad=True)
+    plane_difference(pose(shift), torch.full((1, 4, 4), torch.nan)).sum().backward()
+    assert float(shift.grad) == 0
 
 
 def test_the_slope_leads_to_the_mid_plane():

@@ -20,7 +20,7 @@ def parameters(pose):
     return (*motion.rotation_deg, *motion.translation_mm)
 
 
-@pytest.mark.parametrize("settings", [{}, {"shrink": 1}, {"coordinates": False}])
+@pytest.mark.parametrize("settings", [{}, {"shrink": 1}, {"coordinates": False}, {"pooling": "place"}])
 def test_untrained_t_is_the_identity(settings):
     pose = net(**settings)(torch.rand(2, 1, *GRID.shape))
     assert torch.equal(pose, torch.eye(4).expand(2, 4, 4))

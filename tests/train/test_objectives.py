@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from adn.config import recipe_from_dict
-from adn.data.samples import Sample
-from adn.losses.alignment import mirror_difference, reconstruction_difference
+from adn.data.samples import UNKNOWN_POSE, PosedBrain, Sample
+from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import disentanglement_terms
 from adn.losses.segmentation import binary_cross_entropy, generalised_dice
 from adn.nn.adn import ADN
@@ -81,13 +81,25 @@ def scalars(chosen, sample, epoch=9, aligned=True, tissue=None, **networks):
 @pytest.mark.parametrize("reconstruction", [False, True])
 def test_l_t_is_a_plain_mean_or_relative_to_the_brain(reconstruction):
     brain, pose = batch().brain, Posed(12.0, 3.0)
+    unknown = UNKNOWN_POSE.expand(len(brain), 4, 4)
     aligned = warp(brain, pose(brain), SPACING)
     expected = mirror_difference(aligned)
     if reconstruction:
         expected = expected + reconstruction_difference(brain, aligned, pose(brain), SPACING)
     for per_brain, value in ((False, expected), (True, expected / brain.mean((1, 2, 3, 4)))):
         chosen = recipe(align={"reconstruction": reconstruction, "per_brain": per_brain})
-        assert float(align_objective(chosen)(pose, brain, 0)["loss"]) == pytest.approx(float(value.mean()), rel=1e-5)
+        assert float(align_objective(chosen)(pose, PosedBrain(brain, unknown), 0)["loss"]) == pytest.approx(float(value.mean()), rel=1e-5)
+
+
+def test_a_known_plane_weighs_as_the_recipe_says_and_an_unknown_one_does_not():
+    brain, pose = batch().brain, Posed(12.0, 3.0)
+    known = rigid_matrix(torch.tensor([[0.0, 0.0, 12.0]]), torch.tensor([[5.0, 0.0, 0.0]])).expand(len(brain), 4, 4)
+    chosen = recipe(align={"plane_weight": 0.5})
+    unknown = align_objective(chosen)(pose, PosedBrain(brain, UNKNOWN_POSE.expand(len(brain), 4, 4)), 0)
+    there = align_objective(chosen)(pose, PosedBrain(brain, known), 0)
+    assert float(unknown["plane_mm"]) == 0
+    expected = plane_difference(pose(brain), known).mean()
+    assert float(there["loss"] - unknown["loss"]) == pytest.approx(0.5 * float(expected), rel=1e-4)
 
 
 def test_after_the_warm_start_the_loss_is_l_f_plus_lambda_l_d():

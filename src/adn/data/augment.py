@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adn.data.samples import Sample
+from adn.data.samples import UNKNOWN_POSE, PosedBrain, Sample
 from adn.warp import mirror, rigid_matrix, warp
 
 GAMMA = 0.25  # intensities in [0, 1] to a power of 1 ± this
@@ -76,4 +76,4 @@ class Augmented(Dataset[Any]):
         sample = self.dataset[index]
         if isinstance(sample, Sample):
             return augment(sample, change, self.spacing_mm)
-        return augment_brain(sample, change, self.spacing_mm)
+        return PosedBrain(augment_brain(sample.brain, change, self.spacing_mm), UNKNOWN_POSE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,17 @@ class Sample(NamedTuple):
     tissue: Tensor
 
 
+class PosedBrain(NamedTuple):
+    """What T sees. brain: (1, D, H, W) on its coarse copy of the model grid. pose: (4, 4), mm, what T should find;
+    NaN where the mid-sagittal plane is not known."""
+
+    brain: Tensor
+    pose: Tensor
+
+
+UNKNOWN_POSE = torch.full((4, 4), math.nan)
+
+
 def deskull(ct: Tensor, brain: Tensor, grid: GridConfig, mask_error_mm: float = 0.0) -> Tensor:
     """Window a virtual CT (D, H, W) in HU to [0, 1] inside its brain mask.
 
@@ -39,9 +51,12 @@ def deskull(ct: Tensor, brain: Tensor, grid: GridConfig, mask_error_mm: float = 
     return ((ct - lower) / (upper - lower)).clamp(0, 1) * mask
 
 
-def collate(samples: list[Sample]) -> Sample:
-    """Stack samples to a batch (B, 1, D, H, W)."""
-    return Sample(*(torch.stack(x) for x in zip(*samples, strict=True)))
+Sampled = TypeVar("Sampled", Sample, PosedBrain)
+
+
+def collate(samples: list[Sampled]) -> Sampled:
+    """Stack samples, or T's brains, to a batch (B, 1, D, H, W)."""
+    return type(samples[0])(*(torch.stack(x) for x in zip(*samples, strict=True)))
 
 
 def shrink_in_plane(x: Tensor, factor: int) -> Tensor:

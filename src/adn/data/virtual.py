@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from adn.config import Recipe
-from adn.data.samples import Sample, deskull
+from adn.data.samples import PosedBrain, Sample, deskull
 from adn.geometry import RigidTransform
 from adn.synth.draw import draw_patient
 from adn.synth.lattice import Lattice
 from adn.synth.plan import PatientPlan
 from adn.synth.render import VirtualPatient
 from adn.synthesize import Library, patient_generator, render_plan
-from adn.warp import rigid_matrix, warp
+from adn.warp import invert_rigid, rigid_matrix, warp
 
 JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
 MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
@@ -107,7 +107,7 @@ def to_sample(patient: VirtualPatient, recipe: Recipe, mask_error_mm: float = 0.
     return Sample(brain[None], patient.infarct.float()[None], patient.tissue[None])
 
 
-class PosedBrains(Dataset[Tensor]):
+class PosedBrains(Dataset[PosedBrain]):
     """Brains at random poses on T's coarse copy of the model grid: a pool is rendered once, then turned and moved.
 
     Rendering is the dear part and T learns from geometry, so a pool of 120 heads serves thousands of poses.
@@ -126,15 +126,15 @@ class PosedBrains(Dataset[Tensor]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Tensor:
-        """(1, D, H, W): a pool member at a random in-plane rotation, roll and shift."""
+    def __getitem__(self, index: int) -> PosedBrain:
+        """A pool member at a random in-plane rotation, roll and shift."""
         generator = patient_generator(self.seed, index)
         brain = self._member(int(torch.randint(self.pool_size, (), generator=generator)))[None, None]
         u = torch.rand(5, generator=generator) * 2 - 1
         roll, in_plane = u[0] * self.recipe.align.max_roll_deg, u[1] * MAX_IN_PLANE_DEG
         rotation = torch.stack([torch.zeros(()), roll, in_plane])[None]
         pose = rigid_matrix(rotation, torch.stack([u[2] * 30, u[3] * 20, u[4] * 10])[None])
-        return warp(brain, pose, self.grid.spacing_mm)[0]
+        return PosedBrain(warp(brain, pose, self.grid.spacing_mm)[0], invert_rigid(pose)[0])
 
     def _member(self, place: int) -> Tensor:
         if place not in self.pool:

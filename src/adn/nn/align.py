@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -45,6 +47,11 @@ class AlignNet(nn.Module):
             stages += [nn.Conv3d(width, channels, 4, stride=2, padding=1), PreActivationBlock(channels)]
             width = channels
         self.stages = nn.Sequential(*stages)
+        self.pooling = config.pooling
+        if config.pooling == "place":
+            coarse = grid.shape[0], grid.shape[1] // config.shrink, grid.shape[2] // config.shrink
+            width *= math.prod(side // 2 ** len(config.channels) for side in coarse)
+        self.norm = nn.LayerNorm(width) if config.pooling == "place" else nn.Identity()
         self.head = nn.Linear(width, 6)
         if config.zero_start:
             nn.init.zeros_(self.head.weight)
@@ -66,8 +73,9 @@ class AlignNet(nn.Module):
         """Poses from the coarse copy."""
         if self.coordinates:
             x = _with_moments(x)
-        features = self.stages(x).mean((2, 3, 4))
-        parameters = torch.tanh(self.head(features).float()) * self.limits
+        features = self.stages(x)
+        pooled = features.flatten(1) if self.pooling == "place" else features.mean((2, 3, 4))
+        parameters = torch.tanh(self.head(self.norm(pooled)).float()) * self.limits
         return rigid_matrix(parameters[:, :3], parameters[:, 3:])
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from adn.config import GridConfig, LossConfig, Recipe
-from adn.data.samples import Sample
-from adn.losses.alignment import mirror_difference, reconstruction_difference
+from adn.data.samples import PosedBrain, Sample
+from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import collapse_signs, disentanglement_terms
 from adn.losses.segmentation import binary_cross_entropy, generalised_dice
 from adn.nn.adn import ADN, AdnOutput
@@ -23,11 +23,15 @@ Objective = Callable[[Any, Any, int], dict[str, Tensor]]  # not a number: left o
 
 
 def align_objective(recipe: Recipe) -> Objective:
-    """L_T (eq. 1) on T's coarse copy; where the recipe says so with ‖I − T⁻¹(X′)‖₁, or divided by the brain's mean."""
+    """L_T (eq. 1) on T's coarse copy; where the recipe says so with ‖I − T⁻¹(X′)‖₁, or divided by the brain's mean.
+
+    plane_weight: adds how far the plane lies from the known one (extension).
+    """
     depth, height, width = recipe.grid.spacing_mm
     spacing = (depth, height * recipe.align.shrink, width * recipe.align.shrink)
 
-    def objective(model: AlignNet, coarse: Tensor, epoch: int) -> dict[str, Tensor]:
+    def objective(model: AlignNet, batch: PosedBrain, epoch: int) -> dict[str, Tensor]:
+        coarse = batch.brain
         pose = model.from_coarse(coarse)
         with torch.autocast(coarse.device.type, enabled=False):
             coarse = coarse.float()
@@ -37,7 +41,9 @@ def align_objective(recipe: Recipe) -> Objective:
                 loss = loss + reconstruction_difference(coarse, aligned, pose, spacing)
             if recipe.align.per_brain:
                 loss = loss / coarse.mean((1, 2, 3, 4)).clamp(min=1e-3)
-        return {"loss": loss.mean()}
+            off_mm = plane_difference(pose, batch.pose.float())
+            scalars = {"mirror": loss.mean().detach(), "plane_mm": off_mm.mean().detach()}
+            return {"loss": (loss + recipe.align.plane_weight * off_mm).mean(), **scalars}
 
     return objective
 

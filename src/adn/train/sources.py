@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from adn.config import Recipe
 from adn.data.augment import Augmented
 from adn.data.cases import PreparedCases, choose_cases
-from adn.data.samples import Sample
+from adn.data.samples import PosedBrain, Sample
 from adn.data.virtual import AlignedPatients, PosedBrains, PosedPatients
 from adn.synthesize import Library
 
@@ -56,7 +55,7 @@ class Sets(NamedTuple):
     aligned: samples lie on the brain box already (virtual patients), else T's pose puts them there.
     """
 
-    align: Dataset[Tensor]
+    align: Dataset[PosedBrain]
     training: Dataset[Sample]
     validation: Sequence[Sample]
     shown: Sequence[Sample]

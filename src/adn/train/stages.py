@@ -127,9 +127,9 @@ def _train_tissue(source: Source, run: _Run) -> Path:
 
 
 def _fit_align(model: ADN, sets: Sets, run: _Run) -> None:
-    """T, unsupervised."""
+    """T; unsupervised unless the recipe weighs the known plane."""
     recipe = run.recipe
-    fit(model.align, sets.align, align_objective(recipe), recipe.train.align, run.out, "align", "fp32", 0, torch.stack,
+    fit(model.align, sets.align, align_objective(recipe), recipe.train.align, run.out, "align", "fp32", 0, collate,
         run.progress, device=run.device, seed=recipe.train.seed,
         on_log=lambda rows: run.on_epoch(EpochEnd(run.out, "align", rows)))  # fmt: skip
 
