@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from adn.data.heads import SLICE_SAMPLE_MM
 from adn.errors import InputError
 from adn.prepare import strip_skull
 from adn.synth.draw import draw_patient
@@ -64,7 +65,7 @@ def main() -> None:
     for i in range(arguments.n):
         plan = draw_patient(patient_generator(arguments.seed, i), choices)
         lattice = scanner_lattice(plan, arguments.matrix)
-        patient = render_plan(plan, library, lattice)
+        patient = render_plan(plan, library, lattice, slice_sample_mm=SLICE_SAMPLE_MM)
         ct = Volume(patient.ct.numpy(), scanner_grid(lattice))
         dices, remark = score(ct, patient.tissue.numpy(), patient.brain.numpy(), model)
         table.append(dices)

@@ -27,7 +27,7 @@ from adn.results import DISCLAIMER
 from adn.synth.draw import draw_patient
 from adn.synth.lattice import Lattice
 from adn.synth.plan import PatientPlan
-from adn.synth.render import VirtualPatient, render
+from adn.synth.render import FINEST_SLICE_MM, VirtualPatient, render
 from adn.volume import Volume
 
 __all__ = [
@@ -50,12 +50,16 @@ Progress = Callable[[int, int], None]
 
 
 def render_plan(
-    plan: PatientPlan, library: Library, lattice: Lattice, device: torch.device | str = "cpu"
+    plan: PatientPlan,
+    library: Library,
+    lattice: Lattice,
+    device: torch.device | str = "cpu",
+    slice_sample_mm: float = FINEST_SLICE_MM,
 ) -> VirtualPatient:
-    """Render with a library's head and lesions."""
+    """Render with a library's head and lesions; as `render` otherwise."""
     head = library.head(plan.head)
     with torch.no_grad():
-        return render(plan, head, lattice, library.lesion, device)
+        return render(plan, head, lattice, library.lesion, device, slice_sample_mm)
 
 
 def scanner_lattice(plan: PatientPlan, matrix: int | None = None, sheared: bool = False) -> Lattice:

@@ -16,6 +16,8 @@ from adn.synthesize import FIELD_OF_VIEW_MM, Library, patient_generator, render_
 
 MAX_SLICES = 40  # of thin ones a run is drawn: it keeps steps short
 NECK_MM = 40.0  # scans may reach this much further down than drawn patients do
+# Cortex is thinner than slices: with two samples in a slice of 5 mm, tissue is a toss-up in one voxel of nine
+SLICE_SAMPLE_MM = 1.25
 NOISE = (0.4, 2.0)  # times the noise that patients are drawn with: from smoothed to thin-sliced scans
 
 
@@ -47,7 +49,8 @@ class VirtualHeads(Dataset[HeadSample]):
         noise_hu = plan.scanner.noise_hu * (NOISE[0] + (NOISE[1] - NOISE[0]) * u[0])
         below_mm = plan.scanner.below_mm + max(NECK_MM * (2 * u[1] - 1), 0.0)
         plan = replace(plan, scanner=replace(plan.scanner, noise_hu=noise_hu, below_mm=below_mm))
-        patient = render_plan(plan, self.library, scanner_lattice(plan, self.matrix))
+        lattice = scanner_lattice(plan, self.matrix)
+        patient = render_plan(plan, self.library, lattice, slice_sample_mm=SLICE_SAMPLE_MM)
         parts = (patient.ct, patient.tissue, patient.brain)
         first = int(u[2] * max(len(patient.ct) - MAX_SLICES + 1, 1))
         parts = tuple(x[first : first + MAX_SLICES] for x in parts)

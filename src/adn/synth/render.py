@@ -95,14 +95,16 @@ def render(
     lattice: Lattice,
     lesion_source: LesionSource,
     device: torch.device | str = "cpu",
+    slice_sample_mm: float = FINEST_SLICE_MM,
 ) -> VirtualPatient:
     """Render a plan. The same plan gives the same patient on every lattice, but for noise, which is the lattice's own.
 
-    lesion_source: gives an infarct's mask in MNI space. Bit for bit the same on one device and torch version.
+    lesion_source: gives an infarct's mask in MNI space. slice_sample_mm: slices are made of samples about so far apart,
+    four at most. Bit for bit the same on one device and torch version.
     """
     d, h, w = lattice.spacing_mm
     factor = (
-        min(max(math.ceil(d / FINEST_SLICE_MM), 1), 4),
+        min(max(math.ceil(d / slice_sample_mm), 1), 4),
         min(max(math.ceil(h / FINEST_MM - 0.01), 1), 3),
         min(max(math.ceil(w / FINEST_MM - 0.01), 1), 3),
     )
