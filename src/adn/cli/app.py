@@ -164,7 +164,7 @@ def train(
 ) -> None:
     """Train the networks of a recipe: alignment first, then asymmetry and segmentation together.
 
-    Several GPUs or hosts: torchrun --nproc-per-node N --no-python adn train ...
+    Several GPUs or hosts: torchrun --nproc-per-node N --no-python -- adn train ... (with the two dashes).
     """
     from adn.cli.train import run
 

@@ -128,7 +128,7 @@ def _storyteller(console: Console, silent: bool) -> Callable[[EpochEnd], None]:
         epoch = int(row["epoch"])
         if not silent:
             console.print(
-                f"{end.stage}, epoch {epoch}: {_words(row)}, {row['step_seconds']:.2g} s a step", markup=False
+                f"{end.stage}, epoch {epoch}: {_words(row)}, {row['step_seconds']:.3g} s a step", markup=False
             )
         from adn.figures import training_curves, training_sheet
 
