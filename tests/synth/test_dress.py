@@ -81,3 +81,13 @@ def test_marrow_is_bone_in_part_and_air_stays_air():
     assert 500 < float(marrow) < 530
     air = solid_map(torch.zeros_like(codes)).reshape(-1)
     assert float(mix_solids(torch.tensor([AIR_HU]), air, index, flat, codes.shape, 1000.0)) == AIR_HU
+
+
+def test_a_hole_in_the_vault_is_marrow_and_one_in_the_skull_base_is_air():
+    codes = head()
+    bone = (codes[:, 90, 70] == Tissue.BONE).nonzero()[:, 0]
+    high, low = int(bone.max()) - 1, int(bone.min()) + 1
+    codes[high, 90, 70] = codes[low, 90, 70] = int(Tissue.AIR)
+    after = dress(codes, mni_from_index())
+    assert after[high, 90, 70] == Tissue.MARROW
+    assert after[low, 90, 70] == Tissue.AIR

@@ -99,7 +99,7 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
         atrophy_ventricles=(_clip(ventricles + one_sided), _clip(ventricles - one_sided)),
         sylvian=(_clip(sylvian + fissures), _clip(sylvian - fissures)),
         wm_hu=wm,
-        gm_hu=wm + d.uniform(5, 10),
+        gm_hu=wm + d.uniform(6, 12),
         # a scanner that is off in HU is off everywhere: fluid and brain go together
         csf_hu=d.uniform(0, 9) + 0.5 * (wm - 27),
         bone_hu=d.uniform(800, 1400),
@@ -203,7 +203,7 @@ def _draw_scanner(d: _Dice, pitch_deg: float) -> ScannerPlan:
         pixel_mm=d.uniform(0.6, 1.0) if d.chance(0.2) else d.uniform(0.40, 0.60),
         # the gantry is tilted to make up for the head's pitch
         tilt_deg=min(max(pitch_deg + d.uniform(-8, 8), -24.0), 24.0) if d.chance(0.4) else 0.0,
-        noise_hu=d.log_uniform(1.8, 8),
+        noise_hu=d.log_uniform(2.2, 9),
         grain_mm=d.uniform(0.6, 1.5),
         blur_mm=d.uniform(0.3, 1.0),
         sharpen=d.uniform(0, 0.4) if d.chance(0.4) else 0.0,

@@ -13,6 +13,7 @@ from torch import Tensor
 from adn.synth.tissues import AIR_HU, Tissue
 
 SKIN_MM = 2
+VAULT_MM = 0.0  # above this height in MNI the skull holds no air but the frontal sinus
 FASCIA_MM, LUMP_MM = 18.0, 30.0  # size of muscles, and of what is fat or muscle in the face
 FALX_MM = 0.8  # half its thickness: 1 mm of dura looks like 1.5 to 2 mm on CT
 # Lower edge of the falx in MNI (y, z) LPS mm: crista galli, above the callosum, along the straight sinus to the inion
@@ -33,7 +34,12 @@ def dress(codes: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
     The same head is always dressed alike: its pattern of fat and muscle belongs to it.
     """
     codes = codes.clone()
-    _flesh(codes)
+    air = (codes == int(Tissue.AIR)).float()[None, None]
+    # air within a dozen mm, from 4 mm blocks: a half at the surface
+    around = F.avg_pool3d(F.avg_pool3d(air, 4, ceil_mode=True), 3, 1, 1)
+    around = F.interpolate(around, size=codes.shape, mode="trilinear")[0, 0]
+    _vault(codes, around, mni_from_index)
+    _flesh(codes, around)
     _plexus(codes, mni_from_index)
     _dura(codes, mni_from_index)
     return codes
@@ -89,15 +95,20 @@ def smooth_noise(shape: torch.Size, scale_mm: float, seed: int) -> Tensor:
     return 1.6 * F.interpolate(coarse, size=shape, mode="trilinear")[0, 0]
 
 
-def _flesh(codes: Tensor) -> None:
-    """Soft tissue outside the skull: skin, fat under it, muscles parted by sheets of fat."""
+def _vault(codes: Tensor, around: Tensor, mni_from_index: NDArray[np.float64]) -> None:
+    """Holes that label maps leave in the vault become marrow; the frontal sinus stays. around: share of air nearby."""
+    index = ((codes == int(Tissue.AIR)) & (around < 0.25)).nonzero()
+    x, y, z = _place(index, mni_from_index)
+    sinus = (x.abs() < 38) & (y < -48) & (z < 35)
+    codes[tuple(index[(z > VAULT_MM) & ~sinus].T)] = int(Tissue.MARROW)
+
+
+def _flesh(codes: Tensor, around: Tensor) -> None:
+    """Soft tissue outside the skull: skin, fat under it, muscles parted by sheets of fat. around: share of air."""
     flesh = (codes == int(Tissue.SOFT)) | (codes == int(Tissue.SCALP))
     if not flesh.any():
         return
     air = (codes == int(Tissue.AIR)).float()[None, None]
-    # air within a dozen mm, from 4 mm blocks: a half at the surface
-    around = F.avg_pool3d(F.avg_pool3d(air, 4, ceil_mode=True), 3, 1, 1)
-    around = F.interpolate(around, size=codes.shape, mode="trilinear")[0, 0]
     for axis in range(3):
         kernel = [1, 1, 1]
         kernel[axis] = 2 * SKIN_MM + 1
@@ -117,8 +128,13 @@ def _voxels(codes: Tensor, values: tuple[int, ...], mni_from_index: NDArray[np.f
     table = torch.zeros(256, dtype=torch.bool)
     table[list(values)] = True
     index = table[codes.long()].nonzero()
+    return index, _place(index, mni_from_index)
+
+
+def _place(index: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
+    """MNI x, y, z (3, n), LPS mm, of indices (n, 3) along D, H, W."""
     m = torch.tensor(mni_from_index, dtype=torch.float32)
-    return index, m[:3, :3] @ index.flip(1).float().T + m[:3, 3:]
+    return m[:3, :3] @ index.flip(1).float().T + m[:3, 3:]
 
 
 def _plexus(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:

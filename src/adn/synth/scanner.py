@@ -118,7 +118,7 @@ def _shading(plan: PatientPlan, shape: torch.Size, spacing: tuple[float, float, 
 
 
 def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float]) -> Tensor:
-    """Correlated noise per slice, stronger in the middle and where much bone surrounds the brain, and streaks.
+    """Correlated noise per slice, stronger where the head is large and dense, and streaks.
 
     spacing: thickness and pixel, mm. σ falls with pixel size as the mean of correlated noise does.
     """
@@ -135,11 +135,16 @@ def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float
     fine = math.sqrt(scanner.grain_mm**2 / (scanner.grain_mm**2 + 0.45**2))
     thin = math.sqrt(5.0 / spacing[0])
     amount = scanner.noise_hu * coarse / fine * min(thin, 1.6)
-    # streaks run left to right between dense bone: low slices of the head, where bone surrounds much air and tissue
-    bone = ((slices > 300).float().mean((1, 2)) / 0.08).clamp(max=2.0)
+    # fewer photons get through a larger slice: its diameter as if it were water, mm
+    area_mm2 = spacing[1] * spacing[2]
+    water = (slices.clamp(-1000, 1500) + 1000).sum((1, 2)) * (area_mm2 / 1000)
+    dim = torch.exp(0.005 * (2 * (water / math.pi).sqrt() - 165)).clamp(0.6, 1.6)
+    # streaks run left to right between dense bone near the middle: those of the skull base
+    y, x = _plane_mm(slices, spacing)
+    dense = ((slices > 300) & (x.abs() < 45) & (y.abs() < 60)).sum((1, 2)) * (area_mm2 / 1500)
     streak = F.interpolate(bands, size=slices.shape[1:], mode="bilinear", align_corners=True)[:, 0]
-    low = ((bone - 1.0).clamp(min=0) * scanner.streak_hu)[:, None, None]
-    return shaped * amount * (0.8 + 0.2 * bone[:, None, None]) + streak * low
+    low = (dense.clamp(max=1.0) ** 2 * scanner.streak_hu)[:, None, None]
+    return shaped * amount * dim[:, None, None] + streak * low
 
 
 def _plane_mm(slices: Tensor, spacing: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
