@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.data.aisd_files import CaseFiles, read_png
-from adn.data.aisd_match import Match, Unmatched, carry, match_slices, read_stack, turned
+from adn.data.aisd_match import Match, Unmatched, match_slices, read_stack, turned
 from adn.data.aisd_page import PREVIEW
 from adn.data.aisd_png import png_volume
 from adn.errors import InputError
@@ -23,6 +23,7 @@ from adn.io import open_scan, write_volume
 from adn.io.atomic import atomic_folder
 from adn.io.dicom import gaps_mm
 from adn.io.series import Series, choose, read_headers
+from adn.io.slices import labels_on_grid
 from adn.volume import Volume
 
 INFARCT_VALUES = (1, 2, 3, 5)  # remote, clear acute, blurred acute, infarct (method, section 6)
@@ -149,7 +150,7 @@ def _from_dicom(files: CaseFiles, pictures: _Pictures, line: Imported) -> tuple[
     for picture, place in zip(turned(pictures.labels, match.turn), match.slices, strict=True):
         if place >= 0:
             stack[place] = picture
-    labels = scan.volume.with_data(carry(stack, series, scan.volume.grid), "label")
+    labels = scan.volume.with_data(labels_on_grid(stack, series, scan.volume.grid), "label")
     problems, notes = list(line.problems), list(scan.warnings)
     if slices > len(pictures.images):
         extra = slices - len(pictures.images)

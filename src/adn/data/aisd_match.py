@@ -1,4 +1,4 @@
-"""Which DICOM slice a PNG was made of, found by content; and where its mask lies on the volume that is read.
+"""Which DICOM slice a PNG was made of, found by content.
 
 AISD's PNGs show a window of some 100 HU, may run from top to bottom, and carry no geometry. Each PNG is compared with
 each slice in the eight ways a picture can be turned; the order is kept or reversed. Where two readings fit about as
@@ -7,14 +7,13 @@ well, nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import InputError
-from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io.series import Series
 
 NOMINAL_WINDOW_HU = (-10.0, 90.0)  # of AISD's PNGs, about (method, section 6); estimated anew for each case
@@ -179,7 +178,6 @@ def read_stack(series: Series) -> NDArray[np.float32]:
     from pydicom.pixels.processing import apply_rescale
 
     planes: list[NDArray] = []
-    points: list[NDArray] = []
     for header in series.headers:
         try:
             with config.disable_value_validation():
@@ -190,40 +188,4 @@ def read_stack(series: Series) -> NDArray[np.float32]:
                 f"{header.path}: the DICOM file is truncated or packed in an unknown way; copy the series again."
             ) from error
         planes.extend(pixels.reshape(-1, *header.shape))
-        points.extend(header.positions)
-    along = np.round(np.array(points) @ series.first.normal, 2)
-    return np.stack([planes[i] for i in np.unique(along, return_index=True)[1]])
-
-
-def carry(labels: NDArray[np.uint8], series: Series, grid: Grid) -> NDArray[np.uint8]:
-    """Labels of the acquired slices (m, rows, columns) on the grid that the series was converted to, nearest voxel.
-
-    The headers say where each slice lies, so this holds for a tilted gantry and for uneven distances too.
-    """
-    first = series.first
-    assert first.orientation is not None
-    right, down = first.orientation[:3], first.orientation[3:]
-    heights = series.positions @ first.normal
-    marked = heights[labels.any(axis=(1, 2))]
-    reach = float(np.diff(heights).max(initial=0.0))
-    result = np.zeros(grid.shape, np.uint8)
-    for k, points in _planes(grid):
-        height = points @ first.normal
-        if not ((marked > height.min() - reach) & (marked < height.max() + reach)).any():
-            continue  # most slices hold no label
-        row = (points @ down - np.interp(height, heights, series.positions @ down)) / first.spacing_mm[0]
-        column = (points @ right - np.interp(height, heights, series.positions @ right)) / first.spacing_mm[1]
-        place = np.rint(np.interp(height, heights, np.arange(len(heights)))).astype(int)
-        row, column = np.rint(row).astype(int), np.rint(column).astype(int)
-        inside = (row >= 0) & (row < labels.shape[1]) & (column >= 0) & (column < labels.shape[2])
-        result[..., k][inside] = labels[place[inside], row[inside], column[inside]]
-    return result
-
-
-def _planes(grid: Grid) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Each plane of the last array axis with its voxels' places, LPS mm (n0, n1, 3)."""
-    lps = RAS_FROM_LPS @ grid.affine
-    i, j = np.meshgrid(np.arange(grid.shape[0]), np.arange(grid.shape[1]), indexing="ij")
-    flat = i[..., None] * lps[:3, 0] + j[..., None] * lps[:3, 1] + lps[:3, 3]
-    for k in range(grid.shape[2]):
-        yield k, flat + k * lps[:3, 2]
+    return np.stack([planes[i] for i in series.order])

@@ -19,6 +19,7 @@ from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io import nifti
 from adn.io.plausible import MIN_SLICES
 from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
+from adn.io.slices import measured_rows
 from adn.volume import Volume
 
 LOWEST_AIR_HU = -1000.0  # a padding value above this would be tissue: the tag is wrong
@@ -39,13 +40,18 @@ def load(path: Path, *, wanted: str | None = None) -> tuple[Volume, NDArray[np.b
     Returns the volume (float32 HU), a mask of voxels that were not measured (same shape), and warnings in plain words.
     Raises InputError where there is no readable CT series.
     """
+    return load_headers(headers_at(path, wanted), path, wanted=wanted)
+
+
+def headers_at(path: Path, wanted: str | None) -> list[Header]:
+    """Headers of a folder's images; of a file's own series, unless another one is `wanted`. Raises InputError."""
     headers = read_headers(folder_files(path))
     if path.is_file() and wanted is None:
         own = read_headers([path])
         if not own:
             raise InputError(f"{path}: needed a DICOM image, but the file holds none; give a file of the CT series.")
         headers = [header for header in headers if header.uid == own[0].uid]
-    return load_headers(headers, path, wanted=wanted)
+    return headers
 
 
 def load_files(paths: Iterable[Path], where: Path, *, wanted: str | None = None) -> tuple[Volume, NDArray, list[str]]:
@@ -232,16 +238,3 @@ def _unmeasured(volume: Volume, series: Series, *, tilted: bool) -> NDArray[np.b
     if tilted:
         mask |= ~measured_rows(volume.grid, series)[None]
     return mask
-
-
-def measured_rows(grid: Grid, series: Series) -> NDArray[np.bool_]:
-    """(rows, slices) of a tilt-corrected grid: True where the acquired, slanted stack of slices has rows."""
-    first = series.first
-    assert first.orientation is not None
-    down, normal = first.orientation[3:], first.normal
-    rows, slices = np.meshgrid(np.arange(grid.shape[1]), np.arange(grid.shape[2]), indexing="ij")
-    index = np.stack([np.zeros_like(rows), rows, slices, np.ones_like(rows)], axis=-1)
-    points = (index @ (RAS_FROM_LPS @ grid.affine).T)[..., :3]
-    heights, origins = series.positions @ normal, series.positions @ down
-    row = (points @ down - np.interp(points @ normal, heights, origins)) / first.spacing_mm[0]
-    return (row >= -0.5) & (row <= first.shape[0] - 0.5)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ from adn.io import archive, dicom, itk, nifti
 from adn.io.atomic import explain_write_error
 from adn.io.names import case_name, is_dicom
 from adn.io.plausible import check_grid, check_values
+from adn.io.series import Header, Series, choose
 from adn.results import Scan
 from adn.volume import Volume
 
@@ -54,6 +57,20 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
     return Scan(case_name(path), volume, reading.source, mask, tuple(warnings))
 
 
+@contextmanager
+def open_series(path: Path | str, *, series: str | None = None) -> Iterator[Series]:
+    """The DICOM series that `open_scan` reads there, its files in reach until the end of the block.
+
+    Raises InputError where there is none.
+    """
+    path = Path(path)
+    if _zipped(path):
+        with _unpacked(path) as (headers, _):
+            yield choose(headers, path, series)[0]
+    else:
+        yield choose(dicom.headers_at(path, series), path, series)[0]
+
+
 def _read(path: Path, series: str | None) -> _Reading:
     if path.is_dir():
         return _Reading(*_dicom_order(dicom.load(path, wanted=series)))
@@ -63,7 +80,7 @@ def _read(path: Path, series: str | None) -> _Reading:
         head = stream.read(8)
     if not head:
         raise InputError(f"{path}: needed a head CT, but the file is empty; copy it again.")
-    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06") or path.suffix.lower() == ".zip":
+    if _zipped(path):
         return _read_zip(path, series)
     if is_dicom(path) or path.suffix.lower() in (".dcm", ".ima"):
         return _Reading(*_dicom_order(dicom.load(path, wanted=series)))
@@ -87,10 +104,7 @@ def _read_image(path: Path, head: bytes) -> _Reading:
 
 def _read_zip(path: Path, series: str | None) -> _Reading:
     try:
-        with tempfile.TemporaryDirectory(prefix="adn-") as folder:
-            files = archive.extract(path, Path(folder))
-            images = [file for file in files if file.name.endswith(_IMAGE_SUFFIXES)]
-            headers = dicom.read_headers(file for file in files if file not in images)
+        with _unpacked(path) as (headers, images):
             if headers:
                 return _Reading(*_dicom_order(dicom.load_headers(headers, path, wanted=series)))
             if len(images) != 1:
@@ -99,6 +113,23 @@ def _read_zip(path: Path, series: str | None) -> _Reading:
             return _read_image(images[0], images[0].read_bytes()[:8])
     except InputError as error:
         raise InputError(_without_folder(str(error), path)) from error
+
+
+def _zipped(path: Path) -> bool:
+    """By content too: a name may lie."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(4) in (b"PK\x03\x04", b"PK\x05\x06") or path.suffix.lower() == ".zip"
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[tuple[list[Header], list[Path]]]:
+    """DICOM headers and image files of a zip, there until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="adn-") as folder:
+        files = archive.extract(path, Path(folder))
+        images = [file for file in files if file.name.endswith(_IMAGE_SUFFIXES)]
+        yield dicom.read_headers(file for file in files if file not in images), images
 
 
 def _without_folder(message: str, path: Path) -> str:

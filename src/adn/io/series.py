@@ -90,11 +90,14 @@ class Series:
     @cached_property
     def positions(self) -> NDArray[np.float64]:
         """(slices, 3) LPS mm of the first voxel of each slice, along the slice normal, without repeats."""
+        return np.concatenate([header.positions for header in self.headers])[self.order]
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """Of all headers' frames in a row, those that make up the slices, as `positions` has them."""
         points = np.concatenate([header.positions for header in self.headers])
-        if not len(points):
-            return points
         along = np.round(points @ self.first.normal, 2)
-        return points[np.unique(along, return_index=True)[1]]
+        return np.unique(along, return_index=True)[1]
 
     @property
     def slices(self) -> int:

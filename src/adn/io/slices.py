@@ -1,0 +1,103 @@
+"""Between the acquired slices of a series and the volume that was made of them.
+
+The headers say where each slice lies, so all of this holds for a tilted gantry and for uneven distances too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.geometry import RAS_FROM_LPS, Grid
+from adn.io.series import Series
+from adn.volume import Volume
+
+SAME_VOXEL = 3  # decimals of an index: a slice that conversion left where it was keeps its values exactly
+
+
+class Place(NamedTuple):
+    """Fractional index of points in the stack of acquired slices; arrays of one shape. slice: held at the ends."""
+
+    slice: NDArray[np.float64]
+    row: NDArray[np.float64]
+    column: NDArray[np.float64]
+
+
+def place_of(points: NDArray[np.float64], series: Series) -> Place:
+    """Where points (…, 3), LPS mm, lie in the stack; between two slices the rows shift linearly, as the stack does."""
+    right, down = _directions(series)
+    first, positions = series.first, series.positions
+    heights, height = positions @ first.normal, points @ first.normal
+    row = (points @ down - np.interp(height, heights, positions @ down)) / first.spacing_mm[0]
+    column = (points @ right - np.interp(height, heights, positions @ right)) / first.spacing_mm[1]
+    return Place(np.interp(height, heights, np.arange(len(heights))), row, column)
+
+
+def measured_rows(grid: Grid, series: Series) -> NDArray[np.bool_]:
+    """(rows, slices) of a tilt-corrected grid: True where the acquired, slanted stack of slices has rows."""
+    rows, slices = np.meshgrid(np.arange(grid.shape[1]), np.arange(grid.shape[2]), indexing="ij")
+    index = np.stack([np.zeros_like(rows), rows, slices, np.ones_like(rows)], axis=-1)
+    row = place_of((index @ (RAS_FROM_LPS @ grid.affine).T)[..., :3], series).row
+    return (row >= -0.5) & (row <= series.first.shape[0] - 0.5)
+
+
+def labels_on_grid(labels: NDArray[np.uint8], series: Series, grid: Grid) -> NDArray[np.uint8]:
+    """Labels of the acquired slices (m, rows, columns) on the grid that the series was converted to, nearest voxel."""
+    heights = series.positions @ series.first.normal
+    marked = heights[labels.any(axis=(1, 2))]
+    reach = float(np.diff(heights).max(initial=0.0))
+    result = np.zeros(grid.shape, np.uint8)
+    for k, points in _planes(grid):
+        height = points @ series.first.normal
+        if not ((marked > height.min() - reach) & (marked < height.max() + reach)).any():
+            continue  # most slices hold no label
+        place, row, column = (np.rint(part).astype(int) for part in place_of(points, series))
+        inside = (row >= 0) & (row < labels.shape[1]) & (column >= 0) & (column < labels.shape[2])
+        result[..., k][inside] = labels[place[inside], row[inside], column[inside]]
+    return result
+
+
+def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
+    """A volume on the voxels of the acquired slices, (slices, rows, columns) in the order of `series.positions`.
+
+    One linear interpolation; 0 outside the volume.
+    """
+    from scipy.ndimage import map_coordinates
+
+    right, down = _directions(series)
+    first = series.first
+    rows, columns = np.meshgrid(np.arange(first.shape[0]), np.arange(first.shape[1]), indexing="ij")
+    across = rows[..., None] * (down * first.spacing_mm[0]) + columns[..., None] * (right * first.spacing_mm[1])
+    index_from_lps = np.linalg.inv(RAS_FROM_LPS @ volume.grid.affine)
+    result = np.zeros((len(series.positions), *first.shape), np.float32)
+    data = volume.data.astype(np.float32)
+    for plane, position in zip(result, series.positions, strict=True):
+        index = (position + across) @ index_from_lps[:3, :3].T + index_from_lps[:3, 3]
+        index = np.moveaxis(index.round(SAME_VOXEL), -1, 0)
+        map_coordinates(data, index, output=plane, order=1, mode="grid-constant", prefilter=False)
+    return result
+
+
+def thickness_mm(series: Series) -> NDArray[np.float64]:
+    """What each acquired slice stands for: half the way to both neighbours; at the ends, all of the way to the one."""
+    gaps = np.abs(np.diff(series.positions @ series.first.normal))
+    return (np.r_[gaps[:1], gaps] + np.r_[gaps, gaps[-1:]]) / 2
+
+
+def _directions(series: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit vectors in which columns and rows follow each other, LPS."""
+    orientation = series.first.orientation
+    assert orientation is not None
+    return orientation[:3], orientation[3:]
+
+
+def _planes(grid: Grid) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Each plane of the last array axis with its voxels' places, LPS mm (n0, n1, 3)."""
+    lps = RAS_FROM_LPS @ grid.affine
+    i, j = np.meshgrid(np.arange(grid.shape[0]), np.arange(grid.shape[1]), indexing="ij")
+    flat = i[..., None] * lps[:3, 0] + j[..., None] * lps[:3, 1] + lps[:3, 3]
+    for k in range(grid.shape[2]):
+        yield k, flat + k * lps[:3, 2]
