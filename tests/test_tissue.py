@@ -76,14 +76,14 @@ def test_any_axis_order_gives_the_same_labels(scan, axes):
     assert np.array_equal(turned.tissue.reoriented("SPL").data, segment_tissue(ct, model()).tissue.data)
 
 
-@pytest.mark.parametrize("spacing", [(1.25, 2.0, 2.0), (5.0, 0.9, 1.1), (9.0, 2.2, 1.7)])
+@pytest.mark.parametrize("spacing", [(0.8, 2.0, 2.0), (5.0, 0.9, 1.1), (9.0, 2.2, 1.7)])
 def test_thin_slices_and_odd_pixels_keep_their_place(spacing):
     shape = tuple(round(side / step) for side, step in zip((143, 209, 175), spacing, strict=True))
     ct, labels = labelled_head(shape, spacing)
     found = segment_tissue(ct, model())
     index = [np.argwhere(x.data > 0).mean(0) for x in (found.brain, labels)]
     assert np.abs((index[0] - index[1]) * spacing).max() < 0.3
-    assert dice(found.brain.data > 0, labels.data > 0) > 0.97
+    assert dice(found.brain.data > 0, labels.data > 0) > 0.96
 
 
 def test_the_network_strips_where_it_is_plausible(scan):

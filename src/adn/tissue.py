@@ -131,13 +131,13 @@ def _infer(scan: Volume, model: TissueModel) -> tuple[NDArray[np.uint8], str | N
     doubt = _doubt_probabilities(p[0])
     if not bool((p[0] < 0.5).any()):
         return np.zeros(scan.grid.shape, np.uint8), doubt
-    return _to_scan(p, (box[1].start, box[2].start), (seen.shape[1], seen.shape[2]), scan.grid.shape), doubt
+    return _to_scan(p, box, seen, _block(scan.grid.spacing_mm[0], model.config), scan.grid.shape), doubt
 
 
 def network_grid(scan: Volume, config: TissueConfig) -> Tensor:
     """A scan in SPL order as the network sees it: (D, H, W) HU, thin slices averaged, square pixels, anti-aliased."""
     depth_mm, height_mm, width_mm = scan.grid.spacing_mm
-    block = max(1, round(config.slice_mm / depth_mm))
+    block = _block(depth_mm, config)
     _, rows, columns = scan.grid.shape
     size = (max(round(rows * height_mm / config.pixel_mm), 1), max(round(columns * width_mm / config.pixel_mm), 1))
     planes = []
@@ -168,24 +168,17 @@ def _doubt_probabilities(p_outside: Tensor) -> str | None:
 
 
 def _to_scan(
-    p: Tensor, start: tuple[int, int], seen: tuple[int, int], shape: tuple[int, int, int]
+    p: Tensor, box: tuple[slice, ...], seen: Tensor, block: int, shape: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """Probabilities (4, d, h, w) of a crop to labels on the scan's voxels, (D, H, W).
+    """Probabilities (4, d, h, w) of a crop to labels on the scan's voxels (D, H, W), linearly.
 
-    start: the crop's first row and column; seen: rows and columns of the network's grid, which spans the scan.
+    box: where the crop lies in `seen`, the network's grid, which spans the scan. block: scan slices in one of it.
     """
-    near = F.max_pool3d((p[0] < 0.5).float()[None], (1, 5, 5), 1, (0, 2, 2))[0] > 0
-    points, boxes = [], []
-    for axis in (0, 1):
-        used = near.any(0).any(1 - axis).nonzero().flatten() + start[axis]
-        ratio = shape[axis + 1] / seen[axis]
-        low, high = int(float(used[0]) * ratio), min(math.ceil((float(used[-1]) + 1) * ratio), shape[axis + 1])
-        place = (torch.arange(low, high) + 0.5) / ratio - start[axis]  # in voxels from the crop's edge
-        points.append(place / p.shape[axis + 2] * 2 - 1)
-        boxes.append(slice(low, high))
-    grid = torch.stack(torch.meshgrid(points[1], points[0], indexing="xy"), -1)[None]
-    block = -(-shape[0] // p.shape[1])
-    brain = np.zeros((shape[0], *grid.shape[1:3]), bool)
+    near = F.max_pool3d((p[0] < 0.5).float()[None], (1, 5, 5), 1, (0, 2, 2))[0].amax(0) > 0
+    lines = [_line(near.any(1 - axis), box[axis + 1].start, seen.shape[axis + 1], shape[axis + 1]) for axis in (0, 1)]
+    (rows, y), (columns, x) = lines
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
+    brain = np.zeros((shape[0], len(y), len(x)), bool)
     tissue = np.zeros(brain.shape, np.uint8)
     for z in range(shape[0]):
         place = min(max((z + 0.5) / block - 0.5, 0.0), p.shape[1] - 1.0)
@@ -195,8 +188,25 @@ def _to_scan(
         brain[z] = (fine[0] < 0.5).numpy()
         tissue[z] = fine[1:].argmax(0).numpy() + 1
     labels = np.zeros(shape, np.uint8)
-    labels[:, boxes[0], boxes[1]] = tissue * fill_slices(largest(brain))
+    labels[:, rows, columns] = tissue * fill_slices(largest(brain))
     return labels
+
+
+def _line(used: Tensor, start: int, seen: int, count: int) -> tuple[slice, Tensor]:
+    """Which of `count` scan voxels along an axis lie where `used` is True, and where each reads the crop, −1 to 1.
+
+    used: along the crop, which begins at voxel `start` of `seen` voxels over the same extent.
+    """
+    ratio = count / seen
+    index = used.nonzero().flatten() + start
+    low, high = int(int(index[0]) * ratio), min(math.ceil((int(index[-1]) + 1) * ratio), count)
+    place = (torch.arange(low, high) + 0.5) / ratio - start  # in voxels from the crop's edge
+    return slice(low, high), place / len(used) * 2 - 1
+
+
+def _block(depth_mm: float, config: TissueConfig) -> int:
+    """How many slices are averaged into one."""
+    return max(1, round(config.slice_mm / depth_mm))
 
 
 def _times(values: tuple[float, ...]) -> str:
