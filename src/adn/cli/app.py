@@ -88,6 +88,10 @@ def predict(
         str | None, typer.Option(help="Name of shipped weights (see 'adn info'), or a .safetensors file.")
     ] = None,
     device: Device = "auto",
+    dicom_seg: Annotated[
+        bool,
+        typer.Option("--dicom-seg", help="For DICOM scans: also write a DICOM SEG and SR that join the scan's study."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of the same case.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -104,10 +108,14 @@ def predict(
     table = out / "results.csv"
     talk.check_writable(out)
     find_weights(weights)  # one sentence now rather than one per scan
+    if dicom_seg:
+        from adn.report import check_dicom_seg
+
+        check_dicom_seg(scans)
     if len(scans) > 1 and table.exists() and not overwrite:
         raise InputError(f"{table} exists already. Choose another output folder with -o, or add --overwrite.")
     tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
-    request = Request(out, series, weights, device, overwrite)
+    request = Request(out, series, weights, device, overwrite, dicom_seg)
     jobs = min(jobs, len(tasks))
     outcomes = _draw(tasks, process_all(tasks, request, jobs, max(1, cores() // jobs)), quiet)
     if len(tasks) > 1:

@@ -11,6 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Request:
     weights: str | None = None
     device: str = "auto"
     overwrite: bool = False
+    dicom_seg: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,18 @@ def predict_one(task: Task, request: Request, models: dict[str, Any]) -> Outcome
 
     scan = replace(open_scan(task.scan, series=request.series), name=task.case)  # bad input is heard of before torch
 
+    from adn.report import check_is_dicom, csv_row, result_dict, save_prediction, write_dicom_seg
+
+    if request.dicom_seg:
+        check_is_dicom(scan, task.scan)
+
     from adn.predict import load_model, predict
-    from adn.report import csv_row, result_dict, save_prediction
 
     if "model" not in models:
         models["model"] = load_model(request.weights, request.device)
     prediction = predict(scan, models["model"])
-    folder = save_prediction(prediction, request.out, overwrite=request.overwrite)
+    also = partial(write_dicom_seg, prediction, task.scan, series=request.series) if request.dicom_seg else None
+    folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=also)
     result = result_dict(prediction)
     return Outcome(task, DONE, "", csv_row(result), tuple(result["warnings"]), folder / "report.html")
 

@@ -74,10 +74,14 @@ def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
     index_from_lps = np.linalg.inv(RAS_FROM_LPS @ volume.grid.affine)
     result = np.zeros((len(series.positions), *first.shape), np.float32)
     data = volume.data.astype(np.float32)
+    filled = np.argwhere(data)
+    if not len(filled):
+        return result
+    low, high = filled.min(axis=0) - 1, filled.max(axis=0) + 1  # beyond, all is 0: most of a slice is not brain
     for plane, position in zip(result, series.positions, strict=True):
-        index = (position + across) @ index_from_lps[:3, :3].T + index_from_lps[:3, 3]
-        index = np.moveaxis(index.round(SAME_VOXEL), -1, 0)
-        map_coordinates(data, index, output=plane, order=1, mode="grid-constant", prefilter=False)
+        index = ((position + across) @ index_from_lps[:3, :3].T + index_from_lps[:3, 3]).round(SAME_VOXEL)
+        near = ((index > low) & (index < high)).all(axis=-1)
+        plane[near] = map_coordinates(data, index[near].T, order=1, mode="grid-constant", prefilter=False)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from adn.results import Prediction
 from adn.volume import Volume
 
 
-def save_prediction(prediction: Prediction, folder: Path, overwrite: bool = False) -> Path:
+def save_prediction(
+    prediction: Prediction, folder: Path, overwrite: bool = False, also: Callable[[Path], object] | None = None
+) -> Path:
     """Write `folder/<case>/` (NIfTI files on the scan's grid, result.json, report.html) and return its path.
 
     All is written into a hidden folder beside it and renamed as a whole, so a result folder is always complete; on any
     failure or interruption nothing stays. `overwrite` replaces an earlier result of the same case, whole.
+    also: writes more files into the folder that it is given, before it is complete.
     Raises OutputError where the case is already there, or the disk is full or not writable.
     """
     case = prediction.case
@@ -29,6 +33,8 @@ def save_prediction(prediction: Prediction, folder: Path, overwrite: bool = Fals
     target = Path(folder) / case
     with atomic_folder(target, marker="result.json", overwrite=overwrite) as partial:
         _write_all(prediction, partial)
+        if also is not None:
+            also(partial)
     return target
 
 

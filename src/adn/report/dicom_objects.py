@@ -1,0 +1,195 @@
+"""The DICOM SEG and SR (TID 1500) of one prediction, by highdicom, without any identity but the study's UIDs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.results import DISCLAIMER, Prediction
+
+NAME = "adn"
+SEG_SERIES, SR_SERIES = 9101, 9102  # numbers that no scanner gives
+DESCRIPTION = "{} by adn, research use only, not a medical device"  # at most 64 characters
+RED_LAB = (53.2, 80.1, 67.2)
+
+
+class _Finding(NamedTuple):
+    """What is marked: a label and its SNOMED CT code."""
+
+    label: str
+    value: str
+    meaning: str
+
+
+FINDINGS = {"dark": _Finding("Infarct", "55641003", "Infarct"), "bright": _Finding("Lesion", "52988006", "Lesion")}
+
+
+def stable_uid(*sources: str) -> str:
+    """A UID that is the same for the same words."""
+    from pydicom.uid import generate_uid
+
+    return str(generate_uid(entropy_srcs=[NAME, *sources]))
+
+
+def build(prediction: Prediction, mask: NDArray[np.uint8], images: list[Any]) -> tuple[Any, Any]:
+    """SEG and SR. mask: (slices, rows, columns), 0 or 1, one for each of `images`, or for each frame of the only one.
+
+    Slices without infarct are left out of the SEG, unless there is none at all.
+    """
+    from pydicom.uid import generate_uid
+
+    tracking_uid = str(generate_uid())
+    seg = _segmentation(prediction, mask, images, tracking_uid)
+    return seg, _structured_report(prediction, seg, images, tracking_uid)
+
+
+def _segmentation(prediction: Prediction, mask: NDArray[np.uint8], images: list[Any], tracking_uid: str) -> Any:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    finding = FINDINGS[prediction.polarity]
+    made = prediction.provenance
+    algorithm = hd.AlgorithmIdentificationSequence(
+        name=NAME,
+        family=codes.DCM.ArtificialIntelligence,
+        version=made.adn_version,
+        parameters=_parameters(prediction),
+    )
+    segment = hd.seg.SegmentDescription(
+        segment_number=1,
+        segment_label=finding.label,
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=_finding_code(prediction),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+        tracking_uid=tracking_uid,
+        tracking_id=f"{NAME} {finding.label.lower()}",
+        anatomic_regions=[codes.SCT.Brain],
+        display_color=hd.color.CIELabColor(*RED_LAB),
+    )
+    return hd.seg.Segmentation(
+        source_images=images,
+        pixel_array=mask,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[segment],
+        series_number=SEG_SERIES,
+        content_label=finding.label.upper(),
+        content_description="For research use only. Not a medical device.",
+        omit_empty_frames=True,
+        **_equipment(prediction),
+    )
+
+
+def _structured_report(prediction: Prediction, seg: Any, images: list[Any], tracking_uid: str) -> Any:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    finding = FINDINGS[prediction.polarity]
+    made = prediction.provenance
+    observer = hd.sr.DeviceObserverIdentifyingAttributes(
+        uid=stable_uid("device", made.adn_version), name=NAME, manufacturer_name=NAME, model_name=NAME
+    )
+    group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(uid=tracking_uid, identifier=f"{NAME} {finding.label.lower()}"),
+        referenced_segment=hd.sr.ReferencedSegment(
+            sop_class_uid=seg.SOPClassUID,
+            sop_instance_uid=seg.SOPInstanceUID,
+            segment_number=1,
+            source_series=hd.sr.SourceSeriesForSegmentation(images[0].SeriesInstanceUID),
+        ),
+        finding_type=_finding_code(prediction),
+        algorithm_id=hd.sr.AlgorithmIdentification(
+            name=NAME,
+            version=made.adn_version,
+            parameters=[f"{name}: {value}" for name, value in _parameters(prediction).items()],
+            family=codes.DCM.ArtificialIntelligence,
+        ),
+        finding_sites=_sites(prediction.measurements.side),
+        measurements=_volumes(prediction),
+    )
+    context = hd.sr.ObservationContext(
+        observer_device_context=hd.sr.ObserverContext(
+            observer_type=codes.DCM.Device, observer_identifying_attributes=observer
+        )
+    )
+    content = hd.sr.MeasurementReport(
+        observation_context=context,
+        procedure_reported=codes.LN.HeadCT,
+        imaging_measurements=[group],
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    return hd.sr.Comprehensive3DSR(
+        evidence=[*images, seg],
+        content=content,
+        series_number=SR_SERIES,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        **_equipment(prediction),
+    )
+
+
+def _equipment(prediction: Prediction) -> dict[str, Any]:
+    """Who made it; new UIDs, since each run makes new objects."""
+    from pydicom.uid import generate_uid
+
+    made = prediction.provenance
+    return {
+        "series_instance_uid": str(generate_uid()),
+        "sop_instance_uid": str(generate_uid()),
+        "instance_number": 1,
+        "series_description": DESCRIPTION.format(FINDINGS[prediction.polarity].label),
+        "manufacturer": NAME,
+        "manufacturer_model_name": NAME,
+        "software_versions": made.adn_version,
+        "device_serial_number": made.weights_sha256[:16],
+    }
+
+
+def _parameters(prediction: Prediction) -> dict[str, str]:
+    made = prediction.provenance
+    return {
+        "recipe": made.recipe,
+        "weights_sha256": made.weights_sha256[:16],
+        "threshold": f"{made.threshold:g}",
+        "use": DISCLAIMER,
+    }
+
+
+def _finding_code(prediction: Prediction) -> Any:
+    from pydicom.sr.coding import Code
+
+    finding = FINDINGS[prediction.polarity]
+    return Code(finding.value, "SCT", finding.meaning)
+
+
+def _volumes(prediction: Prediction) -> list[Any]:
+    """The whole volume; where both sides matter, each side's too."""
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+    from pydicom.sr.coding import Code
+
+    found = prediction.measurements
+    parts = [(found.volume_ml, None)]
+    if found.side == "both":
+        parts += [(found.left_ml, _sites("left")), (found.right_ml, _sites("right"))]
+    return [
+        hd.sr.Measurement(
+            name=codes.SCT.Volume,
+            value=round(volume_ml, 3),
+            unit=Code("ml", "UCUM", "milliliter"),
+            finding_sites=sites,
+        )
+        for volume_ml, sites in parts
+    ]
+
+
+def _sites(side: str) -> list[Any]:
+    """The brain, and which side of it; without infarct no side."""
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    sides = {"left": codes.SCT.Left, "right": codes.SCT.Right, "both": codes.SCT.RightAndLeft}
+    return [hd.sr.FindingSite(anatomic_location=codes.SCT.Brain, laterality=sides.get(side))]

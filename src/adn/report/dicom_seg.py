@@ -1,0 +1,175 @@
+"""A prediction as DICOM for the archive: the infarct as a SEG on the acquired slices, its volume and side as an SR.
+
+Both join the study of the scan, so they alone carry the patient's identity; nothing else that adn writes does.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.errors import AdnError, InputError
+from adn.geometry import RAS_FROM_LPS
+from adn.io import open_series
+from adn.io.atomic import atomic_path
+from adn.io.series import Series
+from adn.io.slices import volume_on_slices
+from adn.report import dicom_objects
+from adn.results import Prediction, Scan
+
+SEG_NAME, SR_NAME = "infarct_seg.dcm", "infarct_sr.dcm"
+_OUTSIDE = 0.6  # of a voxel by which a slice's middle may lie beyond the scan: rounding
+_REFERENCE = [  # of the source, what a SEG refers to: never text
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
+    "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
+    "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "LossyImageCompression",
+]  # fmt: skip
+_IDENTITY = [  # required of every object of a study, and the same in all of them
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+]  # fmt: skip
+_ISSUER = "IssuerOfPatientID"  # optional; without it the same id from two hospitals would be one patient
+
+log = logging.getLogger(__name__)
+
+
+def check_dicom_seg(sources: Sequence[Path | str] = ()) -> None:
+    """Before any work: raise InputError where highdicom is not installed, or a file's name says it is not DICOM."""
+    from importlib.util import find_spec
+
+    if find_spec("highdicom") is None:
+        raise InputError("--dicom-seg needs the package highdicom, which is not installed: pip install highdicom.")
+    for source in sources:
+        if Path(source).name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")):
+            raise InputError(_not_dicom(source))
+
+
+def check_is_dicom(scan: Scan, source: Path | str) -> None:
+    """Raise InputError where a scan that was read turns out not to be DICOM, as in a zip."""
+    if scan.source != "dicom":
+        raise InputError(_not_dicom(source))
+
+
+def write_dicom_seg(
+    prediction: Prediction, source: Path | str, folder: Path | str, *, series: str | None = None
+) -> tuple[Path, Path]:
+    """Write the infarct as DICOM SEG and its volume and side as DICOM SR into `folder`; return the two files.
+
+    source: what the scan was opened from, a DICOM folder, file or zip; series: as in `open_scan`. The probability is
+    carried onto the acquired slices (tilted and unevenly spaced as they are), interpolated once, and thresholded last.
+    Raises InputError where the scan is not DICOM, the series is not the prediction's, or its headers do not suffice,
+    and OutputError where the folder cannot be written. Both files are written, or none.
+    """
+    check_dicom_seg()
+    check_is_dicom(prediction.scan, source)
+    with open_series(source, series=series) as acquired:
+        _check_same_series(prediction, acquired, source)
+        images, identity = _read_sources(acquired)
+        mask = mask_on_slices(prediction, acquired)
+        if len(images) == 1:  # of a multi-frame file, a SEG wants every frame in the file's order
+            mask = mask[np.argsort(acquired.order)]
+    try:
+        seg, report = dicom_objects.build(prediction, mask, images)
+        files = Path(folder, SEG_NAME), Path(folder, SR_NAME)
+        with atomic_path(files[0]) as seg_path, atomic_path(files[1]) as report_path:
+            for data, path in ((seg, seg_path), (report, report_path)):
+                _save(data, identity, path)
+    except (AdnError, MemoryError, OSError):
+        raise
+    except Exception as error:  # highdicom raises many kinds, and may quote what the headers say of the patient
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        log.debug("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
+        raise InputError(
+            f"{source}: no DICOM SEG could be made ({type(error).__name__}): the DICOM headers of the series lack what "
+            "it needs; leave out --dicom-seg."
+        ) from None
+    return files
+
+
+def mask_on_slices(prediction: Prediction, series: Series) -> NDArray[np.uint8]:
+    """The infarct on the acquired slices, (slices, rows, columns), 0 or 1."""
+    probability = volume_on_slices(prediction.infarct_probability, series)
+    return (probability >= prediction.provenance.threshold).astype(np.uint8)
+
+
+def _not_dicom(source: Path | str) -> str:
+    return (
+        f"{source}: --dicom-seg needs the scan as DICOM, but it came as an image file; give the DICOM series, or leave "
+        "out --dicom-seg."
+    )
+
+
+def _check_same_series(prediction: Prediction, series: Series, source: Path | str) -> None:
+    """Every slice's middle must lie inside the scan, and its pixels be as large."""
+    grid, first = prediction.scan.volume.grid, series.first
+    assert first.orientation is not None
+    right, down = first.orientation[:3] * first.spacing_mm[1], first.orientation[3:] * first.spacing_mm[0]
+    middles = series.positions + right * (first.shape[1] - 1) / 2 + down * (first.shape[0] - 1) / 2
+    index_from_lps = np.linalg.inv(RAS_FROM_LPS @ grid.affine)
+    index = middles @ index_from_lps[:3, :3].T + index_from_lps[:3, 3]
+    inside = (index > -_OUTSIDE) & (index < np.array(grid.shape) - 1 + _OUTSIDE)
+    steps = np.sort(np.linalg.norm(index_from_lps[:3, :3] @ np.stack([right, down], axis=1), axis=0))
+    if not (inside.all() and np.allclose(steps, 1.0, atol=0.01)):
+        raise InputError(f"{source}: the series is not the one that the prediction was made of; give that one.")
+
+
+def _read_sources(series: Series) -> tuple[list[Any], Any]:
+    """What a SEG needs of each image it refers to, in the order of the slices; and the identity that all share."""
+    from pydicom import Dataset, config, dcmread
+
+    files = [header.path for header in series.headers for _ in header.positions]
+    images: list[Any] = []
+    identity = Dataset()
+    with config.disable_value_validation():  # its warnings quote values
+        for path in dict.fromkeys(files[i] for i in series.order):
+            found = dcmread(path, stop_before_pixels=True, force=True, specific_tags=[*_REFERENCE, *_IDENTITY, _ISSUER])
+            image = Dataset()
+            for keyword in _REFERENCE:
+                if keyword in found:
+                    image[keyword] = found[keyword]
+            for keyword in _IDENTITY:
+                setattr(image, keyword, "")  # highdicom wants it there, and quotes what it finds wrong
+            if "FrameOfReferenceUID" not in image:  # left out by some anonymisers
+                image.FrameOfReferenceUID = dicom_objects.stable_uid(image.SeriesInstanceUID, "frame of reference")
+            images.append(image)
+            if path == files[series.order[0]]:
+                identity = _identity(found)
+    return images, identity
+
+
+def _identity(found: Any) -> Any:
+    """Name, id, dates as the source has them; a coded one that is not valid is left empty."""
+    from pydicom import Dataset
+    from pydicom.valuerep import DA, TM
+
+    identity = Dataset()
+    if "SpecificCharacterSet" in found:
+        identity.SpecificCharacterSet = found.SpecificCharacterSet
+    for keyword in (*_IDENTITY, _ISSUER):
+        if keyword in found:
+            identity[keyword] = found[keyword]
+        elif keyword in _IDENTITY:
+            setattr(identity, keyword, "")
+    for keyword, valid in (("PatientBirthDate", DA), ("StudyDate", DA), ("StudyTime", TM)):
+        try:
+            valid(identity[keyword].value or "")
+        except (TypeError, ValueError):
+            setattr(identity, keyword, "")
+    if identity.PatientSex not in ("M", "F", "O"):
+        identity.PatientSex = ""
+    return identity
+
+
+def _save(data: Any, identity: Any, path: Path) -> None:
+    from pydicom import config
+
+    with config.disable_value_validation():
+        for element in identity:
+            data[element.tag] = element
+        data.save_as(path, enforce_file_format=True)
