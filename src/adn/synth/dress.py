@@ -13,7 +13,7 @@ from torch import Tensor
 from adn.synth.tissues import AIR_HU, Tissue
 
 SKIN_MM = 2
-VAULT_MM = 0.0  # above this height in MNI the skull holds no air but the frontal sinus
+VAULT_MM = 0.0  # above this height in MNI (lower at the back) the skull holds no air but the frontal sinus
 FASCIA_MM, LUMP_MM = 18.0, 30.0  # size of muscles, and of what is fat or muscle in the face
 FALX_MM = 0.8  # half its thickness: 1 mm of dura looks like 1.5 to 2 mm on CT
 # Lower edge of the falx in MNI (y, z) LPS mm: crista galli, above the callosum, along the straight sinus to the inion
@@ -36,7 +36,7 @@ def dress(codes: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
     codes = codes.clone()
     air = (codes == int(Tissue.AIR)).float()[None, None]
     # air within a dozen mm, from 4 mm blocks: a half at the surface
-    around = F.avg_pool3d(F.avg_pool3d(air, 4, ceil_mode=True), 3, 1, 1)
+    around = F.avg_pool3d(F.avg_pool3d(air, 4, ceil_mode=True), 3, 1, 1, count_include_pad=False)
     around = F.interpolate(around, size=codes.shape, mode="trilinear")[0, 0]
     _vault(codes, around, mni_from_index)
     _flesh(codes, around)
@@ -100,7 +100,8 @@ def _vault(codes: Tensor, around: Tensor, mni_from_index: NDArray[np.float64]) -
     index = ((codes == int(Tissue.AIR)) & (around < 0.25)).nonzero()
     x, y, z = _place(index, mni_from_index)
     sinus = (x.abs() < 38) & (y < -48) & (z < 35)
-    codes[tuple(index[(z > VAULT_MM) & ~sinus].T)] = int(Tissue.MARROW)
+    vault = (z > VAULT_MM) | (y > 60) & (z > VAULT_MM - 35)
+    codes[tuple(index[vault & ~sinus].T)] = int(Tissue.MARROW)
 
 
 def _flesh(codes: Tensor, around: Tensor) -> None:
