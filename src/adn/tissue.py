@@ -19,7 +19,7 @@ from adn.errors import WeightsError
 from adn.io.weights import TISSUE, WeightsFile, find_weights, read_weights
 from adn.nn.precision import choose_device, choose_precision
 from adn.nn.tissue import TissueNet, head_box
-from adn.prepare.coarse import components, fill_slices, largest
+from adn.prepare.coarse import components, fill_slices, largest, peel_slices
 from adn.prepare.plausible import doubt_brain
 from adn.prepare.strip import strip_skull
 from adn.volume import Volume
@@ -30,6 +30,8 @@ MAX_FIELD_MM = 320.0  # a head with its rest; what lies further out is table
 _AIR_HU, _METAL_HU = -1024.0, 1500.0
 _MAX_SLICE_MM = 12.0
 _MAX_PIXEL_MM = 2.5
+_RIND_HU = 200.0  # brighter at the border is more bone than brain; the classical stripper cuts at 180 to 350
+_RIND_MM = 3.0
 _MIN_ONE_PIECE = 0.97  # of all that the network calls brain lies in one piece
 _MAX_UNSURE = 0.12  # of the brain's volume may have a probability between 0.2 and 0.8
 
@@ -131,7 +133,7 @@ def _infer(scan: Volume, model: TissueModel) -> tuple[NDArray[np.uint8], str | N
     doubt = _doubt_probabilities(p[0])
     if not bool((p[0] < 0.5).any()):
         return np.zeros(scan.grid.shape, np.uint8), doubt
-    return _to_scan(p, box, seen, _block(scan.grid.spacing_mm[0], model.config), scan.grid.shape), doubt
+    return _to_scan(p, box, seen, _block(scan.grid.spacing_mm[0], model.config), scan), doubt
 
 
 def network_grid(scan: Volume, config: TissueConfig) -> Tensor:
@@ -167,13 +169,12 @@ def _doubt_probabilities(p_outside: Tensor) -> str | None:
     return None
 
 
-def _to_scan(
-    p: Tensor, box: tuple[slice, ...], seen: Tensor, block: int, shape: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """Probabilities (4, d, h, w) of a crop to labels on the scan's voxels (D, H, W), linearly.
+def _to_scan(p: Tensor, box: tuple[slice, ...], seen: Tensor, block: int, scan: Volume) -> NDArray[np.uint8]:
+    """Probabilities (4, d, h, w) of a crop to labels on the scan's voxels (D, H, W), linearly, without a rind of bone.
 
     box: where the crop lies in `seen`, the network's grid, which spans the scan. block: scan slices in one of it.
     """
+    shape = scan.grid.shape
     near = F.max_pool3d((p[0] < 0.5).float()[None], (1, 5, 5), 1, (0, 2, 2))[0].amax(0) > 0
     lines = [_line(near.any(1 - axis), box[axis + 1].start, seen.shape[axis + 1], shape[axis + 1]) for axis in (0, 1)]
     (rows, y), (columns, x) = lines
@@ -188,7 +189,9 @@ def _to_scan(
         brain[z] = (fine[0] < 0.5).numpy()
         tissue[z] = fine[1:].argmax(0).numpy() + 1
     labels = np.zeros(shape, np.uint8)
-    labels[:, rows, columns] = tissue * fill_slices(largest(brain))
+    bone = scan.data[:, rows, columns] > _RIND_HU
+    steps = round(_RIND_MM / scan.grid.spacing_mm[1])
+    labels[:, rows, columns] = tissue * largest(peel_slices(fill_slices(largest(brain)), bone, steps))
     return labels
 
 

@@ -105,6 +105,19 @@ def fill_slices(mask: Mask) -> Mask:
     return np.stack([_fill(plane) for plane in mask])
 
 
+def peel_slices(mask: Mask, rind: Mask, steps: int) -> Mask:
+    """The mask without those voxels of `rind` that its outside reaches through `rind` in `steps` steps in plane."""
+    outside = ~mask
+    for _ in range(steps):
+        grown = outside.copy()
+        grown[:, 1:] |= outside[:, :-1]
+        grown[:, :-1] |= outside[:, 1:]
+        grown[:, :, 1:] |= outside[:, :, :-1]
+        grown[:, :, :-1] |= outside[:, :, 1:]
+        outside |= grown & rind
+    return mask & ~outside
+
+
 def _fill(plane: Mask) -> Mask:
     if not plane.any():
         return plane

@@ -1,0 +1,18 @@
+"""Morphology on small masks, counted by hand."""
+
+import numpy as np
+
+from adn.prepare.coarse import peel_slices
+
+
+def test_a_rind_is_peeled_from_outside_and_no_deeper_than_told():
+    """A 7 × 7 square with bone in its outer two rings and in its middle, in a slice of its own."""
+    mask = np.zeros((3, 11, 11), bool)
+    mask[1, 2:9, 2:9] = True
+    bone = mask.copy()
+    bone[1, 4:7, 4:7] = False
+    bone[1, 5, 5] = True
+    for steps, side in ((0, 7), (1, 5), (2, 3), (9, 3)):
+        left = peel_slices(mask, bone, steps)
+        assert left.sum() == side**2
+        assert left[1, 5, 5]  # bone that the outside does not reach: a calcification
