@@ -11,12 +11,12 @@ FLOORS = [
     {"units", "geometry", "config"},
     {"volume"},
     {"results"},  # up to here: the ground
-    {"io", "metrics", "measure", "warp"},
+    {"io", "metrics", "measure", "hypodensity", "warp"},
     {"asymmetry"},
     {"prepare", "nn", "losses", "synth"},
     {"library"},
     {"presets"},
-    {"synthesize", "figures", "tissue"},  # data draws virtual patients and labels tissue; report shows figures
+    {"synthesize", "figures", "tissue", "territory"},  # data draws virtual patients and labels tissue; report shows figures
     {"data", "report"},
     {"predict"},
     {"evaluate"},

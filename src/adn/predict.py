@@ -21,24 +21,29 @@ from adn.asymmetry import SIGN
 from adn.config import Recipe, recipe_from_dict
 from adn.errors import InputError, WeightsError
 from adn.geometry import Grid, RigidTransform, reorient_array
+from adn.hypodensity import relative_hypodensity
 from adn.io.weights import WeightsFile, find_weights, read_weights
 from adn.measure import measure
 from adn.nn.adn import ADN, build_adn
 from adn.nn.precision import choose_device, choose_precision
 from adn.nn.refine import refine_pose
 from adn.prepare import Conformed, SkullStripper, conform, inspect_mask, strip_skull
-from adn.results import Prediction, Provenance, Scan
+from adn.prepare.quality import MAX_BRIGHT_ML, bright_ml, cut_ends, noise_hu
+from adn.results import Prediction, Provenance, Quality, Scan
+from adn.territory import mni_from_aligned, territory_shares
 from adn.tissue import CLASSICAL, Brain, TissueModel, find_brain, load_tissue
 from adn.units import unit_to_hu
 from adn.volume import Volume
-from adn.warp import warp
+from adn.warp import mirror, warp
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
 BRIGHT = (
     "These weights look for bright lesions, such as bleeds: read 'bright lesion' where files and report say 'infarct'."
 )
-STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry home")
+MAX_NOISE_HU = 9.0  # in a slice of 5 mm; clinical scans have 2 to 6
+MAX_ASYMMETRY_HU = 12.0  # 3 to 6 are usual after alignment
+STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry home", "measure")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +138,15 @@ def predict(
         back = reorient_array(data, "SPL", scan.volume.grid.axes)
         return Volume(np.ascontiguousarray(back), scan.volume.grid, unit)
 
-    measurements = measure(infarct, volume, mask, aligned_from_scan(conformed, refined, model.recipe))
+    with step("measure"):
+        aligned = aligned_from_scan(conformed, refined, model.recipe)
+        measurements = measure(infarct, volume, mask, aligned)
+        hypodensity = sign * relative_hypodensity(volume, mask, aligned)
+        territories = ()
+        if infarct.any():
+            mni = mni_from_aligned(volume, mask, aligned) @ aligned
+            territories = territory_shares(infarct, volume.grid.voxel_ml, mni)
+        quality = _quality(volume, mask, brain, pose, model.recipe)
     if "I" in scan.volume.grid.axes:  # the file stores its slices downwards
         last = volume.grid.shape[0] - 1
         measurements = replace(measurements, slices=tuple(sorted(last - i for i in measurements.slices)))
@@ -152,7 +165,11 @@ def predict(
         pose=refined,
         measurements=measurements,
         provenance=_provenance(model, threshold, seconds, found.stripper),
-        warnings=(*scan.warnings, *remarks, *([BRIGHT] if network.polarity == "bright" else [])),
+        relative_hypodensity=on_scan(hypodensity, "1"),
+        quality=quality,
+        territories=territories,
+        aligned_from_scan=aligned @ _spl_from_stored(scan.volume.grid),
+        warnings=(*scan.warnings, *remarks, *doubts(quality, network.polarity)),
         polarity=network.polarity,
     )
 
@@ -227,6 +244,55 @@ def carry_home(
         values = F.grid_sample(maps[None], points[None, None], align_corners=False)[0, :, 0].cpu().numpy()
         result[:, z, crop[0], crop[1]] = values * inside[z, crop[0], crop[1]]
     return result
+
+
+def _quality(volume: Volume, mask: Volume, brain: Tensor, pose: Tensor, recipe: Recipe) -> Quality:
+    """brain: (1, 1, D, H, W) on the model grid. volume, mask: the scan in SPL order."""
+    depth, height, width = recipe.grid.spacing_mm
+    coarse = F.avg_pool3d(brain, (1, 2, 2))
+    aligned = warp(coarse, pose, (depth, 2 * height, 2 * width))
+    lower, upper = recipe.grid.window_hu
+
+    def mean_difference_hu(x: Tensor) -> float:
+        return float((x - mirror(x)).abs().sum() / (x > 0).sum().clamp(min=1)) * (upper - lower)
+
+    base_cut, vertex_cut = cut_ends(mask)
+    return Quality(
+        brain_ml=float((mask.data > 0).sum()) * mask.grid.voxel_ml,
+        asymmetry_before_hu=mean_difference_hu(coarse),
+        asymmetry_after_hu=mean_difference_hu(aligned),
+        noise_hu=noise_hu(volume, mask),
+        base_cut=base_cut,
+        vertex_cut=vertex_cut,
+        bright_ml=bright_ml(volume, mask),
+    )
+
+
+def doubts(quality: Quality, polarity: str) -> list[str]:
+    """Warnings about a prediction as a whole."""
+    found = []
+    if polarity == "bright":
+        found.append(BRIGHT)
+    elif quality.bright_ml > MAX_BRIGHT_ML:
+        found.append(
+            f"{quality.bright_ml:.1f} mL in the brain measure 55 to 95 HU, away from bone: this may be blood. "
+            "Bleeding is not assessed: look for it before anything else."
+        )
+    if quality.noise_hu > MAX_NOISE_HU:
+        found.append(
+            f"The scan is noisy ({quality.noise_hu:.0f} HU in tissue): early infarcts are hard to tell from noise."
+        )
+    if quality.asymmetry_after_hu > MAX_ASYMMETRY_HU:
+        found.append(
+            f"The two hemispheres differ a lot after alignment ({quality.asymmetry_after_hu:.0f} HU on average): "
+            "the alignment may have failed, or the brain is deformed."
+        )
+    return found
+
+
+def _spl_from_stored(grid: Grid) -> NDArray[np.float64]:
+    """4 × 4: array index as stored → array index in SPL order. Whole numbers: axes move and turn round."""
+    return np.rint(np.linalg.inv(grid.reoriented("SPL").affine) @ grid.affine) + 0.0
 
 
 def _provenance(model: Model, threshold: float, seconds: dict[str, float], stripper: str) -> Provenance:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from adn.geometry import RigidTransform
 from adn.volume import Volume
 
@@ -46,6 +49,33 @@ class Measurements:
 
 
 @dataclass(frozen=True)
+class TerritoryShare:
+    """How much of an infarct lies in one arterial territory of one side. Approximate: by an affine way to MNI space."""
+
+    territory: str
+    side: Literal["left", "right"]
+    volume_ml: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What tells whether a prediction can be trusted.
+
+    brain_ml: inside the brain mask. asymmetry_before_hu, asymmetry_after_hu: mean difference of the two hemispheres as
+    scanned and as aligned. noise_hu: σ within tissue, in a slice of 5 mm. base_cut, vertex_cut: the brain reaches the
+    scan's end. bright_ml: brain of 55 to 95 HU away from bone, which may be blood.
+    """
+
+    brain_ml: float
+    asymmetry_before_hu: float
+    asymmetry_after_hu: float
+    noise_hu: float
+    base_cut: bool
+    vertex_cut: bool
+    bright_ml: float
+
+
+@dataclass(frozen=True)
 class Provenance:
     """How a prediction was made. seconds: wall time per step. stripper: what found the brain."""
 
@@ -68,8 +98,10 @@ class Prediction:
     infarct, brain_mask: uint8, 0 or 1. infarct_probability: [0, 1]. asymmetry_total, asymmetry_pathological,
     asymmetry_intrinsic: HU by which a voxel is darker than its mirror twin (A, P, Q of the paper), ≥ 0. salient,
     compensated: the scan's HU plus Q, plus P, inside the brain (X̂ and X̃). pose_network, pose: aligned brain → model
-    grid, before and after refinement. polarity: 'bright' where bright lesions were looked for: then the asymmetries are
-    HU brighter than the twin, and are taken from the scan.
+    grid, before and after refinement. relative_hypodensity: by which fraction tissue is darker than its twin
+    (`adn.hypodensity`). territories: of the infarct, largest first. aligned_from_scan: 4 × 4, array index of the scan →
+    LPS mm in the aligned frame, mid-sagittal plane at x = 0. polarity: 'bright' where bright lesions were looked for:
+    then the asymmetries and the relative hypodensity are how much brighter than the twin, and are taken from the scan.
     """
 
     case: str
@@ -86,6 +118,10 @@ class Prediction:
     pose: RigidTransform
     measurements: Measurements
     provenance: Provenance
+    relative_hypodensity: Volume
+    quality: Quality
+    territories: tuple[TerritoryShare, ...]
+    aligned_from_scan: NDArray[np.float64]
     warnings: tuple[str, ...] = field(default=())
     polarity: Literal["dark", "bright"] = "dark"
 

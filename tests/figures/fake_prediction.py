@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from adn.geometry import Grid, RigidTransform
-from adn.results import Measurements, Prediction, Provenance, Scan, Side
+from adn.results import Measurements, Prediction, Provenance, Quality, Scan, Side, TerritoryShare
 from adn.volume import Volume
 
 SHAPE = (14, 61, 47)  # slices, rows, columns: odd and anisotropic
@@ -73,5 +73,9 @@ def make_prediction(
         pose=RigidTransform.from_parameters((0, 1.5, -7.0), (2.5, 0, 0)),
         measurements=found,
         provenance=made,
+        relative_hypodensity=home(0.18 * lesion.astype(np.float32), "1"),
+        quality=Quality(float(brain.sum() * grid.voxel_ml), 6.0, 4.0, noise_hu, False, False, 0.0),
+        territories=(TerritoryShare("middle cerebral artery, superior branch", side, ml),) if ml else (),  # type: ignore[arg-type]
+        aligned_from_scan=np.linalg.inv(grid.reoriented(axes).index_from_frame),
         warnings=warnings,
     )

@@ -16,6 +16,7 @@ from adn.errors import InputError
 from adn.prepare import coarse as cm
 from adn.prepare.coarse import Mask
 from adn.prepare.plausible import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, PLAUSIBLE_ML, bony_share
+from adn.prepare.quality import cut_ends
 from adn.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,6 @@ _CANAL_ML_PER_MM = 1.0  # 10 cm² of cross-section: below it lies the spinal can
 _CLOSE_MM = 4.0  # half width of calcified falx and of noise gaps
 _MIN_BONE_SHARE = 0.04  # of everything brighter than water; a head has 0.2
 _NO_TISSUE_HU = -100.0
-_CUT_MM2 = 2500.0  # a slice with more brain than this is not the vertex, nor the foramen magnum
 _ENHANCED_HU = 50.0
 _USUAL_ML = (900.0, 1900.0)
 _NO_BRAIN = (
@@ -66,12 +66,12 @@ def inspect_mask(volume_hu: Volume, mask: Volume) -> tuple[str, ...]:
     """Plain warnings about the brain mask of a scan: vertex or base cut off, unusual volume, blood-like brightness."""
     spl = mask.reoriented("SPL")
     inside = spl.data > 0
-    area_mm2 = inside.sum(axis=(1, 2)) * spl.grid.voxel_ml * 1000.0 / spl.grid.spacing_mm[0]
+    base_cut, vertex_cut = cut_ends(spl)
     volume_ml = float(inside.sum()) * spl.grid.voxel_ml
     warnings = []
-    if area_mm2[-1] > _CUT_MM2:
+    if vertex_cut:
         warnings.append("The top of the head is cut off: the brain reaches the last slice; what lies above is unseen.")
-    if area_mm2[0] > _CUT_MM2:
+    if base_cut:
         warnings.append("The base of the brain is cut off: it reaches the first slice; what lies below is unseen.")
     if not _USUAL_ML[0] <= volume_ml <= _USUAL_ML[1]:
         size = "small" if volume_ml < _USUAL_ML[0] else "large"

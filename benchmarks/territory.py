@@ -1,0 +1,86 @@
+"""How well the way to MNI space is found, and how often the named territory is the plan's, on virtual patients.
+
+    python benchmarks/territory.py --anatomy DIR [-n 30]
+
+The alignment is T's with refinement; the brain mask is the patient's own. Truth: the head's own registration, by grey
+and white matter, with the drawn head size. Errors are over the brain's voxels, mm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from adn.geometry import Grid, RigidTransform
+from adn.nn.refine import refine_pose
+from adn.predict import aligned_from_scan, load_model
+from adn.prepare import conform
+from adn.synth.draw import draw_patient
+from adn.synth.lesions import REGIONS
+from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
+from adn.territory import mni_from_aligned, territory_shares
+from adn.volume import Volume
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--anatomy", type=Path)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--matrix", type=int, default=128)
+    parser.add_argument("-n", type=int, default=30)
+    arguments = parser.parse_args()
+    model = load_model()
+    library = Library.from_folders(arguments.anatomy, None, arguments.split)
+    choices = library.choices(max_pitch_deg=20.0)
+    rows, named, i = [], Counter(), 0
+    while len(rows) < arguments.n:
+        plan = draw_patient(patient_generator(101, i), choices)
+        i += 1
+        acute = [x for x in plan.infarcts if x.acute]
+        if len(acute) != 1 or acute[0].territory not in REGIONS:
+            continue
+        plan = replace(plan, scanner=replace(plan.scanner, tilt_deg=0.0))
+        lattice = scanner_lattice(plan, arguments.matrix)
+        patient = render_plan(plan, library, lattice)
+        if not patient.infarct.any():
+            continue
+        grid = Grid.centred(lattice.shape, lattice.spacing_mm)
+        volume = Volume(patient.ct.numpy().astype(np.float32), grid)
+        mask = Volume(patient.brain.numpy().astype(np.uint8), grid)
+        conformed = conform(volume, mask, model.recipe.grid)
+        brain = torch.from_numpy(conformed.brain.data)[None, None]
+        with torch.no_grad():
+            pose = refine_pose(model.network.align, brain, model.network.align(brain), model.recipe)  # type: ignore[arg-type]
+        aligned = aligned_from_scan(conformed, RigidTransform(pose[0].double().numpy()), model.recipe)
+        start = time.perf_counter()
+        found = mni_from_aligned(volume, mask, aligned)
+        seconds = time.perf_counter() - start
+        head = library.head(plan.head)
+        true = head.mni_from_aligned @ np.diag([*(1 / np.array(plan.scale)), 1.0]) @ lattice.pose.matrix
+        true = true @ np.linalg.inv(grid.index_from_frame)
+        index = np.argwhere(mask.data)[::7]
+        index = np.c_[index, np.ones(len(index))]
+        error = np.linalg.norm((index @ ((found @ aligned) - true)[:3].T), axis=1)
+        shares = territory_shares(patient.infarct.numpy(), grid.voxel_ml, found @ aligned)
+        truth = territory_shares(patient.infarct.numpy(), grid.voxel_ml, true)
+        rows.append((np.median(error), np.percentile(error, 95), seconds))
+        named["plan"] += shares[0].territory == acute[0].territory
+        named["true"] += truth[0].territory == acute[0].territory
+        named["same"] += shares[0].territory == truth[0].territory
+        print(i, plan.head, f"{rows[-1][0]:.1f} mm, p95 {rows[-1][1]:.1f} mm, {seconds:.2f} s;",
+              acute[0].territory, "->", shares[0].territory, flush=True)  # fmt: skip
+    table = np.array(rows)
+    print(f"n = {len(rows)}: median error {np.median(table[:, 0]):.1f} mm (worst patient {table[:, 0].max():.1f}), "
+          f"95th percentile {np.median(table[:, 1]):.1f} mm; {np.median(table[:, 2]):.2f} s")  # fmt: skip
+    print(f"main territory is the plan's in {named['plan']}, by the true registration in {named['true']}; "
+          f"found and true registration name the same in {named['same']} of {len(rows)}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
