@@ -32,7 +32,8 @@ LESIONS = (
 ABOUT = "{n} virtual patients, {healthy} of them without infarct, {what}. For research use only."
 DIGITS = 6  # of a plan's numbers
 MARGIN = 0.02  # infarct volumes keep this share away from a stratum's ends, so that rounding does not move them
-MATRIX = 160  # pixels per row of a look at a candidate: its volume is within 1 % of that at the scanner's 400 to 512
+MATRIX = 160  # pixels per row when a candidate is measured: a tenth of the time; large infarcts are within 1 %
+LEAST_ML = 1.0  # small ones may lose 0.3 mL at the scanner's own 400 to 512 pixels
 MAX_CANDIDATES = 400
 
 
@@ -116,9 +117,15 @@ def find(set_name: str, place: int, stratum: str, library: Library, used: set[st
         if used & set(sources) or len(set(sources)) < len(sources) or hopeless(plan, stratum):
             continue
         infarct_ml = rendered_ml(plan, library)
-        if all(stratum_of(infarct_ml * share) == stratum for share in (1 - MARGIN, 1.0, 1 + MARGIN)):
+        if fits(infarct_ml, stratum):
             return plan, round(infarct_ml, 3)
     raise RuntimeError(f"{set_name}: no candidate for patient {place} has an infarct of {stratum} mL")
+
+
+def fits(infarct_ml: float, stratum: str) -> bool:
+    """Whether an infarct is of the stratum, and stays so if it is measured a little larger or smaller."""
+    smaller, larger = infarct_ml * (1 - MARGIN), infarct_ml * (1 + MARGIN)
+    return stratum_of(smaller) == stratum_of(larger) == stratum and (stratum == HEALTHY or smaller > LEAST_ML)
 
 
 def with_lesion(plan: PatientPlan, stratum: str, library: Library, used: set[str], candidate: int) -> PatientPlan:

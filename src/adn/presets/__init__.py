@@ -19,14 +19,14 @@ from adn.synth.plan import PatientPlan
 
 PRESETS = ("vp52", "vp52-val", "vp-mni", "vp-mni-val")
 HEALTHY = "none"
-STRATA_ML: Mapping[str, tuple[float, float]] = {"<=30": (1.0, 30.0), "30-70": (30.0, 70.0), ">70": (70.0, 500.0)}
+STRATA_ML: Mapping[str, tuple[float, float]] = {"<=30": (0.5, 30.0), "30-70": (30.0, 70.0), ">70": (70.0, 500.0)}
 """Infarct volume of the rendered mask, mL: more than the first number (less is hardly seen on 5 mm CT), at most the
 second; patients without infarct are of stratum `HEALTHY`."""
 
 
 @dataclass(frozen=True)
 class FixedPatient:
-    """One patient of a set. stratum: of `STRATA_ML`, or 'none'. infarct_ml: volume of the rendered mask, within 2 %."""
+    """One patient of a set. stratum: of `STRATA_ML`, or 'none'. infarct_ml: as rendered coarsely, 0.5 mL or 3 % off."""
 
     stratum: str
     infarct_ml: float
