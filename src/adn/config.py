@@ -17,6 +17,8 @@ from adn.errors import ConfigError
 
 Backbone = Literal["resunet", "segresnet", "dynunet", "swinunetr", "anisotropic"]
 Polarity = Literal["dark", "bright"]
+Method = Literal["adn", "resunet", "unet", "deepmedic", "clerigues", "sean", "nnunet", "asymfex"]
+UNALIGNED_MM = 230.4  # a head turned by any angle fits this square: 192 pixels of 1.2 mm
 
 
 class _Section(BaseModel):
@@ -35,6 +37,7 @@ class GridConfig(_Section):
 class AlignConfig(_Section):
     """Network T and its loss L_T."""
 
+    apply: bool = True  # False: networks see the head as it lies (rows of Table 1 without alignment)
     channels: tuple[int, ...] = (32, 64, 128, 256)  # method.md, section 4
     shrink: int = Field(default=2, ge=1)  # T sees a copy coarser in plane by this factor
     coordinates: bool = True  # T gets the brain times coordinates and their products, too
@@ -82,6 +85,8 @@ class LossConfig(_Section):
     warm_start_dice: bool = False  # supervise σ(D) by BCE + Dice rather than BCE alone
     warm_start_replaces_d: bool = False  # in place of L_D rather than added to it
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
+    # of baselines; ADN's L_F is the first
+    l_f: Literal["bce_generalised_dice", "bce", "bce_dice"] = "bce_generalised_dice"
 
 
 class TissueConfig(_Section):
@@ -109,6 +114,20 @@ class FitConfig(_Section):
     plateau_band: float | None = None  # stop when training Dice (of T: the loss) stays within it for 2 epochs
 
 
+class PatchConfig(_Section):
+    """Training on pieces of the box, for baselines without alignment."""
+
+    size: tuple[int, int, int] | None = None  # D, H, W of what is scored; None: by `share`
+    share: float | None = Field(default=None, gt=0, le=1)  # of the box's sides; None, too: the whole box
+    per_sample: int = Field(default=1, ge=1)  # pieces from each scan
+    infarct_share: float = Field(default=1 / 3, ge=0, le=1)  # so many are centred on the infarct, where there is one
+
+    @property
+    def used(self) -> bool:
+        """True where training is on pieces."""
+        return self.size is not None or self.share is not None
+
+
 class TrainConfig(_Section):
     """The stages of training and what they share."""
 
@@ -122,7 +141,9 @@ class TrainConfig(_Section):
     validation_samples: int = 16
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False  # torch.compile the networks: minutes at first, then faster steps (needs a C++ compiler)
-    augment: bool = False  # gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`data.augment`)
+    # True: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`data.augment`); else `data.augment_nnunet`
+    augment: bool | Literal["nnunet", "intensity"] = False
+    patches: PatchConfig = PatchConfig()
 
 
 class Recipe(_Section):
@@ -130,6 +151,7 @@ class Recipe(_Section):
 
     name: str
     summary: str = ""
+    method: Method = "adn"  # what segments: ADN, or a competitor of `nn.baselines`
     threshold: float = Field(default=0.5, gt=0, lt=1)  # on the probability after it went home
     grid: GridConfig = GridConfig()
     align: AlignConfig = AlignConfig()
@@ -141,6 +163,10 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Recipe:
         sides = self.grid.box or self.grid.shape
+        if self.train.patches.used and (self.align.apply or self.method == "adn"):
+            raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
+        if self.method == "adn" and (self.loss.l_f != "bce_generalised_dice" or not self.align.apply):
+            raise ValueError('method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice"')
         for key in ("d_backbone", "f_backbone"):
             _backbone_fits(key, self.network, self.grid.spacing_mm, sides)
         if self.grid.box and any(b > s for b, s in zip(self.grid.box, self.grid.shape, strict=True)):
@@ -205,11 +231,50 @@ def recipe_names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
+def row_names() -> list[str]:
+    """Names of the benchmark's rows inside the package, each a few settings on top of any recipe."""
+    folder = resources.files("adn") / "recipes" / "rows"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def row_recipe(base: Recipe, row: str) -> Recipe:
+    """The recipe of one row of the benchmark: `base` (grid, budget, T) with the row's own settings, named base+row.
+
+    A row without alignment gets a box that a turned head fits, and no refinement. Raises ConfigError.
+    """
+    if row not in row_names():
+        raise ConfigError(f"No row '{row}' of the benchmark: there are {', '.join(row_names())}.")
+    text = (resources.files("adn") / "recipes" / "rows" / f"{row}.toml").read_text(encoding="utf-8")
+    values = _merged(base.model_dump(), {**tomllib.loads(text), "name": f"{base.name}+{row}"})
+    if not values["align"]["apply"]:
+        values["align"]["refine_steps"] = 0
+        values["grid"]["box"] = _unaligned_box(base.grid, 2 ** (len(base.network.channels) - 1))
+    return recipe_from_dict(values)
+
+
+def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return values | {
+        key: _merged(values[key], change) if isinstance(change, dict) else change for key, change in changes.items()
+    }
+
+
+def _unaligned_box(grid: GridConfig, factor: int) -> tuple[int, int, int]:
+    """The recipe's box, but square in plane and wide enough for a turned head, as far as the grid reaches."""
+    depth, *sides = grid.box or grid.shape
+    pairs = zip(sides, grid.shape[1:], grid.spacing_mm[1:], strict=True)
+    height, width = (max(side, min(math.ceil(UNALIGNED_MM / mm / factor) * factor, most)) for side, most, mm in pairs)
+    return depth, height, width
+
+
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """Read a recipe by the name of one in the package, or from a TOML file, or the JSON that a run folder holds.
 
-    Raises ConfigError for an absent file, unknown key (naming the nearest) or a value out of range.
+    'fast+unet' is recipe 'fast' with the benchmark's row 'unet' (`row_recipe`). Raises ConfigError for an absent file,
+    unknown key (naming the nearest) or a value out of range.
     """
+    base, plus, row = str(name_or_path).rpartition("+")
+    if plus and row in row_names():
+        return row_recipe(load_recipe(base), row)
     path = Path(name_or_path)
     if path.suffix in (".toml", ".json") and path.is_file():
         try:

@@ -1,0 +1,143 @@
+"""A two-stream network in the manner of AsymFeX (Shah and Sundaresan): each voxel against its contralateral landmark.
+
+The scan and its mirror image go through one encoder; at the two deepest levels a local attention of 3 × 3 × 3 voxels
+aligns the streams, their disparity gates what was aligned, and the decoder gets both (sections 3.2.1 to 3.2.3).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adn.nn.baselines.nnunet import Sides, plan
+from adn.warp import mirror
+
+FEATURES = (32, 64, 128, 256, 320)
+HEADS = 8  # ours: the number is not in the text we have
+COMPARED = 2  # deepest levels that have the module
+_OUTSIDE = -1e4
+_EPSILON = 1e-6
+
+
+class LocalAttention(nn.Module):
+    """Cross-stream alignment: the mirrored stream asks, the 27 voxels around the same place of the other answer."""
+
+    def __init__(self, channels: int, heads: int = HEADS) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.out = (nn.Conv3d(channels, channels, 1) for _ in range(4))
+
+    def forward(self, own: Float[Tensor, "b c d h w"], mirrored: Float[Tensor, "b c d h w"]) -> Tensor:
+        """Values of `own` gathered for each voxel of `mirrored` (eq. 4 to 11); same shape."""
+        b, c, *sides = own.shape
+        size = c // self.heads
+
+        def split(x: Tensor) -> Tensor:
+            return x.view(b, self.heads, size, *sides)
+
+        query, key, value = split(self.query(mirrored)), split(self.key(own)), split(self.value(own))
+        inside = torch.ones_like(own[:1, :1])[:, :, None]
+        scores = [
+            (query * near).sum(2) / math.sqrt(size) + (1 - there[:, :, 0]) * _OUTSIDE
+            for near, there in zip(_neighbours(key), _neighbours(inside), strict=True)
+        ]
+        weights = torch.softmax(torch.stack(scores, 0).float(), 0).to(value.dtype)
+        gathered = torch.zeros_like(value)
+        for weight, near in zip(weights, _neighbours(value), strict=True):
+            gathered = gathered + weight[:, :, None] * near
+        return self.out(gathered.reshape(b, c, *sides))
+
+
+def _neighbours(x: Tensor) -> list[Tensor]:
+    """The 27 shifts of (B, M, C, D, H, W) by one voxel, 0 beyond the border."""
+    d, h, w = x.shape[-3:]
+    padded = F.pad(x, (1, 1, 1, 1, 1, 1))
+    steps = [(z, y, a) for z in range(3) for y in range(3) for a in range(3)]
+    return [padded[..., z : z + d, y : y + h, a : a + w] for z, y, a in steps]
+
+
+def disparity(aligned: Float[Tensor, "b c d h w"], mirrored: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b c d h w"]:
+    """1 − â ⊙ m̂, of vectors of length 1 along the channels (eq. 12): its sum over them is C − their cosine."""
+
+    def unit(x: Tensor) -> Tensor:
+        return x / (x.square().sum(1, keepdim=True).sqrt() + _EPSILON)
+
+    return 1 - unit(aligned.float()) * unit(mirrored.float())
+
+
+class Comparison(nn.Module):
+    """The module: local attention, disparity, gates of two scales, and the unaltered stream beside it (eq. 12 to 16)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.attention = LocalAttention(channels)
+        self.small, self.large = nn.Conv3d(channels, channels, 1), nn.Conv3d(channels, channels, 3, padding=1)
+        self.gate_norm = nn.GroupNorm(8, channels)
+        self.fuse = nn.Sequential(nn.Conv3d(2 * channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.GELU())
+
+    def forward(self, own: Tensor, mirrored: Tensor) -> Tensor:
+        """Features of both streams at one level → what the decoder gets, the same shape."""
+        aligned = self.attention(own, mirrored)
+        apart = disparity(aligned, mirrored)
+        gate = torch.sigmoid(self.gate_norm(self.large(apart) + self.small(apart)))
+        return self.fuse(torch.cat([gate * aligned, own], 1))
+
+
+class AsymFeX(nn.Module):
+    """Five levels, strides as nnU-Net plans them for the box, one encoder for both streams.
+
+    width: of the source's 32 to 320 channels. In training returns (B, 5, 1, D, H, W), one for each decoder level,
+    finest first, brought to the input's sides. Sides must be divisible by `factors`.
+    """
+
+    def __init__(self, width: float, spacing_mm: tuple[float, float, float], box: Sides) -> None:
+        super().__init__()
+        features = tuple(max(round(n * width / 8) * 8, 8) for n in FEATURES)
+        found = plan(box, spacing_mm, len(FEATURES) - 1)
+        features = features[: len(found.strides)]  # a small box has no room for all
+        factors = [math.prod(stride[axis] for stride in found.strides) for axis in range(3)]
+        self.factors = (factors[0], factors[1], factors[2])
+        entries = (1, *features[:-1])
+        levels = zip(entries, features, found.kernels, found.strides, strict=True)
+        self.encode = nn.ModuleList(
+            nn.Sequential(_conv(a, b, kernel, stride), _conv(b, b, kernel)) for a, b, kernel, stride in levels
+        )
+        self.compare = nn.ModuleList(Comparison(n) for n in features[-COMPARED:])
+        rises = list(zip(features[:0:-1], features[-2::-1], found.kernels[-2::-1], found.strides[:0:-1], strict=True))
+        self.rise = nn.ModuleList(nn.ConvTranspose3d(a, b, stride, stride) for a, b, _, stride in rises)
+        self.decode = nn.ModuleList(
+            nn.Sequential(_conv(2 * b, b, kernel), _conv(b, b, kernel)) for _, b, kernel, _ in rises
+        )
+        self.heads = nn.ModuleList(nn.Conv3d(n, 1, 1) for n in features)
+
+    def forward(self, aligned: Float[Tensor, "b 1 d h w"]) -> Tensor:
+        """Logits (B, 1, D, H, W); in training those of all levels."""
+        own, other = self._features(aligned), self._features(mirror(aligned))
+        for place, module in enumerate(self.compare, start=len(own) - COMPARED):
+            own[place] = module(own[place], other[place])
+        x = own.pop()
+        found = [self.heads[-1](x)]
+        for rise, block, head in zip(self.rise, self.decode, list(self.heads)[-2::-1], strict=True):
+            x = block(torch.cat([rise(x), own.pop()], 1))
+            found.append(head(x))
+        if not self.training:
+            return found[-1]
+        sides = aligned.shape[2:]
+        return torch.stack([F.interpolate(y, sides, mode="trilinear") for y in reversed(found)], 1)
+
+    def _features(self, x: Tensor) -> list[Tensor]:
+        """Of every level, finest first."""
+        found = []
+        for block in self.encode:
+            x = block(x)
+            found.append(x)
+        return found
+
+
+def _conv(a: int, b: int, kernel: Sides, stride: Sides = (1, 1, 1)) -> nn.Sequential:
+    convolution = nn.Conv3d(a, b, kernel, stride, padding=tuple(k // 2 for k in kernel))
+    return nn.Sequential(convolution, nn.InstanceNorm3d(b, affine=True), nn.ReLU(inplace=True))

@@ -1,0 +1,73 @@
+"""What every competitor shares: T (or none), one segmentation network, and ADN's way of being called."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adn.asymmetry import disentangle
+from adn.config import Recipe
+from adn.nn.adn import AdnOutput
+from adn.warp import warp
+
+Sides = tuple[int, int, int]
+
+
+class Unaligned(nn.Module):
+    """Stands where T stands, for methods that take the head as it lies: the pose that moves nothing."""
+
+    def forward(self, brain: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 4"]:
+        """brain: on the model grid."""
+        return torch.eye(4, device=brain.device).expand(len(brain), 4, 4)
+
+
+class Baseline(nn.Module):
+    """Align, segment. Called as `ADN` is, so that training, validation and prediction do not ask which one they have.
+
+    segment: (B, 1, D, H, W) → logits. Its `factors` (if any) are what its sides must be divisible by; its `context`
+    (if any) is how many voxels on each side it sees and does not answer for. Where it is supervised at several depths
+    it returns (B, n, 1, D, H, W) in training, finest first. window: sides that it is run on piece by piece (nnU-Net).
+    """
+
+    def __init__(self, align: nn.Module, segment: nn.Module, recipe: Recipe, window: Sides | None = None) -> None:
+        super().__init__()
+        self.align, self.segment, self.window = align, segment, window
+        self.grid, self.network = recipe.grid, recipe.network
+
+    def forward(self, brain: Float[Tensor, "b 1 d h w"], pose: Float[Tensor, "b 4 4"] | None = None) -> AdnOutput:
+        """brain: [0, 1] on the model grid. pose: known or refined; None asks T."""
+        known: Tensor = self.align(brain) if pose is None else pose
+        return self.from_aligned(warp(brain, known, self.grid.spacing_mm, self.grid.box), known)
+
+    def from_aligned(self, aligned: Float[Tensor, "b 1 d h w"], pose: Tensor) -> AdnOutput:
+        """Everything after T. These methods do not disentangle: what is told as P is A · Ŷ, A where they mark."""
+        logits = self.logits(aligned)[0].float()
+        return AdnOutput(pose, disentangle(aligned, logits), torch.sigmoid(logits))
+
+    def logits(self, x: Float[Tensor, "b 1 d h w"], whole: bool = True) -> list[Tensor]:
+        """Logits (B, 1, D, H, W), in training of every depth that is supervised, finest first.
+
+        whole: x is all there is, beyond it lies 0. Else x is a piece with context, and only its inner part is answered.
+        """
+        found = self._windowed(x) if whole and self.window and not self.training else self._padded(x, whole)
+        return list(found.unbind(1)) if found.ndim == 6 else [found]
+
+    def _padded(self, x: Tensor, whole: bool) -> Tensor:
+        """The network on sides that it can take, cut back to those of `x`."""
+        context: Sides = getattr(self.segment, "context", (0, 0, 0))
+        factors: Sides = getattr(self.segment, "factors", (1, 1, 1))
+        if not whole:
+            return self.segment(x)
+        rest = [-side % factor for side, factor in zip(x.shape[2:], factors, strict=True)]
+        pads = [(c + r // 2, c + r - r // 2) for c, r in zip(context, rest, strict=True)]
+        logits = self.segment(F.pad(x, [n for pair in reversed(pads) for n in pair]))
+        inner = tuple(slice(r // 2, r // 2 + side) for r, side in zip(rest, x.shape[2:], strict=True))
+        return logits[(..., *inner)]
+
+    def _windowed(self, x: Tensor) -> Tensor:
+        from monai.inferers.utils import sliding_window_inference
+
+        assert self.window
+        return sliding_window_inference(x, self.window, 1, self.segment, overlap=0.5, mode="gaussian")  # type: ignore[return-value]
