@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy.ndimage import map_coordinates
 
 from adn.geometry import RAS_FROM_LPS, Grid
@@ -149,3 +150,31 @@ def _set_pixels(data, hu, signed, slope, intercept, padding_hu) -> None:
     if padding_hu is not None:
         data.PixelPaddingValue = round((padding_hu - intercept) / slope)
     data.PixelData = stored.tobytes()
+
+
+def write_enhanced(files: Sequence[Path], folder: Path) -> None:
+    """One multi-frame file of the same slices, in the order of `files`."""
+    slices = [dcmread(path) for path in files]
+    whole, shared, frames = slices[0], Dataset(), []
+    parts = {
+        "PlaneOrientationSequence": ["ImageOrientationPatient"],
+        "PixelMeasuresSequence": ["PixelSpacing", "SliceThickness"],
+        "PixelValueTransformationSequence": ["RescaleSlope", "RescaleIntercept"],
+    }
+    for name, keywords in parts.items():
+        item = Dataset()
+        for keyword in keywords:
+            setattr(item, keyword, whole.get(keyword))
+            delattr(whole, keyword)
+        setattr(shared, name, [item])
+    for one in slices:
+        place, frame = Dataset(), Dataset()
+        place.ImagePositionPatient = one.ImagePositionPatient
+        frame.PlanePositionSequence = [place]
+        frames.append(frame)
+    whole.SOPClassUID = whole.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    whole.NumberOfFrames, whole.PixelData = len(slices), b"".join(one.PixelData for one in slices)
+    whole.SharedFunctionalGroupsSequence, whole.PerFrameFunctionalGroupsSequence = [shared], frames
+    del whole.ImagePositionPatient
+    folder.mkdir()
+    whole.save_as(folder / "enhanced.dcm")

@@ -5,8 +5,9 @@ from pydicom.uid import RLELossless
 
 from adn.errors import InputError
 from adn.io import dicom, open_scan
+from adn.io.series import read_headers
 from adn.volume import Volume
-from phantoms import PATIENT_ID, PATIENT_NAME, ball, centroid_mm, head, write_dicom_series
+from phantoms import PATIENT_ID, PATIENT_NAME, ball, centroid_mm, head, write_dicom_series, write_enhanced
 
 UNEVEN = [4.0] * 16 + [1.2] + [7.0] * 16
 
@@ -244,6 +245,11 @@ def test_nothing_personal_is_said(tmp_path):
         assert secret not in text
 
 
+@pytest.mark.parametrize("said", ["ID-4711", "Head id4711", "DOE", "jane-doe", "DoeJane 5.0", "Head_Jane", "19501224"])
+def test_a_description_with_a_name_an_id_or_a_date_is_not_kept(said, tmp_path):
+    assert read_headers(write_dicom_series(head(), tmp_path, tags={"SeriesDescription": said})[:1])[0].description == ""
+
+
 def test_the_writer_scans_what_it_is_given(tmp_path):
     volume: Volume = head()
     files = write_dicom_series(volume, tmp_path, tilt_deg=20.0)
@@ -254,37 +260,9 @@ def test_the_writer_scans_what_it_is_given(tmp_path):
     assert float(first.ImageOrientationPatient[5]) == pytest.approx(-np.sin(np.deg2rad(20)), abs=1e-6)
 
 
-def enhanced(files, folder) -> None:
-    """One multi-frame file of the same slices."""
-    slices = [pydicom.dcmread(path) for path in files]
-    whole, shared, frames = slices[0], pydicom.Dataset(), []
-    parts = {
-        "PlaneOrientationSequence": ["ImageOrientationPatient"],
-        "PixelMeasuresSequence": ["PixelSpacing", "SliceThickness"],
-        "PixelValueTransformationSequence": ["RescaleSlope", "RescaleIntercept"],
-    }
-    for name, keywords in parts.items():
-        item = pydicom.Dataset()
-        for keyword in keywords:
-            setattr(item, keyword, whole.get(keyword))
-            delattr(whole, keyword)
-        setattr(shared, name, [item])
-    for one in slices:
-        place, frame = pydicom.Dataset(), pydicom.Dataset()
-        place.ImagePositionPatient = one.ImagePositionPatient
-        frame.PlanePositionSequence = [place]
-        frames.append(frame)
-    whole.SOPClassUID = whole.file_meta.MediaStorageSOPClassUID = pydicom.uid.EnhancedCTImageStorage
-    whole.NumberOfFrames, whole.PixelData = len(slices), b"".join(one.PixelData for one in slices)
-    whole.SharedFunctionalGroupsSequence, whole.PerFrameFunctionalGroupsSequence = [shared], frames
-    del whole.ImagePositionPatient
-    folder.mkdir()
-    whole.save_as(folder / "enhanced.dcm")
-
-
 def test_enhanced_ct_and_one_that_dcm2niix_would_make_too_high(tmp_path):
-    enhanced(write_dicom_series(head(), tmp_path / "a"), tmp_path / "flat")
+    write_enhanced(write_dicom_series(head(), tmp_path / "a"), tmp_path / "flat")
     assert np.array_equal(open_scan(tmp_path / "flat").volume.reoriented("SPL").data, head().data)
-    enhanced(write_dicom_series(head(), tmp_path / "b", tilt_deg=12), tmp_path / "tilted")
+    write_enhanced(write_dicom_series(head(), tmp_path / "b", tilt_deg=12), tmp_path / "tilted")
     with pytest.raises(InputError, match="geometry would be false"):
         open_scan(tmp_path / "tilted")

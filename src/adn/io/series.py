@@ -28,6 +28,7 @@ _TAGS = [
 _PLANES = ("sagittal", "coronal", "axial")
 _OTHER_BODY = re.compile(r"chest|thora|abdo|pelvi|lung|spine|neck|knee|hip\b|shoulder|cardiac|heart|liver", re.I)
 _HEAD = re.compile(r"head|brain|skull|cereb|crani|kopf|neuro", re.I)
+_WORDS = re.compile(r"[^\W_]+")
 _SHARP_KERNEL = re.compile(r"bone|edge|sharp|lung|detail|^[HBJ][fr]?[67]\d|^Y[CE]$", re.I)
 _LOCALIZER = {"LOCALIZER", "SCOUT", "SCANOGRAM", "TOPOGRAM"}
 _REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE", "VRT", "3D"}
@@ -234,10 +235,10 @@ def _header(path: Path, data: Any) -> Header:
         instance=str(data.get("SOPInstanceUID") or ""),
         modality=str(data.get("Modality") or ""),
         number=None if data.get("SeriesNumber") in (None, "") else int(data.SeriesNumber),
-        description=_impersonal(data),
+        description=_impersonal(data, data.get("SeriesDescription")),
         kind=frozenset(str(word).upper() for word in _several(data.get("ImageType"))),
         body=str(data.get("BodyPartExamined") or ""),
-        kernel=str(next(iter(_several(data.get("ConvolutionKernel"))), "")),
+        kernel=_impersonal(data, next(iter(_several(data.get("ConvolutionKernel"))), "")),
         contrast=agent not in ("", "NO", "NONE", "N/A", "WITHOUT"),
         shape=(int(data.Rows), int(data.get("Columns") or 0)),
         spacing_mm=(1.0, 1.0) if spacing is None else (float(spacing[0]), float(spacing[1])),
@@ -270,12 +271,12 @@ def _numbers(value: Any, count: int) -> NDArray[np.float64] | None:
     return np.array([float(number) for number in value])
 
 
-def _impersonal(data: Any) -> str:
-    """The series description, without it where a technician typed the patient's name, id or a date into it."""
-    text = " ".join(str(data.get("SeriesDescription") or "").split())
-    personal = re.split(r"[\s^=,]+", f"{data.get('PatientName') or ''} {data.get('PatientID') or ''}".lower())
-    words = re.split(r"[^\w]+", text.lower())
-    named = any(len(word) > 2 and word in words for word in personal)
+def _impersonal(data: Any, said: Any) -> str:
+    """What a description says; nothing where a technician typed the patient's name, id or a date into it."""
+    text = " ".join(str(said or "").split())
+    personal = _WORDS.findall(f"{data.get('PatientName') or ''} {data.get('PatientID') or ''}".lower())
+    words = _WORDS.findall(text.lower())
+    named = any((len(word) > 2 and word in words) or (len(word) > 3 and word in text.lower()) for word in personal)
     dated = re.search(r"(19|20)\d{6}|\d{1,4}[./-]\d{1,2}[./-]\d{2,4}", text)
     return "" if named or dated else text[:64]
 
