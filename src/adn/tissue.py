@@ -117,8 +117,8 @@ def segment_tissue(volume_hu: Volume, model: TissueModel) -> Tissues:
     labels, doubt = _infer(scan, model)
     brain = (labels > 0).astype(np.uint8)
     doubt = doubt or doubt_brain(scan, scan.with_data(brain, "label"))
-    axes = volume_hu.grid.axes
-    return Tissues(*(scan.with_data(x, "label").reoriented(axes) for x in (labels, brain)), doubt)
+    tissue, mask = (scan.with_data(x, "label").reoriented(volume_hu.grid.axes) for x in (labels, brain))
+    return Tissues(tissue, mask, doubt)
 
 
 def _infer(scan: Volume, model: TissueModel) -> tuple[NDArray[np.uint8], str | None]:

@@ -34,8 +34,8 @@ def tissue_terms(
     of_class = log_p.gather(1, tissue.long()[:, None])[:, 0]
     cross_entropy = -torch.where(brain & (tissue == 0), log_brain, of_class).mean()
     p = log_p.exp()
-    dice = [soft_dice(p[:, k], (tissue == k).float()) for k in (1, 2, 3)]
-    return TissueTerms(cross_entropy, *dice, soft_dice(1 - p[:, 0], brain.float()))
+    gm, wm, csf = (soft_dice(p[:, k], (tissue == k).float()) for k in (1, 2, 3))
+    return TissueTerms(cross_entropy, gm, wm, csf, soft_dice(1 - p[:, 0], brain.float()))
 
 
 def soft_dice(p: Float[Tensor, "b d h w"], target: Float[Tensor, "b d h w"]) -> Float[Tensor, ""]:

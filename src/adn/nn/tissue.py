@@ -24,7 +24,9 @@ class _NormConv(nn.Sequential):
     """GroupNorm → bias-free convolution → optional ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: tuple[int, int, int], relu: bool = True) -> None:
-        convolution = nn.Conv3d(in_channels, out_channels, kernel, padding=tuple(k // 2 for k in kernel), bias=False)
+        depth, height, width = kernel
+        padding = (depth // 2, height // 2, width // 2)
+        convolution = nn.Conv3d(in_channels, out_channels, kernel, padding=padding, bias=False)
         super().__init__(nn.GroupNorm(8, in_channels), convolution, *([nn.ReLU(inplace=True)] if relu else []))
 
 
