@@ -60,7 +60,7 @@ class Study:
     def smooth(self, sigma_mm: float) -> NDArray[np.float32]:
         """HU blurred in plane, bone and air clipped so that they do not reach far into the brain."""
         sigma = (0.0, sigma_mm / self.spacing_mm[1], sigma_mm / self.spacing_mm[2])
-        return ndi.gaussian_filter(np.clip(self.hu, -20, 100), sigma)
+        return ndi.gaussian_filter(np.clip(self.hu, -20, 100), sigma)  # type: ignore[return-value]
 
 
 def brain_histogram(study: Study) -> NDArray[np.float64]:
@@ -108,8 +108,8 @@ def local_sd(study: Study) -> NDArray[np.float32]:
     """Standard deviation within 5 mm squares about each voxel."""
     size = (1, *(max(round(WINDOW_MM / s), 3) for s in study.spacing_mm[1:]))
     hu = np.clip(study.hu, -50, 120).astype(np.float64)
-    mean = ndi.uniform_filter(hu, size)
-    return np.sqrt(np.maximum(ndi.uniform_filter(hu**2, size) - mean**2, 0)).astype(np.float32)
+    mean = ndi.uniform_filter(hu, size)  # type: ignore[arg-type]
+    return np.sqrt(np.maximum(ndi.uniform_filter(hu**2, size) - mean**2, 0)).astype(np.float32)  # type: ignore[arg-type]
 
 
 def noise(study: Study, sd: NDArray[np.float32]) -> dict[str, float]:
@@ -202,14 +202,14 @@ def _reflect(picture: NDArray, angle: float, offset: float) -> NDArray:
     n = np.array([np.sin(angle), np.cos(angle)])  # (row, column)
     matrix = np.eye(2) - 2 * np.outer(n, n)
     centre = (np.array(picture.shape) - 1) / 2 + offset * n
-    return ndi.affine_transform(picture, matrix, centre - matrix @ centre, order=1)
+    return ndi.affine_transform(picture, matrix, centre - matrix @ centre, order=1)  # type: ignore[arg-type]
 
 
 def _mirror_line(picture: NDArray, pixel_mm: float) -> tuple[float, float]:
     """Angle (radians) and offset (pixels) of the line about which a slice is most like its mirror image."""
     shrink = max(round(2.0 / pixel_mm), 1)
     small = ndi.zoom(picture, 1 / shrink, order=1)
-    rows, columns = np.nonzero(small > 0)
+    rows, columns = np.nonzero(small > 0)  # type: ignore[arg-type]
     place = np.stack([rows, columns], 1) - (np.array(small.shape) - 1) / 2
     best = (np.inf, 0.0, 0.0)
     angles, spread, step = np.deg2rad(np.arange(-44, 45, 4.0)), 6.0, 2.0
@@ -219,7 +219,7 @@ def _mirror_line(picture: NDArray, pixel_mm: float) -> tuple[float, float]:
                 float(place.mean(0) @ [np.sin(angle), np.cos(angle)]) if best[0] == np.inf or step == 2 else best[2]
             )
             for offset in middle + np.arange(-spread, spread + 0.1, step):
-                loss = float(np.abs(small - _reflect(small, float(angle), float(offset))).mean())
+                loss = float(np.abs(small - _reflect(small, float(angle), float(offset))).mean())  # type: ignore[arg-type]
                 best = min(best, (loss, float(angle), float(offset)))
         width = angles[1] - angles[0]
         angles, spread, step = best[1] + np.linspace(-width, width, 7), spread / 3, step / 3

@@ -46,7 +46,7 @@ def framed(hu: NDArray, pixel_mm: tuple[float, float], centre: NDArray) -> NDArr
     shape = tuple(round(s / PIXEL_MM) for s in SIZE_MM)
     scale = PIXEL_MM / np.array(pixel_mm)
     start = centre - scale * (np.array(shape) - 1) / 2
-    return ndi.affine_transform(hu, scale, start, shape, order=1, cval=-1000.0)
+    return ndi.affine_transform(hu, scale, start, shape, order=1, cval=-1000.0)  # type: ignore[arg-type]
 
 
 def real_slices(path: Path) -> list[NDArray]:
@@ -78,9 +78,9 @@ def virtual_slices(library: Library, index: int, seed: int) -> list[NDArray]:
     slices = []
     for height in HEIGHT_MM:
         pose = RigidTransform.from_parameters((-10.0, 0.0, plan.rotation_deg[2] / 5), (0.0, 0.0, height))
-        lattice = Lattice((1, *shape), (5.0, plan.scanner.pixel_mm, plan.scanner.pixel_mm), pose, native=True)
+        lattice = Lattice((1, *shape), (5.0, plan.scanner.pixel_mm, plan.scanner.pixel_mm), pose, native=True)  # type: ignore[arg-type]
         hu = render_plan(plan, library, lattice).ct[0].numpy()
-        slices.append(framed(hu, (plan.scanner.pixel_mm,) * 2, (np.array(hu.shape) - 1) / 2))
+        slices.append(framed(hu, (plan.scanner.pixel_mm,) * 2, (np.array(hu.shape) - 1) / 2))  # type: ignore[arg-type]
     return slices
 
 

@@ -162,15 +162,16 @@ def figure(columns: Columns, volumes: dict[str, NDArray], path: Path) -> None:
     for group, rows in columns_by_group(columns).items():
         colour = COLOURS[group]
         histograms, curves = (np.array([row[key] for row in rows]) for key in ("histogram", "curve"))
+        histograms = ndi.uniform_filter1d(histograms, 3, axis=1)  # 8-bit levels do not fall on whole HU
         for axes, x, y in ((panels[0, 0], ct.BINS_HU[:-1] + 0.5, histograms), (panels[0, 1], ct.LAGS_MM, curves)):
             if group == "real":
-                for one in y:
-                    axes.plot(x, one, color=colour, lw=1.2, label=group if one is y[0] else None)
+                for number, one in enumerate(y):
+                    axes.plot(x, one, color=colour, lw=1.2, label="real, each" if number == 0 else None)
             else:
                 low, middle, high = np.nanpercentile(y, [10, 50, 90], axis=0)
                 axes.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
                 axes.plot(x, middle, color=colour, lw=1.5, label=group)
-    panels[0, 0].set(title="brain, share of voxels per HU (line: median, band: 10–90 %)", xlabel="HU", xlim=(-10, 60))
+    panels[0, 0].set(title="brain: share per HU (median, 10–90 %)", xlabel="HU", xlim=(-10, 60))
     panels[0, 1].set(title="autocorrelation of noise in plane", xlabel="mm", ylim=(-0.35, 1.02))
     panels[0, 1].axhline(0, color="#999999", lw=0.6)
     panels[0, 0].legend(fontsize=8)
@@ -184,7 +185,7 @@ def figure(columns: Columns, volumes: dict[str, NDArray], path: Path) -> None:
                 spread = np.random.default_rng(0).uniform(-0.05, 0.05, len(values))
                 axes.plot(place + 0.2 * shift - 0.3 + spread, values, ".", color=COLOURS[group], ms=6, alpha=0.7)
         axes.set_xticks(range(len(keys)), [names[k] for k in keys])
-        axes.set_ylim(bottom=0)
+        axes.axhline(0, color="#999999", lw=0.6)
     for group, rows in columns_by_group(columns).items():
         values = np.array([r["contrast"] for r in rows])
         values = np.sort(values[np.isfinite(values)])

@@ -89,6 +89,8 @@ def test_a_hole_in_the_vault_is_marrow_and_one_in_the_skull_base_is_air():
     high, low = int(bone.max()) - 1, int(bone.min()) + 1
     codes[high, 90, 70] = codes[low, 90, 70] = int(Tissue.AIR)
     after = dress(codes, mni_from_index())
-    assert (after[-1] == Tissue.AIR).all()  # outside the head, corners of the array too
+    cropped = torch.nn.functional.pad(codes[:, 2:-2, 2:-2], (1,) * 6)  # to the head, as label maps are
+    bordered = dress(cropped, mni_from_index())
+    assert not any(bordered.select(axis, end).any() for axis in range(3) for end in (0, -1))
     assert after[high, 90, 70] == Tissue.MARROW
     assert after[low, 90, 70] == Tissue.AIR

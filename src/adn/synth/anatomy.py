@@ -205,5 +205,5 @@ def make_head(name: str, codes: NDArray[np.uint8], head_from_aligned: NDArray, m
     # a border of air: whatever lies outside can read it
     tensor, ventricle, csf = (F.pad(x, (1,) * 6) for x in (tensor, ventricle, csf))
     index_from_aligned[:3, 3] += 1
-    tensor = dress(tensor, mni_from_aligned @ np.linalg.inv(index_from_aligned))
+    tensor = dress(tensor, (mni_from_aligned @ np.linalg.inv(index_from_aligned)).astype(np.float64))
     return Head(name, tensor, ventricle, csf, solid_map(tensor), head_from_aligned, mni_from_aligned)

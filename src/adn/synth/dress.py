@@ -58,7 +58,7 @@ def solid_map(codes: Tensor) -> Tensor:
         pads[2 * (4 - axis)] = pads[2 * (4 - axis) + 1] = 2
         padded = F.pad(solid, pads, mode="replicate")
         n = solid.shape[axis]
-        solid = sum(t * padded.narrow(axis, k, n) for k, t in enumerate(taps))  # type: ignore[assignment]
+        solid = torch.stack([t * padded.narrow(axis, k, n) for k, t in enumerate(taps)]).sum(0)
     solid = solid[0, 0]
     sharper = (0.5 + SHARPER * (solid.abs() - 0.5)).clamp(0, 1) * solid.sign()
     return (128 + 127 * sharper).round().to(torch.uint8)
@@ -97,7 +97,9 @@ def smooth_noise(shape: torch.Size, scale_mm: float, seed: int) -> Tensor:
 
 def _vault(codes: Tensor, around: Tensor, mni_from_index: NDArray[np.float64]) -> None:
     """Holes that label maps leave in the vault become marrow; the frontal sinus stays. around: share of air nearby."""
-    index = ((codes == int(Tissue.AIR)) & (around < 0.25)).nonzero()
+    inner = torch.zeros_like(codes, dtype=torch.bool)
+    inner[4:-4, 4:-4, 4:-4] = True  # what touches the border is read by all that lies outside
+    index = ((codes == int(Tissue.AIR)) & (around < 0.25) & inner).nonzero()
     x, y, z = _place(index, mni_from_index)
     sinus = (x.abs() < 38) & (y < -48) & (z < 35)
     vault = (z > VAULT_MM) | (y > 60) & (z > VAULT_MM - 35)
