@@ -26,6 +26,17 @@ def binary_cross_entropy(
     return terms.sum((1, 2, 3, 4)) / grid_voxels
 
 
+def soft_dice(
+    probability: Float[Tensor, "b 1 d h w"],
+    reference: Float[Tensor, "b 1 d h w"],
+    counted: Float[Tensor, "b 1 d h w"] | None = None,
+) -> Float[Tensor, ""]:
+    """1 − Dice of the infarct, pooled over the batch (nnU-Net's batch Dice); for baselines. counted: as above."""
+    p = probability.float() if counted is None else probability.float() * counted
+    overlap, total = (p * reference).sum(), (p + reference).sum()
+    return 1 - 2 * overlap / total.clamp(min=1e-5)
+
+
 def generalised_dice(
     probability: Float[Tensor, "b 1 d h w"],
     reference: Float[Tensor, "b 1 d h w"],

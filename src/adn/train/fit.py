@@ -58,7 +58,7 @@ def fit(
     fabric = start_fabric(device, precision)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     wrapped, optimiser = fabric.setup(model, optimiser)
-    for name in ("from_aligned", "from_coarse"):
+    for name in ("from_aligned", "from_coarse", "logits"):
         if hasattr(model, name):
             wrapped.mark_forward_method(name)
     torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several

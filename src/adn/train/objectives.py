@@ -16,6 +16,7 @@ from adn.losses.disentanglement import collapse_signs, disentanglement_terms
 from adn.losses.segmentation import binary_cross_entropy, generalised_dice
 from adn.nn.adn import ADN, AdnOutput
 from adn.nn.align import AlignNet
+from adn.nn.baselines import Baseline
 from adn.nn.tissue_maps import TissueMaps
 from adn.warp import invert_rigid, warp
 
@@ -76,7 +77,7 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
             scalars |= {k: torch.tensor(v) for k, v in collapse_signs(parts, target).items()}
             asked = target * parts.total_asymmetry if loss.size_target == "asymmetry" else target
             scalars["target_p"] = asked.mean()
-            scalars["dice"] = _batch_dice(probability, reference)
+            scalars["dice"] = batch_dice(probability, reference)
             if not bool(target.any()):  # nothing to be inside of: not a number, which means leave out
                 scalars |= {name: torch.tensor(math.nan) for name in ("dice", "p_inside", "q_inside")}
         return scalars
@@ -101,7 +102,7 @@ def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bo
         return probability, carried.infarct, carried.counted
     grid, pose = recipe.grid, carried.output.pose
     home = warp(probability, invert_rigid(pose), grid.spacing_mm, grid.shape)
-    return home, batch.infarct.clamp(min=0), _counted(batch.infarct, recipe.loss.invisible)
+    return home, batch.infarct.clamp(min=0), which_count(batch.infarct, recipe.loss.invisible)
 
 
 class Carried(NamedTuple):
@@ -116,13 +117,13 @@ class Carried(NamedTuple):
     counted: Tensor
 
 
-def carry_sample(model: ADN, batch: Sample, aligned: bool, invisible: str = "background") -> Carried:
+def carry_sample(model: ADN | Baseline, batch: Sample, aligned: bool, invisible: str = "background") -> Carried:
     """Run the networks, and have infarct and tissue on the aligned box too.
 
     aligned: the batch lies there already, else T's pose carries it. invisible: as in `LossConfig`.
     """
     brain, infarct, tissue = batch
-    counted, infarct = _counted(infarct, invisible), infarct.clamp(min=0)
+    counted, infarct = which_count(infarct, invisible), infarct.clamp(min=0)
     if aligned:
         output = model.from_aligned(brain, torch.eye(4, device=brain.device).expand(len(brain), 4, 4))
         return Carried(output, infarct, tissue, counted)
@@ -134,7 +135,7 @@ def carry_sample(model: ADN, batch: Sample, aligned: bool, invisible: str = "bac
     return Carried(output, marks[:, :1].float(), carry_tissue(tissue, pose, grid), 1 - marks[:, 1:].float())
 
 
-def _counted(infarct: Tensor, invisible: str) -> Tensor:
+def which_count(infarct: Tensor, invisible: str) -> Tensor:
     """1 where the losses look: everywhere, or everywhere but where the reference is silent (−1)."""
     return (infarct >= 0).float() if invisible == "excluded" else torch.ones_like(infarct)
 
@@ -174,7 +175,7 @@ def read_tissue(network: nn.Module, aligned: Tensor) -> Tensor:
         return network(aligned).argmax(1, keepdim=True).to(torch.uint8)
 
 
-def _batch_dice(probability: Tensor, reference: Tensor) -> Tensor:
+def batch_dice(probability: Tensor, reference: Tensor) -> Tensor:
     """Dice of the batch at 0.5, pooled over scans."""
     mask = probability > 0.5
     return 2 * (mask * reference).sum() / (mask.sum() + reference.sum()).clamp(min=1)

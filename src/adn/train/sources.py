@@ -65,7 +65,7 @@ class Sets(NamedTuple):
 def open_sets(recipe: Recipe, source: Source) -> Sets:
     """The cases of a run, augmented where the recipe says so. Raises InputError where the data has none."""
     sets = _open_sets(recipe, source)
-    if not recipe.train.augment:
+    if recipe.train.augment is not True:  # other augmentations are the baselines' own (`baseline_data`)
         return sets
     seed, (depth, height, width), shrink = recipe.train.seed, recipe.grid.spacing_mm, recipe.align.shrink
     align = Augmented(sets.align, seed, (depth, height * shrink, width * shrink))
@@ -78,7 +78,8 @@ def _open_sets(recipe: Recipe, source: Source) -> Sets:
     align_count, count = (s.max_epochs * s.epoch_samples for s in (recipe.train.align, recipe.train.segment))
     if source.data is None:
         heads = library(source, "train")
-        aligned = recipe.loss.label_space == "aligned"  # else there must be a way home to compute L_F at
+        # else there must be a way home to compute L_F at, or the method takes heads as they lie
+        aligned = recipe.loss.label_space == "aligned" and recipe.align.apply
         patients = AlignedPatients if aligned else PosedPatients
         training = patients(recipe, heads, seed, count, recipe.train.segment.curriculum)
         held_out = Kept(patients(recipe, library(source, "val"), seed + 1, limit), limit)

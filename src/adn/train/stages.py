@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ import torch
 from adn.config import Recipe, load_recipe
 from adn.data.samples import collate
 from adn.errors import InputError
+from adn.io.atomic import atomic_path
 from adn.io.weights import save_weights
-from adn.nn.adn import ADN, build_adn
+from adn.nn.adn import ADN
+from adn.nn.baselines import Baseline, build_model
 from adn.nn.tissue_maps import TissueMaps
 from adn.results import TrainingPicture
+from adn.train.baselines import baseline_data, baseline_objective
 from adn.train.checkpoint import Row, load_weights
 from adn.train.fit import Progress, fit
 from adn.train.machine import is_first_process
@@ -23,6 +27,8 @@ from adn.train.record import continue_run, read_run, start_run
 from adn.train.sources import Sets, Source, open_sets
 from adn.train.tissue import fit_tissue
 from adn.train.validate import pictures, validator
+
+ALIGN = "align.ckpt"
 
 
 @dataclass(frozen=True)
@@ -61,15 +67,17 @@ def train(
     on_epoch: Callable[[EpochEnd], None] | None = None,
     split: Path | str | None = None,
     fold: int | None = None,
+    align: Path | str | None = None,
 ) -> Path:
     """Train a recipe and write `out/weights.safetensors`; returns its path.
 
     data: folder of cases, of which `split` and `fold` say which train and which validate (`choose_cases`). None:
-    endless virtual patients (of `anatomy` and `lesions` folders, else of the installed MNI priors). resume: go on from
-    the run's checkpoints. stages: 'align' is T, 'segment' is D + F; None: those of the recipe. progress: called after
-    each step, on_epoch after each epoch. Where there is a validation set the weights of D + F are those of its best
-    epoch, and `last.safetensors` holds the last. Under torchrun every process calls this. Raises InputError or
-    OutputError for a run folder in use and for data without cases.
+    endless virtual patients (of `anatomy` and `lesions` folders, else of the installed MNI priors). align: a run whose
+    T is taken over; 'align' is then not in `stages`. resume: go on from the run's checkpoints. stages: 'align' is T,
+    'segment' is D + F; None: those of the recipe. progress: called after each step, on_epoch after each epoch. Where
+    there is a validation set the weights of D + F are those of its best epoch, and `last.safetensors` holds the last.
+    Under torchrun every process calls this. Raises InputError or OutputError for a run folder in use and for data
+    without cases.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
     stages = recipe.train.stages if stages is None else stages
@@ -79,17 +87,22 @@ def train(
     if is_first_process():
         request = {"source": source.record(), "stages": list(stages), "device": device, "workers": workers}
         continue_run(run.out, recipe) if resume else start_run(run.out, recipe, request)
+        if align and not (run.out / ALIGN).is_file():
+            with atomic_path(run.out / ALIGN) as temporary:
+                shutil.copyfile(Path(align) / ALIGN, temporary)
     torch.manual_seed(recipe.train.seed)
     if "tissue" in stages:
         return _train_tissue(source, run)
-    model, sets = build_adn(recipe), open_sets(recipe, source)
+    model, sets = build_model(recipe), open_sets(recipe, source)
     if recipe.train.compile:
-        for network in (model.align.stages, model.asymmetry, model.segment):
-            network.compile()  # type: ignore[union-attr]
-    if "align" in stages:
+        networks = (getattr(model.align, "stages", None), getattr(model, "asymmetry", None), model.segment)
+        for network in networks:
+            if network is not None:  # each method has some of them
+                network.compile()
+    if recipe.align.apply and "align" in stages:
         _fit_align(model, sets, run)
-    else:
-        load_weights(run.out / "align.ckpt", model.align)
+    elif recipe.align.apply:
+        load_weights(run.out / ALIGN, model.align)
     model.align.requires_grad_(False)
     if "segment" in stages:
         _fit_segment(model, sets, run)
@@ -126,7 +139,7 @@ def _train_tissue(source: Source, run: _Run) -> Path:
     return path
 
 
-def _fit_align(model: ADN, sets: Sets, run: _Run) -> None:
+def _fit_align(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
     """T; unsupervised unless the recipe weighs the known plane."""
     recipe = run.recipe
     fit(model.align, sets.align, align_objective(recipe), recipe.train.align, run.out, "align", "fp32", 0, collate,
@@ -134,17 +147,22 @@ def _fit_align(model: ADN, sets: Sets, run: _Run) -> None:
         on_log=lambda rows: run.on_epoch(EpochEnd(run.out, "align", rows)))  # fmt: skip
 
 
-def _fit_segment(model: ADN, sets: Sets, run: _Run) -> None:
-    """D + F with T frozen."""
+def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
+    """D + F, or a baseline's one network, with T frozen."""
     recipe = run.recipe
 
     def tell(rows: list[Row]) -> None:
         run.on_epoch(EpochEnd(run.out, "segment", rows, pictures(model, sets.shown, sets.aligned, recipe)))
 
-    tissue = _fit_tissue_maps(model, sets, run) if recipe.loss.tissue_maps == "network" else None
-    objective = segment_objective(recipe, sets.aligned, tissue)
+    training = sets.training
+    if isinstance(model, ADN):
+        tissue = _fit_tissue_maps(model, sets, run) if recipe.loss.tissue_maps == "network" else None
+        objective = segment_objective(recipe, sets.aligned, tissue)
+    else:
+        training = baseline_data(training, recipe, model, sets.aligned)
+        objective = baseline_objective(recipe, sets.aligned)
     validate = validator(model, sets.validation, sets.aligned, recipe.train.precision)
-    fit(model, sets.training, objective, recipe.train.segment, run.out, "segment",
+    fit(model, training, objective, recipe.train.segment, run.out, "segment",
         recipe.train.precision, run.workers, collate, run.progress, validate, run.device, seed=recipe.train.seed,
         on_log=tell)  # fmt: skip
 

@@ -12,6 +12,7 @@ from adn.config import Recipe
 from adn.data.samples import Sample, collate
 from adn.geometry import Grid
 from adn.nn.adn import ADN, AdnOutput
+from adn.nn.baselines import Baseline
 from adn.nn.precision import choose_precision
 from adn.results import TrainingPicture
 from adn.train.objectives import carry_sample
@@ -21,7 +22,7 @@ PICTURES = 4
 
 
 def validator(
-    model: ADN, samples: Sequence[Sample], aligned: bool, precision: str
+    model: ADN | Baseline, samples: Sequence[Sample], aligned: bool, precision: str
 ) -> Callable[[int], dict[str, float]]:
     """After each epoch: Dice at 0.5 of the patients with infarct, false positive mL of those without (aligned space).
 
@@ -49,7 +50,7 @@ def validator(
     return validate
 
 
-def infer(model: ADN, sample: Sample, aligned: bool, precision: str) -> tuple[AdnOutput, Tensor]:
+def infer(model: ADN | Baseline, sample: Sample, aligned: bool, precision: str) -> tuple[AdnOutput, Tensor]:
     """Output of one sample and its reference on the brain box, in the recipe's precision (`choose_precision`)."""
     device = next(model.parameters()).device
     batch = Sample(*(x.to(device) for x in collate([sample])))
@@ -59,14 +60,16 @@ def infer(model: ADN, sample: Sample, aligned: bool, precision: str) -> tuple[Ad
     return carried.output, carried.infarct
 
 
-def pictures(model: ADN, samples: Sequence[Sample], aligned: bool, recipe: Recipe) -> tuple[TrainingPicture, ...]:
+def pictures(
+    model: ADN | Baseline, samples: Sequence[Sample], aligned: bool, recipe: Recipe
+) -> tuple[TrainingPicture, ...]:
     """What the networks make of a few samples: those with infarct first, and one without if there is one."""
     ill = [i for i, sample in enumerate(samples) if (sample.infarct > 0).any()]
     well = [i for i in range(len(samples)) if i not in ill][:1]
     return tuple(_picture(model, samples[i], aligned, recipe) for i in [*ill[: PICTURES - len(well)], *well])
 
 
-def _picture(model: ADN, sample: Sample, aligned: bool, recipe: Recipe) -> TrainingPicture:
+def _picture(model: ADN | Baseline, sample: Sample, aligned: bool, recipe: Recipe) -> TrainingPicture:
     output, infarct = infer(model, sample, aligned, recipe.train.precision)
     parts = output.parts
     grid = Grid.centred(parts.aligned.shape[2:], recipe.grid.spacing_mm)  # type: ignore[arg-type]

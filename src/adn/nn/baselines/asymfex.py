@@ -70,7 +70,7 @@ def disparity(aligned: Float[Tensor, "b c d h w"], mirrored: Float[Tensor, "b c 
 
 
 class Comparison(nn.Module):
-    """The module: local attention, disparity, gates of two scales, and the unaltered stream beside it (eq. 12 to 16)."""
+    """Local attention, disparity, gates of two scales, and the unaltered stream beside what they let through."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
