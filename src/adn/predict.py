@@ -24,12 +24,22 @@ from adn.geometry import Grid, RigidTransform, reorient_array
 from adn.hypodensity import relative_hypodensity
 from adn.io.weights import WeightsFile, find_weights, read_weights
 from adn.measure import measure
-from adn.nn.adn import ADN, build_adn
+from adn.nn.adn import ADN
+from adn.nn.baselines import Baseline, build_model
 from adn.nn.precision import choose_device, choose_precision
 from adn.nn.refine import refine_pose
 from adn.prepare import Conformed, SkullStripper, conform, inspect_mask, strip_skull
-from adn.prepare.quality import MAX_BRIGHT_ML, bright_ml, cut_ends, noise_hu
-from adn.results import Prediction, Provenance, Quality, Scan
+from adn.prepare.quality import bright_ml, cut_ends, noise_hu
+from adn.results import (
+    MAX_ASYMMETRY_HU,
+    MAX_BRIGHT_ML,
+    MAX_NOISE_HU,
+    Prediction,
+    Provenance,
+    Quality,
+    Scan,
+    TerritoryShare,
+)
 from adn.territory import mni_from_aligned, territory_shares
 from adn.tissue import CLASSICAL, Brain, TissueModel, find_brain, load_tissue
 from adn.units import unit_to_hu
@@ -41,8 +51,6 @@ Progress = Callable[[str], None]
 BRIGHT = (
     "These weights look for bright lesions, such as bleeds: read 'bright lesion' where files and report say 'infarct'."
 )
-MAX_NOISE_HU = 9.0  # in a slice of 5 mm; clinical scans have 2 to 6
-MAX_ASYMMETRY_HU = 12.0  # 3 to 6 are usual after alignment
 STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry home", "measure")
 
 
@@ -53,7 +61,7 @@ class Model:
     tissue: finds the brain; None: the classical stripper does.
     """
 
-    network: ADN
+    network: ADN | Baseline
     recipe: Recipe
     weights: WeightsFile
     device: torch.device
@@ -66,7 +74,7 @@ def load_model(weights: str | Path | None = None, device: str = "auto", precisio
     found = find_weights(weights)
     tensors, values = read_weights(found.path)
     recipe = recipe_from_dict(values)
-    network = build_adn(recipe)
+    network = build_model(recipe)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -142,7 +150,7 @@ def predict(
         aligned = aligned_from_scan(conformed, refined, model.recipe)
         measurements = measure(infarct, volume, mask, aligned)
         hypodensity = sign * relative_hypodensity(volume, mask, aligned)
-        territories = ()
+        territories: tuple[TerritoryShare, ...] = ()
         if infarct.any():
             mni = mni_from_aligned(volume, mask, aligned) @ aligned
             territories = territory_shares(infarct, volume.grid.voxel_ml, mni)

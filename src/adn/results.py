@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from adn.geometry import RigidTransform
 from adn.volume import Volume
 
+# Beyond these a warning is given (see `Quality`).
+USUAL_BRAIN_ML = (900.0, 1900.0)
+MAX_NOISE_HU = 9.0  # clinical scans have 2 to 6
+MAX_ASYMMETRY_HU = 12.0  # 3 to 6 are usual after alignment
+MAX_BRIGHT_ML = 1.0
 Side = Literal["left", "right", "both", "none"]
 DISCLAIMER = "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 

@@ -18,6 +18,7 @@ VOLUMES = {
     "asymmetry_total",
     "asymmetry_pathological",
     "asymmetry_intrinsic",
+    "relative_hypodensity",
     "salient",
     "compensated",
 }

@@ -1,17 +1,22 @@
+import base64
+import hashlib
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 
 import numpy as np
 import pytest
 from fake_prediction import make_prediction
 
+from adn.figures import even_slices
 from adn.report import render_report, write_report
-from adn.report.html import number, ranges, verdict, volume_text
-from adn.results import DISCLAIMER
+from adn.report.words import checks, main_arteries, number, ranges, territory_rows, verdict, volume_text
+from adn.results import DISCLAIMER, TerritoryShare
 
 NASTY = "<script>alert('x')</script> & \"Müller\" $x_1$ {{ 7 * 7 }}"
-VOID = {"meta", "img", "br", "hr", "link"}
+VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
@@ -44,7 +49,11 @@ class Page(HTMLParser):
 def test_report_is_one_file_that_needs_nothing_else(side, axes):
     text = render_report(make_prediction(side, axes, case=NASTY, warnings=("thick <b>slices</b>",)))
     page = Page(text)
-    assert not {"script", "link", "iframe", "object", "a"} & {tag for tag, _ in page.tags}
+    assert not {"link", "iframe", "object", "a"} & {tag for tag, _ in page.tags}
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)  # nothing that came with the scan can run
+    assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in text
+    assert script == (resources.files("adn.report") / "report.js").read_text(encoding="utf-8")
+    assert not re.search(r"fetch|XMLHttp|import|src=", script)
     links = [
         value for _, attrs in page.tags for key, value in attrs.items() if key in ("src", "href", "srcset", "data")
     ]
@@ -65,7 +74,10 @@ def test_verdict_is_the_heading():
     prediction = make_prediction("right")
     heading = re.search(r"<h1>(.*?)</h1>", render_report(prediction))
     assert heading
-    assert heading[1] == f"Infarct marked: {prediction.measurements.volume_ml:.1f} mL, right hemisphere"
+    assert (
+        heading[1]
+        == f"Infarct marked: {prediction.measurements.volume_ml:.1f} mL, right hemisphere, middle cerebral artery"
+    )
     assert verdict(make_prediction("none").measurements) == "No infarct marked"
     assert "does not exclude an infarct" in render_report(make_prediction("none"))
 
@@ -95,3 +107,47 @@ def test_numbers_read_well():
     assert ranges([]) == ""
     assert [volume_text(ml) for ml in (0, 0.034, 12.34)] == ["0.0 mL", "0.03 mL", "12.3 mL"]
     assert [number(value, 1, "°") for value in (-0.04, -7.06, None)] == ["0.0°", "−7.1°", "–"]
+
+
+def share(territory, ml, side="left"):
+    return TerritoryShare(territory, side, ml)
+
+
+def test_the_verdict_names_one_artery_or_the_two_largest():
+    middle = share("middle cerebral artery, superior branch", 4.0)
+    deep = share("lenticulostriate", 3.0)
+    assert main_arteries((middle, deep, share("thalamus", 3.0))) == "middle cerebral artery"
+    assert main_arteries((middle, share("cerebellum", 3.5))) == "mostly middle cerebral artery and cerebellum"
+    assert main_arteries(()) == ""
+
+
+def test_small_territories_are_counted_together():
+    shares = (
+        share("cerebellum", 18.0),
+        share("thalamus", 2.0, "right"),
+        share("brainstem", 1.0),
+        share("lenticulostriate", 0.5),
+    )
+    assert territory_rows(shares) == [("Left cerebellum", "18.0 mL"), ("Elsewhere", "3.5 mL")]
+
+
+def test_checks_say_what_to_look_at():
+    prediction = make_prediction()
+    assert all(check.good for check in checks(prediction))
+    bad = replace(
+        prediction.quality, brain_ml=700.0, noise_hu=12.0, vertex_cut=True, bright_ml=3.0, asymmetry_after_hu=14.0
+    )
+    found = {check.name: check for check in checks(replace(prediction, quality=bad))}
+    assert [name for name, check in found.items() if check.good] == ["Head position"]
+    assert found["Whole brain scanned"].measured == "top cut off"
+    assert "look at brain outline, whole brain scanned" in render_report(replace(prediction, quality=bad))
+
+
+def test_every_slice_is_in_the_strip_and_contours_lie_on_it():
+    prediction = make_prediction("left")
+    text = render_report(prediction)
+    slices = re.findall(r'<path class="b" d="(.*?)"/><path class="i" d="(.*?)"/>', text)
+    assert len(slices) == len(even_slices(prediction.brain_mask, 40)) > 5
+    places = [[float(x) for x in re.findall(r"[ML](-?\d+) ", infarct)] for _, infarct in slices]
+    assert any(places)
+    assert all(x > 200 for xs in places for x in xs)  # patient left is image right

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 ASYMMETRY_RANGE_HU = (0.0, 16.0)  # early infarcts are 2 to 15 HU darker; one scale, so that patients compare
+HYPODENSITY_EDGES = (0.05, 0.10, 0.15, 0.20)  # fractions of the mirror twin's HU; below the first nothing is coloured
+HYPODENSITY_COLOURS = ("#4575d4", "#2fb7a3", "#f0d13a", "#ff8c2b")
 INFARCT_COLOUR = "#ff5340"
 BRAIN_COLOUR = "#4aa8ff"
 BRAIN_ON_MAP_COLOUR = "#8a8a8a"
@@ -91,6 +93,21 @@ def show(
     write(axes, 0.97, 0.98, "L", font_pt, va="top", ha="right")
     write(axes, 0.03, 0.02, label, font_pt, va="bottom", ha="left")
     return image
+
+
+def show_hypodensity(axes: Axes, relative: Volume, index: int, crop: Crop) -> None:
+    """Lay relative hypodensity over a slice that was drawn, in four bands from 5 %."""
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    picture = axial_slice(relative, index)[crop]
+    axes.imshow(
+        np.ma.masked_less(picture, HYPODENSITY_EDGES[0]),
+        cmap=ListedColormap(HYPODENSITY_COLOURS),
+        norm=BoundaryNorm([*HYPODENSITY_EDGES, 1.0], len(HYPODENSITY_COLOURS)),
+        aspect=axes.get_aspect(),
+        interpolation="nearest",
+        alpha=0.8,
+    )
 
 
 def outline(axes: Axes, mask: Volume, index: int, crop: Crop, colour: str = INFARCT_COLOUR, width: float = 1.3) -> None:

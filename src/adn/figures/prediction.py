@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from adn.figures.board import (
     ASYMMETRY_RANGE_HU,
     BRAIN_COLOUR,
     BRAIN_ON_MAP_COLOUR,
+    INFARCT_COLOUR,
     INK,
     board,
     colour_bar,
     outline,
     show,
+    show_hypodensity,
 )
 from adn.figures.display import axial_slice, axial_stack, crop_to, even_slices, stroke_window_hu
 from adn.results import Prediction
@@ -21,17 +23,27 @@ from adn.results import Prediction
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Panel = Literal["scan", "contour", "hypodensity"]
 
-def overlay(prediction: Prediction, slice_index: int) -> Figure:
-    """One axial slice on the stroke window; where infarct is marked, the same slice with its contour beside it."""
-    scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=18.0)
+
+def overlay(prediction: Prediction, slice_index: int, panels: Sequence[Panel] = ()) -> Figure:
+    """One axial slice on the stroke window, in several panels side by side.
+
+    panels: 'scan' as it is, 'contour' of the infarct, 'hypodensity' relative to the mirror side from 5 %.
+    Empty: the scan, and where infarct is marked, its contour beside it.
+    """
+    scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0)
     window_hu = stroke_window_hu(scan, prediction.brain_mask)
-    marked = (axial_slice(prediction.infarct, slice_index) > 0).any()
-    figure, panels = board(scan, crop, 1, 2 if marked else 1, panel_in=3.6)
-    for axes, label in zip(panels[0], (f"slice {slice_index}", "with contour"), strict=False):
+    if not panels:
+        panels = ("scan", "contour") if (axial_slice(prediction.infarct, slice_index) > 0).any() else ("scan",)
+    figure, places = board(scan, crop, 1, len(panels), panel_in=3.6)
+    for axes, panel in zip(places[0], panels, strict=True):
+        label = {"contour": "with contour"}.get(panel, panel) if panel != panels[0] else f"slice {slice_index}"
         show(axes, scan, slice_index, crop, limits_hu=window_hu, label=label, font_pt=11)
-    if marked:
-        outline(panels[0, 1], prediction.infarct, slice_index, crop)
+        if panel == "hypodensity":
+            show_hypodensity(axes, prediction.relative_hypodensity, slice_index, crop)
+        if panel != "scan":
+            outline(axes, prediction.infarct, slice_index, crop, INK if panel == "hypodensity" else INFARCT_COLOUR)
     return figure
 
 

@@ -11,7 +11,6 @@ from adn.volume import Volume
 
 CUT_MM2 = 2500.0  # a last slice with more brain than this is not the vertex, nor the foramen magnum
 BLOOD_HU = (55.0, 95.0)
-MAX_BRIGHT_ML = 1.0
 _BONE_RIM_MM = 6.0  # partial volume of bone and of calcification, and the sinuses along the skull
 _CALCIFIED_HU = 100.0
 _THIN_MM = 2.5  # half width of the falx, the tentorium and of vessels

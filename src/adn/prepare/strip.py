@@ -17,6 +17,7 @@ from adn.prepare import coarse as cm
 from adn.prepare.coarse import Mask
 from adn.prepare.plausible import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, PLAUSIBLE_ML, bony_share
 from adn.prepare.quality import cut_ends
+from adn.results import USUAL_BRAIN_ML
 from adn.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,6 @@ _CLOSE_MM = 4.0  # half width of calcified falx and of noise gaps
 _MIN_BONE_SHARE = 0.04  # of everything brighter than water; a head has 0.2
 _NO_TISSUE_HU = -100.0
 _ENHANCED_HU = 50.0
-_USUAL_ML = (900.0, 1900.0)
 _NO_BRAIN = (
     "A head CT with a brain was needed, but there is no brain inside ({why}). Check that the scan is a head CT in HU."
 )
@@ -73,8 +73,8 @@ def inspect_mask(volume_hu: Volume, mask: Volume) -> tuple[str, ...]:
         warnings.append("The top of the head is cut off: the brain reaches the last slice; what lies above is unseen.")
     if base_cut:
         warnings.append("The base of the brain is cut off: it reaches the first slice; what lies below is unseen.")
-    if not _USUAL_ML[0] <= volume_ml <= _USUAL_ML[1]:
-        size = "small" if volume_ml < _USUAL_ML[0] else "large"
+    if not USUAL_BRAIN_ML[0] <= volume_ml <= USUAL_BRAIN_ML[1]:
+        size = "small" if volume_ml < USUAL_BRAIN_ML[0] else "large"
         warnings.append(f"The brain mask is unusually {size}: {volume_ml:.0f} mL inside the skull; check the mask.")
     if inside.any() and (median_hu := float(np.median(volume_hu.reoriented("SPL").data[inside]))) > _ENHANCED_HU:
         warnings.append(f"The brain is unusually bright (median {median_hu:.0f} HU): contrast-enhanced, or not in HU?")

@@ -46,6 +46,7 @@ def prediction_volumes(prediction: Prediction) -> dict[str, Volume]:
         "asymmetry_total",
         "asymmetry_pathological",
         "asymmetry_intrinsic",
+        "relative_hypodensity",
         "salient",
         "compensated",
     )

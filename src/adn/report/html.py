@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
-from collections.abc import Iterable
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, overlay, slice_areas_cm2, slice_sheet
+from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, overlay, slice_areas_cm2
+from adn.figures.board import HYPODENSITY_COLOURS, HYPODENSITY_EDGES
 from adn.figures.display import STROKE_WINDOW_HU, slab_slices, stroke_window_hu
+from adn.figures.prediction import Panel
 from adn.report.numbers import result_dict
-from adn.results import DISCLAIMER, Measurements, Prediction
+from adn.report.slices import all_slices
+from adn.report.words import checks, number, ranges, territory_rows, verdict, volume_text
+from adn.results import DISCLAIMER, Prediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_SOURCES = ("report.html.j2", "report.js")
 KEY_SLICES = 5  # one large, then two in a row
-BARE_SLICES = 6  # without infarct: three in a row
+BARE_SLICES = 4  # without infarct: two in a row
 PANEL_SLICES = 3
 
 
@@ -33,7 +39,7 @@ class Picture(NamedTuple):
 
 
 def write_report(prediction: Prediction, path: Path) -> None:
-    """Write the report: verdict, key slices, asymmetries, numbers, warnings, provenance; no links, no scripts."""
+    """Write the report: verdict, key slices, asymmetries, all slices, checks, numbers, provenance; no links."""
     path.write_text(render_report(prediction), encoding="utf-8")
 
 
@@ -41,7 +47,7 @@ def render_report(prediction: Prediction) -> str:
     """The report as HTML text."""
     from jinja2 import Environment, StrictUndefined
 
-    template = (resources.files("adn.report") / "report.html.j2").read_text(encoding="utf-8")
+    template, script = ((resources.files("adn.report") / name).read_text(encoding="utf-8") for name in _SOURCES)
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"number": number, "volume": volume_text}
     scan = prediction.scan.volume
@@ -53,7 +59,12 @@ def render_report(prediction: Prediction) -> str:
     return page.from_string(template).render(
         result=result_dict(prediction),
         disclaimer=DISCLAIMER,
-        verdict=verdict(prediction.measurements, "Bright lesion" if bright else "Infarct"),
+        verdict=verdict(prediction.measurements, "Bright lesion" if bright else "Infarct", prediction.territories),
+        territories=territory_rows(prediction.territories),
+        checks=checks(prediction),
+        bands=list(zip(HYPODENSITY_COLOURS, band_names(), strict=True)),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         bright=bright,
         slice_ranges=ranges(prediction.measurements.slices),
         slice_count=axial_stack(scan).shape[0],
@@ -62,41 +73,16 @@ def render_report(prediction: Prediction) -> str:
         slab=slab_slices(scan),
         direction=direction,
         marked=marked,
-        key_pictures=[_key_picture(prediction, n, 170 if marked and n == slices[0] else 120) for n in slices],
+        key_pictures=[_key_picture(prediction, n, large=marked and n == slices[0]) for n in slices],
         asymmetry=_asymmetry_picture(prediction, panel_slices),
-        sheet=_sheet_picture(prediction),
+        strip=all_slices(prediction),
     )
 
 
-def verdict(found: Measurements, finding: str = "Infarct") -> str:
-    """The finding in one line."""
-    if found.side == "none":
-        return f"No {finding.lower()} marked"
-    where = "both hemispheres" if found.side == "both" else f"{found.side} hemisphere"
-    return f"{finding} marked: {volume_text(found.volume_ml)}, {where}"
-
-
-def volume_text(ml: float) -> str:
-    """A volume with as many digits as it deserves."""
-    return f"{ml:.2f} mL" if 0 < ml < 1 else f"{ml:.1f} mL"
-
-
-def number(value: float | None, digits: int = 1, unit: str = "") -> str:
-    """A number with a real minus sign and its unit, or a dash where there is none."""
-    if value is None:
-        return "–"
-    return f"{round(value, digits) + 0.0:.{digits}f}{unit}".replace("-", "−")
-
-
-def ranges(indices: Iterable[int]) -> str:
-    """Consecutive numbers as ranges: 3–5, 9."""
-    parts: list[list[int]] = []
-    for index in sorted(indices):
-        if parts and index == parts[-1][1] + 1:
-            parts[-1][1] = index
-        else:
-            parts.append([index, index])
-    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in parts)
+def band_names() -> list[str]:
+    """The bands of relative hypodensity in words: 5 to 10 % and so on."""
+    percent = [round(100 * edge) for edge in HYPODENSITY_EDGES]
+    return [*(f"{a} to {b} %" for a, b in pairwise(percent)), f"{percent[-1]} % and more"]
 
 
 def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 120) -> Picture:
@@ -109,13 +95,18 @@ def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 120) -> Pictu
     return Picture(f"data:image/jpeg;base64,{data}", width, height, alt, caption)
 
 
-def _key_picture(prediction: Prediction, index: int, dpi: int) -> Picture:
+def _key_picture(prediction: Prediction, index: int, large: bool) -> Picture:
     area = slice_areas_cm2(prediction.infarct)[index]
-    finding, shown = (
-        (f"infarct area {area:.1f} cm²", "without and with contour") if area > 0 else ("no infarct marked", "bare")
+    finding = f"infarct area {area:.1f} cm²" if area > 0 else "no infarct marked"
+    panels: tuple[Panel, ...] = ("contour", "hypodensity") if area > 0 else ("scan", "hypodensity")
+    shown = {"scan": "as scanned", "contour": "with the infarct's contour", "hypodensity": "with relative hypodensity"}
+    if large:
+        panels = ("scan", *panels)
+    alt = (
+        f"Axial CT slice {index}, stroke window, patient left on image right: {finding}. "
+        f"Side by side {', '.join(shown[panel] for panel in panels)}."
     )
-    alt = f"Axial CT slice {index}, stroke window, patient left on image right, {shown}: {finding}."
-    return encode(overlay(prediction, index), alt, f"Slice {index}: {finding}", dpi)
+    return encode(overlay(prediction, index, panels), alt, f"Slice {index}: {finding}", 165 if large else 120)
 
 
 def _asymmetry_picture(prediction: Prediction, slices: tuple[int, ...]) -> Picture:
@@ -124,8 +115,3 @@ def _asymmetry_picture(prediction: Prediction, slices: tuple[int, ...]) -> Pictu
         "pathological asymmetry, intrinsic asymmetry, salient scan, compensated scan."
     )
     return encode(asymmetry_panel(prediction, slices), alt, dpi=135)
-
-
-def _sheet_picture(prediction: Prediction) -> Picture:
-    alt = "Axial slices of the brain from the skull base up, brain mask outlined in blue, infarct in red."
-    return encode(slice_sheet(prediction), alt)

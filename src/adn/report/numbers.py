@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ UNITS = {
     "rotation_deg": "degrees: pitch about left, roll about posterior, in_plane about superior",
     "translation_mm": "mm towards the patient's left, posterior, superior",
     "poses": "aligned(p) = brain(M p), M = translation · in_plane · roll · pitch, about the model grid's centre",
+    "territories": "mL of the infarct by arterial territory, approximate (an affine registration to MNI space)",
+    "quality": "mL, HU: brain mask, mean difference of the sides before and after alignment, noise in a 5 mm slice, "
+    "brain cut by the scan's ends, brain of 55 to 95 HU away from bone",
+    "aligned_from_scan": "array index of the scan to LPS mm in the aligned frame, mid-sagittal plane at x = 0",
     "threshold": "on infarct_probability, 0 to 1",
     "seconds": "s of wall time per step",
     "spacing_mm": "mm along each array axis",
@@ -35,10 +40,12 @@ UNITS = {
     "asymmetry_total.nii.gz": "HU darker than the mirror twin (A)",
     "asymmetry_pathological.nii.gz": "HU, the part of A that is infarct (P)",
     "asymmetry_intrinsic.nii.gz": "HU, the part of A that is normal anatomy (Q = A - P)",
+    "relative_hypodensity.nii.gz": "fraction by which tissue is darker than its mirror twin, (X' - X) / X'",
     "salient.nii.gz": "HU, scan + Q: only pathology stays visible",
     "compensated.nii.gz": "HU, scan + P: pathology compensated",
 }
 BRIGHT_UNITS = {  # where bright lesions were looked for
+    "relative_hypodensity.nii.gz": "fraction by which tissue is brighter than its mirror twin, (X - X') / X'",
     "asymmetry_total.nii.gz": "HU brighter than the mirror twin (A)",
     "salient.nii.gz": "HU, scan - Q: only pathology stays visible",
     "compensated.nii.gz": "HU, scan - P: pathology compensated",
@@ -84,6 +91,12 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
         "mirror_hu": found.mirror_hu,
         "hu_ratio": found.hu_ratio,
         "poses": {"network": _pose(prediction.pose_network), "refined": _pose(prediction.pose)},
+        "territories": [
+            {"territory": share.territory, "side": share.side, "volume_ml": share.volume_ml}
+            for share in prediction.territories
+        ],
+        "quality": asdict(prediction.quality),
+        "aligned_from_scan": prediction.aligned_from_scan.tolist(),
         "warnings": list(all_warnings(prediction)),
         "adn_version": made.adn_version,
         "versions": dict(made.versions),

@@ -1,0 +1,37 @@
+"""What the examples share: a patient to show, found once."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import adn
+
+
+@lru_cache(maxsize=1)
+def virtual_patient(seed: int = 1, matrix: int | None = None) -> Path:
+    """The CT of a virtual patient in a temporary folder. matrix: pixels per row (None: as the scanner has them)."""
+    from adn.synthesize import synthesize
+
+    (folder,) = synthesize(1, Path(tempfile.mkdtemp()), seed=seed, matrix=matrix)
+    return folder / "ct.nii.gz"
+
+
+@lru_cache(maxsize=1)
+def predicted(scan: Path | None = None) -> adn.Prediction:
+    """What the shipped weights find in a scan; None: in a virtual patient."""
+    return adn.predict(adn.open_scan(scan or virtual_patient()), adn.load_model())
+
+
+def arguments(doc: str | None, picture: str, with_reference: bool = False) -> tuple[Any, ...]:
+    """SCAN and -o of an example's command line; with_reference: a mask after SCAN, returned last."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan", type=Path, nargs="?")
+    if with_reference:
+        parser.add_argument("reference", type=Path, nargs="?")
+    parser.add_argument("-o", "--out", type=Path, default=Path(picture))
+    given = parser.parse_args()
+    return (given.scan, given.out, given.reference) if with_reference else (given.scan, given.out)

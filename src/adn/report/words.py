@@ -1,0 +1,154 @@
+"""What the report says in words: the verdict, where, and which quality checks to look at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from adn.results import (
+    MAX_ASYMMETRY_HU,
+    MAX_BRIGHT_ML,
+    MAX_NOISE_HU,
+    USUAL_BRAIN_ML,
+    Measurements,
+    Prediction,
+    TerritoryShare,
+)
+
+_MIN_SHARE = 0.1  # of the infarct: lesser territories are not named
+_MAIN_SHARE = 0.6  # a territory with so much stands alone in the verdict
+_MAX_TURN_DEG, _MAX_ROLL_DEG = 45.0, 14.0  # near what the alignment can correct
+
+
+class Check(NamedTuple):
+    """One quality check: what was measured, whether it is as it should be, and what to think of it."""
+
+    name: str
+    measured: str
+    good: bool
+    meaning: str
+
+
+def verdict(found: Measurements, finding: str = "Infarct", territories: tuple[TerritoryShare, ...] = ()) -> str:
+    """The finding in one line: volume, side, where."""
+    if found.side == "none":
+        return f"No {finding.lower()} marked"
+    where = "both hemispheres" if found.side == "both" else f"{found.side} hemisphere"
+    arteries = main_arteries(territories)
+    return f"{finding} marked: {volume_text(found.volume_ml)}, {where}{', ' if arteries else ''}{arteries}"
+
+
+def main_arteries(territories: tuple[TerritoryShare, ...]) -> str:
+    """The one or two arteries with most of the infarct, branches taken together, or ''."""
+    totals: dict[str, float] = defaultdict(float)
+    for share in territories:
+        totals[artery(share.territory)] += share.volume_ml
+    order = sorted(totals, key=lambda name: -totals[name])
+    if not order:
+        return ""
+    if totals[order[0]] >= _MAIN_SHARE * sum(totals.values()) or len(order) == 1:
+        return order[0]
+    return f"mostly {order[0]} and {order[1]}"
+
+
+def artery(territory: str) -> str:
+    """A territory's artery without its branch."""
+    name = territory.split(",")[0]
+    return "middle cerebral artery" if name == "lenticulostriate" else name
+
+
+def territory_rows(territories: tuple[TerritoryShare, ...]) -> list[tuple[str, str]]:
+    """Name and volume of the territories that hold a tenth of the infarct or more, and of the rest together."""
+    total = sum(share.volume_ml for share in territories)
+    named = [share for share in territories if share.volume_ml >= _MIN_SHARE * total]
+    rows = [(f"{share.side.capitalize()} {_spoken(share.territory)}", volume_text(share.volume_ml)) for share in named]
+    rest = total - sum(share.volume_ml for share in named)
+    return [*rows, ("Elsewhere", volume_text(rest))] if rest > 0.005 * total else rows
+
+
+def _spoken(territory: str) -> str:
+    return "middle cerebral artery, deep (lenticulostriate)" if territory == "lenticulostriate" else territory
+
+
+def checks(prediction: Prediction) -> list[Check]:
+    """Quality checks in the order in which they can spoil a result."""
+    quality, turned = prediction.quality, prediction.pose.rotation_deg
+    low, high = USUAL_BRAIN_ML
+    cut = [name for name, is_cut in (("base", quality.base_cut), ("top", quality.vertex_cut)) if is_cut]
+    before, after = quality.asymmetry_before_hu, quality.asymmetry_after_hu
+    size_good = low <= quality.brain_ml <= high
+    pose_good = abs(turned[2]) <= _MAX_TURN_DEG and abs(turned[1]) <= _MAX_ROLL_DEG
+    aligned_good = after <= MAX_ASYMMETRY_HU and after <= before + 0.5
+    quiet = quality.noise_hu <= MAX_NOISE_HU
+    dark = quality.bright_ml <= MAX_BRIGHT_ML
+    return [
+        Check(
+            "Brain outline",
+            f"{quality.brain_ml:.0f} mL, by the {prediction.provenance.stripper}"
+            f"{' method' if prediction.provenance.stripper == 'classical' else ''}",
+            size_good,
+            "A usual size; see the blue outline in every slice."
+            if size_good
+            else f"Adults have {low:.0f} to {high:.0f} mL: see the blue outline. Outside it nothing can be marked.",
+        ),
+        Check(
+            "Whole brain scanned",
+            f"{' and '.join(cut)} cut off" if cut else "yes",
+            not cut,
+            "What lies beyond the scan is not assessed." if cut else "The brain ends within the scan on both sides.",
+        ),
+        Check(
+            "Alignment",
+            f"sides differ by {before:.1f} HU before, {after:.1f} HU after",
+            aligned_good,
+            "Left and right match after alignment."
+            if aligned_good
+            else "Left and right do not match well: asymmetries may be false.",
+        ),
+        Check(
+            "Head position",
+            f"turned {abs(turned[2]):.0f}°, rolled {abs(turned[1]):.0f}°".replace("-", "−"),
+            pose_good,
+            "Within what can be corrected."
+            if pose_good
+            else "Near the limit of what can be corrected: asymmetries may be false.",
+        ),
+        Check(
+            "Noise",
+            f"{quality.noise_hu:.1f} HU in a 5 mm slice",
+            quiet,
+            "Usual for a head CT." if quiet else "High: early infarcts cannot be told from noise.",
+        ),
+        Check(
+            "Bright spots",
+            f"{volume_text(quality.bright_ml)} of 55 to 95 HU away from bone",
+            dark,
+            "None of note. Bleeding is not assessed."
+            if dark
+            else "May be blood. Bleeding is not assessed: look for it first.",
+        ),
+    ]
+
+
+def volume_text(ml: float) -> str:
+    """A volume with as many digits as it deserves."""
+    return f"{ml:.2f} mL" if 0 < ml < 1 else f"{ml:.1f} mL"
+
+
+def number(value: float | None, digits: int = 1, unit: str = "") -> str:
+    """A number with a real minus sign and its unit, or a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{round(value, digits) + 0.0:.{digits}f}{unit}".replace("-", "−")
+
+
+def ranges(indices: Iterable[int]) -> str:
+    """Consecutive numbers as ranges: 3–5, 9."""
+    parts: list[list[int]] = []
+    for index in sorted(indices):
+        if parts and index == parts[-1][1] + 1:
+            parts[-1][1] = index
+        else:
+            parts.append([index, index])
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in parts)
