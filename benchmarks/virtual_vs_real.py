@@ -85,11 +85,11 @@ def cpaisd_studies(folder: Path) -> tuple[list[Study], tuple[float, float]]:
     found = []
     for path in sorted((folder / "images").glob("*.png")):
         levels = np.asarray(Image.open(path), np.float32)
-        mask = np.asarray(Image.open(folder / "masks" / path.name)) > 127
+        mask = np.greater(np.asarray(Image.open(folder / "masks" / path.name)), 127)
         brain = slice_brain(levels)
         if brain.any():
             spacing = (5.0, CPAISD_PIXEL_MM, CPAISD_PIXEL_MM)
-            found.append(Study.cropped(path.stem, levels[None], spacing, brain[None], mask.any(-1)[None]))
+            found.append(Study.cropped(path.stem, levels[None], spacing, brain[None], np.any(mask, axis=-1)[None]))
     brain = np.median([ct.brain_mode_hu(s) for s in found])
     csf = np.nanmedian([ct.ventricle_hu(s) for s in found])
     per_level = (BRAIN_HU - CSF_HU) / (brain - csf)

@@ -47,7 +47,7 @@ def take_scan(
         aligned = np.linalg.solve(mni_from_aligned, [*metal.centre_mm, 1.0])
         place = np.linalg.solve(lattice.axes, (np.linalg.inv(lattice.pose.matrix) @ aligned)[:3])
         phase = torch.rand((number + 1, len(_RAYS)), generator=stream(plan, 3))[-1] * 2 * math.pi
-        slices = _metal(metal, place, phase, slices, centres, spacing)
+        slices = _metal(metal, place.astype(np.float64), phase, slices, centres, spacing)
     return slices + _noise(plan, slices, spacing), centres
 
 
