@@ -83,6 +83,16 @@ def test_several_scans_give_a_table_with_the_failed_ones_in_the_order_asked(run,
     assert rows[1]["error"].endswith("is not a head CT.")
 
 
+def test_a_dicom_seg_of_what_is_not_dicom_is_refused_before_anything_is_done(run, tmp_path):
+    (tmp_path / "series").mkdir()
+    (path,) = scans(tmp_path, "bug")
+    code, out, err = run("predict", tmp_path / "series", path, "-o", tmp_path / "out", "--dicom-seg")
+    assert (code, out) == (2, "")
+    assert f"{path}: --dicom-seg needs the scan as DICOM" in err
+    assert not (tmp_path / "out").exists()
+    assert run("predict", tmp_path / "series", "-o", tmp_path / "out", "--dicom-seg")[0] == 0
+
+
 def test_nothing_but_bad_input_is_2(run, tmp_path):
     assert run("predict", *scans(tmp_path, "bad1", "bad2"), "-o", tmp_path / "out")[0] == 2
 

@@ -64,8 +64,9 @@ def concepts(data):
         yield from concepts(item)
 
 
-def test_on_straight_slices_the_seg_is_the_mask_itself(tmp_path):
-    write_dicom_series(head(), tmp_path / "in", tags=TAGS)
+@pytest.mark.parametrize("gaps", [None, [5.0, 4.94] * 14])
+def test_on_slices_that_conversion_kept_the_seg_is_the_mask_itself(gaps, tmp_path):
+    write_dicom_series(head(), tmp_path / "in", gaps=gaps, tags=TAGS)
     prediction = predict_ball(tmp_path / "in")
     seg, _ = read(write_dicom_seg(prediction, tmp_path / "in", tmp_path)[0].parent)
     with open_series(tmp_path / "in") as series:

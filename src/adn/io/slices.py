@@ -16,6 +16,7 @@ from adn.io.series import Series
 from adn.volume import Volume
 
 SAME_VOXEL = 3  # decimals of an index: a slice that conversion left where it was keeps its values exactly
+OWN_PLANE = 0.25  # of the distance between planes: alternating distances (9.0 and 8.9 mm) add up over a head
 
 
 class Place(NamedTuple):
@@ -63,7 +64,8 @@ def labels_on_grid(labels: NDArray[np.uint8], series: Series, grid: Grid) -> NDA
 def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
     """A volume on the voxels of the acquired slices, (slices, rows, columns) in the order of `series.positions`.
 
-    One linear interpolation; 0 outside the volume.
+    One linear interpolation; 0 outside the volume. Where conversion kept the slices, each takes its own plane, even if
+    the volume's even steps place it a little off.
     """
     from scipy.ndimage import map_coordinates
 
@@ -78,11 +80,22 @@ def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
     if not len(filled):
         return result
     low, high = filled.min(axis=0) - 1, filled.max(axis=0) + 1  # beyond, all is 0: most of a slice is not brain
-    for plane, position in zip(result, series.positions, strict=True):
-        index = ((position + across) @ index_from_lps[:3, :3].T + index_from_lps[:3, 3]).round(SAME_VOXEL)
+    to_plane = _steps_to_plane(index_from_lps, volume.grid, series)
+    for plane, position, steps in zip(result, series.positions, to_plane, strict=True):
+        index = ((position + across) @ index_from_lps[:3, :3].T + index_from_lps[:3, 3] + steps).round(SAME_VOXEL)
         near = ((index > low) & (index < high)).all(axis=-1)
         plane[near] = map_coordinates(data, index[near].T, order=1, mode="grid-constant", prefilter=False)
     return result
+
+
+def _steps_to_plane(index_from_lps: NDArray, grid: Grid, series: Series) -> NDArray[np.float64]:
+    """(slices, 3): what to add to a slice's index to be on its own plane; 0 where conversion made other planes."""
+    axis = int(np.argmax(np.abs(index_from_lps[:3, :3] @ series.first.normal) * grid.spacing_mm))
+    steps = np.zeros((len(series.positions), 3))
+    place = series.positions @ index_from_lps[axis, :3] + index_from_lps[axis, 3]
+    if grid.shape[axis] == len(place) and np.abs(np.rint(place) - place).max() < OWN_PLANE:
+        steps[:, axis] = np.rint(place) - place
+    return steps
 
 
 def thickness_mm(series: Series) -> NDArray[np.float64]:
