@@ -123,7 +123,7 @@ def predict(
         brain = torch.from_numpy(conformed.brain.data)[None, None].to(model.device)
         with step("align"):
             pose_network = model.network.align(brain)
-            pose = refine_pose(model.network.align, brain, pose_network, model.recipe)  # type: ignore[arg-type]
+            pose = refine_pose(model.network.align, brain, pose_network, model.recipe)
         with step("disentangle and segment"):
             maps = infer_maps(model, brain, pose)
     refined = RigidTransform(pose[0].double().cpu().numpy())
@@ -177,7 +177,7 @@ def predict(
         quality=quality,
         territories=territories,
         aligned_from_scan=aligned @ _spl_from_stored(scan.volume.grid),
-        warnings=(*scan.warnings, *remarks, *doubts(quality, network.polarity)),
+        warnings=(*scan.warnings, *remarks, *doubts(quality, network.polarity), *method_remarks(model.recipe)),
         polarity=network.polarity,
     )
 
@@ -296,6 +296,14 @@ def doubts(quality: Quality, polarity: str) -> list[str]:
             "the alignment may have failed, or the brain is deformed."
         )
     return found
+
+
+def method_remarks(recipe: Recipe) -> list[str]:
+    """What must be known of predictions by another method than ADN."""
+    if recipe.method == "adn":
+        return []
+    aligned = "" if recipe.align.apply else " It takes the head as it lies, so sides and asymmetries are rough."
+    return [f"The method '{recipe.method}' does not disentangle: P is the asymmetry where it marks.{aligned}"]
 
 
 def _spl_from_stored(grid: Grid) -> NDArray[np.float64]:

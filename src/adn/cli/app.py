@@ -15,6 +15,7 @@ from rich.table import Table
 
 from adn.cli import talk
 from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
+from adn.cli.benchmark import benchmark
 from adn.cli.data import data, split
 from adn.cli.evaluate import evaluate
 from adn.cli.synth import Format, Preset
@@ -183,6 +184,7 @@ def train(
 
 
 app.command(epilog=DISCLAIMER)(evaluate)
+app.command(epilog=DISCLAIMER)(benchmark)
 app.command(epilog=DISCLAIMER)(split)
 app.command(epilog=DISCLAIMER)(tissue)
 app.add_typer(data, name="data")

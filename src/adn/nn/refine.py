@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from adn.config import Recipe
 from adn.nn.align import AlignNet
@@ -15,7 +15,7 @@ SEARCH_ROLL_DEG = (-8.0, 0.0, 8.0)
 
 
 def refine_pose(
-    align: AlignNet, brain: Float[Tensor, "1 1 d h w"], pose: Float[Tensor, "1 4 4"], recipe: Recipe
+    align: nn.Module, brain: Float[Tensor, "1 1 d h w"], pose: Float[Tensor, "1 4 4"], recipe: Recipe
 ) -> Float[Tensor, "1 4 4"]:
     """Move in-plane rotation, roll and x from T's pose to a minimum of L_T on T's coarse copy; y, z and pitch stay.
 
@@ -25,6 +25,7 @@ def refine_pose(
     steps = recipe.align.refine_steps
     if not steps:
         return pose
+    assert isinstance(align, AlignNet)  # methods without alignment are not refined
     coarse = align.coarse(brain).float()
     depth, height, width = recipe.grid.spacing_mm
     shrink = recipe.align.shrink

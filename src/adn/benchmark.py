@@ -1,0 +1,268 @@
+"""`benchmark`: train and score every method of the paper's Table 1, and two of today, on the same data and budget."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from adn.config import Recipe, load_recipe, row_recipe
+from adn.data.layouts import Case, find_cases, write_cases
+from adn.data.splits import read_split
+from adn.errors import InputError
+from adn.evaluate import evaluate
+from adn.geometry import RigidTransform
+from adn.io import open_scan
+from adn.io.atomic import atomic_folder, atomic_path
+from adn.io.nifti import read_volume, write_volume
+from adn.nn.baselines import build_model
+from adn.nn.refine import refine_pose
+from adn.predict import Model, carry_home, infer_maps, load_model
+from adn.prepare import conform
+from adn.presets import PRESETS
+from adn.report.benchmark import BenchmarkRow, benchmark_markdown
+from adn.synthesize import synthesize_preset
+from adn.tissue import find_brain, shipped_tissue
+from adn.train import train
+from adn.train.fit import Progress
+from adn.train.logbook import LOG, read_log
+from adn.volume import Volume
+
+log = logging.getLogger(__name__)
+FLAT_EVALUATIONS, FLAT_BAND = 3, 0.02  # a row counts when its validation Dice stayed within this for so many
+TABLE, ASKED, T_RUN = "benchmark.md", "benchmark.json", "align"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row: `recipes/rows/<name>.toml` says how it is made. paper: Dice and HD95 (mm) on AISD (paper, Table 1)."""
+
+    name: str
+    title: str
+    paper: tuple[float, float] | None = None
+
+
+METHODS = (
+    Method("deepmedic", "DeepMedic", (0.4412, 58.20)),
+    Method("unet", "3D U-Net", (0.4281, 42.18)),
+    Method("resunet", "3D ResUNet", (0.4763, 42.55)),
+    Method("clerigues", "Clèrigues et al.", (0.5051, 43.17)),
+    Method("sean", "SEAN", (0.5047, 40.07)),
+    Method("resunet-aligned", "3D ResUNet", (0.4850, 39.87)),
+    Method("adn-without-tissue", "ADN without L_tissue", (0.5090, 39.66)),
+    Method("adn", "ADN", (0.5245, 39.18)),
+    Method("nnunet", "nnU-Net-style"),
+    Method("asymfex", "AsymFeX-style"),
+)
+REFERENCE = "adn"  # what p-values compare with, where it is among the rows
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every row needs to know. data: None where training is on virtual patients (of `anatomy` and `lesions`)."""
+
+    out: Path
+    data: Path | None
+    split: Path | None
+    fold: int | None
+    anatomy: Path | None
+    lesions: Path | None
+    device: str
+    workers: int
+    progress: Callable[[str], Progress] | None
+    say: Callable[[str], None]
+
+
+def benchmark(
+    recipe: Recipe | str,
+    data: Path | str,
+    out: Path | str,
+    methods: Sequence[str] | None = None,
+    *,
+    split: Path | str | None = None,
+    fold: int | None = None,
+    anatomy: Path | str | None = None,
+    lesions: Path | str | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    progress: Callable[[str], Progress] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Path:
+    """Train and score rows on the same data, the same evaluation and an equal budget; returns `out/benchmark.md`.
+
+    recipe: grid, budget and T of every row. data: cases on disk, of which `split` says who tests (else the data set
+    itself does); or the name of a fixed set of virtual patients ('vp52'), with training on endless ones of `anatomy`
+    and `lesions`. methods: names of `METHODS` (None: all). progress: called with a row's name, gives the callback for
+    its training. say: called with a sentence as each part begins or is skipped. A row that is trained and scored is
+    skipped; one that was stopped goes on. Raises InputError where `out` holds another benchmark, a method is unknown or
+    nothing is held out to test on.
+    """
+    base = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    chosen = _chosen(methods)
+    recipes = {method.name: row_recipe(base, method.name) for method in chosen}
+    with torch.device("meta"):  # what cannot be built is told now, not after hours
+        sizes = {name: sum(p.numel() for p in _segmenting(row)) for name, row in recipes.items()}
+    fixed = str(data) in PRESETS
+    folders = {"data": None if fixed else data, "split": split, "anatomy": anatomy, "lesions": lesions}
+    places = {name: Path(path) if path else None for name, path in folders.items()}
+    work = _Work(Path(out), fold=fold, device=device, workers=workers, progress=progress, say=say or log.info, **places)
+    _same_as_before(work, base, str(data))
+    cases = _fixed_cases(str(data), work) if fixed else _test_cases(work)
+    if any(row.align.apply for row in recipes.values()) and not (work.out / T_RUN / "weights.safetensors").is_file():
+        work.say("training T, which all aligned rows share")
+        _train(base, work, T_RUN, ("align",))
+    for method in chosen:
+        _run_row(method, recipes[method.name], cases, work)
+    rows = [_summed_up(method, recipes[method.name], sizes[method.name], work) for method in chosen]
+    return _write_table(rows, cases, base, str(data), work)
+
+
+def _chosen(methods: Sequence[str] | None) -> list[Method]:
+    """The rows asked for, in the table's order."""
+    known = [method.name for method in METHODS]
+    unknown = [name for name in methods or () if name not in known]
+    if unknown:
+        raise InputError(f"There is no method '{unknown[0]}' in the benchmark: choose among {', '.join(known)}.")
+    return [method for method in METHODS if methods is None or method.name in methods]
+
+
+def _segmenting(recipe: Recipe) -> list[torch.nn.Parameter]:
+    """Parameters of a row's networks but T."""
+    return [p for name, p in build_model(recipe).named_parameters() if not name.startswith("align.")]
+
+
+def _same_as_before(work: _Work, base: Recipe, data: str) -> None:
+    """Note what is compared, or raise InputError where the folder holds another comparison."""
+    paths = {name: getattr(work, name) for name in ("split", "anatomy", "lesions")}
+    asked = {"recipe": base.model_dump(mode="json"), "data": str(work.data.resolve()) if work.data else data}
+    asked |= {name: str(path.resolve()) if path else None for name, path in paths.items()} | {"fold": work.fold}
+    path = work.out / ASKED
+    if not path.is_file():
+        work.out.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+    elif json.loads(path.read_text(encoding="utf-8")) != asked:
+        raise InputError(
+            f"{work.out}: holds a benchmark of another recipe or of other data, and rows compare only on the same; "
+            "give a new folder."
+        )
+
+
+def _fixed_cases(name: str, work: _Work) -> list[Case]:
+    """The patients of a fixed set. Their true brain masks are left out: a user would not have them."""
+    work.say(f"making the test cases, {name}")
+    synthesize_preset(name, work.out / "cases", anatomy=work.anatomy, lesions=work.lesions)
+    return [replace(case, brain=None) for case in find_cases(work.out / "cases")]
+
+
+def _test_cases(work: _Work) -> list[Case]:
+    """The cases that a split, or the data set itself, keeps for testing."""
+    assert work.data
+    cases = {case.name: case for case in find_cases(work.data) if case.infarct}
+    if work.split:
+        wanted = [row.case for row in read_split(work.split).rows if row.part == "test"]
+    else:
+        wanted = [name for name, case in cases.items() if case.test]
+    found = [cases[name] for name in wanted if name in cases]
+    if not found:
+        raise InputError(
+            f"{work.split or work.data}: a benchmark needs test cases with reference masks, but none is held out; "
+            f"make a split with 'adn split {work.data}' and give it with --split."
+        )
+    return found
+
+
+def _train(recipe: Recipe, work: _Work, name: str, stages: Sequence[str], align: Path | None = None) -> None:
+    run = work.out / name
+    train(recipe, run, work.data, work.anatomy, work.lesions, resume=(run / "run.json").is_file(), stages=stages,
+          device=work.device, workers=work.workers, progress=work.progress(name) if work.progress else None,
+          split=work.split, fold=work.fold, align=align)  # fmt: skip
+
+
+def _run_row(method: Method, recipe: Recipe, cases: list[Case], work: _Work) -> None:
+    """Train what is not trained and predict what is not predicted."""
+    weights = work.out / method.name / "weights.safetensors"
+    if not weights.is_file():
+        work.say(f"{method.name}: training")
+        _train(recipe, work, method.name, ("segment",), work.out / T_RUN if recipe.align.apply else None)
+    done = work.out / method.name / "predictions"
+    left = [case for case in cases if not (done / case.name).is_dir()]
+    if not left:
+        work.say(f"{method.name}: done already")
+        return
+    work.say(f"{method.name}: predicting {len(left)} test cases")
+    model = load_model(weights, work.device)
+    for case in left:
+        infarct = _predict(case, model, work)
+        with atomic_folder(done / case.name, marker="infarct.nii.gz") as folder:
+            write_volume(infarct, folder / "infarct.nii.gz")
+
+
+def _predict(case: Case, model: Model, work: _Work) -> Volume:
+    """The infarct on the scan's grid (axes in SPL order), as `predict` finds it, without maps and measurements."""
+    scan = open_scan(case.ct).volume.reoriented("SPL")
+    mask = _brain(case, scan, work)
+    conformed = conform(scan, mask, model.recipe.grid)
+    with torch.no_grad():
+        brain = torch.from_numpy(conformed.brain.data)[None, None].to(model.device)
+        pose = refine_pose(model.network.align, brain, model.network.align(brain), model.recipe)
+        maps = infer_maps(model, brain, pose)[:1]
+    motion = RigidTransform(pose[0].double().cpu().numpy())
+    probability = carry_home(maps, conformed, motion, model.recipe, mask.data > 0)[0]
+    return scan.with_data((probability >= model.recipe.threshold).astype(np.uint8), "label")
+
+
+def _brain(case: Case, scan: Volume, work: _Work) -> Volume:
+    """The case's own mask, as in training; else the tissue network's, found once for all rows. Axes in SPL order."""
+    path = case.brain or work.out / "brains" / f"{case.name}.nii.gz"
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        write_volume(find_brain(scan, shipped_tissue()).mask, path)
+    return read_volume(path, unit="label").reoriented("SPL")
+
+
+def is_flat(validation: Sequence[float]) -> bool:
+    """True where the validation Dice is above 0 and stayed within 0.02 over the last 3 evaluations."""
+    last = validation[-FLAT_EVALUATIONS:]
+    return len(last) == FLAT_EVALUATIONS and min(last) > 0 and max(last) - min(last) <= FLAT_BAND
+
+
+def _summed_up(method: Method, recipe: Recipe, parameters: int, work: _Work) -> BenchmarkRow:
+    """A row's budget and how its training ended, from its log."""
+    history = [row for row in read_log(work.out / method.name / LOG) if row["stage"] == "segment"]
+    validation = tuple(float(row["val_dice"]) for row in history if "val_dice" in row)
+    steps = np.diff([0, *(int(row["step"]) for row in history)])
+    seconds = sum(n * float(row["step_seconds"]) for n, row in zip(steps, history, strict=True))
+    return BenchmarkRow(
+        name=method.name,
+        title=method.title,
+        aligned=recipe.align.apply,
+        trained=is_flat(validation),
+        validation=validation,
+        samples=int(steps.sum()) * recipe.train.segment.batch_size,
+        hours=float(seconds) / 3600,
+        parameters=parameters,
+        paper_dice=method.paper[0] if method.paper else None,
+        paper_hd95_mm=method.paper[1] if method.paper else None,
+    )
+
+
+def _write_table(rows: list[BenchmarkRow], cases: list[Case], base: Recipe, data: str, work: _Work) -> Path:
+    """Score every row and write `evaluation/` and the table."""
+    if work.data:
+        reference = work.out / "test.csv"
+        write_cases(cases, reference)
+    else:
+        reference = work.out / "cases"
+    first = sorted(rows, key=lambda row: row.name != REFERENCE)  # stable: the others keep their order
+    predictions = {row.name: work.out / row.name / "predictions" for row in first}
+    evaluation = evaluate(predictions, reference, work.out / "evaluation", overwrite=True)
+    path = work.out / TABLE
+    with atomic_path(path) as temporary:
+        temporary.write_text(benchmark_markdown(rows, evaluation, base.name, data), encoding="utf-8")
+    return path

@@ -1,0 +1,98 @@
+"""The benchmark end to end on small virtual patients: two rows, trained, scored, skipped; and when a row counts."""
+
+import csv
+
+import pytest
+
+from adn import benchmark as module
+from adn.benchmark import METHODS, benchmark, is_flat
+from adn.config import load_recipe, row_names
+from adn.errors import ConfigError, InputError
+from adn.synthesize import synthesize
+
+
+def test_every_row_has_a_recipe_and_the_papers_numbers_are_those_of_table_1():
+    assert sorted(method.name for method in METHODS) == row_names()
+    assert {method.name: method.paper for method in METHODS}["adn"] == (0.5245, 39.18)
+    assert sum(method.paper is not None for method in METHODS) == 8
+
+
+def test_a_row_counts_when_its_validation_dice_was_flat_for_three_evaluations():
+    assert is_flat((0.1, 0.40, 0.41, 0.42))
+    assert not is_flat((0.1, 0.40, 0.41, 0.43))
+    assert not is_flat((0.41, 0.42))
+    assert not is_flat((0.0, 0.0, 0.0))  # it never learnt anything
+
+
+def test_a_row_changes_its_own_settings_and_nothing_else():
+    base, row = load_recipe("tiny").model_dump(), load_recipe("tiny+sean").model_dump()
+    assert {key for key in base if base[key] != row[key]} == {"name", "summary", "method"}
+    with pytest.raises(ConfigError, match="fast"):
+        load_recipe("fast+nothing")
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cases")
+    synthesize(3, folder / "data", seed=4, matrix=96)
+    rows = [("vp-0000", "train"), ("vp-0001", "validation"), ("vp-0002", "test")]
+    with (folder / "split.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("case", "part"), *rows])
+    return folder
+
+
+def small():
+    recipe = load_recipe("tiny")
+    align = recipe.train.align.model_copy(update={"epoch_samples": 2})
+    segment = recipe.train.segment.model_copy(update={"batch_size": 1, "epoch_samples": 1, "max_epochs": 1})
+    train = recipe.train.model_copy(update={"align": align, "segment": segment, "precision": "fp32"})
+    return recipe.model_copy(update={"train": train})
+
+
+def test_two_rows_are_trained_scored_resumed_and_skipped(cases, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    said: list[str] = []
+
+    def go(out=tmp_path / "out", methods=("resunet", "clerigues")):
+        said.clear()
+        return benchmark(
+            small(), cases / "data", out, methods, split=cases / "split.csv", device="cpu", say=said.append
+        )
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # killed when the first row is trained and nothing is predicted
+        patch.setattr(module, "_predict", die)
+        with pytest.raises(KeyboardInterrupt):
+            go()
+    assert said == [
+        "training T, which all aligned rows share",
+        "resunet: training",
+        "resunet: predicting 1 test cases",
+    ]
+    path = go()
+    assert said == [
+        "resunet: predicting 1 test cases",
+        "clerigues: training",
+        "clerigues: predicting 1 test cases",
+    ]
+    table = path.read_text(encoding="utf-8")
+    lines = {line.split("|")[2].strip(): line for line in table.splitlines() if line.startswith("| ")}
+    assert "| under-trained | 3D ResUNet | no |" in lines["3D ResUNet"]
+    assert "| 0.5051 | 43.17 |" in lines["Clèrigues et al."]
+    assert "not a medical device" in table.lower()
+    assert (tmp_path / "out" / "evaluation" / "report.html").is_file()
+    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("weights.safetensors")}
+    go()
+    assert said == ["resunet: done already", "clerigues: done already"]
+    assert times == {p: p.stat().st_mtime_ns for p in times}
+    with pytest.raises(InputError, match="another recipe or of other data"):
+        benchmark("tiny", cases / "data", tmp_path / "out", split=cases / "split.csv")
+
+
+def test_what_cannot_be_compared_is_refused(cases, tmp_path):
+    with pytest.raises(InputError, match="no method 'swin'"):
+        benchmark("tiny", cases / "data", tmp_path / "a", ["swin"])
+    with pytest.raises(InputError, match="needs test cases"):
+        benchmark("tiny", cases / "data", tmp_path / "b", ["adn"])
