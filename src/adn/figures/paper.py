@@ -80,21 +80,22 @@ def framework(prediction: Prediction, slice_index: int | None = None) -> Figure:
 
     index = key_slices(prediction, 1)[0] if slice_index is None else slice_index
     window_hu = stroke_window_hu(prediction.scan.volume, prediction.brain_mask)
-    width, height = 12.0, 4.1
+    width, height = 12.0, 4.6
     figure = Figure(figsize=(width, height), facecolor=PAPER)
     lay = figure.add_axes((0, 0, 1, 1))
     lay.set(xlim=(0, 1), ylim=(0, 1))
     lay.set_axis_off()
     tall = _BOX * width / height
-    columns, rows = (0.01, 0.22, 0.43, 0.64, 0.845), (0.53, 0.03)
+    columns, rows = (0.01, 0.22, 0.43, 0.64, 0.845), (0.56, 0.02)
 
     def picture(column: int, row: int, values: NDArray, title: str, limits: tuple[float, float], colours: str) -> Axes:
-        box = (columns[column], rows[row], _BOX, min(tall, 0.42))
+        box = (columns[column], rows[row], _BOX, tall)
         axes = figure.add_axes(box)
         axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="bilinear")
         axes.set_axis_off()
-        write(axes, 0.03, 0.98, "R", 7, va="top", ha="left")
-        write(axes, 0.97, 0.98, "L", 7, va="top", ha="right")
+        sides = "LR" if title.startswith("$X'$") else "RL"  # the mirrored brain's left lies where its right was
+        write(axes, 0.03, 0.98, sides[0], 8, va="top", ha="left")
+        write(axes, 0.97, 0.98, sides[1], 8, va="top", ha="right")
         axes.set_title(title, color=INK, fontsize=9, pad=3)
         return axes
 
@@ -103,7 +104,7 @@ def framework(prediction: Prediction, slice_index: int | None = None) -> Figure:
         return np.where(brain, aligned_slice(volume, prediction, index, mirrored), 0.0)
 
     scan, maps = prediction.scan.volume, ASYMMETRY_RANGE_HU
-    crop = crop_to(prediction.brain_mask, 8.0)
+    crop = crop_to(prediction.brain_mask, 12.0)
     inside = axial_slice(prediction.brain_mask, index)[crop] > 0
     picture(0, 0, np.where(inside, axial_slice(scan, index)[crop], 0.0), "$I$  brain", window_hu, "gray")
     picture(1, 0, aligned(scan), "$X$  aligned", window_hu, "gray")
@@ -116,16 +117,16 @@ def framework(prediction: Prediction, slice_index: int | None = None) -> Figure:
     marked = axial_slice(prediction.infarct, index)[crop] > 0
     if marked.any():
         last.contour(marked.astype(float), levels=[0.5], colors=[INFARCT_COLOUR], linewidths=1.3)
-    upper, lower = rows[0] + 0.2, rows[1] + 0.2
+    upper, lower = rows[0] + tall / 2, rows[1] + tall / 2
     _arrow(lay, (columns[0] + _BOX, upper), (columns[1], upper), "T")
     _arrow(lay, (columns[1] + _BOX, upper), (columns[2], upper), "")
     _arrow(lay, (columns[1] + _BOX, lower), (columns[2], upper - 0.12), "")
-    _arrow(lay, (columns[2] + _BOX / 2, rows[0] - 0.01), (columns[2] + _BOX / 2, rows[1] + 0.475), "D")
+    _arrow(lay, (columns[2] + _BOX / 2, rows[0] - 0.01), (columns[2] + _BOX / 2, rows[1] + tall + 0.055), "D")
     _arrow(lay, (columns[2] + _BOX, lower), (columns[3], lower), "A − P")
-    _arrow(lay, (columns[3] + _BOX / 2, rows[1] + 0.475), (columns[3] + _BOX / 2, rows[0] - 0.01), "+ X")
+    _arrow(lay, (columns[3] + _BOX / 2, rows[1] + tall + 0.055), (columns[3] + _BOX / 2, rows[0] - 0.01), "+ X")
     _arrow(lay, (columns[3] + _BOX, upper), (columns[4], upper), "F, T⁻¹")
-    note = "T aligns, D finds the pathological part\nof the asymmetry, F marks the infarct."
-    lay.text(columns[4], rows[1] + 0.2, note, color=INK, fontsize=8, va="center")
+    note = "T aligns the brain,\nD finds what of the asymmetry\nis pathological,\nF marks the infarct."
+    lay.text(columns[4], lower, note, color=INK, fontsize=8, va="center")
     return figure
 
 
