@@ -84,6 +84,7 @@ def test_several_scans_give_a_table_with_the_failed_ones_in_the_order_asked(run,
 
 
 def test_a_dicom_seg_of_what_is_not_dicom_is_refused_before_anything_is_done(run, tmp_path):
+    pytest.importorskip("highdicom")
     (tmp_path / "series").mkdir()
     (path,) = scans(tmp_path, "bug")
     code, out, err = run("predict", tmp_path / "series", path, "-o", tmp_path / "out", "--dicom-seg")

@@ -15,6 +15,7 @@ from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
 from phantoms import head, write_dicom_series
 
+pytest.importorskip("highdicom")
 SECRETS = ("Zyxwvname", "Zyxwvgiven", "ZYX-4711", "19330607", "zyxwvnote")
 PLANTED = {"PN": "Zyxwvname^Zyxwvgiven", "SH": "ZYX-4711", "DA": "19330607"}  # every other text says all of it
 ALL = "Zyxwvname Zyxwvgiven ZYX-4711 19330607 zyxwvnote"

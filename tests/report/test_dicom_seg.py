@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from adn.report import save_prediction, write_dicom_seg
 from adn.report.dicom_seg import SEG_NAME, SR_NAME, check_dicom_seg, mask_on_slices
 from phantoms import BALL_RADIUS_MM, PATIENT_ID, PATIENT_NAME, head, write_dicom_series, write_enhanced
 
+pytest.importorskip("highdicom")
 BALL_ML = 4 / 3 * np.pi * BALL_RADIUS_MM**3 / 1000
 
 
@@ -135,6 +137,20 @@ def test_without_infarct_there_is_an_empty_seg_and_a_volume_of_0_on_no_side(tmp_
     assert "Laterality" not in said
 
 
+def test_infarct_on_both_sides_gives_each_sides_volume_and_a_bright_lesion_is_not_called_infarct(tmp_path):
+    write_dicom_series(head(), tmp_path / "in", tags=TAGS)
+    prediction = predict_ball(tmp_path / "in")
+    found = replace(prediction.measurements, volume_ml=30.0, side="both", left_ml=20.0, right_ml=10.0)
+    write_dicom_seg(replace(prediction, measurements=found, polarity="bright"), tmp_path / "in", tmp_path)
+    seg, report = read(tmp_path)
+    said = [item for item in concepts(report) if item[0] in ("Volume", "Laterality")]
+    both, left, right = (("Laterality", (code, "SCT")) for code in ("51440002", "7771000", "24028007"))
+    whole, left_ml, right_ml = (("Volume", (ml, "ml")) for ml in (30.0, 20.0, 10.0))
+    assert said == [both, whole, left_ml, left, right_ml, right]
+    assert seg.SegmentSequence[0].SegmentLabel == "Lesion"
+    assert "Infarct" not in f"{seg} {report}"
+
+
 @pytest.mark.parametrize("charset", ["ISO_IR 192", "ISO 2022 IR 87"])
 def test_headers_as_they_come(charset, tmp_path):
     name = "Müller^Jürgen" if charset == "ISO_IR 192" else "Yamada^Tarou=山田^太郎"
@@ -205,13 +221,14 @@ def test_an_error_of_the_library_never_quotes_the_patient(tmp_path, monkeypatch)
     assert not (tmp_path / SEG_NAME).exists()
 
 
-@pytest.mark.parametrize("tool", ["dciodvfy", "dcmdump"])
+@pytest.mark.parametrize("tool", ["dciodvfy", "dcmdump", "dsrdump"])
 def test_independent_tools_find_nothing_wrong(tool, tmp_path):
     program = shutil.which(tool)
     if program is None:
         pytest.skip(f"{tool} is not installed (Debian: dicom3tools, dcmtk)")
     write_dicom_series(head(), tmp_path / "in", tilt_deg=12, gaps=UNEVEN, tags=TAGS)
-    for file in write_dicom_seg(predict_ball(tmp_path / "in"), tmp_path / "in", tmp_path):
+    files = write_dicom_seg(predict_ball(tmp_path / "in"), tmp_path / "in", tmp_path)
+    for file in files[1:] if tool == "dsrdump" else files:
         result = subprocess.run([program, str(file)], capture_output=True, text=True)
         assert result.returncode == 0
         assert "Error" not in result.stdout + result.stderr
