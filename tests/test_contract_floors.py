@@ -16,7 +16,12 @@ FLOORS = [
     {"prepare", "nn", "losses", "synth"},
     {"library"},
     {"presets"},
-    {"synthesize", "figures", "tissue", "territory"},  # data draws virtual patients and labels tissue; report shows figures
+    {
+        "synthesize",
+        "figures",
+        "tissue",
+        "territory",
+    },  # data draws virtual patients and labels tissue; report shows figures
     {"data", "report"},
     {"predict"},
     {"evaluate"},

@@ -88,7 +88,8 @@ def test_l_t_is_a_plain_mean_or_relative_to_the_brain(reconstruction):
         expected = expected + reconstruction_difference(brain, aligned, pose(brain), SPACING)
     for per_brain, value in ((False, expected), (True, expected / brain.mean((1, 2, 3, 4)))):
         chosen = recipe(align={"reconstruction": reconstruction, "per_brain": per_brain})
-        assert float(align_objective(chosen)(pose, PosedBrain(brain, unknown), 0)["loss"]) == pytest.approx(float(value.mean()), rel=1e-5)
+        found = align_objective(chosen)(pose, PosedBrain(brain, unknown), 0)
+        assert float(found["loss"]) == pytest.approx(float(value.mean()), rel=1e-5)
 
 
 def test_a_known_plane_weighs_as_the_recipe_says_and_an_unknown_one_does_not():
