@@ -38,7 +38,7 @@ def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArra
     index[:3, 3] += index[:3, :3] @ [float(part.start) for part in box]
     twin_index = np.linalg.inv(index) @ np.diag([-1.0, 1.0, 1.0, 1.0]) @ index
     share = _sample(known.astype(np.float32), twin_index)
-    twin = _sample(mean * known, twin_index) / np.maximum(share, 1e-3)
+    twin = _sample((mean * known).astype(np.float32), twin_index) / np.maximum(share, 1e-3)
     both = known & (share > 0.5)
     result = np.zeros(volume.data.shape, np.float32)
     result[box] = np.where(both, (twin - mean) / np.maximum(twin, PARENCHYMA_HU), 0.0)

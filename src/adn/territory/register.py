@@ -81,7 +81,7 @@ def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.
         if best is None or cost < best[1]:
             best = values, cost
     assert best is not None
-    return np.linalg.inv(matrix(best[0]))
+    return np.asarray(np.linalg.inv(matrix(best[0])), np.float64)
 
 
 def _coarse(scan: Volume, brain: Volume, aligned_from_scan: NDArray) -> tuple[Tensor, NDArray[np.float64]]:
