@@ -186,7 +186,9 @@ def _find_brain(volume: Volume, model: Model, strip: SkullStripper | None) -> Br
     """By the stripper given, else by the tissue network with its fallback, else the classical one."""
     if strip is not None:
         return Brain(strip(volume), getattr(strip, "__name__", type(strip).__name__))
-    return find_brain(volume, model.tissue) if model.tissue else Brain(strip_skull(volume), CLASSICAL)
+    if model.tissue is None:
+        return Brain(strip_skull(volume), CLASSICAL)
+    return replace(find_brain(volume, model.tissue), tissue=None)  # not needed here, and as large as the scan
 
 
 def infer_maps(model: Model, brain: Tensor, pose: Tensor) -> Tensor:
