@@ -51,7 +51,9 @@ def main() -> None:
     if arguments.device == "cpu":
         torch.set_num_threads(1)
     library = Library.from_folders(arguments.anatomy, arguments.lesions)
-    print(f"| grid | box, voxels | patients per second ({arguments.device}{', one core' * (arguments.device == 'cpu')}) |")
+    print(
+        f"| grid | box, voxels | patients per second ({arguments.device}{', one core' * (arguments.device == 'cpu')}) |"
+    )
     print("|---|---|---|")
     for name in ("fast", "paper"):
         grid = load_recipe(name).grid
