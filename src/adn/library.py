@@ -31,6 +31,7 @@ from adn.synth.tissues import BRAIN_CODES, codes_from_freesurfer
 
 log = logging.getLogger(__name__)
 STRATA_ML = (0.5, 5.0, 30.0, 70.0, 1e9)
+MNI_SCALE = 0.9  # the template holds 2.07 L inside the skull, people 1.5 L on average
 REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones are made anew
 
 
@@ -197,7 +198,7 @@ def _mni_head() -> Head:
     brain = np.argwhere(np.isin(codes, BRAIN_CODES)).mean(0)
     offset = (brain - (np.array(codes.shape) - 1) / 2)[::-1].copy()
     offset[0] = -centre[0]  # the priors are symmetric about MNI x = 0
-    head_from_aligned, mni_from_aligned = np.eye(4), np.eye(4)
+    head_from_aligned, mni_from_aligned = (np.diag([1 / MNI_SCALE] * 3 + [1.0]) for _ in range(2))
     head_from_aligned[:3, 3] = offset
     mni_from_aligned[:3, 3] = offset + np.array(centre)
     return make_head("mni", codes, head_from_aligned, mni_from_aligned)
