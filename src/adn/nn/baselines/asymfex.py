@@ -139,5 +139,6 @@ class AsymFeX(nn.Module):
 
 
 def _conv(a: int, b: int, kernel: Sides, stride: Sides = (1, 1, 1)) -> nn.Sequential:
-    convolution = nn.Conv3d(a, b, kernel, stride, padding=tuple(k // 2 for k in kernel))
+    d, h, w = kernel
+    convolution = nn.Conv3d(a, b, kernel, stride, padding=(d // 2, h // 2, w // 2))
     return nn.Sequential(convolution, nn.InstanceNorm3d(b, affine=True), nn.ReLU(inplace=True))

@@ -37,7 +37,8 @@ def plan(size: Sides, spacing_mm: tuple[float, float, float], most_halvings: int
         if not halved or (len(halved) == 1 and sides[halved[0]] < 3 * _SMALLEST):
             break
         kernels.append(tuple(kernel))
-        strides.append(tuple(2 if axis in halved else 1 for axis in range(3)))
+        d, h, w = (2 if axis in halved else 1 for axis in range(3))
+        strides.append((d, h, w))
         for axis in halved:
             sides[axis], mm[axis] = -(-sides[axis] // 2), 2 * mm[axis]
     kernels.append((3, 3, 3))
