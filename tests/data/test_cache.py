@@ -5,13 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
-from damaged import patient, write_patient
 
 from adn.config import load_recipe
 from adn.data import cache
 from adn.data.cache import cached_path, case_key, ensure_prepared, load_prepared, prepare_case, sweep
 from adn.data.layouts import find_cases
 from adn.errors import InputError
+from damaged import patient, write_patient
 
 GRID = load_recipe("tiny").grid
 

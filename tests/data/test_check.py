@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from damaged import patient, write_patient
 
 import phantoms
 from adn.data.check import inspect_case, missing_slices
@@ -11,6 +10,7 @@ from adn.data.layouts import find_cases
 from adn.data.splits import Split, SplitRow
 from adn.geometry import Grid
 from adn.volume import Volume
+from damaged import patient, write_patient
 
 
 def with_data(name, change):

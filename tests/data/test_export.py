@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from damaged import patient, write_patient
 
 from adn.data.export import export_cases
 from adn.data.layouts import find_cases, layout_of
 from adn.data.splits import make_split
 from adn.errors import InputError, OutputError
 from adn.io import read_volume
+from damaged import patient, write_patient
 
 
 @pytest.fixture(scope="module")

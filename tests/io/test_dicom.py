@@ -52,6 +52,15 @@ def test_tilt_and_gaps_leave_the_patient_where_it_was(tilt_deg, gaps, tmp_path):
     assert np.allclose(columns.T @ columns, np.eye(3), atol=1e-4)  # not sheared any more
 
 
+@pytest.mark.parametrize("tilt_deg", [0.55, -0.75])
+def test_a_tilt_too_small_to_be_corrected_is_told(tilt_deg, tmp_path):
+    write_dicom_series(head(), tmp_path, tilt_deg=tilt_deg)
+    scan = open_scan(tmp_path)
+    assert "left as it is" in scan.warnings[0]
+    seen, true = (v.with_data(v.data > -500) for v in (scan.volume, head()))
+    assert np.linalg.norm(centroid_mm(seen) - centroid_mm(true)) < 1.5
+
+
 @pytest.mark.parametrize("tilt_deg", [-18.0, 18.0])
 def test_a_mask_survives_tilted_dicom(tilt_deg, tmp_path):
     mask = head().with_data(ball(head().grid).astype(np.float32) * 1000, "label")

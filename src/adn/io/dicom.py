@@ -23,7 +23,8 @@ from adn.io.slices import measured_rows
 from adn.volume import Volume
 
 LOWEST_AIR_HU = -1000.0  # a padding value above this would be tissue: the tag is wrong
-TILT_DEG = 0.5  # below: no visible shear (2 mm over a head)
+TILT_DEG = 0.5  # below: no visible shear (under 1 mm at the ends of a head)
+SMALL_TILT_DEG = 1.0  # dcm2niix leaves so little as it is, and so may we (under 2 mm)
 SIDEWAYS_DEG = 1.0  # dcm2niix corrects a shear along the rows' direction only
 UNEVEN_SHARE = 0.1  # of the median distance between slices
 UNEVEN_MM = 0.3
@@ -72,7 +73,9 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
     _check_pixels(series, where)
     volume, name = _convert(series, where)
     tilt, gaps = tilt_deg(series), gaps_mm(series)
-    if tilt > TILT_DEG:
+    if TILT_DEG < tilt < SMALL_TILT_DEG and "_Tilt" not in name:
+        warnings.append(f"A gantry tilt of {tilt:.1f} degrees is too small to be corrected and was left as it is.")
+    elif tilt > TILT_DEG:
         _demand(
             "_Tilt", name if _sideways_deg(series) < SIDEWAYS_DEG else "", f"a gantry tilt of {tilt:.1f} degrees", where
         )
