@@ -48,7 +48,8 @@ def take_scan(
         place = np.linalg.solve(lattice.axes, (np.linalg.inv(lattice.pose.matrix) @ aligned)[:3])
         phase = torch.rand((number + 1, len(_RAYS)), generator=stream(plan, 3))[-1] * 2 * math.pi
         slices = _metal(metal, place.astype(np.float64), phase, slices, centres, spacing)
-    return slices + _noise(plan, slices, spacing), centres
+    m = lattice.pose.matrix
+    return slices + _noise(plan, slices, spacing, centres * float(m[2, 2]) + float(m[2, 3])), centres
 
 
 def slice_positions(lattice: Lattice, slope: float) -> Tensor:
@@ -117,10 +118,11 @@ def _shading(plan: PatientPlan, shape: torch.Size, spacing: tuple[float, float, 
     return (plan.scanner.cupping_hu * radius2 + plan.scanner.ramp_hu * x[None])[None]
 
 
-def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float]) -> Tensor:
+def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float], height_mm: Tensor) -> Tensor:
     """Correlated noise per slice, stronger where the head is large and dense, and streaks.
 
-    spacing: thickness and pixel, mm. σ falls with pixel size as the mean of correlated noise does.
+    spacing: thickness and pixel, mm. σ falls with pixel size as the mean of correlated noise does. height_mm: (S,), of
+    slices above the brain's centre.
     """
     generator = stream(plan, 2, slices.device)
     scanner, device = plan.scanner, slices.device
@@ -143,7 +145,8 @@ def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float
     y, x = _plane_mm(slices, spacing)
     dense = ((slices > 300) & (x.abs() < 45) & (y.abs() < 60)).sum((1, 2)) * (area_mm2 / 1500)
     streak = F.interpolate(bands, size=slices.shape[1:], mode="bilinear", align_corners=True)[:, 0]
-    low = (dense.clamp(max=1.0) ** 2 * scanner.streak_hu)[:, None, None]
+    base = ((-height_mm.to(device) - 5) / 20).clamp(0, 1)  # the vault at the vertex is as dense, but round
+    low = (dense.clamp(max=1.0) ** 2 * base * scanner.streak_hu)[:, None, None]
     return shaped * amount * dim[:, None, None] + streak * low
 
 
