@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from adn.cli import talk
@@ -144,7 +143,7 @@ def synth(
 
     Patients already there are kept, so that a stopped run can go on. OUT/contact_sheet.png shows the first of them.
     """
-    with _bar(quiet) as bar:
+    with talk.progress_bar(quiet) as bar:
         count = run_synth(out, n, seed, preset, anatomy, lesions, format, bar)
     if not quiet:
         typer.echo(f"{count} virtual patient{'s' if count > 1 else ''} in {out}")
@@ -231,16 +230,10 @@ def main() -> int:
     return code
 
 
-def _bar(quiet: bool) -> Progress:
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    console = talk.stderr()
-    return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
-
-
 def _draw(tasks: list[Task], coming: Any, quiet: bool) -> list[Outcome]:
     """Collect outcomes as they come, saying each on the way."""
     outcomes = []
-    with _bar(quiet) as bar:
+    with talk.progress_bar(quiet) as bar:
         row = bar.add_task(tasks[0].case if len(tasks) == 1 else "scans", total=len(tasks))
         for outcome in coming:
             outcomes.append(outcome)

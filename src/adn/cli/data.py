@@ -247,7 +247,7 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write the cases as an nnU-Net raw data set, or as BIDS with masks in derivatives."""
-    from adn.cli.app import _bar
+    from adn.cli.talk import progress_bar
     from adn.data.export import export_cases
     from adn.data.layouts import find_cases
     from adn.data.splits import read_split
@@ -256,7 +256,7 @@ def export(
         raise InputError("--split is for nnU-Net: BIDS has no place for it; leave it out.")
     talk.check_writable(out)
     cases, parts = find_cases(path), read_split(split) if split else None
-    with _bar(quiet) as bar:
+    with progress_bar(quiet) as bar:
         row = bar.add_task("cases written", total=len(cases))
         count = export_cases(
             cases, to, out, parts, progress=lambda done, total: bar.update(row, completed=done, total=total)
@@ -281,7 +281,7 @@ def split(
 
     All scans of a patient stay together. Cases without infarct mask are left out; nnU-Net's imagesTs stay for testing.
     """
-    from adn.cli.app import _bar
+    from adn.cli.talk import progress_bar
     from adn.data.labels import infarct_ml
     from adn.data.layouts import find_cases
     from adn.data.splits import Split, SplitRow, make_split, write_split
@@ -295,7 +295,7 @@ def split(
         )
     cases = find_cases(path)
     measured = []
-    with _bar(quiet) as bar:
+    with progress_bar(quiet) as bar:
         for case in bar.track(cases, description="masks measured"):
             if case.infarct is not None:
                 measured.append((case.name, case.subject, infarct_ml(case.infarct)))
@@ -334,14 +334,14 @@ def _part(part: str, fold: int | None) -> str:
 
 def _each(cases: list[Case], request: Request, work: Any, jobs: int | None, what: str, quiet: bool) -> list[Outcome]:
     """Work on all cases over the cores; say what failed and how fast it goes."""
-    from adn.cli.app import _bar
     from adn.cli.info import cores
+    from adn.cli.talk import progress_bar
 
     jobs = min(jobs or cores(), len(cases))
     tasks: list[Task] = [CaseTask(case.ct, case.name, case) for case in cases]
     coming: Iterator[Outcome] = process_all(tasks, request, jobs, max(1, cores() // jobs), work)
     start, outcomes = time.monotonic(), []
-    with _bar(quiet) as bar:
+    with progress_bar(quiet) as bar:
         row = bar.add_task(what, total=len(tasks))
         for outcome in coming:
             outcomes.append(outcome)

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from adn.errors import AdnError, OutputError
 
@@ -21,6 +22,13 @@ _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 def stderr() -> Console:
     """A console for progress and errors; results go to stdout."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def progress_bar(quiet: bool) -> Progress:
+    """A bar that counts what is done, gone when it ends; none where nobody looks."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = stderr()
+    return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
 
 
 def say_error(console: Console, sentence: str) -> None:

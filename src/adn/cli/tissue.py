@@ -33,15 +33,15 @@ def tissue(
 
     Each OUT/<case> holds tissue.nii.gz (1 GM, 2 WM, 3 CSF) and brain.nii.gz on the scan's own grid.
     """
-    from adn.cli.app import _bar
     from adn.cli.info import cores
+    from adn.cli.talk import progress_bar
     from adn.io import case_names
 
     talk.check_writable(out)
     tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
     jobs, outcomes = min(jobs, len(tasks)), []
     request = Request(out, device=device, overwrite=overwrite)
-    with _bar(quiet) as bar:
+    with progress_bar(quiet) as bar:
         row = bar.add_task("scans", total=len(tasks))
         for outcome in process_all(tasks, request, jobs, max(1, cores() // jobs), label_one):
             outcomes.append(outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import torch
@@ -22,8 +23,8 @@ JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
 MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
 
 
-class AlignedPatients(Dataset[Sample]):
-    """Patients rendered straight on the brain box, for D and F: the plane is known, but for alignment's usual error."""
+class _Patients(ABC, Dataset[Sample]):
+    """Patients drawn and rendered one by one; where they lie is what the classes below differ in."""
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
         """curriculum: begin with easy patients only; their share falls to none over two thirds of `count`."""
@@ -36,41 +37,40 @@ class AlignedPatients(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         """Draw, pose and render sample `index`."""
-        grid = self.recipe.grid
         generator = patient_generator(self.seed, index)
         plan = draw_patient(generator, replace(self.choices, ease=_ease(index, self.count, self.curriculum)))
+        return render_sample(plan, self.library, self.lattice(plan, generator), self.recipe)
+
+    @abstractmethod
+    def lattice(self, plan: PatientPlan, generator: torch.Generator) -> Lattice:
+        """Where the patient is rendered."""
+
+
+class AlignedPatients(_Patients):
+    """Patients rendered straight on the brain box, for D and F: the plane is known, but for alignment's usual error."""
+
+    def lattice(self, plan: PatientPlan, generator: torch.Generator) -> Lattice:
+        """The brain box, slightly off."""
+        grid = self.recipe.grid
         jitter = torch.randn(3, generator=generator).tolist()
         place = torch.rand(2, generator=generator).sub(0.5).tolist()
         pose = RigidTransform.from_parameters(
             (-plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
             (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
         )
-        lattice = Lattice(grid.box or grid.shape, grid.spacing_mm, pose)
-        return render_sample(plan, self.library, lattice, self.recipe)
+        return Lattice(grid.box or grid.shape, grid.spacing_mm, pose)
 
 
-class PosedPatients(Dataset[Sample]):
+class PosedPatients(_Patients):
     """Patients as scanned, turned, on the whole model grid about the brain's middle, as `conform` leaves a case.
 
     For recipes that compute L_F in input space: T has to find the plane, and its way back counts.
     """
 
-    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
-        """curriculum: as in `AlignedPatients`."""
-        self.recipe, self.library, self.seed = recipe, library, seed
-        self.count, self.curriculum = count, curriculum
-        self.choices = library.choices()
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Sample:
-        """Draw and render sample `index`."""
-        generator = patient_generator(self.seed, index)
-        plan = draw_patient(generator, replace(self.choices, ease=_ease(index, self.count, self.curriculum)))
+    def lattice(self, plan: PatientPlan, generator: torch.Generator) -> Lattice:
+        """The model grid about the turned head."""
         pose = RigidTransform.from_parameters(plan.rotation_deg).inverse()
-        lattice = Lattice(self.recipe.grid.shape, self.recipe.grid.spacing_mm, pose)
-        return render_sample(plan, self.library, lattice, self.recipe)
+        return Lattice(self.recipe.grid.shape, self.recipe.grid.spacing_mm, pose)
 
 
 def _ease(index: int, count: int, curriculum: bool) -> float:
