@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "adn"
 FLOORS = [
     {"errors"},
-    {"units", "geometry", "config"},
+    {"units", "geometry", "config", "process"},
     {"volume"},
     {"results"},  # up to here: the ground
     {"io", "metrics", "measure", "hypodensity", "warp"},
@@ -27,7 +27,9 @@ FLOORS = [
     {"evaluate"},
     {"train"},
     {"benchmark"},
-    {"cli", "server"},
+    {"batch"},
+    {"server"},
+    {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 PACKAGE_DATA = {"recipes", "weights"}

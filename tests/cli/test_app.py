@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from stand_ins import by_name
 
 import adn
-from adn.cli import app, batch, talk
+from adn import batch
+from adn.cli import app, talk
 from adn.errors import WeightsError
 from adn.results import DISCLAIMER
+from stand_ins import by_name
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_info_is_json_for_programs(run):
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_is_130_and_leaves_nothing_partial(tmp_path, stop, jobs):
-    program = [sys.executable, str(Path(__file__).with_name("stand_ins.py"))]
+    program = [sys.executable, str(Path(__file__).parents[1] / "stand_ins.py")]
     arguments = [*map(str, scans(tmp_path, "a", "b")), "-o", "out", "--jobs", str(jobs)]
     # a runner started in the background hands down an ignored SIGINT; a terminal does not
     process = subprocess.Popen(

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from adn.batch import Outcome, Request, Task, overall_code, process_all
 from adn.cli import talk
-from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
 from adn.cli.benchmark import benchmark
 from adn.cli.data import data, split
 from adn.cli.evaluate import evaluate

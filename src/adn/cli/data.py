@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from adn.batch import Outcome, Request, Task, overall_code, process_all
 from adn.cli import talk
 from adn.cli.aisd import import_aisd
-from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
 from adn.cli.tissue import import_tissue
 from adn.errors import InputError
 from adn.results import DISCLAIMER

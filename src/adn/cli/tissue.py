@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from adn.batch import Outcome, Request, Task, overall_code, process_all
 from adn.cli import talk
-from adn.cli.batch import Outcome, Request, Task, overall_code, process_all
 from adn.errors import InputError
 from adn.results import DISCLAIMER
 

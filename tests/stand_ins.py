@@ -7,8 +7,8 @@ import sys
 import time
 from functools import partial
 
+from adn.batch import Outcome, process_all
 from adn.cli import app
-from adn.cli.batch import Outcome, process_all
 from adn.errors import InputError
 from adn.io import weights
 

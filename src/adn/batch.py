@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
-from multiprocessing import connection, get_context
+from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adn.cli.talk import BAD_INPUT, DONE, OUR_FAULT, SOME_FAILED, debugging, explain, set_up_logging, unwind_on_signals
 from adn.errors import InputError
+from adn.process import (
+    BAD_INPUT,
+    DONE,
+    OUR_FAULT,
+    SOME_FAILED,
+    Worker,
+    begin_worker,
+    debugging,
+    end,
+    end_worker,
+    explain,
+)
 
-_SPAWN = get_context("spawn")  # fork would copy torch's threads in an undefined state
-_GRACE_S = 10.0  # for a worker to remove what it was writing
+if TYPE_CHECKING:
+    from adn.results import Prediction
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,25 @@ def overall_code(outcomes: list[Outcome]) -> int:
     return BAD_INPUT if codes == {BAD_INPUT} else OUR_FAULT
 
 
-def predict_one(task: Task, request: Request, models: dict[str, Any]) -> Outcome:
-    """Read, predict, save one scan; `models` keeps the loaded model from scan to scan. Raises as its parts do."""
+def predict_one(
+    task: Task,
+    request: Request,
+    models: dict[str, Any],
+    *,
+    progress: Callable[[str], None] | None = None,
+    also: Callable[[Prediction, Path], object] | None = None,
+) -> Outcome:
+    """Read, predict, save one scan; `models` keeps the loaded model from scan to scan. Raises as its parts do.
+
+    progress: called with the name of each step: 'read', those of `adn.predict.STEPS`, 'write'. also: writes more files
+    of the prediction into the folder that it is given, before it is complete.
+    """
     if (request.out / task.case).exists() and not request.overwrite:
         raise InputError(
             f"{request.out / task.case} exists already. Choose another output folder with -o, or add --overwrite."
         )
+    tell = progress or (lambda _: None)
+    tell("read")
     from adn.io import open_scan
 
     scan = replace(open_scan(task.scan, series=request.series), name=task.case)  # bad input is heard of before torch
@@ -84,9 +105,16 @@ def predict_one(task: Task, request: Request, models: dict[str, Any]) -> Outcome
 
     if "model" not in models:
         models["model"] = load_model(request.weights, request.device)
-    prediction = predict(scan, models["model"])
-    also = partial(write_dicom_seg, prediction, task.scan, series=request.series) if request.dicom_seg else None
-    folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=also)
+    prediction = predict(scan, models["model"], progress=progress)
+
+    def more(folder: Path) -> None:
+        if request.dicom_seg:
+            write_dicom_seg(prediction, task.scan, folder, series=request.series)
+        if also:
+            also(prediction, folder)
+
+    tell("write")
+    folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=more)
     result = result_dict(prediction)
     return Outcome(task, DONE, "", csv_row(result), tuple(result["warnings"]), folder / "report.html")
 
@@ -106,38 +134,30 @@ def process_all(
         return
     models: dict[str, Any] = {}
     for task in tasks:
-        yield _attempt(task, request, models, predict)
+        yield attempt(task, request, models, predict)
 
 
-def _attempt(task: Task, request: Request, models: dict[str, Any], predict: Predict) -> Outcome:
+def attempt(task: Task, request: Request, models: dict[str, Any], predict: Predict) -> Outcome:
+    """The outcome of one scan, whatever happens."""
     try:
         return predict(task, request, models)
     except Exception as error:
         if debugging():
             traceback.print_exc()
-        return _failed(task, *explain(error))
+        return failed(task, *explain(error))
 
 
-def _failed(task: Task, code: int, sentence: str) -> Outcome:
+def failed(task: Task, code: int, sentence: str) -> Outcome:
+    """An outcome without results."""
     return Outcome(task, code, sentence, {"case": task.case, "error": sentence})
 
 
-class _Worker:
-    """A process that predicts one scan at a time, and the pipe to it.
-
-    One pipe each, so that a process that dies is known to have died on its own scan.
-    """
+class _Predictor(Worker):
+    """A process that predicts one scan at a time."""
 
     def __init__(self, request: Request, threads: int, predict: Predict) -> None:
+        super().__init__(_serve, request, threads, predict)
         self.task: Task | None = None
-        self.pipe, far_end = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=_serve, args=(far_end, request, threads, predict), daemon=True)
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for us, we tell the workers
-        try:
-            self.process.start()
-        finally:
-            signal.signal(signal.SIGINT, before)
-        far_end.close()
 
     def give(self, task: Task) -> None:
         self.task = task
@@ -145,28 +165,37 @@ class _Worker:
             self.pipe.send(task)
 
     def collect(self, request: Request) -> Outcome:
-        """The outcome of its scan; one that says so where the process died, with its half-written files removed."""
         assert self.task is not None
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
-            self.process.join()
-            shutil.rmtree(request.out / f".{self.task.case}.partial-{self.process.pid}", ignore_errors=True)
-            return _failed(
-                self.task,
-                OUR_FAULT,
-                f"Its process ended unexpectedly (exit code {self.process.exitcode}), "
-                "most often for lack of memory. Try fewer --jobs.",
-            )
+            return died(self, self.task, request)
+
+
+def died(worker: Worker, task: Task, request: Request) -> Outcome:
+    """The outcome of a scan whose process died, with its half-written files removed."""
+    worker.process.join()
+    remove_partial(worker, task, request)
+    return failed(
+        task,
+        OUR_FAULT,
+        f"Its process ended unexpectedly (exit code {worker.process.exitcode}), "
+        "most often for lack of memory. Try fewer --jobs.",
+    )
+
+
+def remove_partial(worker: Worker, task: Task, request: Request) -> None:
+    """Remove what a process that has ended half wrote."""
+    shutil.rmtree(request.out / f".{task.case}.partial-{worker.process.pid}", ignore_errors=True)
 
 
 def _in_workers(tasks: list[Task], request: Request, jobs: int, threads: int, predict: Predict) -> Iterator[Outcome]:
     waiting = deque(tasks)
-    workers: list[_Worker] = []
+    workers: list[_Predictor] = []
     try:
         while waiting or workers:
             while waiting and len(workers) < jobs:
-                workers.append(_Worker(request, threads, predict))
+                workers.append(_Predictor(request, threads, predict))
                 workers[-1].give(waiting.popleft())
             # The timeout lets Python see a Ctrl-C that the system gave to another thread than this waiting one.
             ready = connection.wait([worker.pipe for worker in workers], timeout=0.5)
@@ -178,30 +207,17 @@ def _in_workers(tasks: list[Task], request: Request, jobs: int, threads: int, pr
                     worker.pipe.close()  # an idle worker ends when its pipe does
                     workers.remove(worker)
     finally:
-        _end(workers)
-
-
-def _end(workers: list[_Worker]) -> None:
-    for worker in workers:
-        worker.process.terminate()
-    for worker in workers:
-        worker.process.join(_GRACE_S)
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+        end(workers)
 
 
 def _serve(pipe: connection.Connection, request: Request, threads: int, predict: Predict) -> None:
     """A worker's life: scans in, outcomes out, until the pipe closes or SIGTERM comes."""
-    unwind_on_signals()
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
-        os.environ[name] = str(threads)
-    set_up_logging()
+    begin_worker(threads)
     models: dict[str, Any] = {}
     try:
         while True:
-            pipe.send(_attempt(pipe.recv(), request, models, predict))
+            pipe.send(attempt(pipe.recv(), request, models, predict))
     except EOFError:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing left to remove, so it may end in any way
+        end_worker()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from stand_ins import by_name
 
-from adn.cli.batch import Outcome, Request, Task, overall_code, predict_one, process_all
+from adn.batch import Outcome, Request, Task, overall_code, predict_one, process_all
 from adn.errors import InputError
 
 
