@@ -8,6 +8,7 @@ from fake_prediction import make_prediction
 
 from adn.errors import OutputError
 from adn.report import csv_row, result_dict, write_results_csv
+from adn.report.words import checks
 from adn.results import DISCLAIMER
 
 
@@ -21,6 +22,8 @@ def test_result_survives_strict_json():
     assert result["grid"]["axes"] == "LAS"
     assert result["grid"]["shape"] == [47, 61, 14]
     assert result["warnings"] == ["thick"]
+    assert result["verdict"].startswith("Infarct marked: ")
+    assert [check["good"] for check in result["checks"]] == [check.good for check in checks(make_prediction())]
 
 
 def test_what_does_not_exist_is_null():

@@ -12,6 +12,7 @@ from typing import Any
 
 from adn.geometry import RigidTransform
 from adn.io.atomic import atomic_path
+from adn.report.words import checks, looked_for, verdict
 from adn.results import DISCLAIMER, Prediction
 
 UNITS = {
@@ -26,6 +27,7 @@ UNITS = {
     "translation_mm": "mm towards the patient's left, posterior, superior",
     "poses": "aligned(p) = brain(M p), M = translation · in_plane · roll · pitch, about the model grid's centre",
     "territories": "mL of the infarct by arterial territory, approximate (an affine registration to MNI space)",
+    "checks": "what the report says of the quality, in words; good: nothing to look at",
     "quality": "mL, HU: brain mask, mean difference of the sides before and after alignment, noise in a 5 mm slice, "
     "brain cut by the scan's ends, brain of 55 to 95 HU away from bone",
     "aligned_from_scan": "array index of the scan to LPS mm in the aligned frame, mid-sagittal plane at x = 0",
@@ -82,6 +84,7 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
     result = {
         "case": prediction.case,
         "disclaimer": DISCLAIMER,
+        "verdict": verdict(found, looked_for(prediction), prediction.territories),
         "volume_ml": found.volume_ml,
         "side": found.side,
         "left_ml": found.left_ml,
@@ -96,6 +99,7 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
             for share in prediction.territories
         ],
         "quality": asdict(prediction.quality),
+        "checks": [check._asdict() | {"good": bool(check.good)} for check in checks(prediction)],
         "aligned_from_scan": prediction.aligned_from_scan.tolist(),
         "warnings": list(all_warnings(prediction)),
         "adn_version": made.adn_version,

@@ -30,6 +30,11 @@ class Check(NamedTuple):
     meaning: str
 
 
+def looked_for(prediction: Prediction) -> str:
+    """What was looked for, as a verdict begins."""
+    return "Bright lesion" if prediction.polarity == "bright" else "Infarct"
+
+
 def verdict(found: Measurements, finding: str = "Infarct", territories: tuple[TerritoryShare, ...] = ()) -> str:
     """The finding in one line: volume, side, where."""
     if found.side == "none":
