@@ -1,0 +1,82 @@
+"""Shipped weights on real slices with experts' core and penumbra (CPAISD), as a rough check; a Markdown table.
+
+    python benchmarks/cpaisd.py DIR [--weights NAME|PATH] [-o PICTURE.png]
+
+DIR: images/*.png and masks/*.png, 8 bits. What a slice lacks is assumed, and the same for every slice and any weights:
+its window (from the commonest brain and CSF levels of all slices, as in virtual_vs_real.py), its pixels (so that the
+brain has 175 cm², an ellipse of 135 × 165 mm), and its neighbours, which are copies of it (16 slices, 5 mm apart). The
+brain mask is what bone encloses. The threshold is that of the weights. Reference: core and penumbra together, of which
+penumbra need not show on CT.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from ct_measures import Study
+from virtual_vs_real import cpaisd_studies
+
+from adn.geometry import Grid
+from adn.metrics.overlap import dice
+from adn.predict import Model, load_model, predict
+from adn.results import Prediction, Scan
+from adn.volume import Volume
+
+SLICES, SLICE_MM, BRAIN_MM2, OUTSIDE_HU = 16, 5.0, 17_500.0, -1000.0
+
+
+def find_infarct(study: Study, model: Model) -> Prediction:
+    """Predict a stack of copies of one slice."""
+    hu = np.repeat(np.where(study.brain, study.hu, OUTSIDE_HU), SLICES, axis=0).astype(np.float32)
+    pixel_mm = float(np.sqrt(BRAIN_MM2 / study.brain.sum()))
+    grid = Grid.centred(hu.shape, (SLICE_MM, pixel_mm, pixel_mm))
+    brain = Volume(np.repeat(study.brain, SLICES, axis=0).astype(np.uint8), grid, "label")
+    return predict(Scan(study.name, Volume(hu, grid), "CPAISD"), model, strip=lambda _: brain)
+
+
+def draw(studies: list[Study], found: list[np.ndarray], path: Path) -> None:
+    """Every slice with the experts' outline (blue) and the network's (orange)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(18, 12.5), layout="constrained")
+    for axes, study, mask in zip(figure.subplots(4, 6).flat, studies, found, strict=False):
+        axes.imshow(study.hu[0], cmap="gray", vmin=10, vmax=55)
+        axes.contour(study.infarct[0], [0.5], colors="#3da5ff", linewidths=1)
+        if mask.any():
+            axes.contour(mask[0], [0.5], colors="#ff9a1f", linewidths=1)
+        axes.set_title(f"{study.name}  Dice {dice(mask, study.infarct > 0):.2f}", fontsize=9)
+        axes.axis("off")
+    figure.savefig(path, dpi=70)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--weights")
+    parser.add_argument("-o", "--out", type=Path, help="a picture of all slices")
+    arguments = parser.parse_args()
+    model = load_model(arguments.weights)
+    studies, window = cpaisd_studies(arguments.folder)
+    print(f"Window as estimated: {window[0]:.1f} to {window[1]:.1f} HU; threshold {model.recipe.threshold}.\n")
+    print("| slice | reference, % of brain | marked, % | Dice | highest probability inside |\n|---|---|---|---|---|")
+    masks, rows, agreed = [], [], np.zeros(2)
+    for study in studies:
+        prediction = find_infarct(study, model)
+        middle, reference = slice(SLICES // 2, SLICES // 2 + 1), study.infarct > 0
+        mask, p = prediction.infarct.data[middle] > 0, prediction.infarct_probability.data[middle]
+        masks.append(mask)
+        agreed += (2 * (mask & reference).sum(), mask.sum() + reference.sum())
+        share = [100 * float(m.sum() / study.brain.sum()) for m in (reference, mask)]
+        rows.append(dice(mask, reference))
+        best = p[reference].max() if reference.any() else np.nan
+        print(f"| {study.name} | {share[0]:.0f} | {share[1]:.0f} | {rows[-1]:.3f} | {best:.2f} |", flush=True)
+    print(f"\nn = {len(rows)}: mean Dice {np.mean(rows):.3f}, median {np.median(rows):.3f}; of all voxels together "
+          f"{agreed[0] / agreed[1]:.3f}. Slices without overlap: {sum(d == 0 for d in rows)}.")  # fmt: skip
+    if arguments.out:
+        draw(studies, masks, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
