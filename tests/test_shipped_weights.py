@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from adn.data.virtual import PosedBrains
 from adn.geometry import Grid
 from adn.io import dicom, open_scan
 from adn.io.weights import find_weights, list_weights
@@ -14,6 +16,7 @@ from adn.results import Scan
 from adn.synth.draw import draw_patient
 from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
 from adn.volume import Volume
+from adn.warp import warp
 from phantoms import write_dicom_series
 
 
@@ -82,3 +85,16 @@ def test_through_a_tilted_dicom_series_the_finding_stays(found, patient, model, 
     carried = dicom.load(tmp_path / "mask")[0]
     volume_ml = float((carried.data >= 500).sum()) * carried.grid.voxel_ml
     assert volume_ml == pytest.approx(float(reference.data.sum()) * reference.grid.voxel_ml, rel=0.02)
+
+
+def test_after_t_99_percent_of_the_brain_is_in_the_grid(model):
+    """Turned by up to 32° and moved by up to 3 cm; refinement is left out."""
+    recipe = model.recipe
+    brains = PosedBrains(recipe, Library(), seed=3, count=12, pool=2)
+    coarse = torch.stack([brains[i].brain for i in range(12)])
+    depth, height, width = recipe.grid.spacing_mm
+    spacing = (depth, height * recipe.align.shrink, width * recipe.align.shrink)
+    with torch.no_grad():
+        mask = (coarse > 0).float()
+        kept = warp(mask, model.network.align.from_coarse(coarse), spacing).sum((1, 2, 3, 4)) / mask.sum((1, 2, 3, 4))
+    assert kept.min() >= 0.99
