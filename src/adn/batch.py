@@ -83,7 +83,7 @@ def predict_one(
 ) -> Outcome:
     """Read, predict, save one scan; `models` keeps the loaded model from scan to scan. Raises as its parts do.
 
-    progress: called with the name of each step: 'read', those of `adn.predict.STEPS`, 'write'. also: writes more files
+    progress: called with the name of each step: 'read', 'load', those of `adn.predict.STEPS`, 'write'. also: writes more files
     of the prediction into the folder that it is given, before it is complete.
     """
     if (request.out / task.case).exists() and not request.overwrite:
@@ -101,6 +101,7 @@ def predict_one(
     if request.dicom_seg:
         check_is_dicom(scan, task.scan)
 
+    tell("load")
     from adn.predict import load_model, predict
 
     if "model" not in models:

@@ -108,6 +108,7 @@ def end(workers: Iterable[Worker]) -> None:
 
 def begin_worker(threads: int) -> None:
     """What a worker does first: unwinds on signals and when its parent dies, takes its share of cores, is silent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells its workers
     unwind_on_signals()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         os.environ[name] = str(threads)

@@ -17,6 +17,7 @@ from adn.cli import talk
 from adn.cli.benchmark import benchmark
 from adn.cli.data import data, split
 from adn.cli.evaluate import evaluate
+from adn.cli.serve import serve, view
 from adn.cli.synth import Format, Preset
 from adn.cli.synth import run as run_synth
 from adn.cli.tissue import tissue
@@ -186,6 +187,8 @@ app.command(epilog=DISCLAIMER)(evaluate)
 app.command(epilog=DISCLAIMER)(benchmark)
 app.command(epilog=DISCLAIMER)(split)
 app.command(epilog=DISCLAIMER)(tissue)
+app.command(epilog=DISCLAIMER)(serve)
+app.command(epilog=DISCLAIMER)(view)
 app.add_typer(data, name="data")
 
 

@@ -46,6 +46,25 @@ def extract(path: Path, folder: Path) -> list[Path]:
         ) from error
 
 
+def check(path: Path, max_bytes: int = MAX_TOTAL_BYTES, max_files: int = MAX_ENTRIES, max_ratio: int = 1000) -> None:
+    """Raise InputError for a zip that `extract` would refuse, or that unpacks beyond the given limits. Unpacks nothing.
+
+    max_ratio: bytes unpacked per byte of the archive; head CTs have 2 to 5, bombs hundreds and more.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            _check(path, members)
+    except _BROKEN as error:
+        raise InputError(f"{path}: the archive is broken or packed in an unknown way; copy it again.") from error
+    total = sum(member.file_size for member in members)
+    if len(members) > max_files or total > max_bytes or total > max_ratio * path.stat().st_size:
+        raise InputError(
+            f"{path}: the archive unpacks to more than {max_files} files, {max_bytes // 2**20} MiB or {max_ratio} "
+            "times its size; give the head CT alone."
+        )
+
+
 def named_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
     """Each file of a zip or tar (compressed or not) with its archived name and its bytes, in the archive's order.
 

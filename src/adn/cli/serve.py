@@ -1,0 +1,168 @@
+"""`adn serve` and `adn view`: the page, on this machine."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from adn.cli import talk
+from adn.errors import InputError, OutputError
+from adn.results import DISCLAIMER
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+LOOPBACK, PORT = "127.0.0.1", 8765
+Host = Annotated[str, typer.Option(help="Address to bind to; any but this machine's own needs a token.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
+Token = Annotated[
+    str | None, typer.Option(help="Ask every visitor for this token; made and printed where --host needs one.")
+]
+Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
+
+
+def serve(
+    folder: Annotated[Path, typer.Argument(help="Where cases are kept, one folder each.")] = Path("adn-cases"),
+    host: Host = LOOPBACK,
+    port: Port = PORT,
+    token: Token = None,
+    open_page: Open = True,
+    weights: Annotated[
+        str | None, typer.Option(help="Name of shipped weights (see 'adn info'), or a .safetensors file.")
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
+) -> None:
+    """Serve a page that takes scans: progress, viewer, downloads. Cases stay in FOLDER until they are deleted.
+
+    Only this machine can reach it, unless --host says otherwise. Nothing is sent anywhere.
+    """
+    _check_extra()
+    from adn.cli.info import cores
+    from adn.io.weights import find_weights
+    from adn.server.app import create_app
+    from adn.server.cases import Cases
+    from adn.server.jobs import Jobs
+    from adn.server.models import Limits
+
+    chosen = find_weights(weights)
+    talk.check_writable(folder)
+    limits = Limits()
+    with _only_server_of(folder), _listening(host, port) as listener:
+        cases = Cases(folder, waiting=limits.waiting)
+        jobs = Jobs(cases, weights=weights, device=device, threads=max(1, cores() - 1))
+        token = _token(host, token)
+        app = create_app(cases, jobs, host=host, token=token, limits=limits, weights=_weights(chosen))
+        _run(app, listener, host, token, open_page, f"Cases are kept in {folder.absolute()}")
+
+
+def view(
+    results: Annotated[
+        list[Path], typer.Argument(metavar="OUT", help="Result folders of 'adn predict', or a folder of such.")
+    ],
+    host: Host = LOOPBACK,
+    port: Port = 0,
+    token: Token = None,
+    open_page: Open = True,
+) -> None:
+    """Show results in the viewer. Nothing in OUT is changed."""
+    _check_extra()
+    from adn.server.app import create_app
+    from adn.server.cases import Cases, result_folders
+
+    folders = result_folders(results)
+    with _listening(host, port) as listener:
+        token = _token(host, token)
+        app = create_app(Cases(None, opened=folders), None, host=host, token=token)
+        _run(
+            app, listener, host, token, open_page, f"{len(folders)} result{'s' if len(folders) > 1 else ''}, read only"
+        )
+
+
+def _check_extra() -> None:
+    missing = [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"The page needs {', '.join(missing)}, which is not installed: pip install 'adn-stroke[serve]'."
+        )
+
+
+def _weights(chosen: Any) -> list[Any]:
+    from adn.server.models import Weights
+
+    return [Weights(name=chosen.name, summary=f"{chosen.megabytes:.1f} MB, SHA-256 {chosen.sha256[:12]}…")]
+
+
+def _token(host: str, token: str | None) -> str | None:
+    from adn.server.guard import is_loopback
+
+    if token == "":
+        raise InputError("--token needs a word, but came empty; leave it out to have one made.")
+    return token if token or is_loopback(host) else secrets.token_urlsafe(24)
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket bound to host and port. Raises InputError where that cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            yield listener
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OutputError):
+            raise
+        raise InputError(
+            f"{host} port {port}: cannot be listened on ({getattr(error, 'strerror', None) or error}); "
+            "choose another --port or --host."
+        ) from error
+
+
+@contextmanager
+def _only_server_of(folder: Path) -> Iterator[None]:
+    """Two servers would work on the same cases. Raises InputError where there is one already."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        _lock(file, folder)
+        yield
+
+
+def _lock(file: IO[str], folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
+    except OSError as error:
+        raise InputError(
+            f"{folder}: another 'adn serve' works in this folder; give another one, or stop it."
+        ) from error
+
+
+def _run(app: FastAPI, listener: socket.socket, host: str, token: str | None, open_page: bool, about: str) -> None:
+    import uvicorn
+
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    # No access log: addresses hold tokens, and what a visitor does is nobody's business.
+    settings = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3)
+    server = uvicorn.Server(settings)
+    typer.echo(f"{address}\n{about}. Ctrl-C stops.\n{DISCLAIMER}")
+    if open_page:
+        opener = threading.Timer(0.5, webbrowser.open, [address])
+        opener.daemon = True
+        opener.start()
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn has stopped cleanly, and raises the signal again
+        typer.echo("Stopped.")

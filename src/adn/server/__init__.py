@@ -1,0 +1,1 @@
+"""The page and its HTTP API: `adn serve` takes scans, `adn view` shows results. Needs the extra `serve`."""

@@ -1,0 +1,332 @@
+"""Cases on disk: one folder each, and in it `case.json`, the upload until it is processed, and the results.
+
+FOLDER/<id>/case.json            what is known of the case (`models.Record`)
+FOLDER/<id>/upload/…             what came in, under plain numbers; removed when the case is final
+FOLDER/<id>/<name>/…             the result folder, as `adn predict` writes it, with the scan and the aligned layers
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from adn.errors import InputError
+from adn.io import atomic_path
+from adn.server import layers as views
+from adn.server.models import FINAL, STEPS, Case, Failure, File, Record, State, Step, fresh_steps, now
+from adn.server.problems import ProblemError
+
+UPLOAD, RECORD, RESULT = "upload", "case.json", "result.json"
+_MEDIA_TYPES = {
+    ".nii.gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".dcm": "application/dicom",
+}
+_TITLES = {
+    "report.html": "Report",
+    "result.json": "Numbers",
+    "infarct_seg.dcm": "Infarct as DICOM SEG",
+    "infarct_sr.dcm": "Volume and side as DICOM SR",
+}
+log = logging.getLogger(__name__)
+
+
+class Cases:
+    """All cases of a server. Every change goes through here, is written to disk at once, and is seen by `record`.
+
+    folder: of uploaded cases; None takes no uploads. opened: result folders of `adn predict`, shown but never touched.
+    waiting: cases that may be queued.
+    """
+
+    def __init__(self, folder: Path | None, opened: Sequence[Path] = (), waiting: int = 20) -> None:
+        self.folder, self.waiting = folder, waiting
+        self.changed = threading.Condition()
+        self._records: dict[str, Record] = {}
+        self._results: dict[str, Path] = {}
+        self._views = tempfile.TemporaryDirectory(prefix="adn-view-")
+        self._making = threading.Lock()
+        if folder is not None:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._recover(folder)
+        for path in opened:
+            self._open(path)
+
+    def close(self) -> None:
+        """Remove what was made for the viewer only."""
+        self._views.cleanup()
+
+    # --- reading
+
+    def records(self) -> list[Record]:
+        """All, newest first."""
+        with self.changed:
+            return sorted(self._records.values(), key=lambda one: (one.created, one.name), reverse=True)
+
+    def record(self, case_id: str) -> Record:
+        """One; a new object after each change. Raises ProblemError 404."""
+        with self.changed:
+            if case_id not in self._records:
+                raise ProblemError(404, "There is no such case; it may have been deleted.")
+            return self._records[case_id]
+
+    def case(self, record: Record) -> Case:
+        """All that the API tells of a case."""
+        results, files, layers = None, [], []
+        if record.state == "done":
+            folder = self.results(record)
+            try:
+                results = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+                names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+                files = [_file(folder / name) for name in names]
+                layers = views.layers(names, results)
+            except (OSError, ValueError):  # deleted meanwhile, or by hand
+                results, files, layers = None, [], []
+        shown = record.model_dump(include=set(Case.model_fields) - {"results", "files", "layers", "read_only"})
+        return Case(**shown, results=results, files=files, layers=layers, read_only=self.read_only(record))
+
+    def file(self, record: Record, name: str) -> tuple[Path, str]:
+        """Path and media type of one of the case's files or layers. Raises ProblemError 404 for any other name."""
+        case = self.case(record)
+        if name in {file.name for file in case.files}:
+            return self.results(record) / name, media_type(name)
+        if name in {layer.file for layer in case.layers}:
+            return self._view(record, name), media_type(name)
+        raise ProblemError(404, "There is no such file in this case.")
+
+    def read_only(self, record: Record) -> bool:
+        """True where `adn view` opened it."""
+        return record.id in self._results
+
+    def results(self, record: Record) -> Path:
+        """Its result folder, there or not."""
+        return self._results.get(record.id) or self.home(record) / record.name
+
+    def home(self, record: Record) -> Path:
+        """Its case folder."""
+        if self.folder is None:
+            raise ProblemError(403, "These results were opened for reading only.")
+        return self.folder / record.id
+
+    def upload(self, record: Record) -> Path:
+        """What was uploaded: a file, or a folder of DICOM."""
+        return next((self.home(record) / UPLOAD).iterdir())
+
+    # --- changing
+
+    def check_room(self) -> None:
+        """Raise ProblemError where no case can be taken now."""
+        if self.folder is None:
+            raise ProblemError(403, "These results were opened for reading only; 'adn serve' takes scans.")
+        if sum(one.state == "queued" for one in self.records()) >= self.waiting:
+            raise ProblemError(
+                503, f"{self.waiting} cases are waiting already; try again when one is done.", {"Retry-After": "60"}
+            )
+
+    def staging(self) -> tempfile.TemporaryDirectory:
+        """A hidden folder for an upload on its way, removed unless it becomes a case."""
+        return tempfile.TemporaryDirectory(prefix=".incoming-", dir=self.folder)
+
+    def add(self, staged: Path, kind: Any, dicom_seg: bool) -> Record:
+        """Make a case of a staged folder that holds UPLOAD; it appears as a whole."""
+        with self.changed:
+            self.check_room()
+            record = Record(
+                id=secrets.token_hex(8),
+                name=f"scan-{self._next_number()}",
+                created=now(),
+                steps=fresh_steps(),
+                kind=kind,
+                dicom_seg=dicom_seg,
+            )
+            _write(record, staged)
+            staged.rename(self.home(record))
+            self._records[record.id] = record
+            self.changed.notify_all()
+        log.info("case %s: queued (%s)", record.id, kind)
+        return record
+
+    def next_queued(self) -> Record | None:
+        """The one that waits longest."""
+        return next((one for one in reversed(self.records()) if one.state == "queued"), None)
+
+    def update(self, case_id: str, **changes: Any) -> Record | None:
+        """Change a record. None where it was deleted meanwhile."""
+        with self.changed:
+            if case_id not in self._records:
+                return None
+            record = self._records[case_id].model_copy(update=changes)
+            try:
+                _write(record, self.home(record))
+            except OSError as error:  # a full disk: what is on it is older, which the next start can deal with
+                log.warning("case %s: its state could not be written (%s).", case_id, error)
+            self._records[case_id] = record
+            self.changed.notify_all()
+        return record
+
+    def begin(self, record: Record) -> Record | None:
+        """It is being worked on now, unless it was cancelled or deleted meanwhile."""
+        with self.changed:
+            if self._records.get(record.id, record).state != "queued":
+                return None
+            return self.update(
+                record.id, state="running", started=now(), steps=fresh_steps(), attempts=record.attempts + 1
+            )
+
+    def step(self, case_id: str, name: str, seconds: float) -> None:
+        """A step has begun; the one before took `seconds`."""
+        steps = _end_step(self.record(case_id).steps, seconds)
+        self.update(case_id, steps=tuple(_with(s, state="running") if s.name == name else s for s in steps))
+
+    def finish(self, case_id: str, state: State, error: Failure | None = None, seconds: float = 0.0) -> None:
+        """Its last change: the upload is removed, and where the case is not done, so are results."""
+        record = self.record(case_id)
+        if state != "done":
+            shutil.rmtree(self.results(record), ignore_errors=True)
+        steps = _end_step(record.steps, seconds) if state == "done" else record.steps
+        self.update(case_id, state=state, finished=now(), error=error, steps=steps)
+        shutil.rmtree(self.home(record) / UPLOAD, ignore_errors=True)
+        log.info("case %s: %s", case_id, state)
+
+    def requeue(self, case_id: str, attempts: int) -> None:
+        """Back into the queue, as if it had not been begun."""
+        self.update(case_id, state="queued", started=None, steps=fresh_steps(), attempts=attempts)
+
+    def delete(self, record: Record) -> None:
+        """Remove a case that is not running, with everything in its folder."""
+        if self.read_only(record):
+            raise ProblemError(403, "These results were opened for reading only; delete their folder by hand.")
+        with self.changed:
+            gone = self.home(record).with_name(f".deleted-{record.id}")
+            self.home(record).rename(gone)
+            del self._records[record.id]
+            self.changed.notify_all()
+        shutil.rmtree(gone, ignore_errors=True)
+        log.info("case %s: deleted", record.id)
+
+    # --- at the start
+
+    def _recover(self, folder: Path) -> None:
+        """Read what is there after a stop or a crash, and remove what was half written."""
+        for path in [*folder.glob(".incoming-*"), *folder.glob(".deleted-*"), *folder.glob("*/.*.partial-*")]:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in folder.glob(f"*/{RECORD}"):
+            try:
+                record = Record.model_validate_json(path.read_bytes())
+            except (ValidationError, OSError) as error:
+                log.warning("%s: is not a case of this version and is left alone (%s).", path, type(error).__name__)
+                continue
+            if record.id == path.parent.name:
+                self._records[record.id] = record
+        for record in self.records():
+            if record.state == "running":
+                self._recover_running(record)
+            elif record.state in FINAL:
+                shutil.rmtree(self.home(record) / UPLOAD, ignore_errors=True)
+
+    def _recover_running(self, record: Record) -> None:
+        """What was being worked on when the server died: done if its results are there, else once more, else failed."""
+        if (self.results(record) / RESULT).is_file():  # they appear as a whole
+            self.finish(record.id, "done")
+        elif record.attempts < 2:
+            self.requeue(record.id, record.attempts)
+        else:
+            detail = "The server ended twice while this scan was processed, so it is not tried again. Upload it anew."
+            self.finish(record.id, "failed", Failure(title="Interrupted", detail=detail))
+
+    def _open(self, path: Path) -> None:
+        """Show one result folder of `adn predict`."""
+        path = path.resolve()
+        made = datetime.fromtimestamp(int((path / RESULT).stat().st_mtime), UTC)
+        seconds = json.loads((path / RESULT).read_text(encoding="utf-8")).get("seconds", {})
+        steps = tuple(
+            Step(name=name, title=title, state="done", seconds=seconds[name])
+            for name, title in STEPS.items()
+            if name in seconds
+        )
+        case_id = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+        self._results[case_id] = path
+        self._records[case_id] = Record(
+            id=case_id, name=path.name, state="done", created=made, finished=made, steps=steps, kind="result"
+        )
+
+    def _view(self, record: Record, name: str) -> Path:
+        """A layer that the result folder does not hold, made when first asked for, outside that folder."""
+        target = Path(self._views.name, record.id, name)
+        with self._making:
+            if not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                views.make_view(name, self.results(record), target)
+        return target
+
+    def _next_number(self) -> int:
+        numbers = (one.name.rpartition("-")[2] for one in self._records.values())
+        return max((int(number) for number in numbers if number.isdigit()), default=0) + 1
+
+
+def result_folders(paths: Sequence[Path]) -> list[Path]:
+    """Result folders given or up to two levels below what is given. Raises InputError where there is none."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        here = [path / RESULT, *sorted(path.glob(f"*/{RESULT}")), *sorted(path.glob(f"*/*/{RESULT}"))]
+        results = [file.parent for file in here if file.is_file() and not file.parent.name.startswith(".")]
+        if not results:
+            raise InputError(f"{path}: needed a result folder of adn predict, or one that holds some, but found none.")
+        found.update(dict.fromkeys(results))
+    return list(found)
+
+
+def media_type(name: str) -> str:
+    """By its suffix."""
+    return next((kind for suffix, kind in _MEDIA_TYPES.items() if name.endswith(suffix)), "application/octet-stream")
+
+
+def _file(path: Path) -> File:
+    about = path.stat()
+    return File(
+        name=path.name,
+        title=_title(path.name),
+        bytes=about.st_size,
+        sha256=_sha256(path, about.st_size, about.st_mtime_ns),
+        media_type=media_type(path.name),
+    )
+
+
+def _title(name: str) -> str:
+    stem = name.removesuffix(views.SUFFIX)
+    look = views.LOOKS.get(stem.removeprefix(views.ALIGNED))
+    if look is None:
+        return _TITLES.get(name, name)
+    return f"{look.title}, aligned" if stem.startswith(views.ALIGNED) else look.title
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Of a file that has not changed since."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write(record: Record, folder: Path) -> None:
+    with atomic_path(folder / RECORD) as temporary:
+        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _end_step(steps: tuple[Step, ...], seconds: float) -> tuple[Step, ...]:
+    return tuple(_with(s, state="done", seconds=round(seconds, 3)) if s.state == "running" else s for s in steps)
+
+
+def _with(step: Step, **changes: Any) -> Step:
+    return step.model_copy(update=changes)

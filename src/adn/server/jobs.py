@@ -1,0 +1,162 @@
+"""The queue: one thread gives waiting cases to one worker process, hears its steps, and outlives its death."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+
+from adn.batch import Outcome, Request, Task, remove_partial
+from adn.process import DONE, OUR_FAULT, Worker, end
+from adn.server.cases import Cases
+from adn.server.models import FINAL, Failure, Record
+from adn.server.problems import ProblemError
+from adn.server.worker import Predict, predict_for_page, work
+
+_TICK_S = 0.1  # how soon a cancel or the server's end is noticed
+_GRACE_S = 0.5
+_PATIENCE_S = 30.0  # for a cancel to be through; a worker is killed after 10
+log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """Works on the queued cases of `cases`, one at a time, oldest first.
+
+    weights, device: as in `adn predict`. threads: of the worker. predict: what a worker does, importable there.
+    """
+
+    def __init__(
+        self,
+        cases: Cases,
+        *,
+        weights: str | None = None,
+        device: str = "auto",
+        threads: int = 1,
+        predict: Predict = predict_for_page,
+    ) -> None:
+        self._cases, self._weights, self._device = cases, weights, device
+        self._make_worker = lambda: Worker(work, threads, predict)
+        self._worker: Worker | None = None
+        self._cancelled: set[str] = set()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="adn-jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the worker cleanly; the case it was at goes back into the queue, for the next start."""
+        self._closing.set()
+        with self._cases.changed:
+            self._cases.changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def cancel(self, record: Record) -> Record:
+        """Take a case out of the queue, or stop the work on it; returns it as it is then. Final ones stay."""
+        changed = self._cases.changed
+        with changed:
+            record = self._cases.record(record.id)
+            if record.state == "queued":
+                self._cases.finish(record.id, "cancelled")
+            elif record.state == "running":
+                self._cancelled.add(record.id)
+                changed.wait_for(lambda: self._cases.record(record.id).state in FINAL, _PATIENCE_S)
+            return self._cases.record(record.id)
+
+    def delete(self, record: Record) -> None:
+        """Remove a case; stops the work on it first."""
+        if not self._cases.read_only(record) and self.cancel(record).state not in FINAL:
+            raise ProblemError(503, "The work on this case could not be stopped yet; try again.")
+        self._cases.delete(record)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            with self._cases.changed:
+                queued = self._cases.next_queued()
+                if queued is None:
+                    self._cases.changed.wait(1.0)
+                    continue
+            record = self._cases.begin(queued)
+            if record is not None:
+                try:
+                    self._work_on(record)
+                except Exception as error:  # a full disk, a folder removed by hand: the others go on
+                    log.warning("case %s: %s", record.id, type(error).__name__, exc_info=log.isEnabledFor(10))
+                    self._fail(record, f"The server could not go on with this case ({type(error).__name__}).")
+        self._end_worker()
+
+    def _work_on(self, record: Record) -> None:
+        task = Task(self._cases.upload(record), record.name)
+        home = self._cases.home(record)
+        request = Request(home, None, self._weights, self._device, overwrite=True, dicom_seg=record.dicom_seg)
+        if self._worker is None or not self._worker.process.is_alive():
+            self._worker = self._make_worker()
+        outcome = self._hear(self._worker, record, task, request)
+        if isinstance(outcome, Outcome):
+            self._conclude(record, outcome)
+            return
+        self._end_worker(task, request)
+        if outcome == "closing":
+            self._cases.requeue(record.id, record.attempts - 1)
+        else:
+            self._cancelled.discard(record.id)
+            self._cases.finish(record.id, "cancelled")
+
+    def _hear(self, worker: Worker, record: Record, task: Task, request: Request) -> Outcome | str:
+        """The outcome, or 'cancelled' or 'closing' if that comes first."""
+        began = time.monotonic()
+        try:
+            worker.pipe.send((task, request))
+            while True:
+                if worker.pipe.poll(_TICK_S):
+                    told = worker.pipe.recv()
+                    if isinstance(told, Outcome):
+                        self._last_step_s = time.monotonic() - began
+                        return told
+                    self._cases.step(record.id, told, time.monotonic() - began)
+                    began = time.monotonic()
+                elif record.id in self._cancelled:
+                    return "cancelled"
+                elif self._closing.is_set():
+                    return "closing"
+        except (EOFError, OSError):
+            if self._closing.wait(_GRACE_S):  # Ctrl-C reaches a process that has only just been started, too
+                return "closing"
+            self._end_worker(task, request)
+            return Outcome(task, OUR_FAULT, _died(worker.process.exitcode))
+
+    def _conclude(self, record: Record, outcome: Outcome) -> None:
+        if outcome.code == DONE:
+            self._cases.finish(record.id, "done", seconds=self._last_step_s)
+        else:
+            self._fail(record, outcome.error, by_user=outcome.code != OUR_FAULT)
+
+    def _fail(self, record: Record, sentence: str, by_user: bool = False) -> None:
+        """by_user: something about the scan, which its user can change."""
+        home = self._cases.home(record)
+        with contextlib.suppress(StopIteration, OSError):
+            sentence = sentence.replace(str(self._cases.upload(record)), "The scan")
+        sentence = sentence.replace(f"{record.name}: ", "").replace(str(home), "the case's folder")
+        title = "This scan cannot be processed" if by_user else "The processing failed"
+        with contextlib.suppress(ProblemError):  # deleted by hand
+            self._cases.finish(record.id, "failed", Failure(title=title, detail=sentence[:1].upper() + sentence[1:]))
+
+    def _end_worker(self, task: Task | None = None, request: Request | None = None) -> None:
+        """End the process; with what it was at, remove what that left."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        end([worker])
+        worker.pipe.close()
+        if task and request:
+            remove_partial(worker, task, request)
+
+
+def _died(code: int | None) -> str:
+    return (
+        f"The process that worked on it ended unexpectedly (exit code {code}), most often for lack of memory. "
+        "Close other programs, or use a machine with more memory."
+    )

@@ -1,0 +1,160 @@
+"""Which images of a result folder the viewer shows, and how; in the aligned frame, too; and the scan, if not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.geometry import RAS_FROM_LPS, Grid
+from adn.io import read_volume, write_volume
+from adn.results import Prediction
+from adn.server.models import Layer
+from adn.volume import Volume
+
+SUFFIX = ".nii.gz"
+ALIGNED = "aligned_"
+FINEST_MM = 1.0  # of the aligned images: finer voxels only make them heavy
+MARGIN_MM = 5.0  # around the brain
+AIR_HU = -1024.0
+SCAN, MASK = "scan", "brain_mask"
+_PARTS = ("salient", "compensated", "asymmetry_total")  # of which the scan can be rebuilt
+
+
+class Look(NamedTuple):
+    """How an image is shown."""
+
+    title: str
+    kind: Literal["scan", "mask", "map"]
+    unit: str
+    range: tuple[float, float]
+    colour: str
+
+
+LOOKS = {
+    SCAN: Look("Scan", "scan", "HU", (0.0, 80.0), "gray"),
+    "infarct": Look("Infarct", "mask", "label", (0.0, 1.0), "red"),
+    "infarct_probability": Look("Infarct probability", "map", "1", (0.1, 1.0), "hot"),
+    "relative_hypodensity": Look("Relative hypodensity", "map", "1", (0.05, 0.3), "viridis"),
+    "asymmetry_total": Look("Asymmetry A", "map", "HU", (2.0, 20.0), "inferno"),
+    "asymmetry_pathological": Look("Pathological asymmetry P", "map", "HU", (2.0, 20.0), "inferno"),
+    "asymmetry_intrinsic": Look("Intrinsic asymmetry Q", "map", "HU", (2.0, 20.0), "viridis"),
+    "salient": Look("Salient scan X̂ (only pathology stays)", "map", "HU", (0.0, 80.0), "gray"),
+    "compensated": Look("Compensated scan X̃ (pathology filled)", "map", "HU", (0.0, 80.0), "gray"),
+    MASK: Look("Brain outline", "mask", "label", (0.0, 1.0), "blue"),
+}
+
+
+def layers(names: Iterable[str], result: Mapping[str, Any]) -> list[Layer]:
+    """Layers of a result folder. names: of its files. result: its result.json."""
+    there = set(names)
+    if {f"{part}{SUFFIX}" for part in _PARTS} <= there:
+        there.add(f"{SCAN}{SUFFIX}")
+    found = [_layer(name, "scan", f"{name}{SUFFIX}") for name in LOOKS if f"{name}{SUFFIX}" in there]
+    if "aligned_from_scan" in result and f"{MASK}{SUFFIX}" in there:
+        found += [_layer(layer.name, "aligned", f"{ALIGNED}{layer.file}") for layer in found]
+    return found
+
+
+def _layer(name: str, space: Literal["scan", "aligned"], file: str) -> Layer:
+    look = LOOKS[name]
+    shown: dict[str, Any] = look._asdict()
+    if (name, space) == (SCAN, "aligned"):
+        shown["title"] = "Aligned brain"
+    return Layer(name=name, space=space, file=file, **shown)
+
+
+def write_views(prediction: Prediction, folder: Path) -> None:
+    """Add to a result folder the scan itself and every layer in the aligned frame."""
+    volumes = {name: getattr(prediction, name) for name in LOOKS if name != SCAN}
+    volumes[SCAN] = prediction.scan.volume
+    mask, matrix = prediction.brain_mask, prediction.aligned_from_scan
+    grid = aligned_grid(mask, matrix)
+
+    def write(name: str) -> None:
+        if name == SCAN and not (folder / f"{SCAN}{SUFFIX}").exists():
+            write_volume(_small(volumes[SCAN]), folder / f"{SCAN}{SUFFIX}")
+        write_volume(aligned(name, volumes[name], mask, matrix, grid), folder / f"{ALIGNED}{name}{SUFFIX}")
+
+    with ThreadPoolExecutor(max_workers=2) as pool:  # compression releases the interpreter's lock
+        list(pool.map(write, volumes))
+
+
+def make_view(file: str, results: Path, target: Path) -> None:
+    """Write one layer that a result folder does not hold, as `layers` names it, to `target`."""
+    name = file.removesuffix(SUFFIX).removeprefix(ALIGNED)
+    source = results / f"{name}{SUFFIX}"
+    volume = rebuilt_scan(results) if name == SCAN and not source.is_file() else read_volume(source)
+    if not file.startswith(ALIGNED):
+        write_volume(_small(volume), target)
+        return
+    mask = read_volume(results / f"{MASK}{SUFFIX}")
+    matrix = np.array(json.loads((results / "result.json").read_text(encoding="utf-8"))["aligned_from_scan"])
+    write_volume(aligned(name, volume, mask, matrix, aligned_grid(mask, matrix)), target)
+
+
+def rebuilt_scan(results: Path) -> Volume:
+    """X = (X̂ + X̃ − A) / 2, as X̂ = X + Q, X̃ = X + P and A = P + Q; where bright lesions were looked for, − is +."""
+    salient, compensated, total = (read_volume(results / f"{part}{SUFFIX}") for part in _PARTS)
+    units = json.loads((results / "result.json").read_text(encoding="utf-8")).get("units", {})
+    sign = -1.0 if "brighter" in units.get(f"asymmetry_total{SUFFIX}", "") else 1.0
+    return salient.with_data((salient.data + compensated.data - sign * total.data) / 2)
+
+
+def aligned_grid(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Grid:
+    """An upright SPL grid around the brain, mirror-symmetric about x = 0; the scan's spacing, but not below 1 mm.
+
+    Its world is the aligned frame, written as RAS mm.
+    """
+    spl = mask.reoriented("SPL").grid.spacing_mm
+    spacing = np.maximum(spl, FINEST_MM)
+    steps = [max(1, int(4.0 // step)) for step in mask.grid.spacing_mm]
+    index = np.argwhere(mask.data[:: steps[0], :: steps[1], :: steps[2]] > 0) * steps
+    place = index @ aligned_from_scan[:3, :3].T + aligned_from_scan[:3, 3]
+    low, high = place.min(0) - MARGIN_MM, place.max(0) + MARGIN_MM
+    high[0] = max(-low[0], high[0])
+    low[0] = -high[0]
+    shape = np.ceil((high - low)[::-1] / spacing).astype(int) + 1  # of S, P, L
+    centre_lps = (low + high) / 2
+    centre = (-centre_lps[0], -centre_lps[1], centre_lps[2])
+    return Grid.centred(tuple(shape.tolist()), tuple(spacing.tolist()), centre)
+
+
+def aligned(name: str, volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64], grid: Grid) -> Volume:
+    """A layer on the aligned grid, linear; masks are cut at one half; images of the head show the brain alone."""
+    matrix = np.linalg.inv(aligned_from_scan) @ RAS_FROM_LPS @ grid.affine
+    look = LOOKS[name]
+    if look.kind == "mask":
+        return Volume((_sample(volume.data, matrix, grid, 0.0) >= 0.5).astype(np.uint8), grid, "label")
+    data = _sample(volume.data, matrix, grid, AIR_HU if look.colour == "gray" else 0.0)
+    if look.colour == "gray":
+        data = np.where(_sample(mask.data, matrix, grid, 0.0) >= 0.5, data, np.float32(AIR_HU))
+    return Volume(data, grid, look.unit)
+
+
+def _sample(data: NDArray, matrix: NDArray[np.float64], grid: Grid, outside: float) -> NDArray[np.float32]:
+    """data(matrix · index), linear. SimpleITK's axes run in the other order."""
+    import SimpleITK as sitk
+
+    affine = sitk.AffineTransform(3)
+    affine.SetMatrix(matrix[2::-1, 2::-1].ravel().tolist())
+    affine.SetTranslation(matrix[2::-1, 3].tolist())
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(n) for n in grid.shape[::-1]])
+    resampler.SetTransform(affine)
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(outside)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(data, np.float32))
+    return sitk.GetArrayFromImage(resampler.Execute(image))
+
+
+def _small(scan: Volume) -> Volume:
+    """Whole HU as int16, as scanners have them: a third of the bytes."""
+    rounded = np.rint(scan.data)
+    whole = np.abs(rounded - scan.data).max() < 0.01 and np.abs(rounded).max() < 2**15
+    return scan.with_data(rounded.astype(np.int16) if whole else scan.data.astype(np.float32))

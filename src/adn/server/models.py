@@ -1,0 +1,153 @@
+"""What the HTTP API speaks, typed; the OpenAPI page is made of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+FINAL: tuple[State, ...] = ("done", "failed", "cancelled")
+STEPS = {  # in order: what `predict_one` tells of, and what a user reads
+    "read": "Read the scan",
+    "load": "Load the networks",
+    "strip skull": "Find the brain",
+    "conform": "Bring it to the model's grid",
+    "align": "Align the two sides",
+    "disentangle and segment": "Compare the sides, mark the infarct",
+    "carry home": "Carry the maps back to the scan",
+    "measure": "Measure",
+    "write": "Write files and report",
+}
+
+
+def now() -> datetime:
+    """UTC, whole milliseconds."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Step(_Frozen):
+    """One step of a job. seconds: of wall time, when done."""
+
+    name: str
+    title: str
+    state: Literal["waiting", "running", "done"] = "waiting"
+    seconds: float | None = None
+
+
+class Failure(_Frozen):
+    """Why a case failed, in a sentence for its user."""
+
+    title: str
+    detail: str
+
+
+class File(_Frozen):
+    """One file of a finished case. sha256: of its bytes."""
+
+    name: str
+    title: str
+    bytes: int
+    sha256: str
+    media_type: str
+
+
+class Layer(_Frozen):
+    """One image for the viewer, a .nii.gz. The same name may be there in both spaces; `file` says where its bytes are.
+
+    space: 'scan' is the scan's own grid, 'aligned' an upright one with the mid-sagittal plane at x = 0. range: values
+    to show, in `unit`. colour: name of a NiiVue colormap.
+    """
+
+    name: str
+    title: str
+    space: Literal["scan", "aligned"]
+    file: str
+    kind: Literal["scan", "mask", "map"]
+    unit: str
+    range: tuple[float, float]
+    colour: str
+
+
+class Record(_Frozen):
+    """What is kept of a case in its `case.json`: nothing that could name a patient.
+
+    kind: what was uploaded. attempts: how often it was begun.
+    """
+
+    id: str
+    name: str
+    state: State = "queued"
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    steps: tuple[Step, ...] = ()
+    error: Failure | None = None
+    kind: Literal["nifti", "dicom", "zip", "result"]
+    dicom_seg: bool = False
+    attempts: int = 0
+
+
+class Case(_Frozen):
+    """One scan and what became of it. results: the content of result.json. read_only: opened by `adn view`."""
+
+    id: str
+    name: str
+    state: State
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    steps: list[Step] = []
+    error: Failure | None = None
+    results: dict[str, Any] | None = None
+    files: list[File] = []
+    layers: list[Layer] = []
+    read_only: bool = False
+
+
+class Weights(_Frozen):
+    """Networks that this server can use."""
+
+    name: str
+    summary: str
+
+
+class Limits(_Frozen):
+    """What an upload may be at most, and how many cases may wait."""
+
+    upload_mb: int = Field(default=1024, description="of one upload, MiB")
+    unpacked_mb: int = Field(default=4096, description="of a zip, unpacked, MiB")
+    unpacked_ratio: int = Field(default=100, description="of a zip, unpacked size by packed size")
+    files: int = Field(default=5000, description="of one upload, or in a zip")
+    waiting: int = Field(default=20, description="cases in the queue")
+
+
+class Info(_Frozen):
+    """What this server is and takes. viewer: the image viewer is there. uploads: False where `adn view` opened it."""
+
+    version: str
+    disclaimer: str
+    weights: list[Weights]
+    limits: Limits
+    viewer: bool
+    uploads: bool
+
+
+class Problem(BaseModel):
+    """An error after RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+
+
+def fresh_steps() -> tuple[Step, ...]:
+    """All steps, waiting."""
+    return tuple(Step(name=name, title=title) for name, title in STEPS.items())

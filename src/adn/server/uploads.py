@@ -1,0 +1,89 @@
+"""Uploads: what they may be is told from their bytes, and nothing of their names is kept."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from pathlib import Path
+from typing import IO, Literal
+
+from starlette.datastructures import UploadFile
+
+from adn.errors import InputError
+from adn.io import archive
+from adn.server.cases import UPLOAD
+from adn.server.models import Limits
+from adn.server.problems import ProblemError
+
+Kind = Literal["nifti", "dicom", "zip"]
+_FILES: dict[str, str] = {"nifti": "scan.nii", "nifti.gz": "scan.nii.gz", "zip": "scan.zip"}
+_NIFTI_SIZES = {348: (344, b"n+1\0"), 540: (4, b"n+2\0")}
+_NEEDED = "needed one head CT: a NIfTI file (.nii, .nii.gz), the DICOM files of a series, or a .zip of either"
+
+
+def store(files: list[UploadFile], staged: Path, limits: Limits) -> Kind:
+    """Put one scan under `staged`/UPLOAD and say what it is. Raises ProblemError 415 or 413 where it may not be taken.
+
+    Files that are not DICOM are left out of a DICOM folder, as viewers and notes often lie beside the images.
+    """
+    kinds = [(file, kind_of(file.file)) for file in files]
+    target = staged / UPLOAD
+    target.mkdir()
+    images = [file for file, kind in kinds if kind == "dicom"]
+    others = [(file, kind) for file, kind in kinds if kind not in ("dicom", None)]
+    if len(others) > 1 or (others and images):
+        raise ProblemError(415, f"This upload holds several scans or archives, but a case {_NEEDED}. Send them singly.")
+    if images:
+        (target / "dicom").mkdir()
+        for number, file in enumerate(images):
+            _copy(file, target / "dicom" / f"{number:06d}.dcm")
+        return "dicom"
+    if not others:
+        raise ProblemError(415, f"This upload holds no scan: it {_NEEDED}.")
+    file, kind = others[0]
+    assert kind is not None
+    _copy(file, target / _FILES[kind])
+    if kind == "zip":
+        check_zip(target / _FILES[kind], limits)
+        return "zip"
+    return "nifti"
+
+
+def kind_of(stream: IO[bytes]) -> str | None:
+    """'nifti', 'nifti.gz', 'zip', 'dicom', or None for anything else. Reads the beginning only."""
+    stream.seek(0)
+    head = stream.read(64 * 1024)
+    stream.seek(0)
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return "zip"
+    if head[:2] == b"\x1f\x8b":
+        try:
+            return "nifti.gz" if _is_nifti(zlib.decompressobj(31).decompress(head, 1024)) else None
+        except zlib.error:
+            return None
+    if _is_nifti(head):
+        return "nifti"
+    old_style = len(head) >= 8 and head[:2] == b"\x08\x00" and head[3] == 0  # DICOM from before the preamble
+    return "dicom" if head[128:132] == b"DICM" or old_style else None
+
+
+def check_zip(path: Path, limits: Limits) -> None:
+    """Raise ProblemError unless it can be unpacked safely: no way out, no links, not encrypted, no bomb."""
+    try:
+        archive.check(path, limits.unpacked_mb * 2**20, limits.files, limits.unpacked_ratio)
+    except InputError as error:
+        raise ProblemError(415, "This zip was not taken" + str(error).removeprefix(str(path))) from error
+
+
+def _is_nifti(head: bytes) -> bool:
+    """A single-file NIfTI-1 or -2, of either byte order."""
+    for order in ("little", "big"):
+        place = _NIFTI_SIZES.get(int.from_bytes(head[:4], order))
+        if place and head[place[0] : place[0] + 4] == place[1]:
+            return True
+    return False
+
+
+def _copy(file: UploadFile, target: Path) -> None:
+    with target.open("xb") as sink:
+        shutil.copyfileobj(file.file, sink, 2**20)
