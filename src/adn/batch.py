@@ -83,8 +83,8 @@ def predict_one(
 ) -> Outcome:
     """Read, predict, save one scan; `models` keeps the loaded model from scan to scan. Raises as its parts do.
 
-    progress: called with the name of each step: 'read', 'load', those of `adn.predict.STEPS`, 'write'. also: writes more files
-    of the prediction into the folder that it is given, before it is complete.
+    progress: called with the name of each step: 'read', 'load', those of `adn.predict.STEPS`, 'write'. also: writes
+    more files of the prediction into the folder that it is given, before it is complete.
     """
     if (request.out / task.case).exists() and not request.overwrite:
         raise InputError(
