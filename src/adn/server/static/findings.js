@@ -1,0 +1,82 @@
+// The numbers beside the viewer: verdict, where, checks, warnings, and the files.
+
+import { fileAddress } from "./api.js";
+import { facts, h } from "./dom.js";
+import { bytes, ranges, side, signed, volume } from "./words.js";
+
+/** What was found, as the report says it. */
+export function findings(one) {
+  const { results } = one;
+  const found = results.side !== "none";
+  const rows = [["Volume", volume(results.volume_ml)]];
+  if (found) {
+    rows.push(["Side", side(results)]);
+    if (results.side === "both") rows.push(["Left, right", `${volume(results.left_ml)}, ${volume(results.right_ml)}`]);
+    rows.push(["Slices", `${ranges(results.slices)} of 0–${sliceCount(results) - 1}`]);
+    if (results.mean_hu !== null) rows.push(["Mean density", `${signed(results.mean_hu, 1)} HU, mirror side ${signed(results.mirror_hu, 1)} HU`]);
+  }
+  return h(
+    "section",
+    { class: "findings", "aria-labelledby": "verdict" },
+    h("h1", { id: "verdict" }, results.verdict ?? (found ? `Infarct marked: ${volume(results.volume_ml)}` : "No infarct marked")),
+    found ? null : h("p", {}, "This does not exclude an infarct: early ischaemia can be invisible on CT."),
+    h("p", {}, h("a", { class: "button main", href: fileAddress(one.id, "report.html"), target: "_blank", rel: "noopener" }, "Open the report"), h("span", { class: "quiet" }, " in a new tab")),
+    warnings(results),
+    facts(rows),
+    territories(results),
+    checks(results),
+  );
+}
+
+/** Slices along the scan's superior-inferior axis. */
+export const sliceCount = (results) => results.grid.shape[[...results.grid.axes].findIndex((axis) => "SI".includes(axis))];
+
+function warnings(results) {
+  if (!results.warnings.length) return null;
+  return h(
+    "div",
+    { class: "warnings" },
+    h("h2", {}, "Warnings: read with care"),
+    h("ul", {}, results.warnings.map((warning) => h("li", {}, warning))),
+  );
+}
+
+function territories(results) {
+  const shares = results.territories.filter((share) => share.volume_ml >= 0.05);
+  if (!shares.length) return null;
+  const name = ({ territory, side: where }) => `${territory[0].toUpperCase()}${territory.slice(1)}, ${where}`;
+  return h("div", {}, h("h2", {}, "Arterial territory, approximate"), facts(shares.map((share) => [name(share), volume(share.volume_ml)]), "shares"));
+}
+
+function checks(results) {
+  const list = results.checks ?? [];
+  const doubtful = list.filter((check) => !check.good);
+  const words = doubtful.length ? `look at ${doubtful.map((check) => check.name.toLowerCase()).join(", ")}` : "nothing unusual";
+  const line = (check) =>
+    h("li", { class: check.good ? "" : "look" }, h("b", {}, `${check.good ? "✓" : "▲"} ${check.name}: `), `${check.measured}. ${check.meaning}`);
+  return h(
+    "div",
+    {},
+    h("h2", {}, "Quality checks"),
+    h("p", { class: doubtful.length ? "look" : "" }, `${list.length ? `${words[0].toUpperCase()}${words.slice(1)}. ` : ""}Bleeding is not assessed.`),
+    list.length ? h("details", { open: doubtful.length > 0 }, h("summary", {}, "All checks"), h("ul", { class: "plain" }, list.map(line))) : null,
+  );
+}
+
+/** Every file of the case with its size; the checksum is told to the browser for those who compare. */
+export function downloads(one) {
+  const row = (file) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, file.title, h("br"), h("code", {}, file.name)),
+      h("td", { class: "n" }, bytes(file.bytes)),
+      h("td", {}, h("a", { href: `${fileAddress(one.id, file.name)}?download=1`, download: file.name, "aria-label": `Download ${file.name}` }, "Download")),
+    );
+  return h(
+    "section",
+    { class: "card", "aria-labelledby": "files" },
+    h("h2", { id: "files" }, "Files"),
+    h("table", { class: "files" }, h("tbody", {}, one.files.map(row))),
+  );
+}

@@ -1,0 +1,36 @@
+// How one point of a slice is painted: scan, colour map above it, and the infarct above both, so that its contour stays
+// sharp at every zoom and is not dimmed by a map. (NiiVue's own shader draws its contours below the maps.)
+
+import { INFARCT } from "./colours.js";
+
+const mark = [1, 3, 5].map((at) => (Number.parseInt(INFARCT.slice(at, at + 2), 16) / 255).toFixed(4)).join(", ");
+
+/** GLSL for `Niivue.setCustomSliceShader`. pixels: thickness of the contour on the screen, drawn inside the mask. */
+export const sliceShader = (pixels) => `#version 300 es
+precision highp int;
+precision highp float;
+uniform highp sampler3D volume;
+uniform highp sampler3D overlay;
+uniform highp sampler3D drawing;
+uniform float overlays;
+uniform float opacity;
+uniform float drawOpacity;
+uniform float drawRimOpacity;
+in vec3 texPos;
+out vec4 color;
+float inside(vec3 at) { return step(0.001, texture(drawing, at).r); }
+void main() {
+  vec3 x = ${pixels.toFixed(2)} * dFdx(texPos);
+  vec3 y = ${pixels.toFixed(2)} * dFdy(texPos);
+  color = vec4(texture(volume, texPos).rgb, opacity);
+  if (overlays > 0.0) {
+    vec4 over = texture(overlay, texPos);
+    color.rgb = mix(color.rgb, over.rgb, over.a);
+  }
+  if (inside(texPos) < 0.5) return;
+  float around = inside(texPos + x) * inside(texPos - x) * inside(texPos + y) * inside(texPos - y)
+    * inside(texPos + 0.7 * (x + y)) * inside(texPos - 0.7 * (x + y))
+    * inside(texPos + 0.7 * (x - y)) * inside(texPos - 0.7 * (x - y));
+  color.rgb = mix(color.rgb, vec3(${mark}), around > 0.5 ? drawOpacity : max(drawRimOpacity, drawOpacity));
+}
+`;

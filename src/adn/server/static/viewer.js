@@ -1,0 +1,174 @@
+// The slices, drawn by NiiVue. This file knows volumes and slices; what the reader sets is in controls.js.
+
+import { DRAG_MODE, Niivue, NVImage, SHOW_RENDER, SLICE_TYPE } from "./vendor/niivue.min.js";
+import { fileAddress } from "./api.js";
+import { colourMaps, look } from "./colours.js";
+import { sliceShader } from "./shader.js";
+
+const KEPT = 4; // volumes held in memory besides those shown: a thin-slice map takes 200 MB
+const [AXIAL, CORONAL, SAGITTAL, RENDER] = [SLICE_TYPE.AXIAL, SLICE_TYPE.CORONAL, SLICE_TYPE.SAGITTAL, SLICE_TYPE.RENDER];
+/** Which view → tiles as [kind, left, top, width, height], parts of the canvas. */
+const LAYOUTS = {
+  planes: { wide: [[AXIAL, 0, 0, 0.64, 1], [CORONAL, 0.64, 0, 0.36, 0.5], [SAGITTAL, 0.64, 0.5, 0.36, 0.5]],
+    tall: [[AXIAL, 0, 0, 1, 0.62], [CORONAL, 0, 0.62, 0.5, 0.38], [SAGITTAL, 0.5, 0.62, 0.5, 0.38]] },
+  axial: { wide: [[AXIAL, 0, 0, 1, 1]], tall: [[AXIAL, 0, 0, 1, 1]] },
+  render: { wide: [[AXIAL, 0, 0, 0.5, 0.5], [CORONAL, 0.5, 0, 0.5, 0.5], [SAGITTAL, 0, 0.5, 0.5, 0.5], [RENDER, 0.5, 0.5, 0.5, 0.5]] },
+};
+LAYOUTS.render.tall = LAYOUTS.render.wide;
+
+export class Viewer {
+  #nv;
+  #canvas;
+  #id;
+  #images = new Map();
+  #moved;
+  #turn = 0;
+  #layout = "planes";
+  #areas = [];
+  #mask = null;
+  #observer;
+
+  /** moved: called with {slice, value, mapped} whenever the crosshair has moved. Throws where WebGL2 is missing. */
+  static async open(canvas, id, moved) {
+    const viewer = new Viewer();
+    viewer.#canvas = canvas;
+    viewer.#id = id;
+    viewer.#moved = moved;
+    const nv = new Niivue({
+      isRadiologicalConvention: true,
+      showAllOrientationMarkers: true,
+      sagittalNoseLeft: true,
+      multiplanarShowRender: SHOW_RENDER.NEVER,
+      backColor: [0, 0, 0, 1],
+      fontColor: [0.95, 0.95, 0.95, 1],
+      fontMinPx: 15,
+      crosshairColor: [0.45, 0.8, 1, 0.75],
+      crosshairGap: 12,
+      dragMode: DRAG_MODE.windowing,
+      dragAndDropEnabled: false,
+      isForceMouseClickToVoxelCenters: true,
+      loadingText: "",
+      logLevel: "warn",
+    });
+    for (const [name, map] of Object.entries(colourMaps())) nv.addColormap(name, map);
+    nv.onLocationChange = () => viewer.#tell();
+    await nv.attachToCanvas(canvas, true);
+    nv.setCustomSliceShader(sliceShader(1.6 * (window.devicePixelRatio || 1)));
+    viewer.#nv = nv;
+    viewer.#observer = new ResizeObserver(() => viewer.#setLayout(viewer.#layout));
+    viewer.#observer.observe(canvas.parentElement);
+    return viewer;
+  }
+
+  close() {
+    this.#turn += 1;
+    this.#observer.disconnect();
+    this.#nv.cleanup();
+    this.#nv.gl.getExtension("WEBGL_lose_context")?.loseContext(); // browsers allow about 16 at a time
+  }
+
+  /** Show what `how` says: scan, map and mask (layers), windowHu, mark, mapOpacity, view. False if overtaken meanwhile. */
+  async show({ scan, map, mask, windowHu, mark, mapOpacity, view }) {
+    const mine = ++this.#turn;
+    const [under, over, marked] = await Promise.all([scan, map, mask].map((layer) => layer && this.#load(layer)));
+    if (mine !== this.#turn) return false;
+    const nv = this.#nv;
+    const before = nv.volumes[0];
+    const other = !before || before.dimsRAS.join() !== under.dimsRAS.join(); // first, or another space
+    [under.cal_min, under.cal_max] = windowHu;
+    if (over) over.opacity = mapOpacity;
+    [nv.drawOpacity, nv.drawRimOpacity] = mark;
+    nv.volumes = over ? [under, over] : [under];
+    nv.setVolume(under, 0);
+    if (marked && (marked !== this.#mask || other)) {
+      nv.loadDrawing(marked);
+      this.#areas = areas(nv.drawBitmap, under.dimsRAS, under.pixDimsRAS);
+      this.#mask = marked;
+    }
+    this.#setLayout(view);
+    if (other) this.toLargest();
+    else this.#tell();
+    return true;
+  }
+
+  #load(layer) {
+    const kept = this.#images.get(layer.file);
+    this.#images.delete(layer.file);
+    const { map, range } = layer.colour === "gray" || layer.kind !== "map" ? { map: "gray", range: layer.range } : look(layer);
+    const options = { url: fileAddress(this.#id, layer.file), name: layer.file, colormap: map };
+    const image = kept ?? NVImage.loadFromUrl({ ...options, cal_min: range?.[0], cal_max: range?.[1] });
+    this.#images.set(layer.file, image);
+    for (const file of [...this.#images.keys()].slice(0, -KEPT)) this.#images.delete(file);
+    return image;
+  }
+
+  #setLayout(name) {
+    this.#layout = name;
+    const { clientWidth, clientHeight } = this.#canvas.parentElement;
+    const tiles = LAYOUTS[name][clientWidth > 1.15 * clientHeight ? "wide" : "tall"];
+    this.#nv.setCustomLayout(tiles.map(([sliceType, ...position]) => ({ sliceType, position })));
+  }
+
+  /** Infarct per axial slice, from the skull base up: cm². */
+  get areas() {
+    return this.#areas.map(([cm2]) => cm2);
+  }
+
+  get slices() {
+    return this.#nv.volumes[0]?.dimsRAS[3] ?? 0;
+  }
+
+  get slice() {
+    return Math.min(this.slices - 1, Math.floor(this.#nv.scene.crosshairPos[2] * this.slices));
+  }
+
+  set slice(index) {
+    this.#go([NaN, NaN, (Math.min(this.slices - 1, Math.max(0, index)) + 0.5) / this.slices]);
+  }
+
+  toLargest() {
+    const largest = this.#areas.reduce((best, [cm2], n) => (cm2 > (this.#areas[best]?.[0] ?? 0) ? n : best), -1);
+    if (largest < 0) this.#go([0.5, 0.5, (Math.floor(this.slices / 2) + 0.5) / this.slices]);
+    else this.#go([...this.#areas[largest][1], (largest + 0.5) / this.slices]);
+  }
+
+  #go(frac) {
+    const { scene } = this.#nv;
+    scene.crosshairPos = scene.crosshairPos.map((was, axis) => (Number.isNaN(frac[axis]) ? was : frac[axis]));
+    this.#nv.drawScene();
+    this.#tell();
+  }
+
+  /** times: factor on the zoom; 0 shows all. */
+  zoom(times) {
+    const zoom = times ? Math.min(8, Math.max(1, this.#nv.scene.pan2Dxyzmm[3] * times)) : 1;
+    const [x, y, z] = zoom === 1 ? [0, 0, 0] : this.#nv.frac2mm(this.#nv.scene.crosshairPos);
+    this.#nv.setPan2Dxyzmm([-x, -y, -z, zoom]);
+  }
+
+  #tell() {
+    const at = this.#nv.frac2mm(this.#nv.scene.crosshairPos, 0, true);
+    const value = (image) => image.getValue(...image.mm2vox(at), 0);
+    const [scan, map] = this.#nv.volumes;
+    if (scan) this.#moved({ slice: this.slice, value: value(scan), mapped: map ? value(map) : null });
+  }
+}
+
+/** Of a mask in RAS order: per axial slice [cm², [x, y] of the middle, as parts of the field]. */
+function areas(mask, [, width, height, depth], [, dx, dy]) {
+  const found = [];
+  for (let k = 0, at = 0; k < depth; k += 1) {
+    let [count, x, y] = [0, 0, 0];
+    for (let j = 0; j < height; j += 1) {
+      for (let i = 0; i < width; i += 1, at += 1) {
+        if (mask[at]) {
+          count += 1;
+          x += i;
+          y += j;
+        }
+      }
+    }
+    found.push([(count * dx * dy) / 100, count ? [(x / count + 0.5) / width, (y / count + 0.5) / height] : [0.5, 0.5]]);
+  }
+  return found;
+}
