@@ -38,6 +38,7 @@ class Jobs:
         self._cases, self._weights, self._device = cases, weights, device
         self._make_worker = lambda: Worker(work, threads, predict)
         self._worker: Worker | None = None
+        self._step_began = 0.0
         self._cancelled: set[str] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="adn-jobs", daemon=True)
@@ -107,17 +108,16 @@ class Jobs:
 
     def _hear(self, worker: Worker, record: Record, task: Task, request: Request) -> Outcome | str:
         """The outcome, or 'cancelled' or 'closing' if that comes first."""
-        began = time.monotonic()
+        self._step_began = time.monotonic()
         try:
             worker.pipe.send((task, request))
             while True:
                 if worker.pipe.poll(_TICK_S):
                     told = worker.pipe.recv()
                     if isinstance(told, Outcome):
-                        self._last_step_s = time.monotonic() - began
                         return told
-                    self._cases.step(record.id, told, time.monotonic() - began)
-                    began = time.monotonic()
+                    self._cases.step(record.id, told, time.monotonic() - self._step_began)
+                    self._step_began = time.monotonic()
                 elif record.id in self._cancelled:
                     return "cancelled"
                 elif self._closing.is_set():
@@ -130,7 +130,7 @@ class Jobs:
 
     def _conclude(self, record: Record, outcome: Outcome) -> None:
         if outcome.code == DONE:
-            self._cases.finish(record.id, "done", seconds=self._last_step_s)
+            self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
         else:
             self._fail(record, outcome.error, by_user=outcome.code != OUR_FAULT)
 

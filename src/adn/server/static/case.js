@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { confirmed, h, say } from "./dom.js";
-import { downloads, findings } from "./findings.js";
+import { downloads, findings, headline } from "./findings.js";
 import { viewerPanel } from "./panel.js";
 import { final, moment, seconds, STATES } from "./words.js";
 
@@ -16,7 +16,7 @@ export function casePage(main, info, one) {
       stop = finished(main, info, now);
       say(now.results.verdict ?? "Done");
     } else if (final(now.state)) {
-      main.replaceChildren(title(now), ended(now), buttons(now));
+      main.replaceChildren(crumb(now), h("section", { class: "card narrow" }, ...ended(now), buttons(now)));
       say(STATES[now.state]);
     } else {
       stop = running(main, now, draw);
@@ -26,7 +26,7 @@ export function casePage(main, info, one) {
   return () => stop();
 }
 
-const title = (one) => h("p", { class: "crumb" }, h("a", { href: "#/" }, "Cases"), " / ", one.name);
+const crumb = (one) => h("p", { class: "crumb" }, h("a", { href: "#/" }, "Cases"), " / ", one.name);
 
 function running(main, one, draw) {
   const list = h("ol", { class: "steps" });
@@ -49,7 +49,7 @@ function running(main, one, draw) {
   };
   const timer = setInterval(tick, 1000);
   const end = api.watch(one.id, redraw, () => say("The connection to the server is lost; reload the page."));
-  main.replaceChildren(title(one), h("section", { class: "card progress" }, state, list, spent), buttons(one));
+  main.replaceChildren(crumb(one), h("section", { class: "card narrow" }, state, list, spent, buttons(one)));
   redraw(one);
   return () => {
     clearInterval(timer);
@@ -75,7 +75,7 @@ function ended(one) {
       ? "It was cancelled; nothing was kept of its results."
       : (one.error?.detail ?? "It stopped for an unknown reason; see the server's log.");
   const head = one.state === "cancelled" ? "Cancelled" : (one.error?.title ?? "It did not work");
-  return h("section", { class: "card" }, h("h1", {}, head), h("p", {}, words));
+  return [h("h1", {}, head), h("p", {}, words)];
 }
 
 function buttons(one) {
@@ -106,7 +106,8 @@ function buttons(one) {
 function finished(main, info, one) {
   const panel = viewerPanel(info, one);
   main.replaceChildren(
-    title(one),
+    crumb(one),
+    headline(one),
     h("div", { class: "case" }, findings(one), panel.element),
     h("div", { class: "below" }, downloads(one), about(one)),
     buttons(one),

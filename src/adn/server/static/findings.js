@@ -4,12 +4,26 @@ import { fileAddress } from "./api.js";
 import { facts, h } from "./dom.js";
 import { bytes, ranges, side, signed, volume } from "./words.js";
 
-/** What was found, as the report says it. */
-export function findings(one) {
-  const { results } = one;
+/** The verdict and the way to the report, across the page. */
+export function headline({ id, results }) {
   const found = results.side !== "none";
+  return h(
+    "div",
+    { class: "headline" },
+    h(
+      "div",
+      {},
+      h("h1", { id: "verdict" }, results.verdict ?? (found ? `Infarct marked: ${volume(results.volume_ml)}` : "No infarct marked")),
+      found ? null : h("p", {}, "This does not exclude an infarct: early ischaemia can be invisible on CT."),
+    ),
+    h("a", { class: "button main", href: fileAddress(id, "report.html"), target: "_blank", rel: "noopener" }, "Open the report", h("span", { class: "unseen" }, " in a new tab")),
+  );
+}
+
+/** The numbers, as the report says them. */
+export function findings({ results }) {
   const rows = [["Volume", volume(results.volume_ml)]];
-  if (found) {
+  if (results.side !== "none") {
     rows.push(["Side", side(results)]);
     if (results.side === "both") rows.push(["Left, right", `${volume(results.left_ml)}, ${volume(results.right_ml)}`]);
     rows.push(["Slices", `${ranges(results.slices)} of 0–${sliceCount(results) - 1}`]);
@@ -17,11 +31,9 @@ export function findings(one) {
   }
   return h(
     "section",
-    { class: "findings", "aria-labelledby": "verdict" },
-    h("h1", { id: "verdict" }, results.verdict ?? (found ? `Infarct marked: ${volume(results.volume_ml)}` : "No infarct marked")),
-    found ? null : h("p", {}, "This does not exclude an infarct: early ischaemia can be invisible on CT."),
-    h("p", {}, h("a", { class: "button main", href: fileAddress(one.id, "report.html"), target: "_blank", rel: "noopener" }, "Open the report"), h("span", { class: "quiet" }, " in a new tab")),
+    { class: "findings", "aria-label": "Findings" },
     warnings(results),
+    h("h2", {}, "Infarct"),
     facts(rows),
     territories(results),
     checks(results),
@@ -63,20 +75,29 @@ function checks(results) {
   );
 }
 
-/** Every file of the case with its size; the checksum is told to the browser for those who compare. */
+const FIRST = ["report.html", "infarct.nii.gz", "infarct_seg.dcm", "infarct_sr.dcm", "result.json"];
+
+/** Every file of the case with its size: what is asked for most first, those of the aligned space folded away. */
 export function downloads(one) {
-  const row = (file) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, file.title, h("br"), h("code", {}, file.name)),
-      h("td", { class: "n" }, bytes(file.bytes)),
-      h("td", {}, h("a", { href: `${fileAddress(one.id, file.name)}?download=1`, download: file.name, "aria-label": `Download ${file.name}` }, "Download")),
-    );
+  const place = (file) => (FIRST.includes(file.name) ? FIRST.indexOf(file.name) : FIRST.length);
+  const files = [...one.files].sort((a, b) => place(a) - place(b));
+  const table = (list) => h("table", { class: "files" }, h("tbody", {}, list.map((file) => fileRow(one.id, file))));
+  const aligned = files.filter((file) => file.name.startsWith("aligned_"));
   return h(
     "section",
     { class: "card", "aria-labelledby": "files" },
     h("h2", { id: "files" }, "Files"),
-    h("table", { class: "files" }, h("tbody", {}, one.files.map(row))),
+    table(files.filter((file) => !aligned.includes(file))),
+    aligned.length ? h("details", {}, h("summary", {}, `In the aligned space (${aligned.length})`), table(aligned)) : null,
+  );
+}
+
+function fileRow(id, file) {
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, file.title, " ", h("code", {}, file.name)),
+    h("td", { class: "n" }, bytes(file.bytes)),
+    h("td", { class: "n" }, h("a", { href: `${fileAddress(id, file.name)}?download=1`, download: file.name, "aria-label": `Download ${file.name}` }, "Download")),
   );
 }

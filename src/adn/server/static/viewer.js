@@ -5,6 +5,7 @@ import { fileAddress } from "./api.js";
 import { colourMaps, look } from "./colours.js";
 import { sliceShader } from "./shader.js";
 
+const HEAD_HU = -300; // between air and skin
 const KEPT = 4; // volumes held in memory besides those shown: a thin-slice map takes 200 MB
 const [AXIAL, CORONAL, SAGITTAL, RENDER] = [SLICE_TYPE.AXIAL, SLICE_TYPE.CORONAL, SLICE_TYPE.SAGITTAL, SLICE_TYPE.RENDER];
 /** Which view → tiles as [kind, left, top, width, height], parts of the canvas. */
@@ -26,6 +27,7 @@ export class Viewer {
   #layout = "planes";
   #areas = [];
   #mask = null;
+  #fit = [0.5, 0.5, 0.5, 1];
   #observer;
 
   /** moved: called with {slice, value, mapped} whenever the crosshair has moved. Throws where WebGL2 is missing. */
@@ -42,7 +44,7 @@ export class Viewer {
       backColor: [0, 0, 0, 1],
       fontColor: [0.95, 0.95, 0.95, 1],
       fontMinPx: 15,
-      crosshairColor: [0.45, 0.8, 1, 0.75],
+      crosshairColor: [0.45, 0.8, 1, 0.5],
       crosshairGap: 12,
       dragMode: DRAG_MODE.windowing,
       dragAndDropEnabled: false,
@@ -86,8 +88,13 @@ export class Viewer {
       this.#mask = marked;
     }
     this.#setLayout(view);
-    if (other) this.toLargest();
-    else this.#tell();
+    if (other) {
+      this.#fit = headFit(under);
+      this.zoom(0);
+      this.toLargest();
+    } else {
+      this.#tell();
+    }
     return true;
   }
 
@@ -139,11 +146,13 @@ export class Viewer {
     this.#tell();
   }
 
-  /** times: factor on the zoom; 0 shows all. */
+  /** times: factor on the zoom, about the cross; 0 shows the whole head. */
   zoom(times) {
-    const zoom = times ? Math.min(8, Math.max(1, this.#nv.scene.pan2Dxyzmm[3] * times)) : 1;
-    const [x, y, z] = zoom === 1 ? [0, 0, 0] : this.#nv.frac2mm(this.#nv.scene.crosshairPos);
-    this.#nv.setPan2Dxyzmm([-x, -y, -z, zoom]);
+    const nv = this.#nv;
+    const zoom = times ? Math.min(10, Math.max(1, nv.scene.pan2Dxyzmm[3] * times)) : this.#fit[3];
+    const middle = times ? nv.scene.crosshairPos : this.#fit.slice(0, 3);
+    const [from, to] = [nv.frac2mm([0.5, 0.5, 0.5], 0, nv.opts.isSliceMM), nv.frac2mm(middle, 0, nv.opts.isSliceMM)];
+    nv.setPan2Dxyzmm([0, 1, 2].map((axis) => from[axis] - zoom * to[axis]).concat(zoom));
   }
 
   #tell() {
@@ -171,4 +180,25 @@ function areas(mask, [, width, height, depth], [, dx, dy]) {
     found.push([(count * dx * dy) / 100, count ? [(x / count + 0.5) / width, (y / count + 0.5) / height] : [0.5, 0.5]]);
   }
   return found;
+}
+
+/** Middle and zoom at which the head fills its tile: [x, y, z, zoom], parts of the field. A few voxels are enough. */
+function headFit(image) {
+  const [, width, height, depth] = image.dimsRAS;
+  const low = [1, 1];
+  const high = [0, 0];
+  for (let k = 0; k < depth; k += 2) {
+    for (let j = 0; j < height; j += 8) {
+      for (let i = 0; i < width; i += 8) {
+        if (image.getValue(i, j, k) < HEAD_HU) continue;
+        [i / width, j / height].forEach((at, axis) => {
+          low[axis] = Math.min(low[axis], at);
+          high[axis] = Math.max(high[axis], at);
+        });
+      }
+    }
+  }
+  const extent = Math.max(high[0] - low[0], high[1] - low[1]);
+  if (!(extent > 0)) return [0.5, 0.5, 0.5, 1];
+  return [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, 0.5, Math.min(1.6, Math.max(1, 0.93 / extent))];
 }

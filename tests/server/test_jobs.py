@@ -1,0 +1,95 @@
+"""Jobs: steps, results, failures that stay alone, cancelling, the queue's end."""
+
+import hashlib
+import json
+
+from stub_pipeline import BAD, BUG, CRASH, FINE, SLOW
+
+from conftest import nifti, upload, wait
+
+
+def made(client, order=FINE):
+    response = upload(client, nifti(order))
+    assert response.status_code == 201, response.text
+    return response.json()["id"]
+
+
+def test_a_scan_goes_in_and_its_results_come_out(client, folder):
+    response = upload(client, nifti(), names=["Doe^Jane.nii"])
+    case = response.json()
+    assert (response.status_code, case["state"], case["name"], case["read_only"]) == (201, "queued", "scan-1", False)
+    assert [step["name"] for step in case["steps"]][:3] == ["read", "load", "strip skull"]
+    with client.stream("GET", f"/api/cases/{case['id']}/events") as events:
+        lines = [line for line in events.iter_lines() if line]
+    states = [json.loads(line[6:])["state"] for line in lines if line.startswith("data: ")]
+    assert states[-1] == "done"
+    assert set(states) <= {"queued", "running", "done"}
+    case = client.get(f"/api/cases/{case['id']}").json()
+    assert case["results"]["case"] == "scan-1"
+    assert case["started"] <= case["finished"]
+    assert {step["name"]: step["state"] for step in case["steps"]}["write"] == "done"
+    home = folder / case["id"]
+    assert sorted(path.name for path in home.iterdir()) == ["case.json", "scan-1"]  # the upload is gone
+    for file in case["files"]:
+        response = client.get(f"/api/cases/{case['id']}/files/{file['name']}")
+        assert len(response.content) == file["bytes"]
+        assert hashlib.sha256(response.content).hexdigest() == file["sha256"]
+        assert "content-disposition" not in response.headers
+        saved = client.get(f"/api/cases/{case['id']}/files/{file['name']}?download=1")
+        assert saved.headers["content-disposition"] == f'attachment; filename="{file["name"]}"'
+    assert [layer["name"] for layer in case["layers"]] == ["infarct"]
+    assert client.delete(f"/api/cases/{case['id']}").status_code == 204
+    assert not home.exists()
+    assert client.get(f"/api/cases/{case['id']}").status_code == 404
+
+
+def test_only_listed_files_are_given_out(client, folder):
+    case = wait(client, made(client))
+    (folder / case["id"] / "scan-1" / ".hidden").write_text("x")
+    for name in ("case.json", "..%2Fcase.json", ".hidden", "%2Fetc%2Fpasswd", "nul%00", "aligned_infarct.nii.gz"):
+        response = client.get(f"/api/cases/{case['id']}/files/{name}")
+        assert response.status_code == 404, name
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_failures_stay_alone(client, folder):
+    bad, crash, bug, fine = made(client, BAD), made(client, CRASH), None, None
+    bad, crash = wait(client, bad), wait(client, crash)
+    bug, fine = wait(client, made(client, BUG)), wait(client, made(client))
+    assert [case["state"] for case in (bad, crash, bug, fine)] == ["failed", "failed", "failed", "done"]
+    assert bad["error"] == {"title": "This scan cannot be processed", "detail": "The scan: is not a head CT."}
+    assert "exit code -9" in crash["error"]["detail"]
+    assert "ZeroDivisionError" in bug["error"]["detail"]
+    for case in (bad, crash, bug):
+        assert [path.name for path in (folder / case["id"]).iterdir()] == ["case.json"]  # nothing half-written
+        assert (case["files"], case["layers"], case["results"]) == ([], [], None)
+
+
+def test_one_process_does_all_scans(client):
+    pids = {wait(client, made(client))["results"]["pid"] for _ in range(2)}
+    assert len(pids) == 1
+
+
+def test_cancel_leaves_nothing_half_written_and_the_next_goes_on(client, folder):
+    slow, waiting, after = made(client, SLOW), made(client), made(client)
+    wait(client, slow, ("running",), "write")
+    assert list((folder / slow).glob(".*.partial-*/half.nii.gz"))
+    assert client.post(f"/api/cases/{waiting}/cancel").json()["state"] == "cancelled"
+    assert client.post(f"/api/cases/{slow}/cancel").json()["state"] == "cancelled"
+    assert [path.name for path in (folder / slow).iterdir()] == ["case.json"]
+    assert wait(client, after)["state"] == "done"
+    assert client.post(f"/api/cases/{after}/cancel").json()["state"] == "done"
+    states = [case["state"] for case in client.get("/api/cases").json()]
+    assert states[:3] == ["done", "cancelled", "cancelled"]  # newest first
+
+
+def test_the_queue_is_bounded_and_a_running_case_can_be_deleted(client, folder):
+    slow = made(client, SLOW)
+    wait(client, slow, ("running",))
+    waiting = [made(client) for _ in range(3)]
+    full = upload(client, nifti())
+    assert (full.status_code, full.headers["retry-after"]) == (503, "60")
+    assert full.json()["title"] == "Service Unavailable"
+    assert client.delete(f"/api/cases/{slow}").status_code == 204
+    assert not (folder / slow).exists()
+    assert [wait(client, case)["state"] for case in waiting] == ["done"] * 3

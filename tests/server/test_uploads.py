@@ -1,0 +1,95 @@
+"""Uploads: what is taken, what is refused, and that nothing is left of what was refused."""
+
+import stat
+import zipfile
+
+import pytest
+
+from conftest import nifti, upload, wait, zipped
+from phantoms import head, write_dicom_series
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory):
+    files = write_dicom_series(head((12, 16, 16), (12.0, 12.0, 12.0)), tmp_path_factory.mktemp("dicom"))
+    return [path.read_bytes() for path in files]
+
+
+def stored(folder, case_id):
+    """What the worker will read, before it does: the queue is held by nobody, so look at the record's kind."""
+    return (folder / case_id / "case.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["scan.nii", "..\\..\\scan.nii.gz", "", "/etc/passwd"])
+def test_names_do_not_matter_content_does(name, client, folder):
+    case = upload(client, nifti(), names=[name or "x"]).json()
+    assert '"kind": "nifti"' in stored(folder, case["id"])
+    assert wait(client, case["id"])["state"] == "done"
+
+
+def test_a_dropped_dicom_folder_with_other_things_in_it(client, folder, slices):
+    names = [f"Doe^Jane/CT 5.0/{i:03d}" for i in range(len(slices))] + ["Doe^Jane/.DS_Store", "Doe^Jane/notes.txt"]
+    case = upload(client, *slices, b"junk", b"hello", names=names, dicom_seg=True).json()
+    assert '"kind": "dicom"' in stored(folder, case["id"])
+    assert wait(client, case["id"])["state"] == "done"
+
+
+def test_a_zip(client, folder, slices):
+    case = upload(client, zipped({f"a/{i}": data for i, data in enumerate(slices)})).json()
+    assert '"kind": "zip"' in stored(folder, case["id"])
+    assert wait(client, case["id"])["state"] == "done"
+
+
+def link():
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+REFUSED = {
+    "text": ([b"hello"], 415, "holds no scan"),
+    "empty": ([b""], 415, "holds no scan"),
+    "gzip of something": ([b"\x1f\x8b\x08" + bytes(50)], 415, "holds no scan"),
+    "a program named as a scan": ([b"\x7fELF" + bytes(500)], 415, "holds no scan"),
+    "two scans": ([nifti(), nifti()], 415, "several scans"),
+    "out of its folder": ([zipped({"../evil.dcm": b"x"})], 415, "outside its folder"),
+    "absolute": ([zipped({"/etc/evil.dcm": b"x"})], 415, "outside its folder"),
+    "link": ([zipped({link(): "/etc/passwd"})], 415, "symbolic link"),
+    "broken zip": ([zipped({"a": b"abc" * 1000})[:60]], 415, "broken"),
+    "bomb by ratio": ([zipped({"a": bytes(10**6)})], 415, "100 times"),
+    "bomb by size": ([zipped({str(i): bytes(10**5) for i in range(19)} | {"b": bytes(5 * 10**5)})], 415, "2 MiB"),
+    "bomb by files": ([zipped({str(i): b"x" for i in range(21)})], 415, "more than 20 files"),
+    "too many files": ([b"x"] * 21, 400, "Too many files"),
+    "too large": ([bytes(2**20 + 1)], 413, "1 MiB"),
+}
+
+
+@pytest.mark.parametrize(("contents", "status", "words"), REFUSED.values(), ids=list(REFUSED))
+def test_what_is_refused(contents, status, words, client, folder):
+    before = sorted(path.name for path in folder.iterdir())
+    response = upload(client, *contents)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert words in response.json()["detail"]
+    assert str(folder) not in response.text
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_body_without_a_length_is_counted(client, folder):
+    def body():
+        yield b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+        for _ in range(20):
+            yield bytes(10**5)
+
+    response = client.post("/api/cases", content=body(), headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert response.status_code == 413
+    assert not list(folder.glob(".incoming-*"))
+
+
+def test_other_requests_that_are_no_upload(client):
+    assert client.post("/api/cases").status_code == 422
+    assert client.post("/api/cases", data={"files": "text"}).status_code == 422
+    broken = client.post("/api/cases", content=b"x", headers={"Content-Type": "multipart/form-data"})
+    assert broken.status_code == 400
+    assert upload(client, nifti(), dicom_seg=True).status_code == 415
+    assert upload(client, nifti(), dicom_seg="Doe").status_code == 422
