@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 import torch
 
-from adn.asymmetry import compensated, disentangle, total_asymmetry
+from adn.asymmetry import compensated, disentangle, mirror_contrast, total_asymmetry
 from adn.warp import mirror
 
 ROW = [0.5, 0.2, 0.6, 0.1]  # its mirror is 0.1 0.6 0.2 0.5
@@ -120,3 +120,52 @@ def test_half_precision_comes_in_and_full_precision_goes_out():
 def test_shapes_are_checked_while_tests_run():
     with pytest.raises(jaxtyping.TypeCheckError):
         total_asymmetry(torch.rand(1, 2, 3, 4, 5))
+
+
+def slab(hu=30.0):
+    """Tissue of 2.4 mm pixels, symmetric, with air around it; windowed to [0, 1]."""
+    x = torch.zeros(1, 1, 3, 24, 24)
+    x[..., 2:-2, 2:-2] = hu / 80
+    return x
+
+
+SPACING = (5.0, 2.4, 2.4)  # 10 mm are five pixels
+
+
+def test_contrast_of_a_faint_infarct_by_hand():
+    """4 HU darker than the twin: 0.4, and −0.4 at the twin; half of a window inside the infarct: half of it."""
+    x = slab()
+    x[:, :, 1, 6:16, 3:10] -= 4 / 80
+    found = mirror_contrast(x, SPACING)
+    assert float(found[0, 0, 1, 10, 6]) == pytest.approx(0.4, abs=1e-5)
+    assert float(found[0, 0, 1, 10, 23 - 6]) == pytest.approx(-0.4, abs=1e-5)
+    assert float(found[0, 0, 1, 16, 6]) == pytest.approx(0.4 * 2 / 5, abs=1e-5)  # two of its five rows
+    assert torch.count_nonzero(found[:, :, (0, 2)].abs() > 1e-6) == 0  # slices do not mix
+    assert torch.allclose(mirror_contrast(mirror(x), SPACING), mirror(found))
+    assert torch.allclose(mirror_contrast(x, SPACING, (-20.0, 60.0)), torch.zeros(()))  # all below 15 HU there
+
+
+def test_contrast_is_blind_to_fluid_and_finds_what_noise_hides():
+    x = slab()
+    x[:, :, 1, 6:16, 8] = 5 / 80  # a sulcus on one side: A is 25 HU there
+    assert float(total_asymmetry(x).max()) == pytest.approx(25 / 80)
+    assert float(mirror_contrast(x, SPACING).abs().max()) < 1e-5
+    torch.manual_seed(0)
+    noisy = slab()
+    noisy[..., 6:18, 3:10] -= 4 / 80
+    noisy = torch.where(noisy > 0, noisy + torch.randn(noisy.shape) * 3 / 80, 0)
+    inside, twin = (slice(8, 16), slice(5, 8)), (slice(8, 16), slice(16, 19))
+    found, a = mirror_contrast(noisy, SPACING)[0, 0, 1], total_asymmetry(noisy)[0, 0, 1]
+    assert (found[inside] > 0.1).all()
+    assert (found[twin] < -0.1).all()
+    assert (a[inside] == 0).any()  # where noise alone makes the infarct the brighter of two voxels
+
+
+def test_contrast_is_bounded_and_none_outside():
+    x = slab(70.0)
+    x[..., 3:10] = x[..., 3:10].clamp(max=20 / 80)
+    found = mirror_contrast(x, SPACING)
+    assert float(found.max()) == 1.0
+    assert float(found.min()) == -1.0
+    assert not found[x == 0].any()
+    assert not mirror_contrast(torch.zeros(1, 1, 2, 6, 6), SPACING).any()

@@ -1,6 +1,7 @@
 """The benchmark end to end on small virtual patients: two rows, trained, scored, skipped; and when a row counts."""
 
 import csv
+import json
 
 import pytest
 
@@ -89,6 +90,36 @@ def test_two_rows_are_trained_scored_resumed_and_skipped(cases, tmp_path, monkey
     assert times == {p: p.stat().st_mtime_ns for p in times}
     with pytest.raises(InputError, match="another recipe or of other data"):
         benchmark("tiny", cases / "data", tmp_path / "out", split=cases / "split.csv")
+
+
+def test_adn_plus_is_adn_with_its_extensions_on_any_recipe():
+    for base in ("tiny", "fast", "paper"):
+        network, loss = load_recipe(f"{base}+adn-plus").network, load_recipe(f"{base}+adn-plus").loss
+        assert "contrast" in network.d_inputs
+        assert network.mirror_average
+        assert (network.p_form, network.clamp_q, loss.tissue) == ("fraction", False, True)
+        plain = load_recipe(f"{base}+adn")
+        assert plain.network == load_recipe(base).network  # the paper's ADN stays as it is
+        assert plain.loss == load_recipe(base).loss
+
+
+def test_adn_plus_is_trained_and_scored_and_a_folder_of_before_its_settings_goes_on(cases, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    said: list[str] = []
+
+    def go():
+        said.clear()
+        data, split = cases / "data", cases / "split.csv"
+        return benchmark(small(), data, tmp_path / "out", ["adn-plus"], split=split, device="cpu", say=said.append)
+
+    table = go().read_text(encoding="utf-8")
+    assert "| under-trained | ADN+ | yes |" in table
+    asked = tmp_path / "out" / module.ASKED
+    before = json.loads(asked.read_text(encoding="utf-8"))
+    del before["recipe"]["network"]["mirror_average"]
+    asked.write_text(json.dumps(before), encoding="utf-8")
+    go()
+    assert said == ["adn-plus: done already"]
 
 
 def test_what_cannot_be_compared_is_refused(cases, tmp_path):

@@ -70,6 +70,13 @@ def test_an_unknown_key_names_the_nearest(values, message):
             {"grid": {"box": [34, 172, 144]}, "network": {"d_backbone": "anisotropic", "f_backbone": "anisotropic"}},
             r"anisotropic of 4 levels needs sides divisible by \(2, 8, 8\) \(D, H, W\)",
         ),
+        (
+            {"network": {"f_backbone": "segresnet", "supervised_levels": 2}},
+            "supervised_levels is for resunet and anisotropic, but network.f_backbone is segresnet",
+        ),
+        ({"network": {"d_backbone": "dynunet", "d_attention": 1}}, "d_attention is for resunet and anisotropic"),
+        ({"network": {"d_attention": 5}}, "network.d_attention is 5, but there are 4 levels"),
+        ({"loss": {"hardest_share": 0.0}}, "loss.hardest_share"),
         ({"network": {"dropout": 1.0}}, "network.dropout"),
         ({"threshold": 1.5}, "threshold: Input should be less than 1"),
         ({"network": {"p_form": "whole"}}, "network.p_form: Input should be 'probability' or 'fraction'"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adn.config import Recipe, load_recipe, row_recipe
+from adn.config import Recipe, load_recipe, recipe_from_dict, row_recipe
 from adn.data.layouts import Case, find_cases, write_cases
 from adn.data.splits import read_split
 from adn.errors import InputError
@@ -56,6 +56,7 @@ METHODS = (
     Method("resunet-aligned", "3D ResUNet", (0.4850, 39.87)),
     Method("adn-without-tissue", "ADN without L_tissue", (0.5090, 39.66)),
     Method("adn", "ADN", (0.5245, 39.18)),
+    Method("adn-plus", "ADN+"),
     Method("nnunet", "nnU-Net-style"),
     Method("asymfex", "AsymFeX-style"),
 )
@@ -146,11 +147,16 @@ def _same_as_before(work: _Work, base: Recipe, data: str) -> None:
         work.out.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
-    elif json.loads(path.read_text(encoding="utf-8")) != asked:
+    elif _settings_filled(json.loads(path.read_text(encoding="utf-8"))) != asked:
         raise InputError(
             f"{work.out}: holds a benchmark of another recipe or of other data, and rows compare only on the same; "
             "give a new folder."
         )
+
+
+def _settings_filled(asked: dict) -> dict:
+    """What was noted, with the settings that recipes did not have then at what they stand for."""
+    return asked | {"recipe": recipe_from_dict(asked["recipe"]).model_dump(mode="json")}
 
 
 def _fixed_cases(name: str, work: _Work) -> list[Case]:

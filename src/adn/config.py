@@ -65,8 +65,12 @@ class NetworkConfig(_Section):
     clamp_q: bool = False  # Q = max(A − P, 0)
     clamp_compensated: bool = False  # X̃ = min(X + P, max(X, X′))
     zero_outside: bool = True  # O = 0 outside the brain
-    d_inputs: tuple[Literal["aligned", "mirrored"], ...] = ("aligned",)  # the paper's D sees X alone
-    f_inputs: tuple[Literal["salient", "aligned", "pathological"], ...] = ("salient",)  # the paper's F sees X̂ alone
+    # the paper's D sees X alone, its F X̂ alone; contrast: `asymmetry.mirror_contrast`
+    d_inputs: tuple[Literal["aligned", "mirrored", "contrast"], ...] = ("aligned",)
+    f_inputs: tuple[Literal["salient", "aligned", "pathological", "contrast"], ...] = ("salient",)
+    supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
+    d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
+    mirror_average: bool = False  # predict X and X′ and average; ADN alone
 
 
 class LossConfig(_Section):
@@ -85,6 +89,8 @@ class LossConfig(_Section):
     warm_start_dice: bool = False  # supervise σ(D) by BCE + Dice rather than BCE alone
     warm_start_replaces_d: bool = False  # in place of L_D rather than added to it
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
+    # cross-entropy is the mean over this share of voxels, the hardest of each scan; None: over all, as in the paper
+    hardest_share: float | None = Field(default=None, gt=0, le=1)
     # of baselines; ADN's L_F is the first
     l_f: Literal["bce_generalised_dice", "bce", "bce_dice"] = "bce_generalised_dice"
 
@@ -201,9 +207,16 @@ def side_factors(
 def _backbone_fits(
     key: str, network: NetworkConfig, spacing_mm: tuple[float, float, float], sides: tuple[int, int, int]
 ) -> None:
-    """Raise ValueError where a backbone cannot have these channels or this input."""
+    """Raise ValueError where a backbone cannot have these channels, this input or these extensions."""
     backbone: Backbone = getattr(network, key)
     channels = network.channels
+    asked = {"supervised_levels": network.supervised_levels - 1}
+    asked |= {"d_attention": network.d_attention} if key == "d_backbone" else {}
+    for name, levels in asked.items():
+        if levels and backbone not in ("resunet", "anisotropic"):
+            raise ValueError(f"network.{name} is for resunet and anisotropic, but network.{key} is {backbone}")
+        if getattr(network, name) > len(channels):
+            raise ValueError(f"network.{name} is {getattr(network, name)}, but there are {len(channels)} levels")
     doubling = all(b == 2 * a for a, b in itertools.pairwise(channels))
     if backbone == "swinunetr" and not (len(channels) == 5 and doubling and channels[0] % 12 == 0):
         raise ValueError(

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from adn.losses.segmentation import binary_cross_entropy, generalised_dice
+from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy, over_levels
 
 SHAPE = (2, 1, 5, 10, 20)  # 1,000 voxels a scan
 
@@ -121,3 +121,77 @@ def test_each_scan_is_scored_alone_and_in_full_precision():
     assert torch.equal(generalised_dice(p, reference), alone)
     assert generalised_dice(p.bfloat16(), reference).dtype == torch.float32
     assert binary_cross_entropy(p.bfloat16(), reference, 1000).dtype == torch.float32
+
+
+def test_the_hardest_share_by_hand():
+    """Two voxels of 1,000 are wrong: of the two hardest the mean is their own, of the four it is near half."""
+    p, reference = torch.full(SHAPE, 1e-4), torch.zeros(SHAPE)
+    p[:, :, 0, 0, :2] = 0.75
+    assert hardest_cross_entropy(p, reference, 0.002).tolist() == pytest.approx([math.log(4)] * 2, rel=1e-5)
+    assert hardest_cross_entropy(p, reference, 0.004).tolist() == pytest.approx([math.log(4) / 2] * 2, rel=1e-3)
+    assert torch.allclose(hardest_cross_entropy(p, reference, 1.0), binary_cross_entropy(p, reference, 1000))
+    counted = torch.ones(SHAPE)
+    counted[:, :, 0, 0, 0] = 0  # one of the two
+    assert hardest_cross_entropy(p, reference, 0.002, counted).tolist() == pytest.approx(
+        [math.log(4) / 2] * 2, rel=1e-3
+    )
+
+
+def test_a_false_mark_in_a_scan_without_infarct_costs_more_among_the_hardest():
+    """100 voxels of 100,000: each weighs 1/1,000 among the hardest hundredth, 1/100,000 among all."""
+    reference, slopes = torch.zeros(1, 1, 10, 100, 100), []
+    for share in (0.01, 1.0):
+        logits = torch.full(reference.shape, -9.0)
+        logits[:, :, 0, 0] = 0.0
+        logits.requires_grad_(True)
+        hardest_cross_entropy(torch.sigmoid(logits), reference, share).sum().backward()
+        slopes.append(float(logits.grad[0, 0, 0, 0, 0]))
+    assert slopes == pytest.approx([0.5 / 1000, 0.5 / 100_000], rel=1e-4)
+
+
+def both(p, reference, counted, voxels):
+    return binary_cross_entropy(p, reference, voxels, counted).mean() + generalised_dice(p, reference, counted).mean()
+
+
+def pyramid(reference):
+    """What is right at three levels, as probabilities."""
+    sides = [(4, 8, 8), (2, 4, 4), (2, 2, 2)]  # the deepest halves in plane only
+    return [torch.nn.functional.adaptive_max_pool3d(reference, s).requires_grad_(True) for s in sides]
+
+
+def one_voxel():
+    reference = torch.zeros(1, 1, 4, 8, 8)
+    reference[0, 0, 1, 2, 3] = 1
+    return reference
+
+
+def test_perfect_levels_cost_nothing_and_gradients_reach_each():
+    reference, counted = one_voxel(), torch.ones(1, 1, 4, 8, 8)
+    finest, *coarser = pyramid(reference)
+    assert all(level.sum() == 1 for level in coarser)  # one voxel of infarct is asked for at every level
+    perfect = over_levels(both(finest, reference, counted, 256), coarser, reference, counted, 256, both)
+    assert float(perfect) == pytest.approx(0, abs=1e-4)
+    blank = [torch.full_like(level, 0.3).requires_grad_(True) for level in (finest, *coarser)]
+    over_levels(both(blank[0], reference, counted, 256), blank[1:], reference, counted, 256, both).backward()
+    assert all(level.grad.abs().min() > 0 for level in blank)
+
+
+def test_levels_weigh_one_a_half_and_a_quarter_and_count_their_own_voxels():
+    def voxels(p, reference, counted, grid_voxels):
+        return torch.tensor(float(grid_voxels))
+
+    reference, counted = one_voxel(), torch.ones(1, 1, 4, 8, 8)
+    _, *coarser = pyramid(reference)  # 32 and 8 of 256 voxels
+    found = over_levels(torch.tensor(1000.0), coarser, reference, counted, 1024, voxels)
+    assert float(found) == pytest.approx((1000 + 128 / 2 + 32 / 4) / 1.75)
+    assert float(over_levels(torch.tensor(3.0), (), reference, counted, 1024, voxels)) == 3.0
+
+
+def test_a_coarse_voxel_counts_where_all_of_it_does():
+    reference, counted = one_voxel(), torch.ones(1, 1, 4, 8, 8)
+    counted[0, 0, 1, 2, 2] = 0  # beside the infarct, in the same coarse voxel
+    seen = []
+    over_levels(torch.zeros(()), pyramid(reference)[1:2], reference, counted, 256,
+                lambda p, g, c, n: seen.append((g * c, c)) or torch.zeros(()))  # fmt: skip
+    assert float(seen[0][0].sum()) == 0
+    assert float(seen[0][1].sum()) == 31

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from adn.asymmetry import mirror_contrast
 from adn.config import recipe_from_dict
 from adn.nn.adn import ADN, build_adn
 from adn.warp import mirror, rigid_matrix, warp
@@ -98,3 +99,48 @@ def test_f_teaches_d_through_the_salient_image():
     network = build_adn(recipe())
     network(brain(1)).infarct_probability_aligned.sum().backward()
     assert network.asymmetry.head.weight.grad.abs().max() > 0
+
+
+def test_contrast_is_one_more_view_for_either_network():
+    d, f = Constant(0.0), Constant(0.0)
+    plus = recipe(d_inputs=["aligned", "contrast"], f_inputs=["contrast", "salient"])
+    parts = ADN(Constant(0.0), d, f, plus).from_aligned(brain(), torch.eye(4)).parts
+    contrast = mirror_contrast(parts.aligned, SPACING)
+    assert contrast.abs().max() > 0
+    assert torch.equal(d.seen, torch.cat([parts.aligned, contrast], 1))
+    assert torch.equal(f.seen, torch.cat([contrast, parts.salient], 1))
+
+
+@pytest.mark.parametrize("p_form", ["probability", "fraction"])
+def test_averaged_with_its_mirror_image_the_mirrored_brain_gives_the_mirrored_prediction(p_form):
+    torch.manual_seed(0)
+    plain, averaged = (build_adn(recipe(p_form=p_form, mirror_average=on)).eval() for on in (False, True))
+    averaged.load_state_dict(plain.state_dict())
+    x, pose = torch.rand(1, 1, *BOX), torch.eye(4)[None]
+    with torch.no_grad():
+        one, other = averaged.from_aligned(x, pose), averaged.from_aligned(mirror(x), pose)
+        alone, twin = plain.from_aligned(x, pose), plain.from_aligned(mirror(x), pose)
+    assert torch.equal(one.infarct_probability_aligned, mirror(other.infarct_probability_aligned))
+    assert all(torch.equal(a, mirror(b)) for a, b in zip(one.parts, other.parts, strict=True))
+    assert not torch.equal(alone.infarct_probability_aligned, mirror(twin.infarct_probability_aligned))
+    mean = (alone.infarct_probability_aligned + mirror(twin.infarct_probability_aligned)) / 2
+    assert torch.equal(one.infarct_probability_aligned, mean)
+    assert torch.equal(one.parts.aligned, x)
+    assert torch.equal(one.parts.total_asymmetry, alone.parts.total_asymmetry)
+    total = one.parts.pathological_asymmetry + one.parts.intrinsic_asymmetry
+    assert torch.allclose(total, one.parts.total_asymmetry, atol=1e-6)
+    averaged.train()
+    assert torch.equal(
+        averaged.from_aligned(x, pose)[2], plain.train().from_aligned(x, pose)[2]
+    )  # one pass in training
+
+
+def test_coarser_levels_are_told_in_training_alone():
+    torch.manual_seed(0)
+    network = build_adn(recipe(supervised_levels=2, d_attention=1))
+    found = network(brain())
+    assert [x.shape for x in found.coarse_gates + found.coarse_probabilities] == [(2, 1, 2, 6, 8)] * 2
+    assert all(x.min() > 0 and x.max() < 1 for x in found.coarse_gates + found.coarse_probabilities)
+    network.eval()
+    assert network(brain()).coarse_gates == network(brain()).coarse_probabilities == ()
+    assert len([name for name in network.state_dict() if "attention" in name]) == 8  # of D, not of F

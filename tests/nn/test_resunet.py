@@ -73,3 +73,39 @@ def test_dropout_acts_in_training_only():
     assert not torch.equal(network(x), network(x))
     network.eval()
     assert torch.equal(network(x), network(x))
+
+
+@pytest.mark.parametrize("flat", [0, 1])
+def test_supervised_levels_answer_in_training_each_on_its_own_sides(flat):
+    torch.manual_seed(0)
+    network = ResUNet(1, CHANNELS, flat_levels=flat, supervised=3)
+    x = torch.rand(2, 1, 4, 12, 8)
+    found = network(x)
+    depths = (4, 4, 2) if flat else (4, 2, 1)
+    assert [tuple(y.shape) for y in found] == [(2, 1, d, 12 >> n, 8 >> n) for n, d in enumerate(depths)]
+    network.eval()
+    assert torch.equal(network(x), found[0])  # the finest alone, and untouched by the others
+
+
+def test_each_level_teaches_what_lies_below_it():
+    """The gradient of one level's logits reaches its own head and the bottom, and no finer decoder level."""
+    torch.manual_seed(0)
+    network = ResUNet(1, CHANNELS, supervised=3)
+    for level in range(3):
+        network.zero_grad()
+        network(torch.rand(1, 1, 4, 8, 8))[level].square().sum().backward()
+        heads = [network.head, *network.coarse_heads]
+        assert [head.weight.grad is not None for head in heads] == [n == level for n in range(3)]
+        assert network.down[-1].enter[1].weight.grad.abs().max() > 0
+        reached = [block.enter[1].weight.grad is not None for block in network.up]  # deepest first
+        assert reached == [level <= 1, level <= 0]
+
+
+def test_heads_of_coarser_levels_leave_the_other_weights_as_they_were():
+    networks = []
+    for supervised in (1, 3):
+        torch.manual_seed(3)
+        networks.append(ResUNet(1, CHANNELS, supervised=supervised).state_dict())
+    plain, deep = networks
+    assert all(torch.equal(value, deep[name]) for name, value in plain.items())
+    assert {name.split(".")[0] for name in deep.keys() - plain.keys()} == {"coarse_heads"}

@@ -10,7 +10,7 @@ from adn.config import recipe_from_dict
 from adn.data.samples import UNKNOWN_POSE, PosedBrain, Sample
 from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import disentanglement_terms
-from adn.losses.segmentation import binary_cross_entropy, generalised_dice
+from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy
 from adn.nn.adn import ADN
 from adn.nn.tissue_maps import TissueMaps
 from adn.train.objectives import (
@@ -211,3 +211,44 @@ def test_the_tissue_network_learns_the_maps_of_the_cases():
         optimiser.step()
     assert float(losses[-1]) < 0.1 * float(losses[0])
     assert (read_tissue(network, bright.brain) == bright.tissue).float().mean() > 0.99
+
+
+class Pyramid(Constant):
+    """In training also answers at half the sides, by one logit more."""
+
+    def forward(self, x):
+        finest = super().forward(x)
+        return [finest, finest[..., ::2, ::2, ::2] + 1] if self.training else finest
+
+
+def test_coarser_levels_of_f_and_of_the_gate_weigh_a_half():
+    """Levels 1 and ½, normalised, in L_F and in the warm start; L_D is of the finest level alone."""
+    chosen, sample = recipe(loss={"warm_start_dice": True, "warm_start_weight": 3.0}), batch()
+    coarse = torch.nn.functional.max_pool3d(sample.infarct, 2)
+
+    def of_level(logit, reference):
+        p = torch.sigmoid(torch.full_like(reference, logit))
+        voxels = VOXELS * reference.numel() // sample.infarct.numel()
+        return float(binary_cross_entropy(p, reference, voxels).mean() + generalised_dice(p, reference).mean())
+
+    network = ADN(Posed(), Pyramid(0.3), Pyramid(-0.5), chosen)
+    found = segment_objective(chosen, aligned=True)(network, sample, 0)
+    l_f = (of_level(-0.5, sample.infarct) + of_level(0.5, coarse) / 2) / 1.5
+    warm = (of_level(0.3, sample.infarct) + of_level(1.3, coarse) / 2) / 1.5
+    assert float(found["loss"]) == pytest.approx(l_f + 3 * warm + 10 * float(found["l_d"]), rel=1e-5)
+    assert float(found["bce"] + found["dice_loss"]) == pytest.approx(of_level(-0.5, sample.infarct), rel=1e-5)
+    found["loss"].backward()
+    assert all(p.grad.abs() > 0 for part in (network.asymmetry, network.segment) for p in part.parameters())
+
+
+def test_the_cross_entropy_of_the_hardest_stands_in_l_f_and_in_the_warm_start():
+    sample = batch()
+    plain, hardest = scalars(recipe(), sample), scalars(recipe(loss={"hardest_share": 0.1}), sample)
+    p = torch.sigmoid(torch.full_like(sample.brain, -0.5))
+    expected = float(hardest_cross_entropy(p, sample.infarct, 0.1).mean())
+    assert float(hardest["bce"]) == pytest.approx(expected, rel=1e-5)
+    assert float(hardest["loss"] - plain["loss"]) == pytest.approx(expected - float(plain["bce"]), rel=1e-3)
+    gate = torch.sigmoid(torch.full_like(sample.brain, 0.3))
+    warm = scalars(recipe(loss={"hardest_share": 0.1, "warm_start_weight": 2.0}), sample, epoch=0)
+    more = 2 * float(hardest_cross_entropy(gate, sample.infarct, 0.1).mean())
+    assert float(warm["loss"] - hardest["loss"]) == pytest.approx(more, rel=1e-4)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 EPSILON = 1e-6
+LevelLoss = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # of probability, reference, what counts, grid voxels
 
 
 def binary_cross_entropy(
@@ -24,6 +28,23 @@ def binary_cross_entropy(
     if counted is not None:
         terms = terms * counted
     return terms.sum((1, 2, 3, 4)) / grid_voxels
+
+
+def hardest_cross_entropy(
+    probability: Float[Tensor, "b 1 d h w"],
+    reference: Float[Tensor, "b 1 d h w"],
+    share: float,
+    counted: Float[Tensor, "b 1 d h w"] | None = None,
+) -> Float[Tensor, " b"]:
+    """Mean BCE of the hardest voxels of each scan, `share` of them (top-k loss, Wu et al. 2016). counted: as above.
+
+    Over all voxels of a volume, those that are easy drown the few that are wrong: beside a Dice loss a false mark in a
+    scan without infarct, which Dice does not see, then costs next to nothing.
+    """
+    p = probability.float().clamp(EPSILON, 1 - EPSILON)
+    terms = -(reference * p.log() + (1 - reference) * (1 - p).log())
+    terms = (terms if counted is None else terms * counted).flatten(1)
+    return terms.topk(max(round(share * terms.shape[1]), 1), 1, sorted=False).values.mean(1)
 
 
 def soft_dice(
@@ -57,3 +78,25 @@ def generalised_dice(
     total = (weight * (two_p + two_g).sum(2)).sum(1)
     loss = 1 - 2 * overlap / total.clamp(min=1e-12)
     return torch.where(volume[:, 0] > 0, loss, torch.zeros_like(loss))
+
+
+def over_levels(
+    finest: Float[Tensor, ""],
+    coarser: Sequence[Float[Tensor, "b 1 _ _ _"]],
+    reference: Float[Tensor, "b 1 d h w"],
+    counted: Float[Tensor, "b 1 d h w"],
+    grid_voxels: int,
+    loss: LevelLoss,
+) -> Float[Tensor, ""]:
+    """Deep supervision: the loss of the finest level with those of coarser ones, weights 1, ½, ¼ …, normalised.
+
+    coarser: probabilities, finest first, whose sides divide the reference's. A coarse voxel is infarct where any of it
+    is, so that small infarcts are asked for at every level, and counts where all of it does.
+    """
+    losses = [finest]
+    for probability in coarser:
+        sides, share = probability.shape[2:], probability.numel() / reference.numel()
+        infarct, left_out = (F.adaptive_max_pool3d(x, sides) for x in (reference, 1 - counted))
+        losses.append(loss(probability, infarct, 1 - left_out, round(grid_voxels * share)))
+    weights = [2.0**-level for level in range(len(losses))]
+    return sum(w * x for w, x in zip(weights, losses, strict=True)) / sum(weights)  # type: ignore[return-value]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adn.asymmetry import Disentangled, disentangle
+from adn.asymmetry import Disentangled, disentangle, mirror_contrast
 from adn.config import Recipe
 from adn.nn.align import AlignNet
 from adn.nn.backbones import build_backbone
@@ -16,17 +16,24 @@ from adn.warp import mirror, warp
 
 
 class AdnOutput(NamedTuple):
-    """pose: (B, 4, 4) mm. parts: X, A, P, Q, X̂. infarct_probability_aligned: Ŷ, (B, 1, D, H, W) in [0, 1]."""
+    """pose: (B, 4, 4) mm. parts: X, A, P, Q, X̂. infarct_probability_aligned: Ŷ, (B, 1, D, H, W) in [0, 1].
+
+    coarse_gates, coarse_probabilities: in training, σ(D) and Ŷ of the coarser levels that the recipe supervises, finest
+    first, each on its own sides.
+    """
 
     pose: Tensor
     parts: Disentangled
     infarct_probability_aligned: Tensor
+    coarse_gates: tuple[Tensor, ...] = ()
+    coarse_probabilities: tuple[Tensor, ...] = ()
 
 
 class ADN(nn.Module):
     """Composed of built parts: `align` (T), `asymmetry` (D) and `segment` (F), each tensor → tensor.
 
-    D and F return logits of their input's shape; any such backbone can stand in for either.
+    D and F return logits of their input's shape (in training a list of them may follow, of coarser levels); any such
+    backbone can stand in for either.
     """
 
     def __init__(self, align: nn.Module, asymmetry: nn.Module, segment: nn.Module, recipe: Recipe) -> None:
@@ -40,20 +47,47 @@ class ADN(nn.Module):
         return self.from_aligned(warp(brain, known, self.grid.spacing_mm, self.grid.box), known)
 
     def from_aligned(self, aligned: Float[Tensor, "b 1 d h w"], pose: Tensor) -> AdnOutput:
-        """Everything after T, on the brain box (or any grid whose sides the networks can halve)."""
-        parts = self.disentangle(aligned)
-        return AdnOutput(pose, parts, self.segment_salient(parts))
+        """Everything after T, on the brain box (or any grid whose sides the networks can halve).
 
-    def disentangle(self, aligned: Float[Tensor, "b 1 d h w"]) -> Disentangled:
-        """X → A, P, Q, X̂."""
-        views = {"aligned": aligned, "mirrored": mirror(aligned)}
-        logits = self.asymmetry(torch.cat([views[name] for name in self.network.d_inputs], 1))
-        return disentangle(aligned, logits, self.network.p_form, self.network.clamp_q, self.network.polarity)
+        With `mirror_average`, but in training, the mean of what X and X′ give: X′ mirrored gives the same, mirrored.
+        """
+        own = self._once(aligned, pose)
+        if self.training or not self.network.mirror_average:
+            return own
+        twin = self._once(mirror(aligned), pose)
+        parts = Disentangled(*((a + mirror(b)) / 2 for a, b in zip(own.parts, twin.parts, strict=True)))
+        probability = (own.infarct_probability_aligned + mirror(twin.infarct_probability_aligned)) / 2
+        return AdnOutput(pose, parts, probability)
 
-    def segment_salient(self, parts: Disentangled) -> Float[Tensor, "b 1 d h w"]:
-        """X̂ → Ŷ, fp32."""
+    def _once(self, aligned: Tensor, pose: Tensor) -> AdnOutput:
+        parts, coarse_gates = self.disentangle(aligned)
+        probability, coarse_probabilities = self.segment_salient(parts)
+        return AdnOutput(pose, parts, probability, coarse_gates, coarse_probabilities)
+
+    def disentangle(self, aligned: Float[Tensor, "b 1 d h w"]) -> tuple[Disentangled, tuple[Tensor, ...]]:
+        """X → A, P, Q, X̂; and σ(D) of coarser levels."""
+        network = self.network
+        shown = self._shown(network.d_inputs, {"aligned": aligned, "mirrored": mirror(aligned)})
+        logits, coarse_gates = _levels(self.asymmetry(shown))
+        return disentangle(aligned, logits, network.p_form, network.clamp_q, network.polarity), coarse_gates
+
+    def segment_salient(self, parts: Disentangled) -> tuple[Float[Tensor, "b 1 d h w"], tuple[Tensor, ...]]:
+        """X̂ → Ŷ, fp32; and Ŷ of coarser levels."""
         views = {"salient": parts.salient, "aligned": parts.aligned, "pathological": parts.pathological_asymmetry}
-        return torch.sigmoid(self.segment(torch.cat([views[n] for n in self.network.f_inputs], 1)).float())
+        logits, coarse_probabilities = _levels(self.segment(self._shown(self.network.f_inputs, views)))
+        return torch.sigmoid(logits.float()), coarse_probabilities
+
+    def _shown(self, names: tuple[str, ...], views: dict[str, Tensor]) -> Tensor:
+        """What a network sees, as channels."""
+        if "contrast" in names:
+            views["contrast"] = mirror_contrast(views["aligned"], self.grid.spacing_mm, self.grid.window_hu)
+        return torch.cat([views[name] for name in names], 1)
+
+
+def _levels(logits: Tensor | list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The finest logits, and the sigmoids of those of coarser levels, fp32."""
+    finest, *coarser = [logits] if isinstance(logits, Tensor) else logits
+    return finest, tuple(torch.sigmoid(x.float()) for x in coarser)
 
 
 def build_adn(recipe: Recipe) -> ADN:
@@ -61,7 +95,7 @@ def build_adn(recipe: Recipe) -> ADN:
     network = recipe.network
     return ADN(
         AlignNet(recipe.grid, recipe.align),
-        build_backbone(network.d_backbone, len(network.d_inputs), recipe),
+        build_backbone(network.d_backbone, len(network.d_inputs), recipe, network.d_attention),
         build_backbone(network.f_backbone, len(network.f_inputs), recipe),
         recipe,
     )

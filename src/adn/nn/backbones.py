@@ -14,16 +14,17 @@ from adn.errors import InputError
 from adn.nn.resunet import ResUNet
 
 
-def build_backbone(backbone: Backbone, in_channels: int, recipe: Recipe) -> nn.Module:
+def build_backbone(backbone: Backbone, in_channels: int, recipe: Recipe, attending: int = 0) -> nn.Module:
     """One untrained network. The recipe has checked widths and sides (`config.side_factors`).
 
+    attending: so many of its deepest levels look at the mirrored place, too (`ResUNet`).
     Raises InputError where MONAI is asked for and absent.
     """
     channels, dropout = recipe.network.channels, recipe.network.dropout
-    if backbone == "resunet":
-        return ResUNet(in_channels, channels, dropout)
-    if backbone == "anisotropic":
-        return ResUNet(in_channels, channels, dropout, flat_levels(channels, recipe.grid.spacing_mm))
+    if backbone in ("resunet", "anisotropic"):
+        flat = flat_levels(channels, recipe.grid.spacing_mm) if backbone == "anisotropic" else 0
+        supervised = recipe.network.supervised_levels
+        return ResUNet(in_channels, channels, dropout, flat, supervised=supervised, attending=attending)
     return _from_monai(backbone, in_channels, channels, dropout)
 
 

@@ -12,6 +12,7 @@ from adn.warp import mirror, rigid_matrix, warp
 
 SEARCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # in-plane starts
 SEARCH_ROLL_DEG = (-8.0, 0.0, 8.0)
+_BETAS = (0.8, 0.99)  # of Adam's running means
 
 
 def refine_pose(
@@ -52,13 +53,23 @@ def refine_pose(
         start = starts[loss(posed(starts)).argmin()]
     with torch.enable_grad():
         values = start.clone()[None].requires_grad_(True)
-        optimiser = torch.optim.Adam([values], lr=1.0, betas=(0.8, 0.99))
+        mean, square = torch.zeros_like(values), torch.zeros_like(values)
         for step in range(steps):
-            for group in optimiser.param_groups:
-                group["lr"] = 1.5 * (1 - step / steps) + 0.02
-            optimiser.zero_grad()
-            loss(posed(values)).sum().backward()
-            optimiser.step()
+            (slope,) = torch.autograd.grad(loss(posed(values)).sum(), values)
+            with torch.no_grad():
+                _adam_step(values, slope, mean, square, step + 1, rate=1.5 * (1 - step / steps) + 0.02)
     result = posed(values.detach())
     with torch.no_grad():
         return result if float(loss(result)) <= float(loss(pose.float())) else pose.float()
+
+
+def _adam_step(values: Tensor, slope: Tensor, mean: Tensor, square: Tensor, step: int, rate: float) -> None:
+    """One step of Adam (Kingma & Ba 2015) on `values`, in place; updates the running `mean` and `square`. step: from 1.
+
+    Not torch.optim's: its first use imports torch's compiler, which takes longer than all steps together.
+    """
+    a, b = _BETAS
+    mean.lerp_(slope, 1 - a)
+    square.mul_(b).addcmul_(slope, slope, value=1 - b)
+    spread = square.sqrt() / (1 - b**step) ** 0.5 + 1e-8
+    values.addcdiv_(mean, spread, value=-rate / (1 - a**step))

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from adn.nn.attention import MirrorAttention
+
 Kernel = tuple[int, int, int]
 
 
@@ -45,6 +47,10 @@ class ResUNet(nn.Module):
     1 × 3 × 3) and are followed by pooling in plane only, for slices thicker than pixels are wide; 0 is the paper's
     network. H and W must be divisible by 2^(levels − 1), D by 2^(levels − 1 − flat_levels). Returns logits
     (B, out_channels, D, H, W).
+
+    Two extensions of ours, off in the paper. supervised: of so many decoder levels, finest first, the logits are
+    returned in training, each on its own sides. attending: so many of the deepest encoder levels look at the mirrored
+    place too (`MirrorAttention`); their input must be aligned.
     """
 
     def __init__(
@@ -54,6 +60,8 @@ class ResUNet(nn.Module):
         dropout: float = 0.0,
         flat_levels: int = 0,
         out_channels: int = 1,
+        supervised: int = 1,
+        attending: int = 0,
     ) -> None:
         super().__init__()
         kernels: list[Kernel] = [(1, 3, 3) if level < flat_levels else (3, 3, 3) for level in range(len(channels))]
@@ -69,18 +77,28 @@ class ResUNet(nn.Module):
         self.rise = nn.ModuleList(nn.Conv3d(a, b, k, padding="same") for a, b, k in rises)
         self.up = nn.ModuleList(ResBlock(b, b, dropout, kernel) for _, b, kernel in rises)
         self.head = nn.Conv3d(channels[0], out_channels, 1)
+        # last, so that the other weights start as they would without
+        self.coarse_heads = nn.ModuleList(nn.Conv3d(n, out_channels, 1) for n in channels[1:supervised])
+        self.attend = nn.ModuleList(
+            MirrorAttention(n) if level >= len(channels) - attending else nn.Identity()
+            for level, n in enumerate(channels)
+        )
 
-    def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b o d h w"]:
-        """Logits of the same spatial shape."""
+    def forward(self, x: Float[Tensor, "b c d h w"]) -> Tensor | list[Tensor]:
+        """Logits of the same spatial shape; in training, where more levels are supervised, those of each."""
         factors = tuple(math.prod(scale[axis] for scale in self.scales) for axis in range(3))
         if any(side % factor for side, factor in zip(x.shape[2:], factors, strict=True)):
             raise ValueError(f"ResUNet needs sides divisible by {factors}, but got {tuple(x.shape[2:])}: pad or crop.")
         skips = []
-        for level, block in enumerate(self.down):
-            x = block(F.max_pool3d(x, self.scales[level - 1]) if level else x)
+        for level, (block, attend) in enumerate(zip(self.down, self.attend, strict=True)):
+            x = attend(block(F.max_pool3d(x, self.scales[level - 1]) if level else x))
             skips.append(x)
-        skips.pop()
+        heads = [self.head, *self.coarse_heads] if self.training else [self.head]
+        level, x = len(skips) - 1, skips.pop()
+        found = [head(x) for head in heads[level:]]
         for rise, block, scale in zip(self.rise, self.up, self.scales[::-1], strict=True):
+            level -= 1
             raised = F.interpolate(x, scale_factor=tuple(map(float, scale)), mode="nearest")
             x = block(rise(raised) + skips.pop())
-        return self.head(x)
+            found = [head(x) for head in heads[level : level + 1]] + found
+        return found if len(found) > 1 else found[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from adn.config import GridConfig, LossConfig, Recipe
 from adn.data.samples import PosedBrain, Sample
 from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import collapse_signs, disentanglement_terms
-from adn.losses.segmentation import binary_cross_entropy, generalised_dice
+from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy, over_levels
 from adn.nn.adn import ADN, AdnOutput
 from adn.nn.align import AlignNet
 from adn.nn.baselines import Baseline
@@ -56,20 +57,25 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
     volume, in place of those of the batch.
     """
     loss, grid_voxels = recipe.loss, math.prod(recipe.grid.shape)
+    of_f, of_gate = partial(_l_f, loss), partial(_warm_start, loss)
 
     def objective(model: ADN, batch: Sample, epoch: int) -> dict[str, Tensor]:
         carried = carry_sample(model, batch, aligned, loss.invisible)
-        parts, target = carried.output.parts, carried.infarct
+        output, target, counted = carried.output, carried.infarct, carried.counted
+        parts = output.parts
         tissue = carried.tissue if tissue_network is None else read_tissue(tissue_network, parts.aligned)
-        counted = carried.counted
         with torch.autocast(batch.brain.device.type, enabled=False):
             probability, reference, scored = _in_label_space(recipe, batch, carried, aligned)
-            bce = binary_cross_entropy(probability, reference, grid_voxels, scored).mean()
+            bce = _cross_entropy(loss, probability, reference, scored, grid_voxels)
             dice = generalised_dice(probability, reference, scored).mean()
+            l_f = over_levels(bce + dice, output.coarse_probabilities, target, counted, grid_voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
             l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
-            warm = _warm_start(recipe, parts.gate, target, counted, grid_voxels) if _is_warm(loss, epoch) else 0 * bce
-            total = bce + dice + loss.warm_start_weight * warm
+            warm = 0 * bce
+            if _is_warm(loss, epoch):
+                warm = of_gate(parts.gate, target, counted, grid_voxels)
+                warm = over_levels(warm, output.coarse_gates, target, counted, grid_voxels, of_gate)
+            total = l_f + loss.warm_start_weight * warm
             if not (_is_warm(loss, epoch) and loss.warm_start_replaces_d):
                 total = total + loss.weight_d * l_d
             scalars = {"loss": total, "bce": bce, "dice_loss": dice, "l_d": l_d}
@@ -89,10 +95,23 @@ def _is_warm(loss: LossConfig, epoch: int) -> bool:
     return epoch < loss.warm_start_epochs
 
 
-def _warm_start(recipe: Recipe, gate: Tensor, target: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
+def _cross_entropy(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
+    """Over the model grid, or of the hardest voxels."""
+    if loss.hardest_share is None:
+        return binary_cross_entropy(p, reference, grid_voxels, counted).mean()
+    return hardest_cross_entropy(p, reference, loss.hardest_share, counted).mean()
+
+
+def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
+    """L_F at a coarser level."""
+    dice = generalised_dice(p, reference, counted).mean()
+    return _cross_entropy(loss, p, reference, counted, grid_voxels) + dice
+
+
+def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
     """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
-    warm = binary_cross_entropy(gate, target, grid_voxels, counted).mean()
-    return warm + generalised_dice(gate, target, counted).mean() if recipe.loss.warm_start_dice else warm
+    warm = _cross_entropy(loss, gate, target, counted, grid_voxels)
+    return warm + generalised_dice(gate, target, counted).mean() if loss.warm_start_dice else warm
 
 
 def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,51 +13,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from adn.nn.attention import LocalAttention
 from adn.nn.baselines.nnunet import Sides, plan
 from adn.warp import mirror
 
 FEATURES = (32, 64, 128, 256, 320)
-HEADS = 8  # ours: the number is not in the text we have
 COMPARED = 2  # deepest levels that have the module
-_OUTSIDE = -1e4
 _EPSILON = 1e-6
-
-
-class LocalAttention(nn.Module):
-    """Cross-stream alignment: the mirrored stream asks, the 27 voxels around the same place of the other answer."""
-
-    def __init__(self, channels: int, heads: int = HEADS) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value, self.out = (nn.Conv3d(channels, channels, 1) for _ in range(4))
-
-    def forward(self, own: Float[Tensor, "b c d h w"], mirrored: Float[Tensor, "b c d h w"]) -> Tensor:
-        """Values of `own` gathered for each voxel of `mirrored` (eq. 4 to 11); same shape."""
-        b, c, *sides = own.shape
-        size = c // self.heads
-
-        def split(x: Tensor) -> Tensor:
-            return x.view(b, self.heads, size, *sides)
-
-        query, key, value = split(self.query(mirrored)), split(self.key(own)), split(self.value(own))
-        inside = torch.ones_like(own[:1, :1])[:, :, None]
-        scores = [
-            (query * near).sum(2) / math.sqrt(size) + (1 - there[:, :, 0]) * _OUTSIDE
-            for near, there in zip(_neighbours(key), _neighbours(inside), strict=True)
-        ]
-        weights = torch.softmax(torch.stack(scores, 0).float(), 0).to(value.dtype)
-        gathered = torch.zeros_like(value)
-        for weight, near in zip(weights, _neighbours(value), strict=True):
-            gathered = gathered + weight[:, :, None] * near
-        return self.out(gathered.reshape(b, c, *sides))
-
-
-def _neighbours(x: Tensor) -> list[Tensor]:
-    """The 27 shifts of (B, M, C, D, H, W) by one voxel, 0 beyond the border."""
-    d, h, w = x.shape[-3:]
-    padded = F.pad(x, (1, 1, 1, 1, 1, 1))
-    steps = [(z, y, a) for z in range(3) for y in range(3) for a in range(3)]
-    return [padded[..., z : z + d, y : y + h, a : a + w] for z, y, a in steps]
 
 
 def disparity(aligned: Float[Tensor, "b c d h w"], mirrored: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b c d h w"]:
