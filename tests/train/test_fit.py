@@ -88,6 +88,19 @@ def test_the_best_weights_on_validation_are_kept_beside_the_last(tmp_path):
     assert [row["val_dice"] for row in read_log(tmp_path / "log.csv")] == ["0.2", "0.5", "0.1"]
 
 
+def test_where_the_lowest_is_best_that_one_is_kept(tmp_path):
+    seen, model = [], network()
+
+    def validate(epoch):
+        seen.append(model[0].weight.detach().clone())
+        return {"loss": [0.3, 0.1, 0.2][epoch - 1]}
+
+    run(tmp_path, model, on_epoch=validate, score="loss", lowest=True)
+    best = network()
+    assert load_weights(tmp_path / "toy-best.ckpt", best)
+    assert torch.equal(best[0].weight, seen[1])
+
+
 def test_terms_that_a_batch_has_none_of_do_not_count():
     state = State()
     for value in (1.0, math.nan, 3.0):

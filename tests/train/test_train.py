@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from toy import Brains
 
 from adn.config import load_recipe
 from adn.errors import InputError, OutputError
 from adn.io.weights import read_weights
+from adn.nn.adn import build_adn
 from adn.predict import load_model
 from adn.synthesize import synthesize
 from adn.train import resume, train
 from adn.train.logbook import read_log
+from adn.train.validate import infer, validator
 
 
 def small_recipe(**segment):
@@ -45,6 +48,29 @@ def test_a_run_leaves_weights_that_predict_loads_and_a_log(finished):
         assert math.isfinite(float(rows[0][name]))
     left = {path.name for path in out.iterdir()}
     assert left >= {"recipe.json", "run.json", "align.ckpt", "segment.ckpt", "tensorboard", "weights.safetensors"}
+
+
+def test_t_is_that_of_the_epoch_that_was_best_on_heads_it_never_saw(finished):
+    out, _ = finished
+    (row,) = (row for row in read_log(out / "log.csv") if row["stage"] == "align")
+    assert math.isfinite(float(row["val_loss"]))
+    assert float(row["val_plane_mm"]) > 0
+    best = torch.load(out / "align-best.ckpt", weights_only=True)["model"]
+    weights, _ = read_weights(out / "weights.safetensors")
+    assert all(torch.equal(weights[f"align.{name}"], tensor.half().float()) for name, tensor in best.items())
+
+
+def test_what_no_loss_looks_at_is_not_scored():
+    """Infarct that shows nowhere but on other images (−1) counts neither for nor against."""
+    recipe = small_recipe()
+    model = build_adn(recipe).eval()
+    sample = Brains(recipe.grid.box)[0]
+    silent = sample._replace(infarct=torch.where(sample.infarct > 0, sample.infarct, -1.0))
+    marked_alone = validator(model, [silent], True, recipe)(1)["dice"]
+    carried = infer(model, sample, True, recipe)
+    inside, mask = sample.infarct > 0, carried.output.infarct_probability_aligned[0] > 0.5
+    expected = 2 * (mask & inside).sum() / ((mask & inside).sum() + inside.sum())
+    assert marked_alone == pytest.approx(float(expected))
 
 
 def test_each_epoch_tells_its_rows_and_pictures_of_samples(finished):

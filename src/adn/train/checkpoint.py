@@ -20,7 +20,7 @@ class State:
     """Progress of one stage. The log is written from here, so that log and checkpoint never disagree.
 
     totals: of the epoch under way, name → [sum, how many steps had a value]. history: a row per finished epoch.
-    best: highest validation score so far.
+    best: highest validation score so far (where the lowest is best, its negative).
     """
 
     step: int = 0

@@ -44,16 +44,18 @@ def fit(
     *,
     seed: int = 0,
     score: str = "dice",
+    lowest: bool = False,
     on_log: Callable[[list[Row]], None] | None = None,
 ) -> nn.Module:
     """Train `model` in place on `dataset` (which must hold max_epochs × epoch_samples samples, in order).
 
     out: run folder. `<stage>.ckpt` there is resumed from if it exists; `log.csv` gets a row per epoch, `tensorboard/`
     every step. progress: called with (stage, step, steps, scalars) after each step. on_epoch: validation, called with
-    the number of epochs done; what it returns is logged as `val_…`, and the weights with the highest `score` of it go
-    to `<stage>-best.ckpt`. on_log: called with the stage's log once an epoch is safe on disk. seed: of dropout and the
-    like, together with the step. Under torchrun all of these are called in the first process only. Returns the model
-    as it is after the last step. Raises InputError where memory runs out, AdnError where the loss is not finite.
+    the number of epochs done; what it returns is logged as `val_…`, and the weights with the highest (`lowest`: the
+    lowest) `score` of it go to `<stage>-best.ckpt`. on_log: called with the stage's log once an epoch is safe on disk.
+    seed: of dropout and the like, together with the step. Under torchrun all of these are called in the first process
+    only. Returns the model as it is after the last step. Raises InputError where memory runs out, AdnError where the
+    loss is not finite.
     """
     fabric = start_fabric(device, precision)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -96,7 +98,7 @@ def fit(
         if end:
             model.eval()
             row: Row = {"epoch": state.step // per_epoch, "step": state.step, "lr": rate, **state.means()}
-            _close_epoch(state, row, on_epoch if first else None, model, out / f"{stage}-best.ckpt", score)
+            _close_epoch(state, row, on_epoch if first else None, model, out / f"{stage}-best.ckpt", score, lowest)
         if first and (end or time.monotonic() - saved > CHECKPOINT_SECONDS):
             save_checkpoint(out / f"{stage}.ckpt", model, optimiser, state)
             saved = time.monotonic()
@@ -156,7 +158,9 @@ def _step(
     return row
 
 
-def _close_epoch(state: State, row: Row, on_epoch: OnEpoch | None, model: nn.Module, best: Path, score: str) -> None:
+def _close_epoch(
+    state: State, row: Row, on_epoch: OnEpoch | None, model: nn.Module, best: Path, score: str, lowest: bool
+) -> None:
     """Validate, warn of collapse, keep the best weights, and put the row into the stage's history."""
     epoch = int(row["epoch"])
     found = (on_epoch(epoch) if on_epoch else None) or {}
@@ -164,8 +168,9 @@ def _close_epoch(state: State, row: Row, on_epoch: OnEpoch | None, model: nn.Mod
     warning = collapse_warning(row)
     if warning:
         log.warning("epoch %d: %s", epoch, warning)
-    if score in found and (state.best is None or found[score] >= state.best):
-        state.best = float(found[score])
-        save_best(best, model, epoch, state.best)
+    reached = -found[score] if lowest and score in found else found.get(score)
+    if reached is not None and (state.best is None or reached >= state.best):
+        state.best = float(reached)
+        save_best(best, model, epoch, float(found[score]))
     state.history.append(row)
     state.totals = {}

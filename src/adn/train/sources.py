@@ -56,6 +56,7 @@ class Sets(NamedTuple):
     """
 
     align: Dataset[PosedBrain]
+    align_validation: Sequence[PosedBrain]
     training: Dataset[Sample]
     validation: Sequence[Sample]
     shown: Sequence[Sample]
@@ -82,16 +83,19 @@ def _open_sets(recipe: Recipe, source: Source) -> Sets:
         aligned = recipe.loss.label_space == "aligned" and recipe.align.apply
         patients = AlignedPatients if aligned else PosedPatients
         training = patients(recipe, heads, seed, count, recipe.train.segment.curriculum)
-        held_out = Kept(patients(recipe, library(source, "val"), seed + 1, limit), limit)
-        return Sets(PosedBrains(recipe, heads, seed, align_count), training, held_out, held_out, aligned)
+        others = library(source, "val")
+        held_out = Kept(patients(recipe, others, seed + 1, limit), limit)
+        turned = Kept(PosedBrains(recipe, others, seed + 1, limit, pool=min(limit, 8)), limit)
+        return Sets(PosedBrains(recipe, heads, seed, align_count), turned, training, held_out, held_out, aligned)
     chosen = choose_cases(source.data, source.split, source.fold, seed)
     log.info(chosen.note)
     cases = PreparedCases(recipe, chosen.train, count)
     brains = PreparedCases(recipe, chosen.train, align_count).coarse_brains()
     if chosen.validation is chosen.train:
-        return Sets(brains, cases, (), Kept(cases, min(limit, len(chosen.train))), aligned=False)
-    held_out = Kept(PreparedCases(recipe, chosen.validation, len(chosen.validation)), len(chosen.validation))
-    return Sets(brains, cases, held_out, held_out, aligned=False)
+        return Sets(brains, (), cases, (), Kept(cases, min(limit, len(chosen.train))), aligned=False)
+    others = PreparedCases(recipe, chosen.validation, len(chosen.validation))
+    held_out = Kept(others, len(others))
+    return Sets(brains, Kept(others.coarse_brains(), len(others)), cases, held_out, held_out, aligned=False)
 
 
 def library(source: Source, split: str) -> Library:
@@ -102,12 +106,12 @@ def library(source: Source, split: str) -> Library:
     return found
 
 
-class Kept(Sequence[Sample]):
+class Kept(Sequence[Any]):
     """The first `size` samples of a data set, made when first asked for and kept in memory."""
 
-    def __init__(self, dataset: Dataset[Sample], size: int) -> None:
+    def __init__(self, dataset: Dataset[Any], size: int) -> None:
         self.dataset, self.size = dataset, size
-        self.samples: dict[int, Sample] = {}
+        self.samples: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return self.size

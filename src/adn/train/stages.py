@@ -15,6 +15,7 @@ from adn.errors import InputError
 from adn.io.atomic import atomic_path
 from adn.io.weights import save_weights
 from adn.nn.adn import ADN
+from adn.nn.align import AlignNet
 from adn.nn.baselines import Baseline, build_model
 from adn.nn.tissue_maps import TissueMaps
 from adn.results import TrainingPicture
@@ -26,9 +27,9 @@ from adn.train.objectives import align_objective, segment_objective, tissue_maps
 from adn.train.record import continue_run, read_run, start_run
 from adn.train.sources import Sets, Source, open_sets
 from adn.train.tissue import fit_tissue
-from adn.train.validate import pictures, validator
+from adn.train.validate import align_validator, pictures, validator
 
-ALIGN = "align.ckpt"
+ALIGN, ALIGN_BEST = "align.ckpt", "align-best.ckpt"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def train(
     endless virtual patients (of `anatomy` and `lesions` folders, else of the installed MNI priors). align: a run whose
     T is taken over; 'align' is then not in `stages`. resume: go on from the run's checkpoints. stages: 'align' is T,
     'segment' is D + F; None: those of the recipe. progress: called after each step, on_epoch after each epoch. Where
-    there is a validation set the weights of D + F are those of its best epoch, and `last.safetensors` holds the last.
+    there is a validation set the weights, of T and of D + F, are those of its best epoch, and `last.safetensors` holds
+    the last of D + F.
     Under torchrun every process calls this. Raises InputError or OutputError for a run folder in use and for data
     without cases.
     """
@@ -88,8 +90,9 @@ def train(
         request = {"source": source.record(), "stages": list(stages), "device": device, "workers": workers}
         continue_run(run.out, recipe) if resume else start_run(run.out, recipe, request)
         if align and not (run.out / ALIGN).is_file():
+            best = Path(align) / ALIGN_BEST
             with atomic_path(run.out / ALIGN) as temporary:
-                shutil.copyfile(Path(align) / ALIGN, temporary)
+                shutil.copyfile(best if best.is_file() else Path(align) / ALIGN, temporary)
     torch.manual_seed(recipe.train.seed)
     if "tissue" in stages:
         return _train_tissue(source, run)
@@ -140,11 +143,14 @@ def _train_tissue(source: Source, run: _Run) -> Path:
 
 
 def _fit_align(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
-    """T; unsupervised unless the recipe weighs the known plane."""
+    """T; unsupervised unless the recipe weighs the known plane. Where there is validation it is left as it was best."""
     recipe = run.recipe
+    assert isinstance(model.align, AlignNet)
+    validate = align_validator(model.align, sets.align_validation, recipe)
     fit(model.align, sets.align, align_objective(recipe), recipe.train.align, run.out, "align", "fp32", 0, collate,
-        run.progress, device=run.device, seed=recipe.train.seed,
+        run.progress, validate, run.device, seed=recipe.train.seed, score="loss", lowest=True,
         on_log=lambda rows: run.on_epoch(EpochEnd(run.out, "align", rows)))  # fmt: skip
+    load_weights(run.out / ALIGN_BEST, model.align)
 
 
 def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
@@ -161,7 +167,7 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
     else:
         training = baseline_data(training, recipe, model, sets.aligned)
         objective = baseline_objective(recipe, sets.aligned)
-    validate = validator(model, sets.validation, sets.aligned, recipe.train.precision)
+    validate = validator(model, sets.validation, sets.aligned, recipe)
     fit(model, training, objective, recipe.train.segment, run.out, "segment",
         recipe.train.precision, run.workers, collate, run.progress, validate, run.device, seed=recipe.train.seed,
         on_log=tell)  # fmt: skip

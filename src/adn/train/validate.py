@@ -9,24 +9,48 @@ import torch
 from torch import Tensor
 
 from adn.config import Recipe
-from adn.data.samples import Sample, collate
+from adn.data.samples import PosedBrain, Sample, collate
 from adn.geometry import Grid
-from adn.nn.adn import ADN, AdnOutput
+from adn.nn.adn import ADN
+from adn.nn.align import AlignNet
 from adn.nn.baselines import Baseline
 from adn.nn.precision import choose_precision
 from adn.results import TrainingPicture
-from adn.train.objectives import carry_sample
+from adn.train.objectives import Carried, align_objective, carry_sample
 from adn.volume import Volume
 
 PICTURES = 4
 
 
+def align_validator(
+    model: AlignNet, samples: Sequence[PosedBrain], recipe: Recipe
+) -> Callable[[int], dict[str, float]]:
+    """After each epoch: what T minimises, on samples it does not train on; with what that is made of.
+
+    plane_mm is left out where the plane is not known. Gives nothing without samples.
+    """
+    objective = align_objective(recipe)
+
+    def validate(epoch: int) -> dict[str, float]:
+        rows = []
+        for sample in samples:
+            batch = PosedBrain(*(x.to(next(model.parameters()).device) for x in collate([sample])))
+            with torch.no_grad():
+                scalars = objective(model, batch, epoch)
+            known = not bool(sample.pose.isnan().any())
+            rows.append({name: float(x) for name, x in scalars.items() if known or name != "plane_mm"})
+        return {name: sum(row[name] for row in rows) / len(rows) for name in (rows[0] if rows else ())}
+
+    return validate
+
+
 def validator(
-    model: ADN | Baseline, samples: Sequence[Sample], aligned: bool, precision: str
+    model: ADN | Baseline, samples: Sequence[Sample], aligned: bool, recipe: Recipe
 ) -> Callable[[int], dict[str, float]]:
     """After each epoch: Dice at 0.5 of the patients with infarct, false positive mL of those without (aligned space).
 
-    aligned: samples lie on the brain box already, else T's pose puts them there. Gives nothing without samples.
+    aligned: samples lie on the brain box already, else T's pose puts them there. What the recipe lets no loss
+    look at is not scored either. Gives nothing without samples.
     """
     depth, height, width = model.grid.spacing_mm
     voxel_ml = depth * height * width / 1000
@@ -34,8 +58,9 @@ def validator(
     def validate(epoch: int) -> dict[str, float]:
         dices, false_ml = [], []
         for sample in samples:
-            output, infarct = infer(model, sample, aligned, precision)
-            mask = output.infarct_probability_aligned > 0.5
+            carried = infer(model, sample, aligned, recipe)
+            infarct = carried.infarct * carried.counted
+            mask = (carried.output.infarct_probability_aligned > 0.5) & (carried.counted > 0)
             if infarct.any():
                 dices.append(float(2 * (mask * infarct).sum() / (mask.sum() + infarct.sum())))
             else:
@@ -50,14 +75,13 @@ def validator(
     return validate
 
 
-def infer(model: ADN | Baseline, sample: Sample, aligned: bool, precision: str) -> tuple[AdnOutput, Tensor]:
+def infer(model: ADN | Baseline, sample: Sample, aligned: bool, recipe: Recipe) -> Carried:
     """Output of one sample and its reference on the brain box, in the recipe's precision (`choose_precision`)."""
     device = next(model.parameters()).device
     batch = Sample(*(x.to(device) for x in collate([sample])))
-    bf16 = choose_precision(precision, device) == "bf16"
+    bf16 = choose_precision(recipe.train.precision, device) == "bf16"
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        carried = carry_sample(model, batch, aligned)
-    return carried.output, carried.infarct
+        return carry_sample(model, batch, aligned, recipe.loss.invisible)
 
 
 def pictures(
@@ -70,7 +94,7 @@ def pictures(
 
 
 def _picture(model: ADN | Baseline, sample: Sample, aligned: bool, recipe: Recipe) -> TrainingPicture:
-    output, infarct = infer(model, sample, aligned, recipe.train.precision)
+    output, infarct, *_ = infer(model, sample, aligned, recipe)
     parts = output.parts
     grid = Grid.centred(parts.aligned.shape[2:], recipe.grid.spacing_mm)  # type: ignore[arg-type]
     lower, upper = recipe.grid.window_hu

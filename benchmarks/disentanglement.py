@@ -1,0 +1,123 @@
+"""Is P the infarct's asymmetry, and Q normal anatomy? On virtual patients the truth is known; a Markdown table.
+
+    python benchmarks/disentanglement.py WEIGHTS... [--anatomy DIR --lesions DIR] [--split val] [-n 24] [-o PICTURE.png]
+
+Each patient is rendered twice: as planned, and without the acute infarcts but with the same noise. The second gives
+the true intrinsic asymmetry Q* = A of the patient before the stroke, and P* = A − Q* (where positive) the true
+pathological one. Found P and Q are compared with them:
+
+- taken: sum of P inside the infarct / sum of P* there (1: all of it)
+- astray: share of P that lies outside the infarct
+- rest: ‖Q − Q*‖₁ / ‖A − Q*‖₁ inside the infarct (1: nothing was gained by disentangling; 0: Q is normal anatomy)
+- spoilt: ‖Q − Q*‖₁ / ‖Q*‖₁ outside it (0: normal asymmetry is left alone)
+- P : A, mean over the brain: 0 and 1 are the two ways to collapse
+
+Patients lie on the aligned brain box, as in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from adn.asymmetry import total_asymmetry
+from adn.data.virtual import AlignedPatients, render_sample
+from adn.geometry import Grid
+from adn.nn.adn import ADN
+from adn.predict import Model, load_model
+from adn.results import TrainingPicture
+from adn.synth.draw import draw_patient
+from adn.synthesize import Library, patient_generator
+from adn.volume import Volume
+
+COLUMNS = ("taken", "astray", "rest", "spoilt", "P : A", "Dice")
+SEED, LEAST_ML = 31, 1.0
+
+
+def twins(model: Model, library: Library, index: int):
+    """A patient as planned and, with the same noise, before the acute infarcts. Samples of (1, D, H, W)."""
+    generator = patient_generator(SEED, index)
+    patients = AlignedPatients(model.recipe, library, SEED, 1)
+    plan = draw_patient(generator, patients.choices)
+    lattice = patients.lattice(plan, generator)
+    before = replace(plan, infarcts=tuple(infarct for infarct in plan.infarcts if not infarct.acute))
+    return tuple(render_sample(p, library, lattice, model.recipe) for p in (plan, before))
+
+
+def measure(model: Model, library: Library, index: int) -> tuple[list[float], TrainingPicture] | None:
+    """A row of `COLUMNS` and a picture; None for a patient without an infarct to speak of."""
+    sample, before = twins(model, library, index)
+    grid = model.recipe.grid
+    inside = sample.infarct[0] > 0
+    if float(inside.sum()) * np.prod(grid.spacing_mm) / 1000 < LEAST_ML:
+        return None
+    assert isinstance(model.network, ADN)
+    with torch.no_grad():
+        output = model.network.from_aligned(sample.brain[None], torch.eye(4)[None])
+    parts = output.parts
+    a, p = parts.total_asymmetry[0, 0], parts.pathological_asymmetry[0, 0].clamp(max=parts.total_asymmetry[0, 0])
+    true_q = total_asymmetry(before.brain[None], model.recipe.network.polarity)[0, 0]
+    true_p, q = (a - true_q).clamp(min=0), a - p
+    probability = output.infarct_probability_aligned[0, 0]
+    mask = probability >= model.recipe.threshold
+    values = [
+        p[inside].sum() / true_p[inside].sum(),
+        p[~inside].sum() / p.sum().clamp(min=1e-6),
+        (q - true_q)[inside].abs().sum() / (a - true_q)[inside].abs().sum(),
+        (q - true_q)[~inside].abs().sum() / true_q[~inside].sum(),
+        p.sum() / a.sum(),
+        2 * (mask & inside).sum() / (mask.sum() + inside.sum()),
+    ]
+    return [float(value) for value in values], picture(model, sample, a, p, parts.salient[0, 0], probability)
+
+
+def picture(model: Model, sample, a, p, salient, probability) -> TrainingPicture:
+    grid = Grid.centred(tuple(a.shape), model.recipe.grid.spacing_mm)
+    low, high = model.recipe.grid.window_hu
+    width = high - low
+
+    def volume(x: torch.Tensor, unit: str, scale: float = 1.0, shift: float = 0.0) -> Volume:
+        return Volume((x * scale + shift).numpy().astype(np.float32), grid, unit)
+
+    return TrainingPicture(
+        aligned=volume(sample.brain[0], "HU", width, low),
+        salient=volume(salient, "HU", width, low),
+        asymmetry_total=volume(a, "HU", width),
+        asymmetry_pathological=volume(p, "HU", width),
+        asymmetry_intrinsic=volume(a - p, "HU", width),
+        infarct_probability=volume(probability, "1"),
+        reference=Volume((sample.infarct[0] > 0).numpy().astype(np.uint8), grid, "label"),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", nargs="+")
+    parser.add_argument("--anatomy", type=Path)
+    parser.add_argument("--lesions", type=Path)
+    parser.add_argument("--split", default="val", choices=("train", "val", "test", "all"))
+    parser.add_argument("-n", type=int, default=24, help="patients drawn; those without infarct are left out")
+    parser.add_argument("-o", "--out", type=Path, help="a picture of six patients, of the first weights")
+    arguments = parser.parse_args()
+    library = Library.from_folders(arguments.anatomy, arguments.lesions, arguments.split)
+    print(f"| median (quartiles) | n | {' | '.join(COLUMNS)} |\n|---|---|{'---|' * len(COLUMNS)}")
+    for place, weights in enumerate(arguments.weights):
+        model = load_model(weights)
+        found = [measure(model, library, index) for index in range(arguments.n)]
+        kept = [one for one in found if one]
+        table = np.array([values for values, _ in kept])
+        low, middle, high = np.percentile(table, [25, 50, 75], axis=0)
+        cells = [f"{m:.2f} ({a:.2f} to {b:.2f})" for a, m, b in zip(low, middle, high, strict=True)]
+        print(f"| {weights} | {len(kept)} | {' | '.join(cells)} |", flush=True)
+        if arguments.out and place == 0:
+            from adn.figures.training import training_sheet
+
+            training_sheet([shown for _, shown in kept[:6]]).savefig(arguments.out, dpi=90)
+
+
+if __name__ == "__main__":
+    main()
