@@ -1,4 +1,5 @@
 # make demo: install, make a virtual patient, find its infarct.   make test: install, tests.   make check: seconds.
+# make viewer: the image viewer of adn serve, by Node.js; a wheel from PyPI holds it already.
 # A CPU-only PyTorch, smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
@@ -14,13 +15,18 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH := $(shell grep '^torch==' constraints.txt)
 INSTALL_TORCH := install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 
-.PHONY: demo test check check-wheel clean
+.PHONY: demo viewer test check check-wheel clean
 
 demo: $(VENV)/.installed
 	rm -rf demo
 	$(BIN)/adn synth -n 1 --seed 1 -o demo/patient
 	$(BIN)/adn predict demo/patient/*/ct.nii.gz -o demo/out
 	@echo "The report, to open in a browser: $$(ls "$(CURDIR)"/demo/out/*/report.html)"
+
+viewer:
+	@command -v npm >/dev/null || { echo "make viewer needs Node.js 18 or newer with npm (Debian: apt install npm)." >&2; exit 2; }
+	npm --prefix web ci --no-audit --no-fund
+	npm --prefix web run build
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
@@ -31,10 +37,15 @@ check: $(VENV)/.installed-dev
 	$(BIN)/pyright
 	$(BIN)/python -m pytest tests/test_contract_floors.py
 
-# Build the wheel, install it into an empty venv, and run the main job outside the checkout.
+# Build the sdist and from it the wheel, look for the viewer in both, install the wheel into an empty venv, and run the
+# main job outside the checkout.
 check-wheel: $(VENV)/.installed-dev
 	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
-	$(BIN)/python -m build --wheel --outdir "$$folder/dist" .; \
+	$(BIN)/python -m build --outdir "$$folder/dist" .; \
+	for list in "tar -tzf $$folder/dist/*.tar.gz" "$(BIN)/python -m zipfile -l $$folder/dist/*.whl"; do \
+		$$list | grep -q static/vendor/niivue.min.js || { echo "The viewer is missing: $$list" >&2; exit 1; }; \
+		$$list | grep -q static/vendor/LICENSES.txt || { echo "Its licences are missing: $$list" >&2; exit 1; }; \
+	done; \
 	$(PYTHON) -m venv "$$folder/venv"; \
 	"$$folder/venv/bin/python" -m pip $(INSTALL_TORCH); \
 	"$$folder/venv/bin/python" -m pip install -c constraints.txt "$$folder"/dist/*.whl; \

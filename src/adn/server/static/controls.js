@@ -53,7 +53,7 @@ export function settings(one, changed) {
   };
   const view = radios("View", "view", [["planes", "3 planes"], ["axial", "Axial"], ["render", "With 3D"]], set("view"));
   const space = radios("Space", "space", spaces.map((name) => [name, name === "scan" ? "As scanned" : "Aligned"]), set("space"));
-  const scan = radios("Scan", "scan", of("scan", "scan").map((layer) => [layer.name, layer.title]), set("scan"), "rows");
+  const scan = radios("Image", "scan", of("scan", "scan").map((layer) => [layer.name, layer.title]), set("scan"), "rows");
   const map = radios("Map", "map", [["", "None"], ...of("map", "scan").map((layer) => [layer.name, layer.title])], set("map"), "rows");
   const mark = radios("Infarct", "mark", [["contour", "Contour"], ["filled", "Filled"], ["off", "Off"]], set("mark"));
   const markOpacity = opacity("Opacity of the filling", chosen.markOpacity, set("markOpacity"));

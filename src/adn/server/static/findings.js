@@ -4,6 +4,8 @@ import { fileAddress } from "./api.js";
 import { facts, h } from "./dom.js";
 import { bytes, ranges, side, signed, volume } from "./words.js";
 
+const MIN_SHARE = 0.1; // of the infarct: lesser territories are not named, as in the report
+
 /** The verdict and the way to the report, across the page. */
 export function headline({ id, results }) {
   const found = results.side !== "none";
@@ -54,10 +56,14 @@ function warnings(results) {
 }
 
 function territories(results) {
-  const shares = results.territories.filter((share) => share.volume_ml >= 0.05);
-  if (!shares.length) return null;
-  const name = ({ territory, side: where }) => `${territory[0].toUpperCase()}${territory.slice(1)}, ${where}`;
-  return h("div", {}, h("h2", {}, "Arterial territory, approximate"), facts(shares.map((share) => [name(share), volume(share.volume_ml)]), "shares"));
+  const named = results.territories.filter((share) => share.volume_ml >= MIN_SHARE * results.volume_ml);
+  if (!named.length) return null;
+  const artery = (name) => (name === "lenticulostriate" ? "middle cerebral artery, deep (lenticulostriate)" : name);
+  const name = (share) => `${share.side === "left" ? "Left" : "Right"} ${artery(share.territory)}`;
+  const rows = named.map((share) => [name(share), volume(share.volume_ml)]);
+  const rest = results.territories.reduce((sum, share) => sum + (named.includes(share) ? 0 : share.volume_ml), 0);
+  if (rest >= 0.05) rows.push(["Elsewhere", volume(rest)]);
+  return h("div", {}, h("h2", {}, "Arterial territory, approximate"), facts(rows, "shares"));
 }
 
 function checks(results) {

@@ -5,7 +5,10 @@ import { INFARCT } from "./colours.js";
 
 const mark = [1, 3, 5].map((at) => (Number.parseInt(INFARCT.slice(at, at + 2), 16) / 255).toFixed(4)).join(", ");
 
-/** GLSL for `Niivue.setCustomSliceShader`. pixels: thickness of the contour on the screen, drawn inside the mask. */
+/**
+ * GLSL for `Niivue.setCustomSliceShader`. Of the numbers that NiiVue hands over, overlayAlphaShader is the filling of the
+ * infarct here and drawRimOpacity its contour; drawOpacity is left to the 3D view. pixels: thickness of the contour on the screen, drawn inside the mask.
+ */
 export const sliceShader = (pixels) => `#version 300 es
 precision highp int;
 precision highp float;
@@ -14,7 +17,7 @@ uniform highp sampler3D overlay;
 uniform highp sampler3D drawing;
 uniform float overlays;
 uniform float opacity;
-uniform float drawOpacity;
+uniform float overlayAlphaShader;
 uniform float drawRimOpacity;
 in vec3 texPos;
 out vec4 color;
@@ -31,6 +34,6 @@ void main() {
   float around = inside(texPos + x) * inside(texPos - x) * inside(texPos + y) * inside(texPos - y)
     * inside(texPos + 0.7 * (x + y)) * inside(texPos - 0.7 * (x + y))
     * inside(texPos + 0.7 * (x - y)) * inside(texPos - 0.7 * (x - y));
-  color.rgb = mix(color.rgb, vec3(${mark}), around > 0.5 ? drawOpacity : max(drawRimOpacity, drawOpacity));
+  color.rgb = mix(color.rgb, vec3(${mark}), around > 0.5 ? overlayAlphaShader : max(drawRimOpacity, overlayAlphaShader));
 }
 `;

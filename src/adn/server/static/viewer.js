@@ -10,12 +10,15 @@ const KEPT = 4; // volumes held in memory besides those shown: a thin-slice map 
 const [AXIAL, CORONAL, SAGITTAL, RENDER] = [SLICE_TYPE.AXIAL, SLICE_TYPE.CORONAL, SLICE_TYPE.SAGITTAL, SLICE_TYPE.RENDER];
 /** Which view → tiles as [kind, left, top, width, height], parts of the canvas. */
 const LAYOUTS = {
-  planes: { wide: [[AXIAL, 0, 0, 0.64, 1], [CORONAL, 0.64, 0, 0.36, 0.5], [SAGITTAL, 0.64, 0.5, 0.36, 0.5]],
-    tall: [[AXIAL, 0, 0, 1, 0.62], [CORONAL, 0, 0.62, 0.5, 0.38], [SAGITTAL, 0.5, 0.62, 0.5, 0.38]] },
-  axial: { wide: [[AXIAL, 0, 0, 1, 1]], tall: [[AXIAL, 0, 0, 1, 1]] },
-  render: { wide: [[AXIAL, 0, 0, 0.5, 0.5], [CORONAL, 0.5, 0, 0.5, 0.5], [SAGITTAL, 0, 0.5, 0.5, 0.5], [RENDER, 0.5, 0.5, 0.5, 0.5]] },
+  planes: {
+    wide: [[AXIAL, 0.01, 0, 0.62, 1], [CORONAL, 0.64, 0, 0.35, 0.5], [SAGITTAL, 0.64, 0.5, 0.35, 0.5]],
+    tall: [[AXIAL, 0.01, 0, 0.98, 0.62], [CORONAL, 0.01, 0.62, 0.48, 0.38], [SAGITTAL, 0.51, 0.62, 0.48, 0.38]],
+  },
+  axial: { wide: [[AXIAL, 0.01, 0, 0.98, 1]] },
+  render: {
+    wide: [[AXIAL, 0.01, 0, 0.48, 0.5], [CORONAL, 0.51, 0, 0.48, 0.5], [SAGITTAL, 0.01, 0.5, 0.48, 0.5], [RENDER, 0.51, 0.5, 0.48, 0.5]],
+  },
 };
-LAYOUTS.render.tall = LAYOUTS.render.wide;
 
 export class Viewer {
   #nv;
@@ -42,9 +45,11 @@ export class Viewer {
       sagittalNoseLeft: true,
       multiplanarShowRender: SHOW_RENDER.NEVER,
       backColor: [0, 0, 0, 1],
-      fontColor: [0.95, 0.95, 0.95, 1],
+      fontColor: [1, 0.78, 0.25, 1], // readable on black and on bone
       fontMinPx: 15,
       crosshairColor: [0.45, 0.8, 1, 0.5],
+      crosshairWidth: 0.4,
+      crosshairWidthUnit: "mm",
       crosshairGap: 12,
       dragMode: DRAG_MODE.windowing,
       dragAndDropEnabled: false,
@@ -69,7 +74,7 @@ export class Viewer {
     this.#nv.gl.getExtension("WEBGL_lose_context")?.loseContext(); // browsers allow about 16 at a time
   }
 
-  /** Show what `how` says: scan, map and mask (layers), windowHu, mark, mapOpacity, view. False if overtaken meanwhile. */
+  /** Show what `how` says: scan, map and mask (layers), windowHu, mark ([filling, contour], 0 to 1), mapOpacity, view. False if overtaken meanwhile. */
   async show({ scan, map, mask, windowHu, mark, mapOpacity, view }) {
     const mine = ++this.#turn;
     const [under, over, marked] = await Promise.all([scan, map, mask].map((layer) => layer && this.#load(layer)));
@@ -79,7 +84,8 @@ export class Viewer {
     const other = !before || before.dimsRAS.join() !== under.dimsRAS.join(); // first, or another space
     [under.cal_min, under.cal_max] = windowHu;
     if (over) over.opacity = mapOpacity;
-    [nv.drawOpacity, nv.drawRimOpacity] = mark;
+    [nv.overlayAlphaShader, nv.drawRimOpacity] = mark; // filling and contour on slices (shader.js)
+    nv.drawOpacity = mark[1]; // in 3D
     nv.volumes = over ? [under, over] : [under];
     nv.setVolume(under, 0);
     if (marked && (marked !== this.#mask || other)) {
@@ -112,7 +118,8 @@ export class Viewer {
   #setLayout(name) {
     this.#layout = name;
     const { clientWidth, clientHeight } = this.#canvas.parentElement;
-    const tiles = LAYOUTS[name][clientWidth > 1.15 * clientHeight ? "wide" : "tall"];
+    const { wide, tall = wide } = LAYOUTS[name];
+    const tiles = clientWidth > 1.15 * clientHeight ? wide : tall;
     this.#nv.setCustomLayout(tiles.map(([sliceType, ...position]) => ({ sliceType, position })));
   }
 
