@@ -6,7 +6,7 @@ import { bytes, ranges, side, signed, volume } from "./words.js";
 
 const MIN_SHARE = 0.1; // of the infarct: lesser territories are not named, as in the report
 
-/** The verdict and the way to the report, across the page. */
+/** The verdict, the way to the report and the warnings, across the page. */
 export function headline({ id, results }) {
   const found = results.side !== "none";
   return h(
@@ -19,6 +19,7 @@ export function headline({ id, results }) {
       found ? null : h("p", {}, "This does not exclude an infarct: early ischaemia can be invisible on CT."),
     ),
     h("a", { class: "button main", href: fileAddress(id, "report.html"), target: "_blank", rel: "noopener" }, "Open the report", h("span", { class: "unseen" }, " in a new tab")),
+    warnings(results),
   );
 }
 
@@ -34,7 +35,6 @@ export function findings({ results }) {
   return h(
     "section",
     { class: "findings", "aria-label": "Findings" },
-    warnings(results),
     h("h2", {}, "Infarct"),
     facts(rows),
     territories(results),

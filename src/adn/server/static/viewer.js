@@ -45,7 +45,7 @@ export class Viewer {
       sagittalNoseLeft: true,
       multiplanarShowRender: SHOW_RENDER.NEVER,
       backColor: [0, 0, 0, 1],
-      fontColor: [1, 0.78, 0.25, 1], // readable on black and on bone
+      fontColor: [1, 0.62, 0.1, 1], // readable on black and on bone
       fontMinPx: 15,
       crosshairColor: [0.45, 0.8, 1, 0.5],
       crosshairWidth: 0.4,
