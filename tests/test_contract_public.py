@@ -29,7 +29,7 @@ PUBLIC = {
     "train",
 }
 VERBS = {"evaluate", "predict", "synthesize", "train"}
-HEAVY = {"torch", "monai", "SimpleITK", "nilearn", "matplotlib", "scipy", "pandas", "panoptica"}
+HEAVY = {"torch", "monai", "SimpleITK", "nilearn", "matplotlib", "scipy", "pandas", "panoptica", "fastapi", "uvicorn"}
 
 
 def loaded_by(code):
@@ -72,6 +72,7 @@ def test_an_unknown_name_is_an_attribute_error():
         "import adn; adn.Volume, adn.InputError, adn.load_recipe",
         run_command("--help"),
         run_command("predict", "--help"),
+        run_command("serve", "--help"),
         run_command("evaluate", "--help"),
         run_command("--version"),
     ],

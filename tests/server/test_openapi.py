@@ -1,0 +1,81 @@
+"""The API's description: complete, ours, and true under requests that nobody sensible sends."""
+
+import re
+
+import pytest
+
+from conftest import nifti, server, upload
+
+schemathesis = pytest.importorskip("schemathesis")
+from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis.errors import Unsatisfiable  # noqa: E402
+from schemathesis.checks import not_a_server_error  # noqa: E402
+from schemathesis.specs.openapi.checks import (  # noqa: E402
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+OPERATIONS = {
+    "GET /api/info", "POST /api/cases", "GET /api/cases", "GET /api/cases/{case_id}", "DELETE /api/cases/{case_id}",
+    "POST /api/cases/{case_id}/cancel", "GET /api/cases/{case_id}/events", "GET /api/cases/{case_id}/files/{name}",
+}  # fmt: skip
+CHECKS = [not_a_server_error, response_schema_conformance, status_code_conformance, content_type_conformance]
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory):
+    """The application without its life: what is uploaded stays in the queue."""
+    app = server(tmp_path_factory.mktemp("api"), waiting=5)
+    return schemathesis.openapi.from_asgi("/api/openapi.json", app, headers={"Host": "127.0.0.1"})
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+def test_no_request_breaks_the_server(mode, operation, api):
+    method, path = operation.split()
+
+    @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(case=api[path][method].as_strategy(generation_mode=mode))
+    def ask(case):
+        case.call_and_validate(headers={"Host": "127.0.0.1"}, checks=CHECKS)
+
+    try:
+        ask()
+    except Unsatisfiable:  # nothing can be wrong in a request without parameters
+        assert mode.is_negative
+
+
+def test_every_operation_is_described(client):
+    described = client.get("/api/openapi.json").json()
+    found = {f"{method.upper()} {path}" for path, methods in described["paths"].items() for method in methods}
+    assert found == OPERATIONS
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], f"{method} {path}"
+            errors = {
+                kind for code, answer in operation["responses"].items() if code >= "4" for kind in answer["content"]
+            }
+            assert errors == {"application/problem+json"}
+
+
+def test_the_page_about_it_names_them_all_and_loads_nothing(client):
+    text = client.get("/api/docs").text
+    for operation in OPERATIONS:
+        assert f"<code>{operation}</code>" in text
+    assert not re.search(r"https?://|<script|<link|<img", text)
+    assert "research use only" in text
+
+
+def test_errors_are_problems_of_one_shape(client):
+    for response in (
+        client.get("/api/nothing"),
+        client.put("/api/info"),
+        upload(client, b"x"),
+        client.get("/api/cases/x"),
+    ):
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = response.json()
+        assert set(problem) == {"type", "title", "status", "detail"}
+        assert problem["status"] == response.status_code
+    assert upload(client, nifti()).headers["content-type"] == "application/json"
