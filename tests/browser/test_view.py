@@ -62,6 +62,8 @@ def test_the_patients_left_is_on_the_right(tab, server, cases, name, half, space
 
 def test_it_starts_at_the_largest_infarct_and_counts_slices_as_the_report(tab, server, cases):
     page = tab(server).open_case(cases["right-rpi"])
+    page.check("input[value=axial]", force=True)
+    settled(page)
     place = page.locator("#place")
     stored = cases["right-rpi"]["results"]["slices"]  # from the top down in this file
     first = place.inner_text()

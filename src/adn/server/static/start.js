@@ -51,7 +51,7 @@ function dropZone(info) {
   const meter = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
   const seg = h("input", { type: "checkbox", id: "seg" });
   const pick = (props) =>
-    h("input", { type: "file", class: "unseen", tabindex: -1, "aria-hidden": true, ...props, onchange: (event) => send([...event.target.files]) });
+    h("input", { type: "file", hidden: true, ...props, onchange: (event) => send([...event.target.files]) });
   const oneFile = pick({ accept: ".nii,.gz,.zip", multiple: true });
   const folder = pick({ webkitdirectory: true });
 
