@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adn.geometry import Grid, RigidTransform
-from adn.measure import measure, side_of
+from adn.measure import measure, side_of, without_small
 from adn.volume import Volume
 
 SHAPE = (6, 10, 12)
@@ -95,3 +95,19 @@ def test_no_ratio_to_zero_hu_and_no_numbers_without_infarct():
 )
 def test_side_by_hand(left_ml, right_ml, side):
     assert side_of(left_ml, right_ml) == side
+
+
+def test_parts_below_the_smallest_volume_stay_just_below_the_threshold():
+    """0.02 mL a voxel: parts of 3 and 2 voxels, the second joined at a corner; asked are 0.05 mL."""
+    p = np.full(SHAPE, 0.2, np.float32)
+    for voxel in ((1, 1, 1), (1, 1, 2), (1, 2, 2)):
+        p[voxel] = 0.9
+    for voxel in ((4, 5, 5), (3, 6, 6)):
+        p[voxel] = 0.7
+    found = without_small(p, 0.5, 0.05, 0.02)
+    assert np.argwhere(found >= 0.5).tolist() == [[1, 1, 1], [1, 1, 2], [1, 2, 2]]
+    assert 0.4999 < found[4, 5, 5] < 0.5
+    assert np.array_equal(found[p < 0.5], p[p < 0.5])
+    assert np.array_equal(without_small(p, 0.5, 0.04, 0.02), p)
+    assert without_small(p, 0.5, 0.0, 0.02) is p
+    assert (without_small(p, 0.8, 9.0, 0.02) < 0.8).all()

@@ -33,10 +33,11 @@ def scan():
     return Scan("case", Volume(data.astype(np.float32), volume.grid), "nifti")
 
 
-def found(scan, d=0.0, f=1.0, **network):
+def found(scan, d=0.0, f=1.0, smallest_ml=0.0, **network):
     tiny = load_recipe("tiny")
     recipe = tiny.model_copy(
         update={
+            "smallest_ml": smallest_ml,
             "network": tiny.network.model_copy(update=network),
             "align": tiny.align.model_copy(update={"refine_steps": 0}),
         }
@@ -84,3 +85,14 @@ def test_polarity_decides_which_side_a_shows(scan):
     assert (dark.polarity, bright.polarity) == ("dark", "bright")
     assert any("bright lesions" in text for text in bright.warnings)
     assert not any("bright lesions" in text for text in dark.warnings)
+
+
+def test_a_mask_smaller_than_the_smallest_is_left_out(scan):
+    whole = found(scan)  # σ(1) marks the whole brain
+    volume_ml = whole.measurements.volume_ml
+    assert volume_ml > 100
+    assert np.array_equal(found(scan, smallest_ml=volume_ml / 2).infarct.data, whole.infarct.data)
+    none = found(scan, smallest_ml=2 * volume_ml)
+    assert not none.infarct.data.any()
+    assert none.measurements.side == "none"
+    assert none.infarct_probability.data.max() == pytest.approx(0.5)

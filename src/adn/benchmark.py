@@ -20,6 +20,7 @@ from adn.geometry import RigidTransform
 from adn.io import open_scan
 from adn.io.atomic import atomic_folder, atomic_path
 from adn.io.nifti import read_volume, write_volume
+from adn.measure import without_small
 from adn.nn.baselines import build_model
 from adn.nn.refine import refine_pose
 from adn.predict import Model, carry_home, infer_maps, load_model
@@ -220,7 +221,9 @@ def _predict(case: Case, model: Model, work: _Work) -> Volume:
         maps = infer_maps(model, brain, pose)[:1]
     motion = RigidTransform(pose[0].double().cpu().numpy())
     probability = carry_home(maps, conformed, motion, model.recipe, mask.data > 0)[0]
-    return scan.with_data((probability >= model.recipe.threshold).astype(np.uint8), "label")
+    threshold = model.recipe.threshold
+    probability = without_small(probability, threshold, model.recipe.smallest_ml, scan.grid.voxel_ml)
+    return scan.with_data((probability >= threshold).astype(np.uint8), "label")
 
 
 def _brain(case: Case, scan: Volume, work: _Work) -> Volume:

@@ -159,6 +159,7 @@ class Recipe(_Section):
     summary: str = ""
     method: Method = "adn"  # what segments: ADN, or a competitor of `nn.baselines`
     threshold: float = Field(default=0.5, gt=0, lt=1)  # on the probability after it went home
+    smallest_ml: float = Field(default=0.0, ge=0)  # connected parts of the mask below this are left out; paper: none
     grid: GridConfig = GridConfig()
     align: AlignConfig = AlignConfig()
     network: NetworkConfig = NetworkConfig()

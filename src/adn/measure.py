@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from adn.results import Measurements, Side
@@ -47,3 +48,20 @@ def side_of(left_ml: float, right_ml: float) -> Side:
     if lesser >= BOTH_ML and lesser >= BOTH_SHARE * (left_ml + right_ml):
         return "both"
     return "left" if left_ml > right_ml else "right"
+
+
+def without_small(
+    probability: NDArray[np.float32], threshold: float, smallest_ml: float, voxel_ml: float
+) -> NDArray[np.float32]:
+    """The probability (D, H, W) in which connected parts at `threshold` smaller than `smallest_ml` stay just below it.
+
+    So every mask of this map, on other slices too, leaves them out, and what was seen there can still be read. Parts
+    connect by faces, edges or corners. 0 mL: nothing changes.
+    """
+    if smallest_ml <= 0:
+        return probability
+    marked = probability >= threshold
+    labels = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(marked.astype(np.uint8)), True))
+    small = np.bincount(labels.ravel()) * voxel_ml < smallest_ml
+    below = np.nextafter(np.float32(threshold), np.float32(0))
+    return np.where(marked & small[labels], below, probability)

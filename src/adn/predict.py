@@ -23,7 +23,7 @@ from adn.errors import InputError, WeightsError
 from adn.geometry import Grid, RigidTransform, reorient_array
 from adn.hypodensity import relative_hypodensity
 from adn.io.weights import WeightsFile, find_weights, read_weights
-from adn.measure import measure
+from adn.measure import measure, without_small
 from adn.nn.adn import ADN
 from adn.nn.baselines import Baseline, build_model
 from adn.nn.precision import choose_device, choose_precision
@@ -140,6 +140,7 @@ def predict(
         filled_q_hu = a_hu - (p_hu if network.clamp_q else whole_p_hu)
         filled_p_hu = p_hu if network.clamp_compensated else whole_p_hu
         sign = SIGN[network.polarity]
+        probability = without_small(probability, threshold, model.recipe.smallest_ml, volume.grid.voxel_ml)
         infarct = (probability >= threshold).astype(np.uint8)
 
     def on_scan(data: NDArray, unit: str) -> Volume:

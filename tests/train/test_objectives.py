@@ -239,6 +239,8 @@ def test_coarser_levels_of_f_and_of_the_gate_weigh_a_half():
     assert float(found["bce"] + found["dice_loss"]) == pytest.approx(of_level(-0.5, sample.infarct), rel=1e-5)
     found["loss"].backward()
     assert all(p.grad.abs() > 0 for part in (network.asymmetry, network.segment) for p in part.parameters())
+    later = segment_objective(chosen, aligned=True)(network, sample, 9)  # the warm start is over
+    assert float(later["loss"]) == pytest.approx(l_f + 10 * float(later["l_d"]), rel=1e-5)
 
 
 def test_the_cross_entropy_of_the_hardest_stands_in_l_f_and_in_the_warm_start():

@@ -71,7 +71,7 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
             l_f = over_levels(bce + dice, output.coarse_probabilities, target, counted, grid_voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
             l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
-            warm = 0 * bce
+            warm = 0 * sum((gate.mean() for gate in output.coarse_gates), bce)  # torchrun waits for each parameter
             if _is_warm(loss, epoch):
                 warm = of_gate(parts.gate, target, counted, grid_voxels)
                 warm = over_levels(warm, output.coarse_gates, target, counted, grid_voxels, of_gate)
