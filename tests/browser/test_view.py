@@ -79,6 +79,16 @@ def test_it_starts_at_the_largest_infarct_and_counts_slices_as_the_report(tab, s
     assert reddish(picture(page)).any()
 
 
+def test_the_place_is_kept_between_the_spaces(tab, server, cases):
+    page = tab(server).open_case(cases["right-rpi"])
+    first = page.locator("#place").inner_text()
+    for space in ("aligned", "scan"):
+        page.check(f"input[name=space][value={space}]", force=True)
+        settled(page)
+        assert "At the cross: 27 HU" in page.locator("#value").inner_text()  # brain has 33, the infarct 27
+    assert page.locator("#place").inner_text() == first
+
+
 def test_every_layer_can_be_shown(tab, server, cases):
     seat = tab(server)
     page = seat.open_case(cases["left"])

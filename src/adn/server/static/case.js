@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { confirmed, h, say } from "./dom.js";
-import { downloads, findings, headline } from "./findings.js";
+import { downloads, findings, headline, warnings } from "./findings.js";
 import { viewerPanel } from "./panel.js";
 import { final, moment, seconds, STATES } from "./words.js";
 
@@ -108,7 +108,7 @@ function finished(main, info, one) {
   main.replaceChildren(
     crumb(one),
     headline(one),
-    h("div", { class: "case" }, findings(one), panel.element),
+    h("div", { class: "case" }, warnings(one), findings(one), panel.element),
     h("div", { class: "below" }, downloads(one), about(one)),
     buttons(one),
   );

@@ -12,9 +12,9 @@ const MAPS = {
   "adn-normal": { colours: ["#123c69", "#2b8cbe", "#7bccc4", "#e6f8d8"] }, // normal anatomy: Q
 };
 
-/** Layer name → colour map, what its map shows, and the words of its legend. */
+/** Layer name → colour map, what its map shows, and the words of its legend. top: there is no more. */
 export const LOOKS = {
-  infarct_probability: { map: "adn-probability", range: [0.05, 1], legend: percent },
+  infarct_probability: { map: "adn-probability", range: [0.05, 1], legend: percent, top: true },
   relative_hypodensity: { map: "adn-bands", range: [0.05, 0.25], legend: percent },
   asymmetry_total: { map: "adn-dark", range: [2, 16], legend: hu },
   asymmetry_pathological: { map: "adn-dark", range: [2, 16], legend: hu },

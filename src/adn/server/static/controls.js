@@ -89,10 +89,10 @@ export function settings(one, changed) {
     markOpacity.hidden = chosen.mark !== "filled";
     mapOpacity.hidden = legend.hidden = !now.map;
     if (now.map) {
-      const { map: colours, range, legend: words } = look(now.map);
+      const { map: colours, range, legend: words, top } = look(now.map);
       const bar = h("div", { class: "bar", "aria-hidden": true });
       bar.style.background = gradient(colours);
-      legend.replaceChildren(bar, h("span", {}, words(range[0])), h("span", {}, `${words(range[1])} and more`));
+      legend.replaceChildren(bar, h("span", {}, words(range[0])), h("span", {}, `${words(range[1])}${top ? "" : " and more"}`));
     }
   }
 

@@ -6,7 +6,7 @@ import { bytes, ranges, side, signed, volume } from "./words.js";
 
 const MIN_SHARE = 0.1; // of the infarct: lesser territories are not named, as in the report
 
-/** The verdict, the way to the report and the warnings, across the page. */
+/** The verdict and the way to the report, across the page. */
 export function headline({ id, results }) {
   const found = results.side !== "none";
   return h(
@@ -19,7 +19,6 @@ export function headline({ id, results }) {
       found ? null : h("p", {}, "This does not exclude an infarct: early ischaemia can be invisible on CT."),
     ),
     h("a", { class: "button main", href: fileAddress(id, "report.html"), target: "_blank", rel: "noopener" }, "Open the report", h("span", { class: "unseen" }, " in a new tab")),
-    warnings(results),
   );
 }
 
@@ -45,12 +44,13 @@ export function findings({ results }) {
 /** Slices along the scan's superior-inferior axis. */
 export const sliceCount = (results) => results.grid.shape[[...results.grid.axes].findIndex((axis) => "SI".includes(axis))];
 
-function warnings(results) {
+/** What to know before reading; null where there is nothing. */
+export function warnings({ results }) {
   if (!results.warnings.length) return null;
   return h(
-    "div",
-    { class: "warnings" },
-    h("h2", {}, "Warnings: read with care"),
+    "section",
+    { class: "warnings", "aria-labelledby": "warnings" },
+    h("h2", { id: "warnings" }, "Warnings: read with care"),
     h("ul", {}, results.warnings.map((warning) => h("li", {}, warning))),
   );
 }

@@ -4,6 +4,7 @@ import { fileAddress } from "./api.js";
 import { settings } from "./controls.js";
 import { h, svg } from "./dom.js";
 import { sliceCount } from "./findings.js";
+import { carrier } from "./spaces.js";
 
 const KEYS = [
   ["↑ ↓", "slice up, slice down"],
@@ -119,7 +120,7 @@ export function viewerPanel(info, one) {
     }
     try {
       const { Viewer } = await import("./viewer.js");
-      const opened = await Viewer.open(canvas, one.id, (now) => viewer && moved(now));
+      const opened = await Viewer.open(canvas, one.id, carrier(one.results), (now) => viewer && moved(now));
       if (closed) return opened.close();
       viewer = opened;
       await apply(controls.now);

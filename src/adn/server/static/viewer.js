@@ -30,14 +30,20 @@ export class Viewer {
   #layout = "planes";
   #areas = [];
   #mask = null;
+  #space = null;
+  #carry;
   #fit = [0.5, 0.5, 0.5, 1];
   #observer;
 
-  /** moved: called with {slice, value, mapped} whenever the crosshair has moved. Throws where WebGL2 is missing. */
-  static async open(canvas, id, moved) {
+  /**
+   * carry: see spaces.js. moved: called with {slice, value, mapped} whenever the cross has moved.
+   * Throws where WebGL2 is missing.
+   */
+  static async open(canvas, id, carry, moved) {
     const viewer = new Viewer();
     viewer.#canvas = canvas;
     viewer.#id = id;
+    viewer.#carry = carry;
     viewer.#moved = moved;
     const nv = new Niivue({
       isRadiologicalConvention: true,
@@ -74,14 +80,14 @@ export class Viewer {
     this.#nv.gl.getExtension("WEBGL_lose_context")?.loseContext(); // browsers allow about 16 at a time
   }
 
-  /** Show what `how` says: scan, map and mask (layers), windowHu, mark ([filling, contour], 0 to 1), mapOpacity, view. False if overtaken meanwhile. */
-  async show({ scan, map, mask, windowHu, mark, mapOpacity, view }) {
+  /** Show what the settings say: space, scan, map and mask (layers), windowHu, mark ([filling, contour], 0 to 1), mapOpacity, view. False if overtaken meanwhile. */
+  async show({ space, scan, map, mask, windowHu, mark, mapOpacity, view }) {
     const mine = ++this.#turn;
     const [under, over, marked] = await Promise.all([scan, map, mask].map((layer) => layer && this.#load(layer)));
     if (mine !== this.#turn) return false;
     const nv = this.#nv;
-    const before = nv.volumes[0];
-    const other = !before || before.dimsRAS.join() !== under.dimsRAS.join(); // first, or another space
+    const place = this.#space ? nv.frac2mm(nv.scene.crosshairPos, 0, true) : null;
+    const other = space !== this.#space;
     [under.cal_min, under.cal_max] = windowHu;
     if (over) over.opacity = mapOpacity;
     [nv.overlayAlphaShader, nv.drawRimOpacity] = mark; // filling and contour on slices (shader.js)
@@ -97,7 +103,9 @@ export class Viewer {
     if (other) {
       this.#fit = headFit(under);
       this.zoom(0);
-      this.toLargest();
+      this.#space = space;
+      if (place) this.#go(this.#snapped(nv.mm2frac(this.#carry(place, space), 0, true)));
+      else this.toLargest();
     } else {
       this.#tell();
     }
@@ -151,6 +159,12 @@ export class Viewer {
     scene.crosshairPos = scene.crosshairPos.map((was, axis) => (Number.isNaN(frac[axis]) ? was : frac[axis]));
     this.#nv.drawScene();
     this.#tell();
+  }
+
+  /** A place within the field, in the middle of a slice. */
+  #snapped([x, y, z]) {
+    const within = (at) => Math.min(1, Math.max(0, at));
+    return [within(x), within(y), (Math.min(this.slices - 1, Math.floor(within(z) * this.slices)) + 0.5) / this.slices];
   }
 
   /** times: factor on the zoom, about the cross; 0 shows the whole head. */
