@@ -14,7 +14,6 @@ async function show() {
   leave = () => {};
   const mine = ++turn;
   const id = /^#\/case\/(.+)$/.exec(location.hash)?.[1];
-  if (location.hash === "#main") return;
   main.replaceChildren(h("p", { class: "quiet" }, "Loading …"));
   try {
     const [info, found] = await Promise.all([api.info(), id ? api.oneCase(decodeURIComponent(id)) : api.cases()]);
@@ -39,5 +38,13 @@ function failure(error) {
   );
 }
 
-window.addEventListener("hashchange", show);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address after # is the case's
+  main.focus();
+});
+window.addEventListener("hashchange", async () => {
+  await show();
+  main.focus({ preventScroll: true }); // what had the focus is gone
+  window.scrollTo(0, 0);
+});
 show();

@@ -22,15 +22,16 @@ export function startPage(main, info, found) {
       list.replaceChildren(caseList(cases, refresh));
     }
     clearTimeout(timer);
-    if (!ended && cases.some((one) => !final(one.state))) timer = setTimeout(refresh, EVERY_MS);
+    if (!ended && cases.some((one) => !final(one.state))) timer = setTimeout(() => refresh(), EVERY_MS);
   };
-  const refresh = async () => {
+  const refresh = async (anew = false) => {
     try {
       const cases = await api.cases();
+      if (anew) delete list.dataset.shown;
       if (!ended) draw(cases);
     } catch (error) {
       say(error.message);
-      if (!ended) timer = setTimeout(refresh, 5 * EVERY_MS);
+      if (!ended) timer = setTimeout(() => refresh(), 5 * EVERY_MS);
     }
   };
 
@@ -126,20 +127,23 @@ function caseList(cases, refresh) {
 }
 
 function caseRow(one, refresh) {
-  const act = (what) => async () => {
+  const act = (what, doing) => async () => {
+    for (const each of row.querySelectorAll("button")) each.disabled = true;
+    row.querySelector(".state").textContent = doing; // a running case is stopped first, which takes a moment
+    say(doing);
     try {
       await what();
     } catch (error) {
       say(error.message);
     }
-    refresh();
+    refresh(true);
   };
   const erase = async () => {
     const sure = await confirmed(`Delete ${one.name}?`, "Its scan and results are deleted from this computer.", "Delete");
-    if (sure) await act(() => api.remove(one.id))();
+    if (sure) await act(() => api.remove(one.id), "Deleting …")();
   };
   const button = (text, action, kind) => h("button", { class: kind, onclick: action, "aria-label": `${text} ${one.name}` }, text);
-  return h(
+  const row = h(
     "li",
     {},
     h("a", { href: `#/case/${encodeURIComponent(one.id)}` }, one.name),
@@ -149,10 +153,11 @@ function caseRow(one, refresh) {
     h(
       "span",
       { class: "buttons" },
-      final(one.state) ? null : button("Cancel", act(() => api.cancel(one.id))),
+      final(one.state) ? null : button("Cancel", act(() => api.cancel(one.id), "Cancelling …")),
       one.read_only ? null : button("Delete", erase, "danger"),
     ),
   );
+  return row;
 }
 
 function outcome(one) {

@@ -26,7 +26,7 @@ export function bytes(count) {
 }
 
 export function seconds(count) {
-  if (count < 10) return `${count.toFixed(1)} s`;
+  if (count < 10) return `${count.toFixed(Number.isInteger(count) ? 0 : 1)} s`;
   return count < 60 ? `${Math.round(count)} s` : `${Math.floor(count / 60)} min ${Math.round(count % 60)} s`;
 }
 
