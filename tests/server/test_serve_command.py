@@ -39,7 +39,7 @@ def serving(*arguments, cwd):
         assert address.startswith("http://"), address + process.stdout.read()
         about, disclaimer = process.stdout.readline(), process.stdout.readline().strip()
         assert (about.endswith("Ctrl-C stops.\n"), disclaimer) == (True, DISCLAIMER)
-        with httpx.Client(base_url=re.sub(r"//0\.0\.0\.0", "//127.0.0.1", address.split("?")[0]), timeout=60) as client:
+        with httpx.Client(base_url="http://127.0.0.1:" + re.split(r"[:/?]+", address)[2], timeout=60) as client:
             for _ in range(200):
                 try:
                     client.get("/api/info")

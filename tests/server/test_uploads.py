@@ -1,8 +1,11 @@
 """Uploads: what is taken, what is refused, and that nothing is left of what was refused."""
 
+import errno
+import gzip
 import stat
 import zipfile
 
+import nibabel as nib
 import pytest
 
 from conftest import nifti, upload, wait, zipped
@@ -46,6 +49,13 @@ def link():
     return info
 
 
+def huge():
+    """A NIfTI header that promises 10⁹ voxels."""
+    header = nib.Nifti1Header()
+    header.set_data_shape((1000, 1000, 1000))
+    return header.binaryblock[:344] + b"n+1\0" + bytes(4)
+
+
 REFUSED = {
     "text": ([b"hello"], 415, "holds no scan"),
     "empty": ([b""], 415, "holds no scan"),
@@ -59,6 +69,7 @@ REFUSED = {
     "bomb by ratio": ([zipped({"a": bytes(10**6)})], 415, "100 times"),
     "bomb by size": ([zipped({str(i): bytes(10**5) for i in range(19)} | {"b": bytes(5 * 10**5)})], 415, "2 MiB"),
     "bomb by files": ([zipped({str(i): b"x" for i in range(21)})], 415, "more than 20 files"),
+    "header of a bomb": ([gzip.compress(huge())], 413, "2 MiB"),
     "too many files": ([b"x"] * 21, 400, "Too many files"),
     "too large": ([bytes(2**20 + 1)], 413, "1 MiB"),
 }
@@ -83,6 +94,16 @@ def test_a_body_without_a_length_is_counted(client, folder):
 
     response = client.post("/api/cases", content=body(), headers={"Content-Type": "multipart/form-data; boundary=b"})
     assert response.status_code == 413
+    assert not list(folder.glob(".incoming-*"))
+
+
+def test_a_full_disk_is_told(client, folder, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("adn.server.uploads.shutil.copyfileobj", full)
+    response = upload(client, nifti())
+    assert (response.status_code, "No space left" in response.json()["detail"]) == (507, True)
     assert not list(folder.glob(".incoming-*"))
 
 

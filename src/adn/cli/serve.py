@@ -152,14 +152,16 @@ def _lock(file: IO[str], folder: Path) -> None:
 def _run(app: FastAPI, listener: socket.socket, host: str, token: str | None, open_page: bool, about: str) -> None:
     import uvicorn
 
-    name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    everywhere = host in ("0.0.0.0", "::")
+    name = socket.gethostname() if everywhere else f"[{host}]" if ":" in host else host
+    path = f":{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    address, near = f"http://{name}{path}", f"http://{LOOPBACK if everywhere else name}{path}"
     # No access log: addresses hold tokens, and what a visitor does is nobody's business.
     settings = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3)
     server = uvicorn.Server(settings)
     typer.echo(f"{address}\n{about}. Ctrl-C stops.\n{DISCLAIMER}")
     if open_page:
-        opener = threading.Timer(0.5, webbrowser.open, [address])
+        opener = threading.Timer(0.5, webbrowser.open, [near])
         opener.daemon = True
         opener.start()
     try:

@@ -136,9 +136,14 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None, limits: Limi
         dicom_seg: Annotated[bool, Query(description="Also write DICOM SEG and SR; for DICOM uploads.")] = False,
     ) -> Case:
         await run_in_threadpool(cases.check_room)
-        async with request.form(max_files=limits.files, max_fields=10) as form:
-            files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-            return cases.case(await run_in_threadpool(_take, cases, files, dicom_seg, limits))
+        try:
+            async with request.form(max_files=limits.files, max_fields=10) as form:
+                files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+                return cases.case(await run_in_threadpool(_take, cases, files, dicom_seg, limits))
+        except OSError as error:
+            raise ProblemError(
+                507, f"The upload could not be stored ({error.strerror}): make room on the disk."
+            ) from error
 
     @app.get("/api/cases", summary="All cases, newest first")
     def list_cases() -> list[Case]:
@@ -201,16 +206,13 @@ def _take(cases: Cases, files: list[UploadFile], dicom_seg: bool, limits: Limits
     """Store an upload and queue it."""
     if not files:
         raise ProblemError(422, "The upload needs one or more files in the part 'files'.")
-    try:
-        with cases.staging() as folder:
-            staged = FilePath(folder, "case")
-            staged.mkdir()
-            kind = uploads.store(files, staged, limits)
-            if dicom_seg and kind == "nifti":
-                raise ProblemError(415, "DICOM SEG needs the scan as DICOM, but it came as NIfTI: leave out dicom_seg.")
-            return cases.add(staged, kind, dicom_seg)
-    except OSError as error:
-        raise ProblemError(507, f"The upload could not be stored ({error.strerror}): make room on the disk.") from error
+    with cases.staging() as folder:
+        staged = FilePath(folder, "case")
+        staged.mkdir()
+        kind = uploads.store(files, staged, limits)
+        if dicom_seg and kind == "nifti":
+            raise ProblemError(415, "DICOM SEG needs the scan as DICOM, but it came as NIfTI: leave out dicom_seg.")
+        return cases.add(staged, kind, dicom_seg)
 
 
 async def _events(app: FastAPI, cases: Cases, case_id: str) -> AsyncIterator[str]:

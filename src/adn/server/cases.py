@@ -73,7 +73,7 @@ class Cases:
     def records(self) -> list[Record]:
         """All, newest first."""
         with self.changed:
-            return sorted(self._records.values(), key=lambda one: (one.created, one.name), reverse=True)
+            return sorted(self._records.values(), key=lambda one: (one.created, len(one.name), one.name), reverse=True)
 
     def record(self, case_id: str) -> Record:
         """One; a new object after each change. Raises ProblemError 404."""

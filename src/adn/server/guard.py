@@ -19,9 +19,8 @@ from adn.server.problems import ProblemError, response
 
 COOKIE = "adn-token"
 _READING = {"GET", "HEAD"}
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self' blob: data:; worker-src 'self' blob:; "
+PAGE_POLICY = (  # NiiVue keeps its font as a data: image, and needs no worker
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 # Reports are whole pages with a script of their own, from folders that may be anybody's: without this origin's rights.

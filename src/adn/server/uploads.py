@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import struct
 import zlib
 from pathlib import Path
 from typing import IO, Literal
@@ -18,6 +20,7 @@ from adn.server.problems import ProblemError
 Kind = Literal["nifti", "dicom", "zip"]
 _FILES: dict[str, str] = {"nifti": "scan.nii", "nifti.gz": "scan.nii.gz", "zip": "scan.zip"}
 _NIFTI_SIZES = {348: (344, b"n+1\0"), 540: (4, b"n+2\0")}
+_GZIP = b"\x1f\x8b"
 _NEEDED = "needed one head CT: a NIfTI file (.nii, .nii.gz), the DICOM files of a series, or a .zip of either"
 
 
@@ -42,6 +45,8 @@ def store(files: list[UploadFile], staged: Path, limits: Limits) -> Kind:
         raise ProblemError(415, f"This upload holds no scan: it {_NEEDED}.")
     file, kind = others[0]
     assert kind is not None
+    if kind != "zip" and nifti_bytes(file.file) > limits.unpacked_mb * 2**20:
+        raise ProblemError(413, f"This NIfTI file holds more than {limits.unpacked_mb} MiB: no head CT is as large.")
     _copy(file, target / _FILES[kind])
     if kind == "zip":
         check_zip(target / _FILES[kind], limits)
@@ -51,18 +56,11 @@ def store(files: list[UploadFile], staged: Path, limits: Limits) -> Kind:
 
 def kind_of(stream: IO[bytes]) -> str | None:
     """'nifti', 'nifti.gz', 'zip', 'dicom', or None for anything else. Reads the beginning only."""
-    stream.seek(0)
-    head = stream.read(64 * 1024)
-    stream.seek(0)
+    head = _head(stream)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return "zip"
-    if head[:2] == b"\x1f\x8b":
-        try:
-            return "nifti.gz" if _is_nifti(zlib.decompressobj(31).decompress(head, 1024)) else None
-        except zlib.error:
-            return None
-    if _is_nifti(head):
-        return "nifti"
+    if _nifti_order(_unpacked(head)):
+        return "nifti.gz" if head[:2] == _GZIP else "nifti"
     old_style = len(head) >= 8 and head[:2] == b"\x08\x00" and head[3] == 0  # DICOM from before the preamble
     return "dicom" if head[128:132] == b"DICM" or old_style else None
 
@@ -75,13 +73,44 @@ def check_zip(path: Path, limits: Limits) -> None:
         raise ProblemError(415, "This zip was not taken" + str(error).removeprefix(str(path))) from error
 
 
-def _is_nifti(head: bytes) -> bool:
-    """A single-file NIfTI-1 or -2, of either byte order."""
-    for order in ("little", "big"):
+def nifti_bytes(stream: IO[bytes]) -> int:
+    """How much the voxels of a NIfTI file take, as its header says; all that a reader will unpack of it."""
+    head = _unpacked(_head(stream))
+    order = _nifti_order(head)
+    if order is None:
+        return 0
+    first, bits, sides = ("h", 72, 40) if int.from_bytes(head[:4], order) == 348 else ("q", 14, 16)
+    sign = "<" if order == "little" else ">"
+    count, *sizes = struct.unpack_from(f"{sign}8{first}", head, sides)
+    (bits_each,) = struct.unpack_from(f"{sign}h", head, bits)
+    return math.prod(max(size, 1) for size in sizes[: max(0, min(count, 7))]) * bits_each // 8
+
+
+def _head(stream: IO[bytes]) -> bytes:
+    stream.seek(0)
+    head = stream.read(64 * 1024)
+    stream.seek(0)
+    return head
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The first of it, decompressed where it is gzip; b'' where that is broken."""
+    if head[:2] != _GZIP:
+        return head
+    try:
+        return zlib.decompressobj(31).decompress(head, 1024)
+    except zlib.error:
+        return b""
+
+
+def _nifti_order(head: bytes) -> Literal["little", "big"] | None:
+    """Byte order of a single-file NIfTI-1 or -2; None for anything else."""
+    orders: tuple[Literal["little", "big"], ...] = ("little", "big")
+    for order in orders:
         place = _NIFTI_SIZES.get(int.from_bytes(head[:4], order))
         if place and head[place[0] : place[0] + 4] == place[1]:
-            return True
-    return False
+            return order
+    return None
 
 
 def _copy(file: UploadFile, target: Path) -> None:
