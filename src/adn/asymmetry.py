@@ -13,7 +13,7 @@ from adn.config import Polarity
 from adn.warp import mirror
 
 CONTRAST_MM, CONTRAST_HU = 10.0, 10.0
-PARENCHYMA_HU = 18.0  # below lies fluid, or a mix; 15 and 22 tell infarcts worse on validation patients
+PARENCHYMA_HU = 18.0  # below lies fluid, or a mix; 15 lets too much of it through (validation patients)
 _LEAST_SHARE = 0.3  # of the voxels about a place are parenchyma
 PForm = Literal["probability", "fraction"]
 SIGN = {"dark": 1.0, "bright": -1.0}  # of what compensation adds: dark lesions are filled in, bright ones taken away
