@@ -6,11 +6,13 @@ import signal
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 from adn.batch import Outcome, process_all
 from adn.cli import app
 from adn.errors import InputError
 from adn.io import weights
+from adn.process import begin_worker
 
 
 def by_name(task, request, models):
@@ -37,6 +39,19 @@ def slow(task, request, models):
             time.sleep(0.1)
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
+
+
+def half_write(pipe, path):
+    """A worker of `adn.process` that half-writes a file, waits, and removes it when it unwinds."""
+    begin_worker(1)
+    try:
+        Path(path).write_bytes(b"half")
+        for _ in range(600):
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        Path(path).unlink()
 
 
 if __name__ == "__main__":  # adn, with a stand-in in the place of the pipeline
