@@ -81,7 +81,7 @@ class Tab:
 
 def settled(page):
     """Until what was asked of the viewer is drawn."""
-    page.wait_for_function("() => document.querySelector('.note')?.hidden === true")
+    page.wait_for_function("() => document.querySelector('canvas').ariaBusy === 'false'")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

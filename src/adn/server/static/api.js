@@ -38,17 +38,18 @@ export const cancel = (id) => ask(`${at(id)}/cancel`, { method: "POST" });
 export const remove = (id) => ask(at(id), { method: "DELETE" });
 export const fileAddress = (id, name) => `/api${at(id)}/files/${encodeURIComponent(name)}`;
 
-/** Calls `changed` with the case, each time it changes; ends by itself when the case is final. Returns a way to stop. */
-export function watch(id, changed, lost) {
+/**
+ * Calls `changed` with the case, each time it changes; ends by itself when the case is final. Returns a way to stop.
+ * trouble: called where the connection breaks, with whether it is broken for good (else the browser tries again).
+ */
+export function watch(id, changed, trouble) {
   const source = new EventSource(`/api${at(id)}/events`);
   source.addEventListener("case", (event) => {
     const found = JSON.parse(event.data);
     if (["done", "failed", "cancelled"].includes(found.state)) source.close();
     changed(found);
   });
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) lost();
-  });
+  source.addEventListener("error", () => trouble(source.readyState === EventSource.CLOSED));
   return () => source.close();
 }
 

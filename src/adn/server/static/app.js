@@ -15,6 +15,7 @@ async function show() {
   const mine = ++turn;
   const id = /^#\/case\/(.+)$/.exec(location.hash)?.[1];
   main.replaceChildren(h("p", { class: "quiet" }, "Loading …"));
+  if (id) import("./viewer.js").catch(() => {}); // large: on its way while the case is asked for
   try {
     const [info, found] = await Promise.all([api.info(), id ? api.oneCase(decodeURIComponent(id)) : api.cases()]);
     if (mine !== turn) return; // the reader has gone on
@@ -42,6 +43,9 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address after # is the case's
   main.focus();
 });
+for (const kind of ["dragover", "drop"]) {
+  window.addEventListener(kind, (event) => event.preventDefault()); // a file dropped beside the zone would be opened
+}
 window.addEventListener("hashchange", async () => {
   await show();
   main.focus({ preventScroll: true }); // what had the focus is gone

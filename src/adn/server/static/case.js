@@ -48,7 +48,10 @@ function running(main, one, draw) {
     spent.textContent = `${shown.started ? "Running for" : "Waiting for"} ${seconds(Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1000)))}. You can close this page; the work goes on.`;
   };
   const timer = setInterval(tick, 1000);
-  const end = api.watch(one.id, redraw, () => say("The connection to the server is lost; reload the page."));
+  const end = api.watch(one.id, redraw, (gone) => {
+    if (gone) window.dispatchEvent(new HashChangeEvent("hashchange")); // ask anew, and say what is wrong
+    else spent.textContent = "The server does not answer at the moment; trying again.";
+  });
   main.replaceChildren(crumb(one), h("section", { class: "card narrow" }, state, list, spent, buttons(one)));
   redraw(one);
   return () => {
@@ -79,12 +82,15 @@ function ended(one) {
 }
 
 function buttons(one) {
-  const act = (what, then) => async () => {
+  const act = (what, doing, then) => async () => {
+    for (const each of row.querySelectorAll("button")) each.disabled = true;
+    message.textContent = doing; // a running case is stopped first, which takes a moment
     try {
       await what(one.id);
       then?.();
     } catch (error) {
-      say(error.message);
+      message.textContent = error.message;
+      for (const each of row.querySelectorAll("button")) each.disabled = false;
     }
   };
   const home = () => {
@@ -92,15 +98,18 @@ function buttons(one) {
   };
   const erase = async () => {
     const sure = await confirmed(`Delete ${one.name}?`, "Its scan and results are deleted from this computer.", "Delete");
-    if (sure) await act(api.remove, home)();
+    if (sure) await act(api.remove, "Deleting …", home)();
   };
-  return h(
+  const message = h("span", { class: "quiet", role: "status" });
+  const row = h(
     "p",
     { class: "buttons" },
-    final(one.state) ? null : h("button", { onclick: act(api.cancel) }, "Cancel"),
+    final(one.state) ? null : h("button", { onclick: act(api.cancel, "Cancelling …") }, "Cancel"),
     one.read_only || !final(one.state) ? null : h("button", { class: "danger", onclick: erase }, "Delete this case"),
     h("a", { class: "button", href: "#/" }, "All cases"),
+    message,
   );
+  return row;
 }
 
 function finished(main, info, one) {

@@ -24,7 +24,7 @@ export function viewerPanel(info, one) {
   const slider = h("input", { type: "range", id: "slice", min: 0, value: 0, step: 1 });
   const bars = svg("svg", { class: "bars", "aria-hidden": true, preserveAspectRatio: "none" });
   const place = h("output", { id: "place", for: "slice" });
-  const value = h("output", { id: "value" });
+  const value = h("span", { id: "value" });
   const largest = h("button", { type: "button" }, "Largest infarct");
   const controls = settings(one, (how) => apply(how));
   const element = h(
@@ -63,16 +63,22 @@ export function viewerPanel(info, one) {
 
   async function apply(how) {
     if (!viewer) return;
-    note.hidden = false;
+    canvas.setAttribute("aria-busy", true);
     note.textContent = "Loading …";
+    const patience = setTimeout(() => (note.hidden = false), 200); // most changes take less and need no words
     try {
       if (!(await viewer.show(how))) return;
+      canvas.setAttribute("aria-busy", false);
       drawBars();
       largest.disabled = !Math.max(0, ...viewer.areas);
       note.hidden = true;
       canvas.dataset.shown = [how.scan, how.map].filter(Boolean).map((layer) => layer.file).join(" ");
     } catch (error) {
+      canvas.setAttribute("aria-busy", false);
+      note.hidden = false;
       note.textContent = `This layer could not be shown. ${error.message}`;
+    } finally {
+      clearTimeout(patience);
     }
   }
 
@@ -111,7 +117,6 @@ export function viewerPanel(info, one) {
   stage.addEventListener("keyup", (event) => event.stopPropagation(), { capture: true });
 
   async function start() {
-    const began = performance.now();
     if (!info.viewer) {
       return without("The viewer was not built into this installation. In a source checkout, one command builds it: make viewer.");
     }
@@ -120,11 +125,11 @@ export function viewerPanel(info, one) {
     }
     try {
       const { Viewer } = await import("./viewer.js");
-      const opened = await Viewer.open(canvas, one.id, carrier(one.results), (now) => viewer && moved(now));
+      const { scan, mask } = controls.now;
+      const opened = await Viewer.open(canvas, one.id, [scan, mask], carrier(one.results), (now) => viewer && moved(now));
       if (closed) return opened.close();
       viewer = opened;
       await apply(controls.now);
-      performance.measure("first view", { start: began, end: performance.now() });
       canvas.dataset.ready = Math.round(performance.now()); // ms since navigation
     } catch (error) {
       without(`The viewer did not start. ${error.message}`);

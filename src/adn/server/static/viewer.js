@@ -36,15 +36,16 @@ export class Viewer {
   #observer;
 
   /**
-   * carry: see spaces.js. moved: called with {slice, value, mapped} whenever the cross has moved.
+   * first: layers that are shown first; they are fetched while the canvas is set up. carry: see spaces.js. moved: called with {slice, value, mapped} whenever the cross has moved.
    * Throws where WebGL2 is missing.
    */
-  static async open(canvas, id, carry, moved) {
+  static async open(canvas, id, first, carry, moved) {
     const viewer = new Viewer();
     viewer.#canvas = canvas;
     viewer.#id = id;
     viewer.#carry = carry;
     viewer.#moved = moved;
+    for (const layer of first.filter(Boolean)) viewer.#load(layer).catch(() => {}); // told where it is shown
     const nv = new Niivue({
       isRadiologicalConvention: true,
       showAllOrientationMarkers: true,
@@ -65,7 +66,7 @@ export class Viewer {
     });
     for (const [name, map] of Object.entries(colourMaps())) nv.addColormap(name, map);
     nv.onLocationChange = () => viewer.#tell();
-    await nv.attachToCanvas(canvas, true);
+    await nv.attachToCanvas(canvas, false); // slices have no edges to smooth
     nv.setCustomSliceShader(sliceShader(1.6 * (window.devicePixelRatio || 1)));
     viewer.#nv = nv;
     viewer.#observer = new ResizeObserver(() => viewer.#setLayout(viewer.#layout));
