@@ -7,6 +7,7 @@ the W, H and D axes of the model grid, so an in-plane rotation is a rotation abo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -142,6 +143,18 @@ def reorient_array(array: NDArray, from_axes: str, to_axes: str) -> NDArray:
     """Permute and flip a 3D array so that its axes grow towards `to_axes`. A view, no interpolation."""
     order, flips = axis_changes(from_axes, to_axes)
     return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+
+
+def bounding_box(inside: NDArray[np.bool_], margins: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...]:
+    """Slices of the smallest box that holds every True voxel, grown by `margins` voxels within the array.
+
+    inside: True somewhere.
+    """
+    box = []
+    for axis, margin in enumerate(margins):
+        used = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        box.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, inside.shape[axis])))
+    return tuple(box)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from adn.geometry import bounding_box
 from adn.volume import Volume
 
 SMOOTHING_MM = 5.0  # full width at half maximum, in plane
@@ -25,10 +26,7 @@ def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArra
     mid-sagittal plane. Both twins are means over the parenchyma (above 15 HU) within 5 mm in plane.
     """
     inside = mask.data > 0
-    box = tuple(
-        slice(int(used[0]), int(used[-1]) + 1)
-        for used in (np.flatnonzero(inside.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
-    )
+    box = bounding_box(inside)
     hu = slab_mean(volume.data[box].astype(np.float32), volume.grid.spacing_mm[0])
     tissue = (inside[box] & (hu > PARENCHYMA_HU) & (hu < _BRIGHTEST_HU)).astype(np.float32)
     weight = smooth_in_plane(tissue, volume.grid.spacing_mm, SMOOTHING_MM)

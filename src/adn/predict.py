@@ -20,7 +20,7 @@ from torch import Tensor
 from adn.asymmetry import SIGN
 from adn.config import Recipe, recipe_from_dict
 from adn.errors import InputError, WeightsError
-from adn.geometry import Grid, RigidTransform, reorient_array
+from adn.geometry import Grid, RigidTransform, bounding_box, reorient_array
 from adn.hypodensity import relative_hypodensity
 from adn.io.weights import WeightsFile, find_weights, read_weights
 from adn.measure import measure, without_small
@@ -134,7 +134,8 @@ def predict(
         if not network.zero_outside:
             everywhere = np.ones_like(inside)
             probability = carry_home(maps[:1], conformed, refined, model.recipe, everywhere)[0]
-        a_hu, whole_p_hu = unit_to_hu(total, window), unit_to_hu(pathological, window)
+        box = bounding_box(inside)  # most of a scan lies outside
+        a_hu, whole_p_hu = unit_to_hu(total[box], window), unit_to_hu(pathological[box], window)
         p_hu = np.minimum(whole_p_hu, a_hu)
         # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
         filled_q_hu = a_hu - (p_hu if network.clamp_q else whole_p_hu)
@@ -144,8 +145,14 @@ def predict(
         infarct = (probability >= threshold).astype(np.uint8)
 
     def on_scan(data: NDArray, unit: str) -> Volume:
-        back = reorient_array(data, "SPL", scan.volume.grid.axes)
-        return Volume(np.ascontiguousarray(back), scan.volume.grid, unit)
+        return Volume(reorient_array(data, "SPL", scan.volume.grid.axes), scan.volume.grid, unit)
+
+    def added(values: NDArray, ground: NDArray) -> Volume:
+        ground[box] += values
+        return on_scan(ground, "HU")
+
+    def spread(values: NDArray) -> Volume:
+        return added(values, np.zeros(inside.shape, np.float32))
 
     with step("measure"):
         aligned = aligned_from_scan(conformed, refined, model.recipe)
@@ -165,11 +172,11 @@ def predict(
         infarct=on_scan(infarct, "label"),
         infarct_probability=on_scan(probability, "1"),
         brain_mask=on_scan(inside.astype(np.uint8), "label"),
-        asymmetry_total=on_scan(a_hu, "HU"),
-        asymmetry_pathological=on_scan(p_hu, "HU"),
-        asymmetry_intrinsic=on_scan(a_hu - p_hu, "HU"),
-        salient=on_scan(volume.data + sign * filled_q_hu, "HU"),
-        compensated=on_scan(volume.data + sign * filled_p_hu, "HU"),
+        asymmetry_total=spread(a_hu),
+        asymmetry_pathological=spread(p_hu),
+        asymmetry_intrinsic=spread(a_hu - p_hu),
+        salient=added(sign * filled_q_hu, volume.data.copy()),
+        compensated=added(sign * filled_p_hu, volume.data.copy()),
         pose_network=RigidTransform(pose_network[0].double().cpu().numpy()),
         pose=refined,
         measurements=measurements,

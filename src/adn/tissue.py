@@ -190,7 +190,9 @@ def _to_scan(p: Tensor, box: tuple[slice, ...], seen: Tensor, block: int, scan: 
         plane = torch.lerp(p[:, below], p[:, min(below + 1, p.shape[1] - 1)], place - below)
         fine = F.grid_sample(plane[None], grid, padding_mode="border", align_corners=False)[0]
         brain[z] = (fine[0] < 0.5).numpy()
-        tissue[z] = fine[1:].argmax(0).numpy() + 1
+        grey, white, fluid = fine[1:]
+        likeliest = torch.where(fluid > torch.maximum(grey, white), 3, torch.where(white > grey, 2, 1))
+        tissue[z] = likeliest.numpy()
     labels = np.zeros(shape, np.uint8)
     bone = scan.data[:, rows, columns] > _RIND_HU
     steps = round(_RIND_MM / scan.grid.spacing_mm[1])

@@ -9,10 +9,10 @@ WindowHU = tuple[float, float]
 def hu_to_unit(hu: NDArray, window_hu: WindowHU) -> NDArray[np.float32]:
     """Map HU to [0, 1] by a window (lower, upper); values outside are clipped. Any shape."""
     lower, upper = window_hu
-    return np.clip((hu - lower) / (upper - lower), 0.0, 1.0).astype(np.float32)
+    return np.clip((hu - lower) / (upper - lower), 0.0, 1.0).astype(np.float32, copy=False)
 
 
 def unit_to_hu(difference: NDArray, window_hu: WindowHU) -> NDArray[np.float32]:
     """Map a difference of unit intensities (an asymmetry) to a difference in HU. Any shape."""
     lower, upper = window_hu
-    return (difference * (upper - lower)).astype(np.float32)
+    return (difference * (upper - lower)).astype(np.float32, copy=False)

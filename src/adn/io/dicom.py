@@ -234,7 +234,7 @@ def _best_output(folder: Path) -> Path | None:
 
 def _unmeasured(volume: Volume, series: Series, *, tilted: bool) -> NDArray[np.bool_]:
     """Voxels of the scanner's padding value, and those that tilt correction added beside the slices."""
-    mask = np.zeros(volume.data.shape, dtype=bool)
+    mask = np.zeros_like(volume.data, dtype=bool)
     paddings = {h.padding_hu for h in series.headers if h.padding_hu is not None and h.padding_hu < LOWEST_AIR_HU}
     for value in paddings:
         mask |= volume.data == np.float32(value)

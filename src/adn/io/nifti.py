@@ -22,7 +22,7 @@ from adn.volume import Volume
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_VOXELS = 2**29  # 512 × 512 × 2048; more is no head CT, but a damaged header or a decompression bomb
-COMPRESS_LEVEL = 3  # maps are mostly zero: higher levels cost seconds and save little
+COMPRESS_LEVEL = 1  # maps are mostly zero, scans are noise: higher levels cost seconds and save 5 %
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 
 
@@ -54,7 +54,9 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
         raise InputError(
             f"{path}: needed a complete NIfTI file, but it is truncated or damaged ({_one_line(error)}); copy it again."
         ) from error
-    return Volume(np.ascontiguousarray(data.reshape(shape)), _grid(path, shape, image.affine), unit), _remarks(image)
+    # A copy, because the data may be mapped from the file; in the file's order, in which later steps read and write.
+    data = np.array(data.reshape(shape), order="K")
+    return Volume(data, _grid(path, shape, image.affine), unit), _remarks(image)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -155,5 +155,6 @@ def _fill(reading: _Reading, where: str) -> tuple[Volume, NDArray[np.bool_] | No
         missing = broken | (data < UNMEASURED_HU)
     if reading.unmeasured is not None:
         missing |= reading.unmeasured
-    filled = np.maximum(np.where(missing, np.float32(FILL_HU), data), np.float32(FILL_HU))
+    filled = np.where(missing, np.float32(FILL_HU), data)
+    np.maximum(filled, np.float32(FILL_HU), out=filled)
     return reading.volume.with_data(filled), missing if missing.any() else None, warnings

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adn.config import GridConfig
 from adn.errors import InputError
-from adn.geometry import Grid
+from adn.geometry import Grid, bounding_box
 from adn.units import WindowHU, hu_to_unit
 from adn.volume import Volume
 
@@ -94,10 +94,10 @@ def carry_mask(mask: Volume, grid: Grid) -> Volume:
     matrix = np.linalg.inv(mask.grid.affine) @ grid.affine
     sigmas = _prefilter_sigmas(matrix)
     # A border of background, so that nothing is cut off by the resampler at the array's end.
-    corner, crop = _brain_box(inside, margins=[0, 0, 0])
+    crop = bounding_box(inside)
     margins = [int(np.ceil(4 * sigma)) + 1 for sigma in sigmas]
     fraction = np.pad(inside[crop].astype(np.float32), [(m, m) for m in margins])
-    matrix[:3, 3] -= corner - np.array(margins)
+    matrix[:3, 3] -= [part.start - margin for part, margin in zip(crop, margins, strict=True)]
     carried = _sample(_smooth(fraction, sigmas), matrix, grid.shape) >= 0.5
     return Volume(carried.astype(np.uint8), grid, "label")
 
@@ -130,11 +130,11 @@ def _resample(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Windowed values times mask, and mask, both low-pass filtered and sampled on the model grid."""
     sigmas = _prefilter_sigmas(scan_from_model)
-    corner, crop = _brain_box(inside, margins=[int(np.ceil(4 * s)) + 1 for s in sigmas])
+    crop = bounding_box(inside, margins=[int(np.ceil(4 * s)) + 1 for s in sigmas])
     cropped_mask = inside[crop].astype(np.float32)
     values = _unit(hu[crop], grid.window_hu) * cropped_mask
     matrix = scan_from_model.copy()
-    matrix[:3, 3] -= corner
+    matrix[:3, 3] -= [part.start for part in crop]
     return (
         _sample(_smooth(values, sigmas), matrix, grid.shape),
         _sample(_smooth(cropped_mask, sigmas), matrix, grid.shape),
@@ -153,15 +153,6 @@ def _prefilter_sigmas(scan_from_model: NDArray) -> list[float]:
     """
     steps = np.linalg.norm(scan_from_model[:3, :3], axis=1)
     return [float(np.sqrt(max(step**2 - 1.0, 0.0) / 12.0)) for step in steps]
-
-
-def _brain_box(inside: NDArray[np.bool_], margins: list[int]) -> tuple[NDArray[np.int64], tuple[slice, ...]]:
-    """First corner and slices of the mask's bounding box, grown by `margins` voxels within the array."""
-    slices = []
-    for axis, margin in enumerate(margins):
-        used = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-        slices.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, inside.shape[axis])))
-    return np.array([s.start for s in slices]), tuple(slices)
 
 
 def _smooth(array: NDArray[np.float32], sigmas: list[float]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from adn.geometry import bounding_box
 from adn.prepare import coarse as cm
 from adn.prepare.coarse import Mask
 from adn.volume import Volume
@@ -38,8 +39,10 @@ def doubt_brain(volume_hu: Volume, mask: Volume) -> str | None:
     used = np.flatnonzero(inside.any(axis=(1, 2)))
     if used[-1] - used[0] + 1 > used.size:
         return "skips slices"
-    coarse = cm.coarsen(np.clip(scan.data, -1024.0, 1500.0), scan.grid.spacing_mm, COARSE_MM)
-    share = bony_share(cm.block_mean(inside, coarse.factors) > 0.5, coarse.hu > BONE_HU, coarse.spacing_mm)
+    # Of the scan around the brain only: bone further away than this counts for nothing.
+    crop = bounding_box(inside, [int(np.ceil(3 * _COVER_MM / step)) for step in scan.grid.spacing_mm])
+    coarse = cm.coarsen(np.clip(scan.data[crop], -1024.0, 1500.0), scan.grid.spacing_mm, COARSE_MM)
+    share = bony_share(cm.block_mean(inside[crop], coarse.factors) > 0.5, coarse.hu > BONE_HU, coarse.spacing_mm)
     return None if share >= MIN_COVER else f"has bone about only {100 * share:.0f} % of it"
 
 
