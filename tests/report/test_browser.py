@@ -4,6 +4,7 @@ import html
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from fake_prediction import make_prediction
@@ -11,6 +12,8 @@ from fake_prediction import make_prediction
 from adn.figures import key_slices
 from adn.report import write_report
 
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
@@ -44,3 +47,19 @@ def test_without_the_script_the_slider_stays_hidden(tmp_path):
     text = opened(page, tmp_path / "profile")
     assert 'id="browse" hidden' in text  # a script other than ours does not run
     assert text.count("<figcaption>") > 5
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core (make viewer)")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("side", ["left", "none"])
+def test_axe_finds_nothing(tmp_path, side, scheme):
+    write_report(make_prediction(side, warnings=("Thin slices.",)), tmp_path / "report.html")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM)
+        page = browser.new_page(color_scheme=scheme)
+        page.goto((tmp_path / "report.html").as_uri())
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+        browser.close()
+    assert [f"{rule['id']}: {rule['nodes'][0]['html']}" for rule in found["violations"]] == []

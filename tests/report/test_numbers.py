@@ -45,6 +45,9 @@ def test_csv_holds_results_and_failures(tmp_path):
     assert good["warnings"] == "one | two"
     assert good["slices"] == " ".join(map(str, prediction.measurements.slices))
     assert float(good["seconds"]) == 1.25
+    assert good["territories"] == "; ".join(
+        f"{share.side} {share.territory} {share.volume_ml:.1f} mL" for share in prediction.territories
+    )
     assert (bad["case"], bad["volume_ml"], bad["error"]) == ("bad", "", "no brain")
     assert good["disclaimer"] == bad["disclaimer"] == DISCLAIMER
 

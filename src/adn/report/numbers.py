@@ -58,6 +58,7 @@ CSV_COLUMNS: tuple[str, ...] = (
     "side",
     "left_ml",
     "right_ml",
+    "territories",
     "slices",
     "mean_hu",
     "mirror_hu",
@@ -139,6 +140,9 @@ def csv_row(result: Mapping[str, Any]) -> dict[str, Any]:
     """One row of `results.csv` from a `result_dict`. A scan that failed is a row with `case` and `error` only."""
     refined = result["poses"]["refined"]["rotation_deg"]
     joined = {
+        "territories": "; ".join(
+            f"{share['side']} {share['territory']} {share['volume_ml']:.1f} mL" for share in result["territories"]
+        ),
         "slices": " ".join(str(index) for index in result["slices"]),
         "in_plane_deg": refined["in_plane"],
         "roll_deg": refined["roll"],
