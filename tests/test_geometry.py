@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adn.errors import InputError
-from adn.geometry import RAS_FROM_LPS, Grid, RigidTransform, axis_changes, reorient_array
+from adn.geometry import RAS_FROM_LPS, Grid, RigidTransform, axis_changes, bounding_box, reorient_array
 
 ORDERS = [
     "".join(letters)
@@ -143,3 +143,10 @@ def test_a_pose_can_be_pasted_back():
     pose = RigidTransform.from_parameters((1.5, -7.25, 23.0), (4.0, -5.5, 6.0))
     again = eval(repr(pose), {"RigidTransform": RigidTransform})
     assert np.abs(again.matrix - pose.matrix).max() < 1e-5
+
+
+def test_bounding_box_holds_all_and_grows_within_the_array():
+    inside = np.zeros((5, 6, 7), bool)
+    inside[1, 2, 0] = inside[3, 2, 4] = True
+    assert bounding_box(inside) == (slice(1, 4), slice(2, 3), slice(0, 5))
+    assert bounding_box(inside, (1, 3, 1)) == (slice(0, 5), slice(0, 6), slice(0, 6))

@@ -157,7 +157,9 @@ def predict(
     with step("measure"):
         aligned = aligned_from_scan(conformed, refined, model.recipe)
         measurements = measure(infarct, volume, mask, aligned)
-        hypodensity = sign * relative_hypodensity(volume, mask, aligned)
+        hypodensity = relative_hypodensity(volume, mask, aligned)
+        if sign < 0:
+            hypodensity = -hypodensity
         territories: tuple[TerritoryShare, ...] = ()
         if infarct.any():
             mni = mni_from_aligned(volume, mask, aligned) @ aligned
