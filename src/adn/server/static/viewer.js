@@ -55,7 +55,7 @@ export class Viewer {
       fontColor: [1, 0.62, 0.1, 1], // readable on black and on bone
       fontMinPx: 15,
       crosshairColor: [0.45, 0.8, 1, 0.5],
-      crosshairWidth: 0.4,
+      crosshairWidth: 0.6,
       crosshairWidthUnit: "mm",
       crosshairGap: 12,
       dragMode: DRAG_MODE.windowing,
@@ -66,7 +66,7 @@ export class Viewer {
     });
     for (const [name, map] of Object.entries(colourMaps())) nv.addColormap(name, map);
     nv.onLocationChange = () => viewer.#tell();
-    await nv.attachToCanvas(canvas, false); // slices have no edges to smooth
+    await nv.attachToCanvas(canvas, true); // smoothed, or the thin lines of the cross come and go
     nv.setCustomSliceShader(sliceShader(1.6 * (window.devicePixelRatio || 1)));
     viewer.#nv = nv;
     viewer.#observer = new ResizeObserver(() => viewer.#setLayout(viewer.#layout));
