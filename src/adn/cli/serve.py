@@ -76,7 +76,8 @@ def view(
     """Show results in the viewer. Nothing in OUT is changed."""
     _check_extra()
     from adn.server.app import create_app
-    from adn.server.cases import Cases, result_folders
+    from adn.server.cases import Cases
+    from adn.server.folders import result_folders
 
     folders = result_folders(results)
     with _listening(host, port) as listener:

@@ -16,31 +16,18 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from adn.errors import InputError
 from adn.io import atomic_path
 from adn.server import layers as views
-from adn.server.models import FINAL, STEPS, Case, Failure, File, Record, State, Step, fresh_steps, now
+from adn.server.folders import RESULT, describe, media_type
+from adn.server.models import FINAL, STEPS, Case, Failure, Record, State, Step, fresh_steps, now
 from adn.server.problems import ProblemError
 
-UPLOAD, RECORD, RESULT = "upload", "case.json", "result.json"
-_MEDIA_TYPES = {
-    ".nii.gz": "application/gzip",
-    ".html": "text/html; charset=utf-8",
-    ".json": "application/json",
-    ".dcm": "application/dicom",
-}
-_TITLES = {
-    "report.html": "Report",
-    "result.json": "Numbers",
-    "infarct_seg.dcm": "Infarct as DICOM SEG",
-    "infarct_sr.dcm": "Volume and side as DICOM SR",
-}
+UPLOAD, RECORD = "upload", "case.json"
 log = logging.getLogger(__name__)
 
 
@@ -84,18 +71,7 @@ class Cases:
 
     def case(self, record: Record) -> Case:
         """All that the API tells of a case."""
-        results, files, layers = None, [], []
-        if record.state == "done":
-            folder = self.results(record)
-            try:
-                results = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-                names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
-                files = [_file(folder / name) for name in names]
-                layers = views.layers(names, results)
-            except (OSError, ValueError):  # deleted meanwhile, or by hand
-                results, files, layers = None, [], []
-        shown = record.model_dump(include=set(Case.model_fields) - {"results", "files", "layers", "read_only"})
-        return Case(**shown, results=results, files=files, layers=layers, read_only=self.read_only(record))
+        return describe(record, self.results(record), self.read_only(record))
 
     def file(self, record: Record, name: str) -> tuple[Path, str]:
         """Path and media type of one of the case's files or layers. Raises ProblemError 404 for any other name."""
@@ -274,49 +250,6 @@ class Cases:
     def _next_number(self) -> int:
         numbers = (one.name.rpartition("-")[2] for one in self._records.values())
         return max((int(number) for number in numbers if number.isdigit()), default=0) + 1
-
-
-def result_folders(paths: Sequence[Path]) -> list[Path]:
-    """Result folders given or up to two levels below what is given. Raises InputError where there is none."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        here = [path / RESULT, *sorted(path.glob(f"*/{RESULT}")), *sorted(path.glob(f"*/*/{RESULT}"))]
-        results = [file.parent for file in here if file.is_file() and not file.parent.name.startswith(".")]
-        if not results:
-            raise InputError(f"{path}: needed a result folder of adn predict, or one that holds some, but found none.")
-        found.update(dict.fromkeys(results))
-    return list(found)
-
-
-def media_type(name: str) -> str:
-    """By its suffix."""
-    return next((kind for suffix, kind in _MEDIA_TYPES.items() if name.endswith(suffix)), "application/octet-stream")
-
-
-def _file(path: Path) -> File:
-    about = path.stat()
-    return File(
-        name=path.name,
-        title=_title(path.name),
-        bytes=about.st_size,
-        sha256=_sha256(path, about.st_size, about.st_mtime_ns),
-        media_type=media_type(path.name),
-    )
-
-
-def _title(name: str) -> str:
-    stem = name.removesuffix(views.SUFFIX)
-    look = views.LOOKS.get(stem.removeprefix(views.ALIGNED))
-    if look is None:
-        return _TITLES.get(name, name)
-    return f"{look.title}, aligned" if stem.startswith(views.ALIGNED) else look.title
-
-
-@lru_cache(maxsize=4096)
-def _sha256(path: Path, size: int, changed: int) -> str:
-    """Of a file that has not changed since."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _write(record: Record, folder: Path) -> None:

@@ -130,15 +130,17 @@ def aligned(name: str, volume: Volume, mask: Volume, aligned_from_scan: NDArray[
     matrix = np.linalg.inv(aligned_from_scan) @ RAS_FROM_LPS @ grid.affine
     look = LOOKS[name]
     if look.kind == "mask":
-        return Volume((_sample(volume.data, matrix, grid, 0.0) >= 0.5).astype(np.uint8), grid, "label")
-    data = _sample(volume.data, matrix, grid, AIR_HU if look.colour == "gray" else 0.0)
-    if look.colour == "gray":
-        data = np.where(_sample(mask.data, matrix, grid, 0.0) >= 0.5, data, np.float32(AIR_HU))
+        return Volume((_sample(volume.data, matrix, grid) >= 0.5).astype(np.uint8), grid, "label")
+    if look.colour != "gray":
+        return Volume(_sample(volume.data, matrix, grid), grid, look.unit)
+    inside = mask.data > 0  # what lies outside has no weight, so that no bone leaks into the brain's edge
+    values, weight = _sample(volume.data * inside, matrix, grid), _sample(inside, matrix, grid)
+    data = np.where(weight >= 0.5, values / np.maximum(weight, 0.5), np.float32(AIR_HU))
     return Volume(data, grid, look.unit)
 
 
-def _sample(data: NDArray, matrix: NDArray[np.float64], grid: Grid, outside: float) -> NDArray[np.float32]:
-    """data(matrix · index), linear. SimpleITK's axes run in the other order."""
+def _sample(data: NDArray, matrix: NDArray[np.float64], grid: Grid) -> NDArray[np.float32]:
+    """data(matrix · index), linear, 0 outside. SimpleITK's axes run in the other order."""
     import SimpleITK as sitk
 
     affine = sitk.AffineTransform(3)
@@ -148,7 +150,6 @@ def _sample(data: NDArray, matrix: NDArray[np.float64], grid: Grid, outside: flo
     resampler.SetSize([int(n) for n in grid.shape[::-1]])
     resampler.SetTransform(affine)
     resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetDefaultPixelValue(outside)
     image = sitk.GetImageFromArray(np.ascontiguousarray(data, np.float32))
     return sitk.GetArrayFromImage(resampler.Execute(image))
 

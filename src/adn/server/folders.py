@@ -1,0 +1,85 @@
+"""Result folders as the API tells of them: their numbers, files and layers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from adn.errors import InputError
+from adn.server import layers as views
+from adn.server.models import Case, File, Record
+
+RESULT = "result.json"
+_MEDIA_TYPES = {
+    ".nii.gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".dcm": "application/dicom",
+}
+_TITLES = {
+    "report.html": "Report",
+    "result.json": "Numbers",
+    "infarct_seg.dcm": "Infarct as DICOM SEG",
+    "infarct_sr.dcm": "Volume and side as DICOM SR",
+}
+
+
+def describe(record: Record, folder: Path, read_only: bool) -> Case:
+    """All that the API tells of a case. folder: with its results, there or not."""
+    results, files, layers = None, [], []
+    if record.state == "done":
+        try:
+            results = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+            names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+            files = [_file(folder / name) for name in names]
+            layers = views.layers(names, results)
+        except (OSError, ValueError):  # deleted meanwhile, or by hand
+            results, files, layers = None, [], []
+    shown = record.model_dump(include=set(Case.model_fields) - {"results", "files", "layers", "read_only"})
+    return Case(**shown, results=results, files=files, layers=layers, read_only=read_only)
+
+
+def result_folders(paths: Sequence[Path]) -> list[Path]:
+    """Result folders given or up to two levels below what is given. Raises InputError where there is none."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        here = [path / RESULT, *sorted(path.glob(f"*/{RESULT}")), *sorted(path.glob(f"*/*/{RESULT}"))]
+        results = [file.parent for file in here if file.is_file() and not file.parent.name.startswith(".")]
+        if not results:
+            raise InputError(f"{path}: needed a result folder of adn predict, or one that holds some, but found none.")
+        found.update(dict.fromkeys(results))
+    return list(found)
+
+
+def media_type(name: str) -> str:
+    """By its suffix."""
+    return next((kind for suffix, kind in _MEDIA_TYPES.items() if name.endswith(suffix)), "application/octet-stream")
+
+
+def _file(path: Path) -> File:
+    about = path.stat()
+    return File(
+        name=path.name,
+        title=_title(path.name),
+        bytes=about.st_size,
+        sha256=_sha256(path, about.st_size, about.st_mtime_ns),
+        media_type=media_type(path.name),
+    )
+
+
+def _title(name: str) -> str:
+    stem = name.removesuffix(views.SUFFIX)
+    look = views.LOOKS.get(stem.removeprefix(views.ALIGNED))
+    if look is None:
+        return _TITLES.get(name, name)
+    return f"{look.title}, aligned" if stem.startswith(views.ALIGNED) else look.title
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Of a file that has not changed since."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
