@@ -49,7 +49,8 @@ function running(main, one, draw) {
   };
   const timer = setInterval(tick, 1000);
   const end = api.watch(one.id, redraw, (gone) => {
-    if (gone) window.dispatchEvent(new HashChangeEvent("hashchange")); // ask anew, and say what is wrong
+    if (gone)
+      window.dispatchEvent(new HashChangeEvent("hashchange")); // ask anew, and say what is wrong
     else spent.textContent = "The server does not answer at the moment; trying again.";
   });
   main.replaceChildren(crumb(one), h("section", { class: "card narrow" }, state, list, spent, buttons(one)));
@@ -97,7 +98,11 @@ function buttons(one) {
     location.hash = "#/";
   };
   const erase = async () => {
-    const sure = await confirmed(`Delete ${one.name}?`, "Its scan and results are deleted from this computer.", "Delete");
+    const sure = await confirmed(
+      `Delete ${one.name}?`,
+      "Its scan and results are deleted from this computer.",
+      "Delete",
+    );
     if (sure) await act(api.remove, "Deleting …", home)();
   };
   const message = h("span", { class: "quiet", role: "status" });
@@ -139,7 +144,10 @@ function about(one) {
         ["Weights", `${results.weights} (recipe ${results.recipe})`],
         ["Version", `adn ${results.adn_version}`],
         ["Computed", one.finished ? `${moment(one.finished)}, in ${seconds(spent)}` : seconds(spent)],
-        ["Voxels", `${results.grid.shape.join(" × ")}, ${results.grid.spacing_mm.map((mm) => mm.toFixed(2)).join(" × ")} mm`],
+        [
+          "Voxels",
+          `${results.grid.shape.join(" × ")}, ${results.grid.spacing_mm.map((mm) => mm.toFixed(2)).join(" × ")} mm`,
+        ],
       ].flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
     ),
   );

@@ -55,7 +55,13 @@ function table({ colours, banded }) {
   stops.at(-1)[0] = 255;
   stops.unshift([0, [0, 0, 0]]);
   const channel = (n) => stops.map(([, channels]) => channels[n]);
-  return { R: channel(0), G: channel(1), B: channel(2), A: stops.map((_, n) => (n ? 255 : 0)), I: stops.map(([at]) => at) };
+  return {
+    R: channel(0),
+    G: channel(1),
+    B: channel(2),
+    A: stops.map((_, n) => (n ? 255 : 0)),
+    I: stops.map(([at]) => at),
+  };
 }
 
 /** The same colours as a CSS background, left to right. */

@@ -3,7 +3,12 @@
 import { gradient, look } from "./colours.js";
 import { h } from "./dom.js";
 
-const WINDOWS = { brain: ["Brain", 80, 40], stroke: ["Stroke", 40, 40], subdural: ["Subdural", 200, 75], bone: ["Bone", 2000, 500] };
+const WINDOWS = {
+  brain: ["Brain", 80, 40],
+  stroke: ["Stroke", 40, 40],
+  subdural: ["Subdural", 200, 75],
+  bone: ["Bone", 2000, 500],
+};
 const STROKE = { width: 40, level: 40 };
 /** Scans are what is drawn in grey: the scan itself, X̂ and X̃; the other images are maps above them, or masks. */
 const kindOf = (layer) => (layer.kind === "map" && layer.colour === "gray" ? "scan" : layer.kind);
@@ -12,50 +17,77 @@ const kindOf = (layer) => (layer.kind === "map" && layer.colour === "gray" ? "sc
 export function settings(one, changed) {
   const of = (kind, space) => one.layers.filter((layer) => kindOf(layer) === kind && layer.space === space);
   const spaces = ["scan", "aligned"].filter((space) => of("scan", space).length);
-  const chosen = { space: "scan", scan: "scan", map: "", mark: "contour", markOpacity: 0.5, mapOpacity: 0.7, view: "planes" };
+  const chosen = {
+    space: "scan",
+    scan: "scan",
+    map: "",
+    mark: "contour",
+    markOpacity: 0.5,
+    mapOpacity: 0.7,
+    view: "planes",
+  };
   const free = { ...STROKE };
 
-  const now = {
-    get space() {
-      return chosen.space;
-    },
-    get scan() {
-      const list = of("scan", chosen.space);
-      return list.find((layer) => layer.name === chosen.scan) ?? list[0];
-    },
-    get map() {
-      return of("map", chosen.space).find((layer) => layer.name === chosen.map) ?? null;
-    },
-    get mask() {
-      return of("mask", chosen.space).find((layer) => layer.name === "infarct") ?? null;
-    },
-    get mark() {
-      return { contour: [0, 1], filled: [chosen.markOpacity, 1], off: [0, 0] }[chosen.mark];
-    },
-    get mapOpacity() {
-      return chosen.mapOpacity;
-    },
-    get windowHu() {
-      return [free.level - free.width / 2, free.level + free.width / 2];
-    },
-    get view() {
-      return chosen.view;
-    },
-  };
+  const named = (kind, name) => of(kind, chosen.space).find((layer) => layer.name === name) ?? null;
+  const now = () => ({
+    space: chosen.space,
+    scan: named("scan", chosen.scan) ?? of("scan", chosen.space)[0],
+    map: named("map", chosen.map),
+    mask: named("mask", "infarct"),
+    mark: { contour: [0, 1], filled: [chosen.markOpacity, 1], off: [0, 0] }[chosen.mark],
+    mapOpacity: chosen.mapOpacity,
+    windowHu: [free.level - free.width / 2, free.level + free.width / 2],
+    view: chosen.view,
+  });
   const tell = () => {
     draw();
-    changed(now);
+    changed(now());
   };
 
   const set = (key) => (value) => {
     chosen[key] = value;
     tell();
   };
-  const view = radios("View", "view", [["planes", "3 planes"], ["axial", "Axial"], ["render", "With 3D"]], set("view"));
-  const space = radios("Space", "space", spaces.map((name) => [name, name === "scan" ? "As scanned" : "Aligned"]), set("space"));
-  const scan = radios("Image", "scan", of("scan", "scan").map((layer) => [layer.name, layer.title]), set("scan"), "rows");
-  const map = radios("Map", "map", [["", "None"], ...of("map", "scan").map((layer) => [layer.name, layer.title])], set("map"), "rows");
-  const mark = radios("Infarct", "mark", [["contour", "Contour"], ["filled", "Filled"], ["off", "Off"]], set("mark"));
+  const view = radios(
+    "View",
+    "view",
+    [
+      ["planes", "3 planes"],
+      ["axial", "Axial"],
+      ["render", "With 3D"],
+    ],
+    set("view"),
+  );
+  const space = radios(
+    "Space",
+    "space",
+    spaces.map((name) => [name, name === "scan" ? "As scanned" : "Aligned"]),
+    set("space"),
+  );
+  const scan = radios(
+    "Image",
+    "scan",
+    of("scan", "scan").map((layer) => [layer.name, layer.title]),
+    set("scan"),
+    "rows",
+  );
+  const map = radios(
+    "Map",
+    "map",
+    [["", "None"], ...of("map", "scan").map((layer) => [layer.name, layer.title])],
+    set("map"),
+    "rows",
+  );
+  const mark = radios(
+    "Infarct",
+    "mark",
+    [
+      ["contour", "Contour"],
+      ["filled", "Filled"],
+      ["off", "Off"],
+    ],
+    set("mark"),
+  );
   const markOpacity = opacity("Opacity of the filling", chosen.markOpacity, set("markOpacity"));
   const mapOpacity = opacity("Opacity of the map", chosen.mapOpacity, set("mapOpacity"));
   const legend = h("div", { class: "legend" });
@@ -63,7 +95,12 @@ export function settings(one, changed) {
     [, free.width, free.level] = WINDOWS[name];
     tell();
   };
-  const window_ = radios("Window", "window", Object.entries(WINDOWS).map(([name, [title]]) => [name, title]), pick);
+  const window_ = radios(
+    "Window",
+    "window",
+    Object.entries(WINDOWS).map(([name, [title]]) => [name, title]),
+    pick,
+  );
   const number = (key, label, min) => {
     const input = h("input", { type: "number", id: key, min, max: 4000, step: 5 });
     input.addEventListener("change", () => {
@@ -80,23 +117,39 @@ export function settings(one, changed) {
   map.append(legend, mapOpacity);
 
   function draw() {
-    const preset = Object.entries(WINDOWS).find(([, [, width, level]]) => width === free.width && level === free.level)?.[0];
+    const preset = Object.entries(WINDOWS).find(
+      ([, [, width, level]]) => width === free.width && level === free.level,
+    )?.[0];
     for (const [name, value] of Object.entries({ ...chosen, window: preset ?? "" })) {
-      for (const input of element.querySelectorAll(`input[type=radio][name=${name}]`)) input.checked = input.value === value;
+      for (const input of element.querySelectorAll(`input[type=radio][name=${name}]`))
+        input.checked = input.value === value;
     }
     widthInput[1].value = free.width;
     levelInput[1].value = free.level;
     markOpacity.hidden = chosen.mark !== "filled";
-    mapOpacity.hidden = legend.hidden = !now.map;
-    if (now.map) {
-      const { map: colours, range, legend: words, top } = look(now.map);
+    mapOpacity.hidden = legend.hidden = !now().map;
+    if (now().map) {
+      const { map: colours, range, legend: words, top } = look(now().map);
       const bar = h("div", { class: "bar", "aria-hidden": true });
       bar.style.background = gradient(colours);
-      legend.replaceChildren(bar, h("span", {}, words(range[0])), h("span", {}, `${words(range[1])}${top ? "" : " and more"}`));
+      legend.replaceChildren(
+        bar,
+        h("span", {}, words(range[0])),
+        h("span", {}, `${words(range[1])}${top ? "" : " and more"}`),
+      );
     }
   }
 
-  const element = h("form", { class: "settings", "aria-label": "Settings of the viewer" }, window_, mark, map, scan, spaces.length > 1 ? space : null, view);
+  const element = h(
+    "form",
+    { class: "settings", "aria-label": "Settings of the viewer" },
+    window_,
+    mark,
+    map,
+    scan,
+    spaces.length > 1 ? space : null,
+    view,
+  );
   element.addEventListener("submit", (event) => event.preventDefault());
   draw();
   return {
@@ -110,7 +163,8 @@ export function settings(one, changed) {
       else if (name === "i") set("mark")(chosen.mark === "off" ? "contour" : "off");
       else if (name === "m") {
         const first = of("map", "scan").map((layer) => layer.name);
-        chosen.last = chosen.map || chosen.last || (first.includes("relative_hypodensity") ? "relative_hypodensity" : first[0]);
+        chosen.last =
+          chosen.map || chosen.last || (first.includes("relative_hypodensity") ? "relative_hypodensity" : first[0]);
         set("map")(chosen.map ? "" : chosen.last);
       } else return false;
       return true;

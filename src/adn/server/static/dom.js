@@ -54,6 +54,10 @@ export function facts(rows, kind = "") {
   return h(
     "table",
     { class: `facts ${kind}` },
-    h("tbody", {}, rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)))),
+    h(
+      "tbody",
+      {},
+      rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value))),
+    ),
   );
 }

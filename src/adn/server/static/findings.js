@@ -15,10 +15,19 @@ export function headline({ id, results }) {
     h(
       "div",
       {},
-      h("h1", { id: "verdict" }, results.verdict ?? (found ? `Infarct marked: ${volume(results.volume_ml)}` : "No infarct marked")),
+      h(
+        "h1",
+        { id: "verdict" },
+        results.verdict ?? (found ? `Infarct marked: ${volume(results.volume_ml)}` : "No infarct marked"),
+      ),
       found ? null : h("p", {}, "This does not exclude an infarct: early ischaemia can be invisible on CT."),
     ),
-    h("a", { class: "button main", href: fileAddress(id, "report.html"), target: "_blank", rel: "noopener" }, "Open the report", h("span", { class: "unseen" }, " in a new tab")),
+    h(
+      "a",
+      { class: "button main", href: fileAddress(id, "report.html"), target: "_blank", rel: "noopener" },
+      "Open the report",
+      h("span", { class: "unseen" }, " in a new tab"),
+    ),
   );
 }
 
@@ -29,7 +38,8 @@ export function findings({ results }) {
     rows.push(["Side", side(results)]);
     if (results.side === "both") rows.push(["Left, right", `${volume(results.left_ml)}, ${volume(results.right_ml)}`]);
     rows.push(["Slices", `${ranges(results.slices)} of 0–${sliceCount(results) - 1}`]);
-    if (results.mean_hu !== null) rows.push(["Mean density", `${signed(results.mean_hu, 1)} HU, mirror side ${signed(results.mirror_hu, 1)} HU`]);
+    if (results.mean_hu !== null)
+      rows.push(["Mean density", `${signed(results.mean_hu, 1)} HU, mirror side ${signed(results.mirror_hu, 1)} HU`]);
   }
   return h(
     "section",
@@ -42,7 +52,8 @@ export function findings({ results }) {
 }
 
 /** Slices along the scan's superior-inferior axis. */
-export const sliceCount = (results) => results.grid.shape[[...results.grid.axes].findIndex((axis) => "SI".includes(axis))];
+export const sliceCount = (results) =>
+  results.grid.shape[[...results.grid.axes].findIndex((axis) => "SI".includes(axis))];
 
 /** What to know before reading; null where there is nothing. */
 export function warnings({ results }) {
@@ -51,7 +62,11 @@ export function warnings({ results }) {
     "section",
     { class: "warnings", "aria-labelledby": "warnings" },
     h("h2", { id: "warnings" }, "Warnings: read with care"),
-    h("ul", {}, results.warnings.map((warning) => h("li", {}, warning))),
+    h(
+      "ul",
+      {},
+      results.warnings.map((warning) => h("li", {}, warning)),
+    ),
   );
 }
 
@@ -69,15 +84,33 @@ function territories(results) {
 function checks(results) {
   const list = results.checks ?? [];
   const doubtful = list.filter((check) => !check.good);
-  const words = doubtful.length ? `look at ${doubtful.map((check) => check.name.toLowerCase()).join(", ")}` : "nothing unusual";
+  const words = doubtful.length
+    ? `look at ${doubtful.map((check) => check.name.toLowerCase()).join(", ")}`
+    : "nothing unusual";
   const line = (check) =>
-    h("li", { class: check.good ? "" : "look" }, h("b", {}, `${check.good ? "✓" : "▲"} ${check.name}: `), `${check.measured}. ${check.meaning}`);
+    h(
+      "li",
+      { class: check.good ? "" : "look" },
+      h("b", {}, `${check.good ? "✓" : "▲"} ${check.name}: `),
+      `${check.measured}. ${check.meaning}`,
+    );
   return h(
     "div",
     {},
     h("h2", {}, "Quality checks"),
-    h("p", { class: doubtful.length ? "look" : "" }, `${list.length ? `${words[0].toUpperCase()}${words.slice(1)}. ` : ""}Bleeding is not assessed.`),
-    list.length ? h("details", { open: doubtful.length > 0 }, h("summary", {}, "All checks"), h("ul", { class: "plain" }, list.map(line))) : null,
+    h(
+      "p",
+      { class: doubtful.length ? "look" : "" },
+      `${list.length ? `${words[0].toUpperCase()}${words.slice(1)}. ` : ""}Bleeding is not assessed.`,
+    ),
+    list.length
+      ? h(
+          "details",
+          { open: doubtful.length > 0 },
+          h("summary", {}, "All checks"),
+          h("ul", { class: "plain" }, list.map(line)),
+        )
+      : null,
   );
 }
 
@@ -87,14 +120,25 @@ const FIRST = ["report.html", "infarct.nii.gz", "infarct_seg.dcm", "infarct_sr.d
 export function downloads(one) {
   const place = (file) => (FIRST.includes(file.name) ? FIRST.indexOf(file.name) : FIRST.length);
   const files = [...one.files].sort((a, b) => place(a) - place(b));
-  const table = (list) => h("table", { class: "files" }, h("tbody", {}, list.map((file) => fileRow(one.id, file))));
+  const table = (list) =>
+    h(
+      "table",
+      { class: "files" },
+      h(
+        "tbody",
+        {},
+        list.map((file) => fileRow(one.id, file)),
+      ),
+    );
   const aligned = files.filter((file) => file.name.startsWith("aligned_"));
   return h(
     "section",
     { class: "card", "aria-labelledby": "files" },
     h("h2", { id: "files" }, "Files"),
     table(files.filter((file) => !aligned.includes(file))),
-    aligned.length ? h("details", {}, h("summary", {}, `In the aligned space (${aligned.length})`), table(aligned)) : null,
+    aligned.length
+      ? h("details", {}, h("summary", {}, `In the aligned space (${aligned.length})`), table(aligned))
+      : null,
   );
 }
 
@@ -104,6 +148,18 @@ function fileRow(id, file) {
     {},
     h("th", { scope: "row" }, file.title, " ", h("code", {}, file.name)),
     h("td", { class: "n" }, bytes(file.bytes)),
-    h("td", { class: "n" }, h("a", { href: `${fileAddress(id, file.name)}?download=1`, download: file.name, "aria-label": `Download ${file.name}` }, "Download")),
+    h(
+      "td",
+      { class: "n" },
+      h(
+        "a",
+        {
+          href: `${fileAddress(id, file.name)}?download=1`,
+          download: file.name,
+          "aria-label": `Download ${file.name}`,
+        },
+        "Download",
+      ),
+    ),
   );
 }

@@ -18,7 +18,13 @@ const MOUSE = "Mouse: click sets the place, the wheel turns slices, dragging wit
 
 /** The panel of a finished case: its element, what starts it once it stands in the page, and what ends it. */
 export function viewerPanel(info, one) {
-  const canvas = h("canvas", { id: "slices", tabindex: 0, role: "img", "aria-label": "CT slices", "aria-describedby": "place keys" });
+  const canvas = h("canvas", {
+    id: "slices",
+    tabindex: 0,
+    role: "img",
+    "aria-label": "CT slices",
+    "aria-describedby": "place keys",
+  });
   const note = h("p", { class: "note" }, "Loading the scan …");
   const stage = h("div", { class: "stage" }, canvas, note);
   const slider = h("input", { type: "range", id: "slice", min: 0, value: 0, step: 1 });
@@ -26,7 +32,7 @@ export function viewerPanel(info, one) {
   const place = h("output", { id: "place", for: "slice" });
   const value = h("span", { id: "value" });
   const largest = h("button", { type: "button" }, "Largest infarct");
-  const controls = settings(one, (how) => apply(how));
+  const controls = settings(one, apply);
   const element = h(
     "section",
     { class: "viewer", "aria-label": "Viewer" },
@@ -34,9 +40,25 @@ export function viewerPanel(info, one) {
       "div",
       { class: "light" },
       stage,
-      h("div", { class: "browse" }, h("label", { for: "slice" }, "Slice"), h("div", { class: "track" }, bars, slider), largest),
+      h(
+        "div",
+        { class: "browse" },
+        h("label", { for: "slice" }, "Slice"),
+        h("div", { class: "track" }, bars, slider),
+        largest,
+      ),
       h("p", { class: "read" }, place, value),
-      h("details", { class: "keys" }, h("summary", {}, "Keys and mouse"), h("p", { id: "keys" }, ...KEYS.flatMap(([key, what]) => [h("kbd", {}, key), ` ${what}. `]), `Keys work while the picture has the focus. ${MOUSE}`)),
+      h(
+        "details",
+        { class: "keys" },
+        h("summary", {}, "Keys and mouse"),
+        h(
+          "p",
+          { id: "keys" },
+          ...KEYS.flatMap(([key, what]) => [h("kbd", {}, key), ` ${what}. `]),
+          `Keys work while the picture has the focus. ${MOUSE}`,
+        ),
+      ),
     ),
     controls.element,
   );
@@ -44,18 +66,18 @@ export function viewerPanel(info, one) {
   let closed = false;
 
   const down = [...one.results.grid.axes].includes("I"); // stored from the top down
-  const number = (slice) => (controls.now.space === "scan" && down ? sliceCount(one.results) - 1 - slice : slice);
+  const number = (slice) => (controls.now().space === "scan" && down ? sliceCount(one.results) - 1 - slice : slice);
 
   function moved({ slice, value: density, mapped }) {
     slider.max = viewer.slices - 1;
     slider.value = slice;
     const area = viewer.areas[slice] ?? 0;
-    const kind = controls.now.space === "scan" ? "Slice" : "Aligned slice";
+    const kind = controls.now().space === "scan" ? "Slice" : "Aligned slice";
     const words = `${kind} ${number(slice)} of 0–${viewer.slices - 1}: ${area ? `infarct ${area.toFixed(1)} cm²` : "no infarct marked"}`;
     place.textContent = words;
     slider.setAttribute("aria-valuetext", words);
     const here = [`${Math.round(density)} HU`.replace("-", "−")];
-    const { map } = controls.now;
+    const { map } = controls.now();
     if (map && mapped !== null) here.push(`${map.title}: ${controls.legend(map)(mapped)}`);
     value.textContent = `At the cross: ${here.join(", ")}`;
     canvas.dataset.slice = slice;
@@ -72,7 +94,10 @@ export function viewerPanel(info, one) {
       drawBars();
       largest.disabled = !Math.max(0, ...viewer.areas);
       note.hidden = true;
-      canvas.dataset.shown = [how.scan, how.map].filter(Boolean).map((layer) => layer.file).join(" ");
+      canvas.dataset.shown = [how.scan, how.map]
+        .filter(Boolean)
+        .map((layer) => layer.file)
+        .join(" ");
     } catch (error) {
       canvas.setAttribute("aria-busy", false);
       note.hidden = false;
@@ -118,18 +143,26 @@ export function viewerPanel(info, one) {
 
   async function start() {
     if (!info.viewer) {
-      return without("The viewer was not built into this installation. In a source checkout, one command builds it: make viewer.");
+      return without(
+        "The viewer was not built into this installation. In a source checkout, one command builds it: make viewer.",
+      );
     }
     if (!document.createElement("canvas").getContext("webgl2")) {
       return without("This browser cannot draw the slices: WebGL2 is missing or switched off.");
     }
     try {
       const { Viewer } = await import("./viewer.js");
-      const { scan, mask } = controls.now;
-      const opened = await Viewer.open(canvas, one.id, [scan, mask], carrier(one.results), (now) => viewer && moved(now));
+      const { scan, mask } = controls.now();
+      const opened = await Viewer.open(
+        canvas,
+        one.id,
+        [scan, mask],
+        carrier(one.results),
+        (now) => viewer && moved(now),
+      );
       if (closed) return opened.close();
       viewer = opened;
-      await apply(controls.now);
+      await apply(controls.now());
       canvas.dataset.ready = Math.round(performance.now()); // ms since navigation
     } catch (error) {
       without(`The viewer did not start. ${error.message}`);
@@ -138,7 +171,18 @@ export function viewerPanel(info, one) {
 
   function without(words) {
     element.replaceChildren(
-      h("div", { class: "card" }, h("p", {}, words), h("p", {}, "The report shows all slices: ", h("a", { href: fileAddress(one.id, "report.html") }, "open the report"), ".")),
+      h(
+        "div",
+        { class: "card" },
+        h("p", {}, words),
+        h(
+          "p",
+          {},
+          "The report shows all slices: ",
+          h("a", { href: fileAddress(one.id, "report.html") }, "open the report"),
+          ".",
+        ),
+      ),
     );
   }
 
@@ -151,4 +195,3 @@ export function viewerPanel(info, one) {
     },
   };
 }
-

@@ -11,7 +11,8 @@ const LPS_FROM_RAS = [
 export function carrier({ aligned_from_scan: aligned, grid }) {
   const there = product(LPS_FROM_RAS, product(aligned, inverse(grid.affine)));
   const ways = { aligned: there, scan: inverse(there) };
-  return (place, space) => ways[space].slice(0, 3).map((row) => row[0] * place[0] + row[1] * place[1] + row[2] * place[2] + row[3]);
+  return (place, space) =>
+    ways[space].slice(0, 3).map((row) => row[0] * place[0] + row[1] * place[1] + row[2] * place[2] + row[3]);
 }
 
 function product(a, b) {

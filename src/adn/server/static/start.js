@@ -60,7 +60,8 @@ function dropZone(info) {
     const found = groups(files);
     message.textContent = "";
     if (!found.length) {
-      message.textContent = "Nothing to upload was found: a NIfTI file, a folder of DICOM files or a zip of one is needed.";
+      message.textContent =
+        "Nothing to upload was found: a NIfTI file, a folder of DICOM files or a zip of one is needed.";
       return;
     }
     const size = found.flatMap((group) => group.files).reduce((sum, file) => sum + file.size, 0);
@@ -91,14 +92,18 @@ function dropZone(info) {
     "section",
     { class: "drop", "aria-labelledby": "drop" },
     h("h2", { id: "drop" }, "Drop a head CT here"),
-    h("p", {}, "A NIfTI file, a folder of DICOM files, or a zip. It stays on the computer that runs this server; file names are not sent."),
+    h(
+      "p",
+      {},
+      "A NIfTI file, a folder of DICOM files, or a zip. It stays on the computer that runs this server; file names are not sent.",
+    ),
     h(
       "p",
       { class: "buttons" },
       h("button", { class: "main", onclick: () => oneFile.click() }, "Choose file"),
       h("button", { onclick: () => folder.click() }, "Choose DICOM folder"),
     ),
-    h("label", { class: "check" }, seg, "Also write DICOM SEG and SR (for DICOM scans)"),
+    h("label", { class: "check" }, seg, "Also write DICOM SEG and SR (for DICOM scans; these two name the patient, to join the study)"),
     oneFile,
     folder,
     meter,
@@ -123,7 +128,11 @@ function dropZone(info) {
 
 function caseList(cases, refresh) {
   if (!cases.length) return h("p", { class: "quiet" }, "None yet.");
-  return h("ul", { class: "cases" }, cases.map((one) => caseRow(one, refresh)));
+  return h(
+    "ul",
+    { class: "cases" },
+    cases.map((one) => caseRow(one, refresh)),
+  );
 }
 
 function caseRow(one, refresh) {
@@ -139,10 +148,15 @@ function caseRow(one, refresh) {
     refresh(true);
   };
   const erase = async () => {
-    const sure = await confirmed(`Delete ${one.name}?`, "Its scan and results are deleted from this computer.", "Delete");
+    const sure = await confirmed(
+      `Delete ${one.name}?`,
+      "Its scan and results are deleted from this computer.",
+      "Delete",
+    );
     if (sure) await act(() => api.remove(one.id), "Deleting …")();
   };
-  const button = (text, action, kind) => h("button", { class: kind, onclick: action, "aria-label": `${text} ${one.name}` }, text);
+  const button = (text, action, kind) =>
+    h("button", { class: kind, onclick: action, "aria-label": `${text} ${one.name}` }, text);
   const row = h(
     "li",
     {},
@@ -153,7 +167,12 @@ function caseRow(one, refresh) {
     h(
       "span",
       { class: "buttons" },
-      final(one.state) ? null : button("Cancel", act(() => api.cancel(one.id), "Cancelling …")),
+      final(one.state)
+        ? null
+        : button(
+            "Cancel",
+            act(() => api.cancel(one.id), "Cancelling …"),
+          ),
       one.read_only ? null : button("Delete", erase, "danger"),
     ),
   );

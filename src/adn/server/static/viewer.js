@@ -7,16 +7,34 @@ import { sliceShader } from "./shader.js";
 
 const HEAD_HU = -300; // between air and skin
 const KEPT = 4; // volumes held in memory besides those shown: a thin-slice map takes 200 MB
-const [AXIAL, CORONAL, SAGITTAL, RENDER] = [SLICE_TYPE.AXIAL, SLICE_TYPE.CORONAL, SLICE_TYPE.SAGITTAL, SLICE_TYPE.RENDER];
+const [AXIAL, CORONAL, SAGITTAL, RENDER] = [
+  SLICE_TYPE.AXIAL,
+  SLICE_TYPE.CORONAL,
+  SLICE_TYPE.SAGITTAL,
+  SLICE_TYPE.RENDER,
+];
 /** Which view → tiles as [kind, left, top, width, height], parts of the canvas. */
 const LAYOUTS = {
   planes: {
-    wide: [[AXIAL, 0.01, 0, 0.62, 1], [CORONAL, 0.64, 0, 0.35, 0.5], [SAGITTAL, 0.64, 0.5, 0.35, 0.5]],
-    tall: [[AXIAL, 0.01, 0, 0.98, 0.62], [CORONAL, 0.01, 0.62, 0.48, 0.38], [SAGITTAL, 0.51, 0.62, 0.48, 0.38]],
+    wide: [
+      [AXIAL, 0.01, 0, 0.62, 1],
+      [CORONAL, 0.64, 0, 0.35, 0.5],
+      [SAGITTAL, 0.64, 0.5, 0.35, 0.5],
+    ],
+    tall: [
+      [AXIAL, 0.01, 0, 0.98, 0.62],
+      [CORONAL, 0.01, 0.62, 0.48, 0.38],
+      [SAGITTAL, 0.51, 0.62, 0.48, 0.38],
+    ],
   },
   axial: { wide: [[AXIAL, 0.01, 0, 0.98, 1]] },
   render: {
-    wide: [[AXIAL, 0.01, 0, 0.48, 0.5], [CORONAL, 0.51, 0, 0.48, 0.5], [SAGITTAL, 0.01, 0.5, 0.48, 0.5], [RENDER, 0.51, 0.5, 0.48, 0.5]],
+    wide: [
+      [AXIAL, 0.01, 0, 0.48, 0.5],
+      [CORONAL, 0.51, 0, 0.48, 0.5],
+      [SAGITTAL, 0.01, 0.5, 0.48, 0.5],
+      [RENDER, 0.51, 0.5, 0.48, 0.5],
+    ],
   },
 };
 
@@ -116,7 +134,8 @@ export class Viewer {
   #load(layer) {
     const kept = this.#images.get(layer.file);
     this.#images.delete(layer.file);
-    const { map, range } = layer.colour === "gray" || layer.kind !== "map" ? { map: "gray", range: layer.range } : look(layer);
+    const { map, range } =
+      layer.colour === "gray" || layer.kind !== "map" ? { map: "gray", range: layer.range } : look(layer);
     const options = { url: fileAddress(this.#id, layer.file), name: layer.file, colormap: map };
     const image = kept ?? NVImage.loadFromUrl({ ...options, cal_min: range?.[0], cal_max: range?.[1] });
     this.#images.set(layer.file, image);

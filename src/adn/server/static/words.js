@@ -16,7 +16,12 @@ export const volume = (ml) => (ml > 0 && ml < 1 ? `${ml.toFixed(2)} mL` : `${ml.
 export const signed = (value, digits) => value.toFixed(digits).replace("-", "−");
 
 export function side(results) {
-  const words = { left: "left hemisphere", right: "right hemisphere", both: "both hemispheres", none: "no infarct marked" };
+  const words = {
+    left: "left hemisphere",
+    right: "right hemisphere",
+    both: "both hemispheres",
+    none: "no infarct marked",
+  };
   return words[results.side] ?? results.side;
 }
 
