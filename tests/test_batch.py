@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from stand_ins import by_name
 
 from adn.batch import Outcome, Request, Task, overall_code, predict_one, process_all
 from adn.errors import InputError
+from stand_ins import by_name
 
 
 def run(names, out, jobs):
