@@ -103,7 +103,12 @@ function dropZone(info) {
       h("button", { class: "main", onclick: () => oneFile.click() }, "Choose file"),
       h("button", { onclick: () => folder.click() }, "Choose DICOM folder"),
     ),
-    h("label", { class: "check" }, seg, "Also write DICOM SEG and SR (for DICOM scans; these two name the patient, to join the study)"),
+    h(
+      "label",
+      { class: "check" },
+      seg,
+      "Also write DICOM SEG and SR (for DICOM scans; these two name the patient, to join the study)",
+    ),
     oneFile,
     folder,
     meter,
