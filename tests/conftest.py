@@ -1,5 +1,21 @@
-"""Shapes and dtypes in the signatures of tensor space are checked while tests run, and only then."""
+"""Shapes and dtypes in the signatures of tensor space are checked while tests run, and only then; a browser for all."""
 
+import os
+import shutil
+
+import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["adn.nn", "adn.losses", "adn.asymmetry", "adn.warp"], "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless browser with WebGL2 in software; one for all, since playwright runs once in a process."""
+    path = os.environ.get("ADN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    flags = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]
+    with sync_api.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()

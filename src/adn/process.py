@@ -106,12 +106,16 @@ def end(workers: Iterable[Worker]) -> None:
             worker.process.join()
 
 
-def begin_worker(threads: int) -> None:
-    """What a worker does first: unwinds on signals and when its parent dies, takes its share of cores, is silent."""
+def begin_worker(threads: int | None) -> None:
+    """What a worker does first: unwinds on signals and when its parent dies, takes its share of cores, is silent.
+
+    threads: None leaves every library its own default, as in a process of the command line.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells its workers
     unwind_on_signals()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
-        os.environ[name] = str(threads)
+        if threads is not None:
+            os.environ[name] = str(threads)
     set_up_logging()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

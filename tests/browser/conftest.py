@@ -10,7 +10,6 @@ from visits import Tab
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "figures"))  # fake_prediction.py
 CHROMIUM = os.environ.get("ADN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]
 DESKTOP = {"width": 1400, "height": 900}
 
 
@@ -27,15 +26,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
             if reasons:
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(reasons)}"))
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

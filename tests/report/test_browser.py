@@ -52,14 +52,11 @@ def test_without_the_script_the_slider_stays_hidden(tmp_path):
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core (make viewer)")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("side", ["left", "none"])
-def test_axe_finds_nothing(tmp_path, side, scheme):
+def test_axe_finds_nothing(chromium, tmp_path, side, scheme):
     write_report(make_prediction(side, warnings=("Thin slices.",)), tmp_path / "report.html")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM)
-        page = browser.new_page(color_scheme=scheme)
-        page.goto((tmp_path / "report.html").as_uri())
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-        browser.close()
+    page = chromium.new_page(color_scheme=scheme)
+    page.goto((tmp_path / "report.html").as_uri())
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+    page.close()
     assert [f"{rule['id']}: {rule['nodes'][0]['html']}" for rule in found["violations"]] == []

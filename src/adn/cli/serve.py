@@ -46,7 +46,6 @@ def serve(
     Only this machine can reach it, unless --host says otherwise. Nothing is sent anywhere.
     """
     _check_extra()
-    from adn.cli.info import cores
     from adn.io.weights import find_weights
     from adn.server.app import create_app
     from adn.server.cases import Cases
@@ -58,7 +57,7 @@ def serve(
     limits = Limits()
     with _only_server_of(folder), _listening(host, port) as listener:
         cases = Cases(folder, waiting=limits.waiting)
-        jobs = Jobs(cases, weights=weights, device=device, threads=max(1, cores() - 1))
+        jobs = Jobs(cases, weights=weights, device=device)
         token = _token(host, token)
         app = create_app(cases, jobs, host=host, token=token, limits=limits, weights=_weights(chosen))
         _run(app, listener, host, token, open_page, f"Cases are kept in {folder.absolute()}")

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Jobs:
     """Works on the queued cases of `cases`, one at a time, oldest first.
 
-    weights, device: as in `adn predict`. threads: of the worker. predict: what a worker does, importable there.
+    weights, device: as in `adn predict`. predict: what a worker does, importable there.
     """
 
     def __init__(
@@ -32,11 +32,10 @@ class Jobs:
         *,
         weights: str | None = None,
         device: str = "auto",
-        threads: int = 1,
         predict: Predict = predict_for_page,
     ) -> None:
         self._cases, self._weights, self._device = cases, weights, device
-        self._make_worker = lambda: Worker(work, threads, predict)
+        self._make_worker = lambda: Worker(work, predict)
         self._worker: Worker | None = None
         self._step_began = 0.0
         self._cancelled: set[str] = set()

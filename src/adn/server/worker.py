@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,9 +22,11 @@ def predict_for_page(task: Task, request: Request, models: dict[str, Any], progr
     return predict_one(task, request, models, progress=progress, also=write_views)
 
 
-def work(pipe: Connection, threads: int, predict: Predict) -> None:
+def work(pipe: Connection, predict: Predict) -> None:
     """Pairs of Task and Request in; names of steps, then an Outcome, out; until the pipe closes or SIGTERM comes."""
-    begin_worker(threads)
+    begin_worker(threads=None)  # as many as the command line, since the last digits of a result depend on it
+    if hasattr(os, "nice"):
+        os.nice(5)  # the page comes first
     models: dict[str, Any] = {}
     try:
         while True:
