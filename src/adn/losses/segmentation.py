@@ -23,11 +23,7 @@ def binary_cross_entropy(
 
     counted: 0 where a voxel adds nothing, else 1; None: every voxel counts.
     """
-    p = probability.float().clamp(EPSILON, 1 - EPSILON)
-    terms = -(reference * p.log() + (1 - reference) * (1 - p).log())
-    if counted is not None:
-        terms = terms * counted
-    return terms.sum((1, 2, 3, 4)) / grid_voxels
+    return _cross_entropy(probability, reference, counted).sum((1, 2, 3, 4)) / grid_voxels
 
 
 def hardest_cross_entropy(
@@ -41,10 +37,15 @@ def hardest_cross_entropy(
     Over all voxels of a volume, those that are easy drown the few that are wrong: beside a Dice loss a false mark in a
     scan without infarct, which Dice does not see, then costs next to nothing.
     """
+    terms = _cross_entropy(probability, reference, counted).flatten(1)
+    return terms.topk(max(round(share * terms.shape[1]), 1), 1, sorted=False).values.mean(1)
+
+
+def _cross_entropy(probability: Tensor, reference: Tensor, counted: Tensor | None) -> Tensor:
+    """BCE of every voxel."""
     p = probability.float().clamp(EPSILON, 1 - EPSILON)
     terms = -(reference * p.log() + (1 - reference) * (1 - p).log())
-    terms = (terms if counted is None else terms * counted).flatten(1)
-    return terms.topk(max(round(share * terms.shape[1]), 1), 1, sorted=False).values.mean(1)
+    return terms if counted is None else terms * counted
 
 
 def soft_dice(
