@@ -145,6 +145,16 @@ def test_contrast_of_a_faint_infarct_by_hand():
     assert torch.allclose(mirror_contrast(x, SPACING, (-20.0, 60.0)), torch.zeros(()))  # all below 18 HU there
 
 
+def test_broad_contrast_reaches_further_and_across_slices():
+    """20 mm are nine pixels, 15 mm three slices, 6 HU count as 1: a third of the slices, 3 HU darker, make a sixth."""
+    x = slab()
+    x[:, :, 1, 2:-2, 2:12] -= 3 / 80
+    found = mirror_contrast(x, SPACING, reach="broad_contrast")
+    assert float(found[0, 0, 1, 12, 5]) == pytest.approx(1 / 6, abs=1e-5)
+    assert float(found[0, 0, 1, 12, 23 - 5]) == pytest.approx(-1 / 6, abs=1e-5)
+    assert found[:, :, (0, 2)].abs().max() > 0
+
+
 def test_contrast_is_blind_to_fluid_and_finds_what_noise_hides():
     x = slab()
     x[:, :, 1, 6:16, 8] = 5 / 80  # a sulcus on one side: A is 25 HU there

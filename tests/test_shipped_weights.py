@@ -29,7 +29,7 @@ def model():
 def patient():
     """CT and reference of a template head with a dark infarct of a middle cerebral artery branch."""
     library = Library()
-    plan = draw_patient(patient_generator(8, 0), replace(library.choices(), ease=1.0))
+    plan = draw_patient(patient_generator(8, 0), replace(library.choices(), ease=1.0, healthy_share=0.0))
     infarct = replace(
         plan.infarcts[0],
         territory="middle cerebral artery, superior branch",

@@ -12,9 +12,11 @@ from torch import Tensor
 from adn.config import Polarity
 from adn.warp import mirror
 
-CONTRAST_MM, CONTRAST_HU = 10.0, 10.0
 PARENCHYMA_HU = 18.0  # below lies fluid, or a mix; 15 lets too much of it through (validation patients)
 _LEAST_SHARE = 0.3  # of the voxels about a place are parenchyma
+Reach = Literal["contrast", "broad_contrast"]
+# of local means: mm in plane, mm in depth, and the HU that count as 1
+REACHES: dict[Reach, tuple[float, float, float]] = {"contrast": (10.0, 0.0, 10.0), "broad_contrast": (20.0, 15.0, 6.0)}
 PForm = Literal["probability", "fraction"]
 SIGN = {"dark": 1.0, "bright": -1.0}  # of what compensation adds: dark lesions are filled in, bright ones taken away
 
@@ -77,19 +79,23 @@ def mirror_contrast(
     aligned: Float[Tensor, "b 1 d h w"],
     spacing_mm: tuple[float, float, float],
     window_hu: tuple[float, float] = (0.0, 80.0),
+    reach: Reach = "contrast",
 ) -> Float[Tensor, "b 1 d h w"]:
-    """By how much the parenchyma around a voxel is darker than that around its twin: 1 means 10 HU; in [−1, 1].
+    """By how much the parenchyma around a voxel is darker than that around its twin, in [−1, 1].
 
     An extension of ours for D and F: noise of 4 HU hides a faint infarct in A, and twins of which one is fluid fill A.
-    Means are over about 10 mm in plane and leave out what is darker than 18 HU; 0 where either twin has little
-    parenchyma about it. As the map of relative hypodensity, which helps readers (Christensen et al., Stroke 2023).
+    reach: 'contrast' takes means over about 10 mm of a slice, and 10 HU count as 1; 'broad_contrast' over 20 mm, and 15
+    mm of depth, and 6 HU count as 1, for large faint infarcts. Means leave out what is darker than 18 HU; 0 where either
+    twin has little parenchyma about it. As the map of relative hypodensity, which helps readers (Christensen et al.,
+    Stroke 2023).
     """
+    across_mm, deep_mm, full_hu = REACHES[reach]
     aligned, span = aligned.float(), window_hu[1] - window_hu[0]
-    _, height, width = (2 * round((CONTRAST_MM / mm - 1) / 2) + 1 for mm in spacing_mm)
-    around = (1, max(height, 1), max(width, 1))
+    lengths = zip((deep_mm, across_mm, across_mm), spacing_mm, strict=True)
+    around = tuple(2 * max(round((length / mm - 1) / 2), 0) + 1 for length, mm in lengths)
     tissue = (aligned > (PARENCHYMA_HU - window_hu[0]) / span).float()
     both = F.avg_pool3d(torch.cat([tissue, aligned * tissue], 1), around, 1, tuple(n // 2 for n in around))
     share, total = both[:, :1], both[:, 1:]
     mean = total / share.clamp(min=1e-3)
     known = (torch.minimum(share, mirror(share)) > _LEAST_SHARE) & (aligned > 0)
-    return ((mirror(mean) - mean) * span / CONTRAST_HU).clamp(-1, 1) * known
+    return ((mirror(mean) - mean) * span / full_hu).clamp(-1, 1) * known

@@ -103,12 +103,14 @@ def test_f_teaches_d_through_the_salient_image():
 
 def test_contrast_is_one_more_view_for_either_network():
     d, f = Constant(0.0), Constant(0.0)
-    plus = recipe(d_inputs=["aligned", "contrast"], f_inputs=["contrast", "salient"])
+    plus = recipe(d_inputs=["aligned", "contrast"], f_inputs=["contrast", "salient", "broad_contrast"])
     parts = ADN(Constant(0.0), d, f, plus).from_aligned(brain(), torch.eye(4)).parts
     contrast = mirror_contrast(parts.aligned, SPACING)
     assert contrast.abs().max() > 0
     assert torch.equal(d.seen, torch.cat([parts.aligned, contrast], 1))
-    assert torch.equal(f.seen, torch.cat([contrast, parts.salient], 1))
+    broad = mirror_contrast(parts.aligned, SPACING, reach="broad_contrast")
+    assert not torch.equal(broad, contrast)
+    assert torch.equal(f.seen, torch.cat([contrast, parts.salient, broad], 1))
 
 
 @pytest.mark.parametrize("p_form", ["probability", "fraction"])

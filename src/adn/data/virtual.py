@@ -20,6 +20,7 @@ from adn.synthesize import Library, patient_generator, render_plan
 from adn.warp import invert_rigid, rigid_matrix, warp
 
 JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
+EASY_AT_LAST = 0.3  # without any, networks lose large infarcts again (validation patients)
 MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
 
 
@@ -27,7 +28,7 @@ class _Patients(ABC, Dataset[Sample]):
     """Patients drawn and rendered one by one; where they lie is what the classes below differ in."""
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
-        """curriculum: begin with easy patients only; their share falls to none over two thirds of `count`."""
+        """curriculum: begin with easy patients only; their share falls over two thirds of `count`."""
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.curriculum = count, curriculum
         self.choices = library.choices()
@@ -74,8 +75,8 @@ class PosedPatients(_Patients):
 
 
 def _ease(index: int, count: int, curriculum: bool) -> float:
-    """Share of easy patients: all at first, none from two thirds on."""
-    return max(0.0, 1 - 1.5 * index / count) if curriculum else 0.0
+    """Share of easy patients: all at first, from two thirds on a fixed share."""
+    return max(EASY_AT_LAST, 1 - 1.5 * (1 - EASY_AT_LAST) * index / count) if curriculum else 0.0
 
 
 def render_sample(plan: PatientPlan, library: Library, lattice: Lattice, recipe: Recipe) -> Sample:

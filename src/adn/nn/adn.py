@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adn.asymmetry import Disentangled, disentangle, mirror_contrast
+from adn.asymmetry import REACHES, Disentangled, disentangle, mirror_contrast
 from adn.config import Recipe
 from adn.nn.align import AlignNet
 from adn.nn.backbones import build_backbone
@@ -79,8 +79,9 @@ class ADN(nn.Module):
 
     def _shown(self, names: tuple[str, ...], views: dict[str, Tensor]) -> Tensor:
         """What a network sees, as channels."""
-        if "contrast" in names:
-            views["contrast"] = mirror_contrast(views["aligned"], self.grid.spacing_mm, self.grid.window_hu)
+        for reach in REACHES:
+            if reach in names:
+                views[reach] = mirror_contrast(views["aligned"], self.grid.spacing_mm, self.grid.window_hu, reach)
         return torch.cat([views[name] for name in names], 1)
 
 

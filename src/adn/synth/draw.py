@@ -22,7 +22,9 @@ class Choices:
     max_roll_deg: float = 12.0
     max_pitch_deg: float = 15.0
     max_shift_mm: float = 30.0
-    ease: float = 0.0  # share of easy patients (a plain, larger, darker infarct, nothing else): a curriculum's start
+    ease: float = (
+        0.0  # share of easy patients (a plain, larger, darker infarct or none, nothing else), for a curriculum
+    )
 
 
 MNI = Choices(heads=("mni",))  # what the installed packages hold: one head, procedural infarcts
@@ -115,6 +117,8 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
 
 def _draw_infarcts(d: _Dice, choices: Choices, easy: bool) -> tuple[InfarctPlan, ...]:
     if easy:
+        if d.chance(choices.healthy_share):
+            return ()
         return (_draw_infarct(d, choices, d.choice(("acute", "subacute")), easy=True),)
     infarcts = []
     if not d.chance(choices.healthy_share):
