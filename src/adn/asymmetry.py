@@ -85,7 +85,7 @@ def mirror_contrast(
 
     An extension of ours for D and F: noise of 4 HU hides a faint infarct in A, and twins of which one is fluid fill A.
     reach: 'contrast' takes means over about 10 mm of a slice, and 10 HU count as 1; 'broad_contrast' over 20 mm, and 15
-    mm of depth, and 6 HU count as 1, for large faint infarcts. Means leave out what is darker than 18 HU; 0 where either
+    mm of depth, and 6 HU count as 1, for faint infarcts. Means leave out what is darker than 18 HU; 0 where either
     twin has little parenchyma about it. As the map of relative hypodensity, which helps readers (Christensen et al.,
     Stroke 2023).
     """
