@@ -141,3 +141,29 @@ if __name__ == "__main__":
 
     fit.CHECKPOINT_SECONDS = 0.0
     train(small_recipe(), sys.argv[1], device="cpu", progress=die_in_the_third_step)
+
+
+def test_fine_tuning_begins_where_the_weights_end_and_leaves_t_as_it_is(finished, tmp_path):
+    """A rate of 0 changes nothing: what comes out is what went in, and the run goes on without the weights' file."""
+    weights = tmp_path / "mine.safetensors"
+    weights.write_bytes((finished[0] / "weights.safetensors").read_bytes())
+    still = small_recipe(learning_rate=0.0, max_epochs=1)
+    path = train(still, tmp_path / "run", device="cpu", start=weights)
+    given, _ = read_weights(weights)
+    found, _ = read_weights(path)
+    assert all(torch.equal(given[name], found[name]) for name in given)
+    assert not [row for row in read_log(tmp_path / "run" / "log.csv") if row["stage"] == "align"]
+    weights.unlink()
+    (tmp_path / "run" / "segment.ckpt").unlink()  # as if killed before its first checkpoint
+    found, _ = read_weights(resume(tmp_path / "run"))
+    assert all(torch.equal(given[name], found[name]) for name in given)
+
+
+def test_weights_of_another_architecture_are_not_started_from(finished, tmp_path):
+    recipe = small_recipe()
+    wider = recipe.model_copy(update={"network": recipe.network.model_copy(update={"channels": (16, 32, 64)})})
+    with pytest.raises(InputError, match="tensors of the networks after T fit this recipe"):
+        train(wider, tmp_path / "run", device="cpu", start=finished[0])
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="tissue network cannot begin"):
+        train("tissue", tmp_path / "run", device="cpu", start=finished[0])

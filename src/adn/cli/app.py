@@ -163,6 +163,10 @@ def train(
     virtual: Annotated[bool, typer.Option("--virtual", help="Train on virtual patients made on the fly.")] = False,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="Weights to begin from, for fine-tuning (see 'adn info'); T stays."),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Go on with a run that was stopped, from its own record."),
@@ -177,7 +181,7 @@ def train(
     """
     from adn.cli.train import run
 
-    options = {"data": data, "split": split, "fold": fold, "anatomy": anatomy, "lesions": lesions}
+    options = {"data": data, "split": split, "fold": fold, "anatomy": anatomy, "lesions": lesions, "start": start}
     path = run(recipe, out, resume, {**options, "device": device, "workers": workers}, virtual, quiet)
     if path and not quiet:
         typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")

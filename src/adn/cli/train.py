@@ -36,8 +36,8 @@ def run(
 ) -> Path | None:
     """Start or resume a run; returns its weights, or None in a process of torchrun that is not the first.
 
-    options: `data`, `split`, `fold`, `anatomy`, `lesions`, `device` and `workers`, as `adn.train.train` takes them.
-    Raises InputError where what was asked does not go together.
+    options: `data`, `split`, `fold`, `anatomy`, `lesions`, `start`, `device` and `workers`, as `adn.train.train` takes
+    them. Raises InputError where what was asked does not go together.
     """
     first = os.environ.get("RANK", "0") == "0"
     if resume:

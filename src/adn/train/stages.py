@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,10 +27,11 @@ from adn.train.machine import is_first_process
 from adn.train.objectives import align_objective, segment_objective, tissue_maps_objective
 from adn.train.record import continue_run, read_run, start_run
 from adn.train.sources import Sets, Source, open_sets
+from adn.train.start import take_over
 from adn.train.tissue import fit_tissue
 from adn.train.validate import align_validator, pictures, validator
 
-ALIGN, ALIGN_BEST = "align.ckpt", "align-best.ckpt"
+ALIGN, ALIGN_BEST, START = "align.ckpt", "align-best.ckpt", "start.ckpt"
 
 
 @dataclass(frozen=True)
@@ -69,34 +71,42 @@ def train(
     split: Path | str | None = None,
     fold: int | None = None,
     align: Path | str | None = None,
+    start: Path | str | None = None,
 ) -> Path:
     """Train a recipe and write `out/weights.safetensors`; returns its path.
 
     data: folder of cases, of which `split` and `fold` say which train and which validate (`choose_cases`). None:
     endless virtual patients (of `anatomy` and `lesions` folders, else of the installed MNI priors). align: a run whose
-    T is taken over; 'align' is then not in `stages`. resume: go on from the run's checkpoints. stages: 'align' is T,
-    'segment' is D + F; None: those of the recipe. progress: called after each step, on_epoch after each epoch. Where
-    there is a validation set the weights, of T and of D + F, are those of its best epoch, and `last.safetensors` holds
-    the last of D + F.
+    T is taken over; 'align' is then not in `stages`. start: weights (a name, a file, a run) that networks begin from
+    (`take_over`); T then stays as it is unless `stages` names it. resume: go on from the run's checkpoints.
+    stages: 'align' is T, 'segment' is D + F; None: those of the recipe. progress: called after each step, on_epoch
+    after each epoch. Where there is a validation set the weights, of T and of D + F, are those of its best epoch, and
+    `last.safetensors` holds the last of D + F.
     Under torchrun every process calls this. Raises InputError or OutputError for a run folder in use and for data
-    without cases.
+    without cases, WeightsError or InputError for weights that it cannot start from.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
-    stages = recipe.train.stages if stages is None else stages
+    if stages is None:
+        stages = [stage for stage in recipe.train.stages if not (start and stage == "align")]
     folders = {"data": data, "anatomy": anatomy, "lesions": lesions, "split": split}
     source = Source(fold=fold, **{name: Path(path) if path else None for name, path in folders.items()})
     run = _Run(recipe, Path(out), device, workers, progress, on_epoch or (lambda _: None))
-    if is_first_process():
-        request = {"source": source.record(), "stages": list(stages), "device": device, "workers": workers}
-        continue_run(run.out, recipe) if resume else start_run(run.out, recipe, request)
-        if align and not (run.out / ALIGN).is_file():
-            best = Path(align) / ALIGN_BEST
-            with atomic_path(run.out / ALIGN) as temporary:
-                shutil.copyfile(best if best.is_file() else Path(align) / ALIGN, temporary)
-    torch.manual_seed(recipe.train.seed)
     if "tissue" in stages:
+        if start:
+            raise InputError("The tissue network cannot begin from other weights: train it without --start.")
+        _begin(run, resume, {"source": source.record(), "stages": list(stages)}, align)
+        torch.manual_seed(recipe.train.seed)
         return _train_tissue(source, run)
-    model, sets = build_model(recipe), open_sets(recipe, source)
+    torch.manual_seed(recipe.train.seed)
+    model = build_model(recipe)
+    if start and not (run.out / START).is_file():
+        take_over(model, start)  # before there is a run folder: weights that do not fit leave none
+    record = {"source": source.record(), "stages": list(stages), "start": str(start) if start else None}
+    _begin(run, resume, record, align)
+    if start and not load_weights(run.out / START, model) and is_first_process():
+        with atomic_path(run.out / START) as temporary:  # so that the run goes on without the weights
+            torch.save({"model": model.state_dict()}, temporary)
+    sets = open_sets(recipe, source)
     if recipe.train.compile:
         networks = (getattr(model.align, "stages", None), getattr(model, "asymmetry", None), model.segment)
         for network in networks:
@@ -118,6 +128,20 @@ def train(
     return path
 
 
+def _begin(run: _Run, resume: bool, asked: dict[str, Any], align: Path | str | None) -> None:
+    """Make the run folder, or add this session to its record; take over T from another run."""
+    if not is_first_process():
+        return
+    if resume:
+        continue_run(run.out, run.recipe)
+    else:
+        start_run(run.out, run.recipe, {**asked, "device": run.device, "workers": run.workers})
+    if align and not (run.out / ALIGN).is_file():
+        best = Path(align) / ALIGN_BEST
+        with atomic_path(run.out / ALIGN) as temporary:
+            shutil.copyfile(best if best.is_file() else Path(align) / ALIGN, temporary)
+
+
 def resume(
     run: Path | str, progress: Progress | None = None, on_epoch: Callable[[EpochEnd], None] | None = None
 ) -> Path:
@@ -128,8 +152,8 @@ def resume(
         names = ", ".join(str(path) for path in source.gone())
         raise InputError(f"{run}: was trained from {names}, which is no longer there; put it back to resume.")
     options = {name: request[name] for name in ("device", "workers")}
-    return train(recipe, run, **asdict(source), resume=True, stages=request["stages"], **options,
-                 progress=progress, on_epoch=on_epoch)  # fmt: skip
+    return train(recipe, run, **asdict(source), resume=True, stages=request["stages"], start=request.get("start"),
+                 **options, progress=progress, on_epoch=on_epoch)  # fmt: skip
 
 
 def _train_tissue(source: Source, run: _Run) -> Path:
