@@ -48,7 +48,7 @@ def asked(monkeypatch):
 
 def test_what_was_asked_is_passed_on_and_each_epoch_is_told(run, asked, tmp_path):
     out = tmp_path / "run"
-    code, said, err = run("tiny", "--data", "cases", "--split", "s.csv", "--fold", 0, "-o", out, "--device", "cpu")
+    code, said, err = run("tiny", "--data", "cases", "--split", "s.csv", "--fold", 0, "-o", out, "--start", "fast", "--device", "cpu")
     assert code == 0
     assert f"--weights {out}/weights.safetensors" in said
     assert err == "align, epoch 1: loss 0.375, 1.5 s a step"
