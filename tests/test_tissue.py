@@ -68,6 +68,21 @@ def test_labels_lie_where_the_tissue_is(scan):
     assert np.array_equal(found.brain.data > 0, found.tissue.data > 0)
 
 
+def test_the_mirrored_head_gets_the_mirrored_labels(scan):
+    class Lopsided(ReadsHU):
+        """Takes the last tenth of a row for outside, and darker the further along it."""
+
+        def forward(self, hu):
+            place = torch.linspace(0, 1, hu.shape[-1])
+            return torch.where(place < 0.9, super().forward(hu - 8 * place), super().forward(torch.full_like(hu, -1e3)))
+
+    ct, _ = scan
+    mirrored = ct.with_data(np.ascontiguousarray(ct.data[..., ::-1]))
+    for average in (True, False):
+        here, there = (segment_tissue(x, model(Lopsided()), mirror_average=average) for x in (ct, mirrored))
+        assert np.array_equal(here.tissue.data, there.tissue.data[..., ::-1]) is average
+
+
 @pytest.mark.parametrize("axes", ORDERS)
 def test_any_axis_order_gives_the_same_labels(scan, axes):
     ct, _ = scan

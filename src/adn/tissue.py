@@ -91,12 +91,13 @@ def shipped_tissue() -> TissueModel:
     return load_tissue()
 
 
-def find_brain(volume_hu: Volume, model: TissueModel) -> Brain:
+def find_brain(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = False) -> Brain:
     """The brain mask of the tissue network, or where that is not plausible the classical one, with a warning.
 
-    volume_hu: finite HU, any axis order. Raises InputError where nothing looks like a brain.
+    volume_hu: finite HU, any axis order. mirror_average: as for `segment_tissue`; the brain does without. Raises
+    InputError where nothing looks like a brain.
     """
-    found = segment_tissue(volume_hu, model)
+    found = segment_tissue(volume_hu, model, mirror_average=mirror_average)
     if found.doubt is None:
         return Brain(found.brain, NETWORK, tissue=found.tissue)
     log.info("the tissue network's brain is not plausible: %s", found.doubt)
@@ -104,11 +105,12 @@ def find_brain(volume_hu: Volume, model: TissueModel) -> Brain:
     return Brain(strip_skull(volume_hu), CLASSICAL, (warning,))
 
 
-def segment_tissue(volume_hu: Volume, model: TissueModel) -> Tissues:
+def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = True) -> Tissues:
     """Label GM, WM and CSF on a head CT with skull.
 
     volume_hu: finite HU, any axis order. The network sees the scan's own slices (thin ones averaged) with its own
-    pixels; probabilities are interpolated back to the scan, where the likeliest class wins.
+    pixels; probabilities are interpolated back to the scan, where the likeliest class wins. mirror_average: the mean of
+    what it says of the head and of the head mirrored, in twice the time.
     """
     scan = volume_hu.reoriented("SPL")
     depth_mm, *in_plane_mm = scan.grid.spacing_mm
@@ -116,7 +118,7 @@ def segment_tissue(volume_hu: Volume, model: TissueModel) -> Tissues:
         nothing = volume_hu.with_data(np.zeros(volume_hu.grid.shape, np.uint8), "label")
         reason = f"needs axial slices, but voxels measure {_times(scan.grid.spacing_mm)} mm"
         return Tissues(nothing, nothing, reason)
-    labels, doubt = _infer(scan, model)
+    labels, doubt = _infer(scan, model, mirror_average)
     _give_memory_back()
     brain = (labels > 0).astype(np.uint8)
     doubt = doubt or doubt_brain(scan, scan.with_data(brain, "label"))
@@ -124,19 +126,25 @@ def segment_tissue(volume_hu: Volume, model: TissueModel) -> Tissues:
     return Tissues(tissue, mask, doubt)
 
 
-def _infer(scan: Volume, model: TissueModel) -> tuple[NDArray[np.uint8], str | None]:
+def _infer(scan: Volume, model: TissueModel, mirror_average: bool) -> tuple[NDArray[np.uint8], str | None]:
     """Labels of a scan in SPL order, and what the network itself leaves in doubt."""
     seen = network_grid(scan, model.config)
     padded = pad_in_plane(seen, model.network.multiple)
     box = head_box(padded, model.network.multiple, round(MAX_FIELD_MM / model.config.pixel_mm))
     crop = padded[box][None, None].to(model.device)
-    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
-        logits = model.network(crop)
-    p = logits[0].float().softmax(0).cpu()
+    p = _probabilities(crop, model)
+    if mirror_average:
+        p = (p + _probabilities(crop.flip(-1), model).flip(-1)) / 2
     doubt = _doubt_probabilities(p[0])
     if not bool((p[0] < 0.5).any()):
         return np.zeros(scan.grid.shape, np.uint8), doubt
     return _to_scan(p, box, seen, _block(scan.grid.spacing_mm[0], model.config), scan), doubt
+
+
+def _probabilities(crop: Tensor, model: TissueModel) -> Tensor:
+    """(1, 1, d, h, w) HU to the classes' probabilities, (4, d, h, w)."""
+    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
+        return model.network(crop)[0].float().softmax(0).cpu()
 
 
 def network_grid(scan: Volume, config: TissueConfig) -> Tensor:

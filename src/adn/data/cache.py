@@ -31,7 +31,7 @@ from adn.io.weights import TISSUE, find_weights
 from adn.prepare import Conformed, conform
 from adn.volume import Volume
 
-PREPARE_VERSION = 2  # raise when reading, stripping or conforming changes, so that cached cases are made anew
+PREPARE_VERSION = 3  # raise when reading, stripping, labelling or conforming changes, so that cached cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
 SILENT = 2
 _PARTIAL = re.compile(r"^\..*\.partial-(\d+)$")
@@ -77,7 +77,7 @@ def _brain_and_tissue(case: Case, scan: Volume) -> tuple[Volume, Volume | None]:
 
     tissue = read_labels(case.tissue, scan) if case.tissue else None
     if case.brain is None:
-        found = find_brain(scan, shipped_tissue())
+        found = find_brain(scan, shipped_tissue(), mirror_average=tissue is None)
         return found.mask, found.tissue if tissue is None else tissue
     if tissue is None:
         labelled = segment_tissue(scan, shipped_tissue())
