@@ -22,9 +22,7 @@ class Choices:
     max_roll_deg: float = 12.0
     max_pitch_deg: float = 15.0
     max_shift_mm: float = 30.0
-    ease: float = (
-        0.0  # share of easy patients (a plain, larger, darker infarct or none, nothing else), for a curriculum
-    )
+    ease: float = 0.0  # share of easy patients, for a curriculum: one larger, darker infarct or none, nothing else
 
 
 MNI = Choices(heads=("mni",))  # what the installed packages hold: one head, procedural infarcts

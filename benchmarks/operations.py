@@ -1,0 +1,60 @@
+"""Arithmetic of training each row of the benchmark, counted without running it, and the hours that follow; Markdown.
+
+    python benchmarks/operations.py [--recipe paper] [--samples 100000] [--tflops 50]
+
+Counts forward and backward of the convolutions and products that one training sample costs (torch.utils.flop_counter),
+on the shapes that the recipe trains on; T is not counted. --tflops: what the device is taken to achieve, in 10¹² a
+second. The hours are an estimate for a device that nobody measured: measure steps with training_step.py where you can.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from adn.benchmark import METHODS
+from adn.config import Recipe, load_recipe, row_recipe
+from adn.nn.baselines import Baseline, build_model
+from adn.nn.baselines.nnunet import patch_plan
+
+
+def operations(recipe: Recipe) -> int:
+    """Floating-point operations of one training sample: a multiplication and an addition are two."""
+    with torch.device("meta"):
+        model = build_model(recipe)
+    patches = recipe.train.patches
+    shape: tuple[int, ...] = recipe.grid.box or recipe.grid.shape
+    if patches.used:
+        inner = patch_plan(recipe).size if recipe.method == "nnunet" else patches.size
+        context = getattr(model.segment, "context", (0, 0, 0))
+        assert inner
+        shape = tuple(side + 2 * c for side, c in zip(inner, context, strict=True))
+    x = torch.empty((patches.per_sample, 1, *shape), device="meta")
+    with FlopCounterMode(display=False) as counter:
+        if isinstance(model, Baseline):
+            torch.stack([level.sum() for level in model.logits(x, whole=not patches.used)]).sum().backward()
+        else:
+            model.from_aligned(x, torch.eye(4, device="meta")).infarct_probability_aligned.sum().backward()
+    return counter.get_total_flops()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", default="paper")
+    parser.add_argument("--samples", type=int, default=100_000, help="that a row is trained on")
+    parser.add_argument("--tflops", type=float, default=50.0)
+    arguments = parser.parse_args()
+    base, total = load_recipe(arguments.recipe), 0.0
+    print(f"| row | 10¹² operations a sample | hours for {arguments.samples:,} samples |\n|---|---:|---:|")
+    for method in METHODS:
+        count = operations(row_recipe(base, method.name)) / 1e12
+        hours = count * arguments.samples / arguments.tflops / 3600
+        total += hours
+        print(f"| `{method.name}` | {count:.2f} | {hours:.1f} |", flush=True)
+    print(f"\nRecipe `{base.name}`, {arguments.tflops:g} · 10¹² operations a second: {total:.0f} hours for all rows.")
+
+
+if __name__ == "__main__":
+    main()
