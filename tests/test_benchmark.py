@@ -23,6 +23,7 @@ def test_a_row_counts_when_its_validation_dice_was_flat_for_three_evaluations():
     assert not is_flat((0.1, 0.40, 0.41, 0.43))
     assert not is_flat((0.41, 0.42))
     assert not is_flat((0.0, 0.0, 0.0))  # it never learnt anything
+    assert not is_flat((0.025, 0.010, 0.015))  # nor has it begun to
 
 
 def test_a_row_changes_its_own_settings_and_nothing_else():
