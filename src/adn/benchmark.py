@@ -236,7 +236,7 @@ def _brain(case: Case, scan: Volume, work: _Work) -> Volume:
 
 
 def is_flat(validation: Sequence[float]) -> bool:
-    """True where the validation Dice stayed within 0.02 over the last 3 evaluations, above 0.02: it learnt something."""
+    """True where the validation Dice stayed within 0.02 over the last 3 evaluations, and above 0.02: it learnt."""
     last = validation[-FLAT_EVALUATIONS:]
     return len(last) == FLAT_EVALUATIONS and min(last) > FLAT_BAND and max(last) - min(last) <= FLAT_BAND
 

@@ -31,7 +31,7 @@ from adn.io.weights import TISSUE, find_weights
 from adn.prepare import Conformed, conform
 from adn.volume import Volume
 
-PREPARE_VERSION = 3  # raise when reading, stripping, labelling or conforming changes, so that cached cases are made anew
+PREPARE_VERSION = 3  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
 SILENT = 2
 _PARTIAL = re.compile(r"^\..*\.partial-(\d+)$")
