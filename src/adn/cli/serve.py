@@ -7,7 +7,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
@@ -164,7 +164,6 @@ def _run(app: FastAPI, listener: socket.socket, host: str, token: str | None, op
         opener = threading.Timer(0.5, webbrowser.open, [near])
         opener.daemon = True
         opener.start()
-    try:
+    with suppress(KeyboardInterrupt):  # uvicorn has stopped cleanly, and raises the signal again
         server.run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn has stopped cleanly, and raises the signal again
-        typer.echo("Stopped.")
+    typer.echo("Stopped.")
