@@ -261,7 +261,7 @@ def carry_home(
     crop = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     for z in np.flatnonzero(inside.any(axis=(1, 2))):
         points = (plane + float(z) * matrix[:, 0]).float()
-        values = F.grid_sample(maps[None], points[None, None], align_corners=False)[0, :, 0].cpu().numpy()
+        values = F.grid_sample(maps[None], points[None, None], align_corners=False)[0, :, 0].clamp(0, 1).cpu().numpy()
         result[:, z, crop[0], crop[1]] = values * inside[z, crop[0], crop[1]]
     return result
 

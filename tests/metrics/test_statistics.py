@@ -78,3 +78,5 @@ def test_reliability_counts_by_hand():
     for wrong in (-0.1, 1.1, np.nan):
         with pytest.raises(InputError, match=r"\[0, 1\]"):
             reliability_counts(np.full((1, 1, 1), wrong), np.zeros((1, 1, 1)))
+    rounded = np.nextafter(np.ones((1, 1, 1), np.float32), np.float32(2))  # what interpolation may give
+    assert reliability_counts(rounded, np.ones((1, 1, 1)))[:, -1] == pytest.approx([1, 1, 1, 0])

@@ -38,6 +38,16 @@ def test_procedural_volumes_are_distributed_like_the_real_masks():
         assert sum(v < VOLUME_ML[place] for v in volumes) / n == pytest.approx(place / 20, abs=0.06)
 
 
+def test_beside_masks_a_quarter_of_acute_infarcts_is_a_large_territory():
+    plans = [draw(seed, healthy_share=0.0, lesions=(("small",), ("large",))) for seed in range(400)]
+    infarcts = [i for plan in plans for i in plan.infarcts]
+    assert all(i.source for i in infarcts if not i.acute)
+    large = [i for i in infarcts if not i.source]
+    assert len(large) / sum(i.acute for i in infarcts) == pytest.approx(0.25, abs=0.05)
+    assert all(40 <= i.volume_ml <= 300 for i in large)
+    assert sum("trunk" in i.territory for i in large) > len(large) / 2
+
+
 def test_every_stage_and_territory_occurs_and_volumes_fit_their_territory():
     infarcts = [i for seed in range(600) for i in draw(seed).infarcts]
     assert {i.stage for i in infarcts} == {"hyperacute", "acute", "subacute", "old"}

@@ -11,6 +11,7 @@ from adn.errors import InputError
 from adn.metrics.statistics import RESAMPLES, times_drawn
 
 BINS = 20
+ROUNDING = 1e-5  # of interpolation in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +36,13 @@ def reliability_counts(probability: NDArray, reference: NDArray, inside: NDArray
     """Of one case: (4, BINS) voxels, sum of probability, infarct voxels, sum of squared errors in each bin.
 
     probability: [0, 1]. reference, inside: masks; only voxels `inside` count (None: all). Raises InputError where a
-    value is no probability.
+    value is no probability (being off by `ROUNDING` is forgiven).
     """
     chosen = np.ones(reference.shape, bool) if inside is None else inside > 0
     p, r = probability[chosen].astype(np.float64), reference[chosen] > 0
-    if p.size and not (p.min() >= 0.0 and p.max() <= 1.0):  # written so that NaN fails, too
+    if p.size and not (p.min() >= -ROUNDING and p.max() <= 1.0 + ROUNDING):  # written so that NaN fails, too
         raise InputError(f"A probability must lie in [0, 1], but runs from {p.min():g} to {p.max():g}.")
+    p = p.clip(0.0, 1.0)
     place = np.minimum((p * BINS).astype(np.int64), BINS - 1)
     weights = (None, p, r.astype(np.float64), (p - r) ** 2)
     return np.stack([np.bincount(place, weight, BINS).astype(np.float64) for weight in weights])

@@ -76,6 +76,11 @@ VOLUME_ML = (0.5, 0.84, 1.19, 1.8, 2.53, 3.26, 4.41, 6.32, 8.63, 13.6, 18.1, 24.
              138.0, 204.0, 300.0)  # fmt: skip
 
 
+# where masks are given, this share of infarcts is procedural and large: a closed large artery's territory, as real CTs
+# show it and masks from MRI, often after treatment, seldom do
+LARGE_SHARE, LARGE_ML = 0.25, (40.0, 300.0)
+
+
 def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientPlan:
     """Draw one patient. The same generator state and choices give the same plan."""
     d = _Dice(generator)
@@ -129,11 +134,12 @@ def _draw_infarcts(d: _Dice, choices: Choices, easy: bool) -> tuple[InfarctPlan,
 
 def _draw_infarct(d: _Dice, choices: Choices, stage: Stage, easy: bool = False) -> InfarctPlan:
     strata = [names for names in choices.lesions[1 if easy else 0 :] if names]
+    large = bool(strata) and stage != "old" and d.chance(LARGE_SHARE)
     source = ""
-    if strata:
+    if strata and not large:
         names = strata[d.index(len(strata))]
         source = names[d.index(len(names))]
-    volume = d.quantile(VOLUME_ML, least=0.4 if easy else 0.0)
+    volume = d.log_uniform(*LARGE_ML) if large else d.quantile(VOLUME_ML, least=0.4 if easy else 0.0)
     # grey matter darkens first, which is the loss of grey-white contrast
     least, most, white = {"hyperacute": (2.0, 4.0, 0.2), "acute": (4.0, 9.0, 0.6)}.get(stage, (8.0, 15.0, 0.7))
     drop = d.uniform(least, most)
