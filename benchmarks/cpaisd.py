@@ -29,13 +29,18 @@ SLICES, SLICE_MM, BRAIN_MM2, OUTSIDE_HU = 16, 5.0, 17_500.0, -1000.0
 DARKER = (0.03, 0.05, 0.08)  # than the twin, as fractions
 
 
-def find_infarct(study: Study, model: Model) -> Prediction:
-    """Predict a stack of copies of one slice."""
+def as_stack(study: Study) -> tuple[Volume, Volume]:
+    """CT and brain mask: a stack of copies of one slice."""
     hu = np.repeat(np.where(study.brain, study.hu, OUTSIDE_HU), SLICES, axis=0).astype(np.float32)
     pixel_mm = float(np.sqrt(BRAIN_MM2 / study.brain.sum()))
     grid = Grid.centred(hu.shape, (SLICE_MM, pixel_mm, pixel_mm))
-    brain = Volume(np.repeat(study.brain, SLICES, axis=0).astype(np.uint8), grid, "label")
-    return predict(Scan(study.name, Volume(hu, grid), "CPAISD"), model, strip=lambda _: brain)
+    return Volume(hu, grid), Volume(np.repeat(study.brain, SLICES, axis=0).astype(np.uint8), grid, "label")
+
+
+def find_infarct(study: Study, model: Model) -> Prediction:
+    """Predict such a stack."""
+    ct, brain = as_stack(study)
+    return predict(Scan(study.name, ct, "CPAISD"), model, strip=lambda _: brain)
 
 
 def draw(studies: list[Study], found: list[np.ndarray], path: Path) -> None:

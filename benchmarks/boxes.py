@@ -1,0 +1,97 @@
+"""Several weights on the same validation boxes, rendered as training renders them: a Markdown table with differences.
+
+    python benchmarks/boxes.py NAME=WEIGHTS... --anatomy DIR --lesions DIR [-n 150] [--mirror 0 1]
+
+Quick (no skull, no alignment), for choosing between networks and their parts: many more patients than the validation of
+a training run, none of them of a test set (validation heads and lesions). Dice at the recipe's threshold, and its
+difference from the first weights', paired, with a 95 % bootstrap interval. --mirror: score the others, too, with
+`network.mirror_average` off and on. Weights must take aligned boxes of one grid. What the whole pipeline makes of them:
+`weights.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adn.data.samples import Sample
+from adn.data.virtual import AlignedPatients
+from adn.measure import without_small
+from adn.metrics.overlap import dice
+from adn.metrics.statistics import bootstrap_mean
+from adn.nn.adn import ADN
+from adn.predict import Model, load_model
+from adn.synthesize import Library
+
+SEED = 4242  # of no training run
+STRATA_ML = ((0.0, 30.0), (30.0, 70.0), (70.0, 1e9))
+
+
+def marks(model: Model, sample: Sample) -> NDArray[np.bool_]:
+    """The mask on the box, small parts left out as the recipe says."""
+    voxel_ml = float(np.prod(model.recipe.grid.spacing_mm)) / 1000
+    with torch.no_grad():
+        output = model.network.from_aligned(sample.brain[None].to(model.device), torch.eye(4)[None].to(model.device))
+    probability = output.infarct_probability_aligned[0, 0].cpu().numpy()
+    threshold = model.recipe.threshold
+    return without_small(probability, threshold, model.recipe.smallest_ml, voxel_ml) >= threshold
+
+
+def versions(name: str, path: str, mirror: list[int]) -> list[tuple[str, Model]]:
+    """The weights as they are, or with mirror averaging off and on."""
+    model = load_model(path)
+    if not (mirror and isinstance(model.network, ADN)):
+        return [(name, model)]
+    found = []
+    for on in mirror:
+        other = load_model(path)
+        assert isinstance(other.network, ADN)
+        other.network.network = other.network.network.model_copy(update={"mirror_average": bool(on)})
+        found.append((f"{name}, mirrored {'too' if on else 'not'}", other))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", nargs="+", metavar="NAME=WEIGHTS")
+    parser.add_argument("--anatomy", type=Path, required=True)
+    parser.add_argument("--lesions", type=Path, required=True)
+    parser.add_argument("-n", type=int, default=150)
+    parser.add_argument("--mirror", type=int, nargs="+", default=[], choices=(0, 1))
+    arguments = parser.parse_args()
+    pairs = [text.partition("=")[::2] for text in arguments.weights]
+    models = [version for name, path in pairs for version in versions(name, path, arguments.mirror)]
+    library = Library.from_folders(arguments.anatomy, arguments.lesions, "val")
+    patients = AlignedPatients(models[0][1].recipe, library, SEED, arguments.n)
+    infarct_ml, marked_ml, scores = [], [], []
+    for i in range(arguments.n):
+        sample = patients[i]
+        reference = sample.infarct[0].numpy() > 0
+        masks = [marks(model, sample) for _, model in models]
+        voxel_ml = float(np.prod(models[0][1].recipe.grid.spacing_mm)) / 1000
+        infarct_ml.append(reference.sum() * voxel_ml)
+        marked_ml.append([mask.sum() * voxel_ml for mask in masks])
+        scores.append([dice(mask, reference) or 0.0 for mask in masks])
+    volume, marked, score = np.array(infarct_ml), np.array(marked_ml), np.array(scores)
+    ill = volume > 0
+    counts = [int(((volume > low) & (volume <= high)).sum()) for low, high in STRATA_ML]
+    strata = " | ".join(f"{title} mL (n = {n})" for title, n in zip(("≤ 30", "30–70", "> 70"), counts, strict=True))
+    print(f"| {ill.sum()} with infarct, {(~ill).sum()} without | Dice | less the first's | {strata} "
+          "| of > 70 mL marked, % | marked without infarct, mL |")  # fmt: skip
+    print("|---" * 8 + "|")
+    for j, (name, _) in enumerate(models):
+        gain = score[ill, j] - score[ill, 0]
+        interval = bootstrap_mean(gain) if j else None
+        difference = f"{gain.mean():+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]" if interval else "–"
+        by_volume = [score[(volume > a) & (volume <= b), j].mean() for a, b in STRATA_ML]
+        share = 100 * marked[volume > 70, j].sum() / volume[volume > 70].sum()
+        cells = [f"{score[ill, j].mean():.3f}", difference, *(f"{x:.3f}" for x in by_volume), f"{share:.0f}"]
+        print(f"| {name} | " + " | ".join(cells) + f" | {marked[~ill, j].mean():.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
