@@ -6,10 +6,11 @@ import pytest
 from fake_prediction import make_prediction
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from adn.errors import InputError
 from adn.figures import asymmetry_panel, contact_sheet, key_slices, overlay, slice_sheet
-from adn.figures.board import INFARCT_COLOUR
+from adn.figures.board import INFARCT_COLOUR, write
 
 
 def pixels(figure) -> np.ndarray:
@@ -90,3 +91,15 @@ def test_importing_figures_and_report_loads_neither_torch_nor_matplotlib():
         "assert not {'torch', 'SimpleITK', 'monai', 'nilearn', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_the_side_letter_keeps_its_foot_wherever_it_falls_between_pixels(step):
+    figure = Figure(figsize=(1, 1), dpi=65, facecolor="black")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    write(axes, 0.5, 0.5 + step / 8 / 65, "L", 7.0)
+    lit = pixels(figure)[..., 0]
+    rows = np.flatnonzero(lit.max(1) > 0.4)
+    stem, foot = lit[rows[len(rows) // 2]], lit[rows[-1] - 1 : rows[-1] + 2].max(0)
+    assert (foot > 0.2).sum() > (stem > 0.2).sum()

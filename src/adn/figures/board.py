@@ -128,7 +128,8 @@ def write(axes: Axes, x: float, y: float, text: str, font_pt: float, **kwargs: A
     from matplotlib.patheffects import withStroke
 
     rim = [withStroke(linewidth=0.3 * font_pt, foreground=PAPER)]
-    axes.text(x, y, text, transform=axes.transAxes, color=INK, fontsize=font_pt, path_effects=rim, **kwargs)
+    # snapped to pixels, the foot of a small L can vanish, which leaves an I
+    axes.text(x, y, text, transform=axes.transAxes, color=INK, fontsize=font_pt, path_effects=rim, snap=False, **kwargs)
 
 
 def colour_bar(

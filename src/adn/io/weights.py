@@ -15,7 +15,7 @@ from adn.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-DEFAULT = "fast"
+DEFAULT = "fast-plus"
 TISSUE = "tissue"  # finds the brain and its tissues
 HASHES = "SHA256SUMS"
 
