@@ -17,7 +17,7 @@ class Choices:
 
     heads: tuple[str, ...]
     lesions: tuple[tuple[str, ...], ...] = ()
-    healthy_share: float = 0.2
+    healthy_share: float = 0.3
     max_in_plane_deg: float = 30.0
     max_roll_deg: float = 12.0
     max_pitch_deg: float = 15.0
@@ -110,7 +110,7 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
         bone_hu=d.uniform(800, 1400),
         choroid_hu=d.log_uniform(35, 250),
         mottle_hu=d.uniform(0.3, 1.5),
-        leukoaraiosis=d.uniform() ** 2 if not easy and d.chance(0.5) else 0.0,
+        leukoaraiosis=1.6 * d.uniform() ** 1.5 if not easy and d.chance(0.6) else 0.0,
         infarcts=_draw_infarcts(d, choices, easy),
         bright=tuple(_draw_bright(d) for _ in range(d.index(3) if not easy and d.chance(0.3) else 0)),
         metal=(_draw_metal(d),) if not easy and d.chance(0.04) else (),

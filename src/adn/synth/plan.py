@@ -91,7 +91,7 @@ class PatientPlan:
 
     scale: head size along x, y, z. warp_mm: amplitude of the smooth deformation. torque_mm: left-right torque.
     atrophy_sulci, atrophy_ventricles, sylvian (fissure): (left, right), 0 none to 1 marked. HU of tissues; mottle_hu:
-    slow variation within tissue; leukoaraiosis: 0 to 1.
+    slow variation within tissue; leukoaraiosis: 0 none to 1.6 severe (11 HU).
     """
 
     head: str
