@@ -131,7 +131,7 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path, content, message):
 
 @pytest.mark.parametrize("name", ["papr", "absent.toml", ""])
 def test_an_absent_recipe_is_an_error_that_lists_what_there_is(name):
-    with pytest.raises(ConfigError, match="fast, paper, released"):
+    with pytest.raises(ConfigError, match="fast, fast-plus, paper, released"):
         load_recipe(name)
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from adn.config import load_recipe, recipe_from_dict
 from adn.data.virtual import PosedBrains
 from adn.geometry import Grid
 from adn.io import dicom, open_scan
-from adn.io.weights import find_weights, list_weights
+from adn.io.weights import find_weights, list_weights, read_weights
 from adn.metrics import score
 from adn.predict import load_model, predict
 from adn.results import Scan
@@ -50,6 +51,13 @@ def patient():
 @pytest.fixture(scope="module")
 def found(model, patient):
     return predict(Scan("vp", patient[0], "virtual"), model)
+
+
+@pytest.mark.parametrize("name", ["fast", "fast-plus"])
+def test_weights_can_be_trained_on_with_the_recipe_of_their_name(name):
+    found, recipe = recipe_from_dict(read_weights(find_weights(name).path)[1]), load_recipe(name)
+    assert (found.grid, found.align, found.network) == (recipe.grid, recipe.align, recipe.network)
+    assert (found.threshold, found.smallest_ml) == (recipe.threshold, recipe.smallest_ml)
 
 
 def test_shipped_weights_are_whole_and_small():
