@@ -1,12 +1,11 @@
 """Several weights on the same validation boxes, rendered as training renders them: a Markdown table with differences.
 
-    python benchmarks/boxes.py NAME=WEIGHTS... --anatomy DIR --lesions DIR [-n 150] [--mirror 0 1]
+    python benchmarks/boxes.py NAME=WEIGHTS... --anatomy DIR --lesions DIR [-n 150]
 
 Quick (no skull, no alignment), for choosing between networks and their parts: many more patients than the validation of
 a training run, none of them of a test set (validation heads and lesions). Dice at the recipe's threshold, and its
-difference from the first weights', paired, with a 95 % bootstrap interval. --mirror: score the others, too, with
-`network.mirror_average` off and on. Weights must take aligned boxes of one grid. What the whole pipeline makes of them:
-`weights.py`.
+difference from the first weights', paired, with a 95 % bootstrap interval. Weights must take aligned boxes of one grid.
+What the whole pipeline makes of them: `weights.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from adn.data.virtual import AlignedPatients
 from adn.measure import without_small
 from adn.metrics.overlap import dice
 from adn.metrics.statistics import bootstrap_mean
-from adn.nn.adn import ADN
 from adn.predict import Model, load_model
 from adn.synthesize import Library
 
@@ -31,28 +29,13 @@ SEED = 4242  # of no training run
 STRATA_ML = ((0.0, 30.0), (30.0, 70.0), (70.0, 1e9))
 
 
-def marks(model: Model, sample: Sample) -> NDArray[np.bool_]:
+def marks(model: Model, sample: Sample, voxel_ml: float) -> NDArray[np.bool_]:
     """The mask on the box, small parts left out as the recipe says."""
-    voxel_ml = float(np.prod(model.recipe.grid.spacing_mm)) / 1000
     with torch.no_grad():
         output = model.network.from_aligned(sample.brain[None].to(model.device), torch.eye(4)[None].to(model.device))
     probability = output.infarct_probability_aligned[0, 0].cpu().numpy()
     threshold = model.recipe.threshold
     return without_small(probability, threshold, model.recipe.smallest_ml, voxel_ml) >= threshold
-
-
-def versions(name: str, path: str, mirror: list[int]) -> list[tuple[str, Model]]:
-    """The weights as they are, or with mirror averaging off and on."""
-    model = load_model(path)
-    if not (mirror and isinstance(model.network, ADN)):
-        return [(name, model)]
-    found = []
-    for on in mirror:
-        other = load_model(path)
-        assert isinstance(other.network, ADN)
-        other.network.network = other.network.network.model_copy(update={"mirror_average": bool(on)})
-        found.append((f"{name}, mirrored {'too' if on else 'not'}", other))
-    return found
 
 
 def main() -> None:
@@ -61,18 +44,17 @@ def main() -> None:
     parser.add_argument("--anatomy", type=Path, required=True)
     parser.add_argument("--lesions", type=Path, required=True)
     parser.add_argument("-n", type=int, default=150)
-    parser.add_argument("--mirror", type=int, nargs="+", default=[], choices=(0, 1))
     arguments = parser.parse_args()
     pairs = [text.partition("=")[::2] for text in arguments.weights]
-    models = [version for name, path in pairs for version in versions(name, path, arguments.mirror)]
+    models = [(name, load_model(path)) for name, path in pairs]
     library = Library.from_folders(arguments.anatomy, arguments.lesions, "val")
+    voxel_ml = float(np.prod(models[0][1].recipe.grid.spacing_mm)) / 1000
     patients = AlignedPatients(models[0][1].recipe, library, SEED, arguments.n)
     infarct_ml, marked_ml, scores = [], [], []
     for i in range(arguments.n):
         sample = patients[i]
         reference = sample.infarct[0].numpy() > 0
-        masks = [marks(model, sample) for _, model in models]
-        voxel_ml = float(np.prod(models[0][1].recipe.grid.spacing_mm)) / 1000
+        masks = [marks(model, sample, voxel_ml) for _, model in models]
         infarct_ml.append(reference.sum() * voxel_ml)
         marked_ml.append([mask.sum() * voxel_ml for mask in masks])
         scores.append([dice(mask, reference) or 0.0 for mask in masks])
