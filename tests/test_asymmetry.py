@@ -142,7 +142,7 @@ def test_contrast_of_a_faint_infarct_by_hand():
     assert float(found[0, 0, 1, 16, 6]) == pytest.approx(0.4 * 2 / 5, abs=1e-5)  # two of its five rows
     assert torch.count_nonzero(found[:, :, (0, 2)].abs() > 1e-6) == 0  # slices do not mix
     assert torch.allclose(mirror_contrast(mirror(x), SPACING), mirror(found))
-    assert torch.allclose(mirror_contrast(x, SPACING, (-20.0, 60.0)), torch.zeros(()))  # all below 18 HU there
+    assert torch.allclose(mirror_contrast(x, SPACING, (-20.0, 60.0)), torch.zeros(()))  # all below 15 HU there
 
 
 def test_broad_contrast_reaches_further_and_across_slices():
@@ -171,9 +171,17 @@ def test_contrast_is_blind_to_fluid_and_finds_what_noise_hides():
     assert (a[inside] == 0).any()  # where noise alone makes the infarct the brighter of two voxels
 
 
+def test_contrast_sees_an_infarct_in_a_scan_that_is_dark_throughout():
+    """12 HU are fluid in a brain of 33 HU, and an infarct in one of 21: what counts is how dark the brain is."""
+    for brain_hu, seen in ((33.0, 0.0), (21.0, 0.9)):
+        x = slab(brain_hu)
+        x[:, :, 1, 6:16, 3:10] = 12 / 80
+        assert float(mirror_contrast(x, SPACING)[0, 0, 1, 10, 6]) == pytest.approx(seen, abs=1e-5)
+
+
 def test_contrast_is_bounded_and_none_outside():
     x = slab(70.0)
-    x[..., 3:10] = x[..., 3:10].clamp(max=20 / 80)
+    x[..., 3:10] = x[..., 3:10].clamp(max=45 / 80)
     found = mirror_contrast(x, SPACING)
     assert float(found.max()) == 1.0
     assert float(found.min()) == -1.0

@@ -12,7 +12,8 @@ from torch import Tensor
 from adn.config import Polarity
 from adn.warp import mirror
 
-PARENCHYMA_HU = 18.0  # below lies fluid, or a mix; 15 lets too much of it through (validation patients)
+_FLUID_HU = 15.0  # surely fluid, or cut away: the median of what lies above stands for the brain
+_FLUID_SHARE = 0.55  # what is darker than this share of that median is left out as fluid: 18 HU where the brain has 33
 _LEAST_SHARE = 0.3  # of the voxels about a place are parenchyma
 Reach = Literal["contrast", "broad_contrast"]
 # of local means: mm in plane, mm in depth, and the HU that count as 1
@@ -85,17 +86,24 @@ def mirror_contrast(
 
     An extension of ours for D and F: noise of 4 HU hides a faint infarct in A, and twins of which one is fluid fill A.
     reach: 'contrast' takes means over about 10 mm of a slice, and 10 HU count as 1; 'broad_contrast' over 20 mm, and 15
-    mm of depth, and 6 HU count as 1, for faint infarcts. Means leave out what is darker than 18 HU; 0 where either
-    twin has little parenchyma about it. As the map of relative hypodensity, which helps readers (Christensen et al.,
-    Stroke 2023).
+    mm of depth, and 6 HU count as 1, for faint infarcts. Means leave out fluid, which is what is darker than 0.55 of
+    the brain's median, so that a strong infarct in a scan that is dark throughout counts; 0 where either twin has
+    little parenchyma about it. As the map of relative hypodensity, which helps readers (Christensen et al. 2023).
     """
     across_mm, deep_mm, full_hu = REACHES[reach]
     aligned, span = aligned.float(), window_hu[1] - window_hu[0]
     lengths = zip((deep_mm, across_mm, across_mm), spacing_mm, strict=True)
     around = tuple(2 * max(round((length / mm - 1) / 2), 0) + 1 for length, mm in lengths)
-    tissue = (aligned > (PARENCHYMA_HU - window_hu[0]) / span).float()
+    hu = aligned * span + window_hu[0]
+    tissue = (hu > _fluid_hu(hu)).float()
     both = F.avg_pool3d(torch.cat([tissue, aligned * tissue], 1), around, 1, tuple(n // 2 for n in around))
     share, total = both[:, :1], both[:, 1:]
     mean = total / share.clamp(min=1e-3)
     known = (torch.minimum(share, mirror(share)) > _LEAST_SHARE) & (aligned > 0)
     return ((mirror(mean) - mean) * span / full_hu).clamp(-1, 1) * known
+
+
+def _fluid_hu(hu: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 1 1 1"]:
+    """Below it lies fluid, for each scan."""
+    brain = torch.where(hu > _FLUID_HU, hu, torch.nan).flatten(1).nanmedian(dim=1).values
+    return _FLUID_SHARE * brain.nan_to_num(nan=_FLUID_HU / _FLUID_SHARE)[:, None, None, None, None]
