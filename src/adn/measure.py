@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from adn.geometry import bounding_box
 from adn.results import Measurements, Side
 from adn.volume import Volume
 
@@ -58,10 +59,12 @@ def without_small(
     So every mask of this map, on other slices too, leaves them out, and what was seen there can still be read. Parts
     connect by faces, edges or corners. 0 mL: nothing changes.
     """
-    if smallest_ml <= 0:
-        return probability
     marked = probability >= threshold
-    labels = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(marked.astype(np.uint8)), True))
+    if smallest_ml <= 0 or not marked.any():
+        return probability
+    box = bounding_box(marked)
+    labels = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(marked[box].astype(np.uint8)), True))
     small = np.bincount(labels.ravel()) * voxel_ml < smallest_ml
-    below = np.nextafter(np.float32(threshold), np.float32(0))
-    return np.where(marked & small[labels], below, probability)
+    result = probability.copy()
+    result[box][marked[box] & small[labels]] = np.nextafter(np.float32(threshold), np.float32(0))
+    return result
