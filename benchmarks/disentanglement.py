@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from adn.asymmetry import total_asymmetry
-from adn.data.virtual import AlignedPatients, render_sample
-from adn.geometry import Grid
+from adn.data.virtual import aligned_sample
+from adn.geometry import Grid, RigidTransform
 from adn.nn.adn import ADN
 from adn.predict import Model, load_model
 from adn.results import TrainingPicture
@@ -41,11 +41,10 @@ SEED, LEAST_ML = 31, 1.0
 def twins(model: Model, library: Library, index: int):
     """A patient as planned and, with the same noise, before the acute infarcts. Samples of (1, D, H, W)."""
     generator = patient_generator(SEED, index)
-    patients = AlignedPatients(model.recipe, library, SEED, 1)
-    plan = draw_patient(generator, patients.choices)
-    lattice = patients.lattice(plan, generator)
+    plan = draw_patient(generator, library.choices())
+    pitch = RigidTransform.from_parameters((-plan.rotation_deg[0], 0.0, 0.0))  # which alignment leaves
     before = replace(plan, infarcts=tuple(infarct for infarct in plan.infarcts if not infarct.acute))
-    return tuple(render_sample(p, library, lattice, model.recipe) for p in (plan, before))
+    return tuple(aligned_sample(p, library, pitch, model.recipe) for p in (plan, before))
 
 
 def measure(model: Model, library: Library, index: int) -> tuple[list[float], TrainingPicture] | None:

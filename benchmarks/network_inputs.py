@@ -1,11 +1,13 @@
 """What the networks see of real heads beside what they see of virtual patients: one table and one figure.
 
-    python benchmarks/network_inputs.py --real SCAN... --cases CASES [--cpaisd DIR] [--weights NAME|PATH] -o DIR
+    python benchmarks/network_inputs.py --real SCAN... --cases CASES [--anatomy DIR --lesions DIR] [--cpaisd DIR]
+                                        [--weights NAME|PATH] -o DIR
 
 Every scan goes the way of `adn predict` up to the aligned brain box: brain found, conformed, T, refinement. There X is
 what D and F see, A = max(X′ − X, 0), and the contrasts are the means over 10 and 20 mm that ADN+ is shown
 (`adn.asymmetry`). All in HU, 5 mm or more inside the brain; infarct and its mirror image are left out where the
-reference is known, so what is left is what the networks must not mark. CASES: a folder of `adn synth`. --cpaisd: as in
+reference is known, so what is left is what the networks must not mark. CASES: a folder of `adn synth`. --anatomy,
+--lesions: what CASES were made of; then the same patients are shown as training renders them, too. --cpaisd: as in
 `cpaisd.py`.
 Writes network-inputs.md and network-inputs.png into DIR.
 """
@@ -13,6 +15,7 @@ Writes network-inputs.md and network-inputs.png into DIR.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,14 +24,21 @@ import torch
 from cpaisd import SLICES, as_stack
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
-from virtual_vs_real import COLOURS, cell, cpaisd_studies
+from torch import Tensor
+from virtual_vs_real import COLOURS as OF_SCANS
+from virtual_vs_real import cell, cpaisd_studies
 
 from adn.asymmetry import REACHES, mirror_contrast, total_asymmetry
+from adn.config import GridConfig
+from adn.data.virtual import aligned_sample
+from adn.geometry import RigidTransform
 from adn.io import open_scan
 from adn.io.nifti import read_volume
 from adn.nn.refine import refine_pose
 from adn.predict import Model, load_model
 from adn.prepare import conform
+from adn.synth.plan import PatientPlan
+from adn.synthesize import Library
 from adn.tissue import find_brain
 from adn.volume import Volume
 from adn.warp import mirror, warp
@@ -36,6 +46,7 @@ from adn.warp import mirror, warp
 A_HU = np.arange(0.0, 30.5, 0.5)
 X_HU = np.arange(0.0, 81.0, 1.0)
 INSIDE_MM = 5.0
+COLOURS = OF_SCANS | {"virtual": OF_SCANS["virtual, real heads"], "virtual, in training": OF_SCANS["virtual, MNI"]}
 Values = dict[str, NDArray[np.float32]]
 ROWS = (  # what the table shows: title, key, how
     ("X, median HU", "x", lambda v: np.median(v)),
@@ -57,11 +68,16 @@ def seen(volume: Volume, brain: Volume, reference: Volume | None, model: Model) 
     with torch.no_grad():
         pose = refine_pose(model.network.align, box, model.network.align(box), model.recipe)
         x = warp(box, pose, grid.spacing_mm, grid.box)
-        inside = (x > 0) & (mirror(x) > 0)
+        infarct = torch.zeros_like(x, dtype=torch.bool)
         if reference is not None:
             marks = torch.from_numpy(conform(as_brain(reference), brain, grid).brain.data)[None, None]
             infarct = warp(marks, pose, grid.spacing_mm, grid.box) > 0.02
-            inside &= ~(infarct | mirror(infarct))
+    return on_box(x, infarct, grid)
+
+
+def on_box(x: Tensor, infarct: Tensor, grid: GridConfig) -> Values:
+    """The same of an aligned brain and its infarct, each (1, 1, D, H, W)."""
+    inside = (x > 0) & (mirror(x) > 0) & ~(infarct | mirror(infarct))
     span = grid.window_hu[1] - grid.window_hu[0]
     deep = ndi.distance_transform_edt(np.asarray(x[0, 0] > 0), sampling=grid.spacing_mm) > INSIDE_MM
     where = inside[0, 0].numpy() & deep
@@ -89,6 +105,15 @@ def virtual(folder: Path, model: Model) -> Iterator[Values]:
         yield seen(ct, find_brain(ct, model.tissue).mask, infarct, model)
 
 
+def trained(folder: Path, library: Library, model: Model) -> Iterator[Values]:
+    """The patients of `virtual`, as training renders them."""
+    for path in sorted(folder.glob("*/plan.json")):
+        plan = PatientPlan.from_dict(json.loads(path.read_text(encoding="utf-8"))["plan"])
+        pitch = RigidTransform.from_parameters((-plan.rotation_deg[0], 0.0, 0.0))  # which alignment leaves
+        sample = aligned_sample(plan, library, pitch, model.recipe)
+        yield on_box(sample.brain[None], sample.infarct[None] > 0, model.recipe.grid)
+
+
 def cpaisd(folder: Path, model: Model) -> Iterator[Values]:
     for study in cpaisd_studies(folder)[0]:
         volume, brain = as_stack(study)
@@ -110,7 +135,7 @@ def figure(columns: dict[str, list[Values]], path: Path) -> None:
         for name, rows in columns.items():
             curves = np.array([np.histogram(row[key], bins, density=True)[0] for row in rows])
             middle = (bins[:-1] + bins[1:]) / 2
-            colour = COLOURS.get(name, COLOURS["virtual, real heads"] if name == "virtual" else COLOURS["real"])
+            colour = COLOURS.get(name, COLOURS["real"])
             axes.plot(middle, np.median(curves, 0), color=colour, lw=1.8 if len(rows) > 1 else 0.9, label=name)
             if len(rows) > 1:
                 axes.fill_between(middle, *np.percentile(curves, [10, 90], axis=0), color=colour, alpha=0.15, lw=0)
@@ -125,6 +150,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, nargs="+", default=[])
     parser.add_argument("--cases", type=Path, required=True)
+    parser.add_argument("--anatomy", type=Path)
+    parser.add_argument("--lesions", type=Path)
     parser.add_argument("--cpaisd", type=Path)
     parser.add_argument("--weights")
     parser.add_argument("-o", "--out", type=Path, required=True)
@@ -134,6 +161,9 @@ def main() -> None:
     if arguments.cpaisd:
         columns["CPAISD"] = list(cpaisd(arguments.cpaisd, model))
     columns["virtual"] = list(virtual(arguments.cases, model))
+    if arguments.anatomy:
+        library = Library.from_folders(arguments.anatomy, arguments.lesions)
+        columns["virtual, in training"] = list(trained(arguments.cases, library, model))
     counts = [f"{name} (n = {len(rows)})" if len(rows) > 1 else name for name, rows in columns.items()]
     lines = ["| | " + " | ".join(counts) + " |", "|---" * (len(columns) + 1) + "|"]
     for title, key, how in ROWS:

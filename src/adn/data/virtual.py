@@ -21,6 +21,7 @@ from adn.warp import invert_rigid, rigid_matrix, warp
 
 JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
 EASY_AT_LAST = 0.3  # without any, networks lose large infarcts again (validation patients)
+TURNING_ROOM = (8, 16, 16)  # voxels more than the box along D, H, W, for heads that lie turned
 MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
 
 
@@ -40,26 +41,29 @@ class _Patients(ABC, Dataset[Sample]):
         """Draw, pose and render sample `index`."""
         generator = patient_generator(self.seed, index)
         plan = draw_patient(generator, replace(self.choices, ease=_ease(index, self.count, self.curriculum)))
-        return render_sample(plan, self.library, self.lattice(plan, generator), self.recipe)
+        return self.show(plan, generator)
 
     @abstractmethod
-    def lattice(self, plan: PatientPlan, generator: torch.Generator) -> Lattice:
-        """Where the patient is rendered."""
+    def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
+        """Render a plan where this data set wants it."""
 
 
 class AlignedPatients(_Patients):
-    """Patients rendered straight on the brain box, for D and F: the plane is known, but for alignment's usual error."""
+    """Patients on the brain box, for D and F: scanned as they lie, then aligned, but for alignment's usual error.
 
-    def lattice(self, plan: PatientPlan, generator: torch.Generator) -> Lattice:
+    As at prediction, and not straight on the box: a rolled head's slices cut its sides at different places, so that
+    thick slices mix them unlike, and the resampling that turns a head back takes noise away.
+    """
+
+    def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
         """The brain box, slightly off."""
-        grid = self.recipe.grid
         jitter = torch.randn(3, generator=generator).tolist()
         place = torch.rand(2, generator=generator).sub(0.5).tolist()
-        pose = RigidTransform.from_parameters(
+        left_over = RigidTransform.from_parameters(
             (-plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
             (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
         )
-        return Lattice(grid.box or grid.shape, grid.spacing_mm, pose)
+        return aligned_sample(plan, self.library, left_over, self.recipe)
 
 
 class PosedPatients(_Patients):
@@ -68,10 +72,35 @@ class PosedPatients(_Patients):
     For recipes that compute L_F in input space: T has to find the plane, and its way back counts.
     """
 
-    def lattice(self, plan: PatientPlan, generator: torch.Generator) -> Lattice:
+    def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
         """The model grid about the turned head."""
-        pose = RigidTransform.from_parameters(plan.rotation_deg).inverse()
-        return Lattice(self.recipe.grid.shape, self.recipe.grid.spacing_mm, pose)
+        return render_sample(plan, self.library, _scanned(plan, self.recipe.grid.shape, self.recipe), self.recipe)
+
+
+def aligned_sample(plan: PatientPlan, library: Library, left_over: RigidTransform, recipe: Recipe) -> Sample:
+    """A plan scanned as the head lies, then turned back onto the brain box, where voxel p reads patient(left_over · p).
+
+    One linear resampling, as T's at prediction; tissue by the nearest voxel.
+    """
+    grid = recipe.grid
+    box = grid.box or grid.shape
+    shape = tuple(min(n, side + margin) for n, side, margin in zip(grid.shape, box, TURNING_ROOM, strict=True))
+    scanned = render_sample(plan, library, _scanned(plan, shape, recipe), recipe)
+    motion = RigidTransform.from_parameters(plan.rotation_deg) @ left_over
+    pose = torch.tensor(motion.matrix, dtype=torch.float32)[None]
+
+    def turn(x: Tensor, mode: str = "bilinear") -> Tensor:
+        return warp(x[None].float(), pose, grid.spacing_mm, box, mode)[0]
+
+    infarct = (turn(scanned.infarct) >= 0.5).float()
+    return Sample(turn(scanned.brain), infarct, turn(scanned.tissue, "nearest").to(torch.uint8))
+
+
+def _scanned(plan: PatientPlan, shape: tuple[int, ...], recipe: Recipe) -> Lattice:
+    """Voxels of the model grid about the head as it lies in the scanner."""
+    depth, height, width = shape
+    turned = RigidTransform.from_parameters(plan.rotation_deg).inverse()
+    return Lattice((depth, height, width), recipe.grid.spacing_mm, turned)
 
 
 def _ease(index: int, count: int, curriculum: bool) -> float:
