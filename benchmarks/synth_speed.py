@@ -2,7 +2,7 @@
 
     python benchmarks/synth_speed.py [-n 20] [--device cpu] [--anatomy DIR --lesions DIR]
 
-The lattice is the brain box that training renders on. The first patients, which load heads, are not counted; on a CPU
+The lattice is the brain box; training adds room for a turned head. The first patients, which load heads, are not counted; on a CPU
 its own seconds are counted, so that other work on the machine disturbs little.
 """
 
