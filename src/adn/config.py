@@ -59,6 +59,8 @@ class NetworkConfig(_Section):
     d_backbone: Backbone = "resunet"
     f_backbone: Backbone = "resunet"
     channels: tuple[int, ...] = (32, 64, 128, 256)  # of each level, finest first
+    # so many of D's and F's finest levels are left out: they see 2 × 2 pixels, or 4 × 4 …, as channels (`nn.fold`)
+    folded_levels: int = Field(default=0, ge=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)  # share of values dropped after every level
     polarity: Polarity = "dark"  # A = max(X′ − X, 0), or of bright lesions max(X − X′, 0)
     p_form: Literal["probability", "fraction"] = "fraction"  # P = σ(D) or A · σ(D)
@@ -71,6 +73,20 @@ class NetworkConfig(_Section):
     supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
     d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
     mirror_average: bool = False  # predict X and X′ and average; ADN alone
+
+    @property
+    def fold(self) -> int:
+        """So many pixels by so many are channels of one."""
+        return 2**self.folded_levels
+
+    @property
+    def worked_channels(self) -> tuple[int, ...]:
+        """Channels of the levels that are there."""
+        return self.channels[self.folded_levels :]
+
+    def worked_mm(self, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Spacing of the finest level that is there."""
+        return spacing_mm[0], spacing_mm[1] * self.fold, spacing_mm[2] * self.fold
 
 
 class LossConfig(_Section):
@@ -91,8 +107,9 @@ class LossConfig(_Section):
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
     # cross-entropy is the mean over this share of voxels, the hardest of each scan; None: over all, as in the paper
     hardest_share: float | None = Field(default=None, gt=0, le=1)
-    # of baselines; ADN's L_F is the first
-    l_f: Literal["bce_generalised_dice", "bce", "bce_dice"] = "bce_generalised_dice"
+    # the first is the paper's for ADN. bce_smooth_dice, of ours: cross-entropy is the mean over the brain, three times,
+    # and Dice counts marks without infarct; of σ(D), too. The others are of baselines
+    l_f: Literal["bce_generalised_dice", "bce_smooth_dice", "bce", "bce_dice"] = "bce_generalised_dice"
 
 
 class TissueConfig(_Section):
@@ -150,6 +167,9 @@ class TrainConfig(_Section):
     # True: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`data.augment`); else `data.augment_nnunet`
     augment: bool | Literal["nnunet", "intensity"] = False
     patches: PatchConfig = PatchConfig()
+    # so many virtual patients are rendered, then shown again and again, changed (`data.virtual.PooledPatients`);
+    # None: each is shown once. For aligned recipes; in place of the curriculum
+    pool: int | None = Field(default=None, ge=1)
 
 
 class Recipe(_Section):
@@ -172,8 +192,10 @@ class Recipe(_Section):
         sides = self.grid.box or self.grid.shape
         if self.train.patches.used and (self.align.apply or self.method == "adn"):
             raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
-        if self.method == "adn" and (self.loss.l_f != "bce_generalised_dice" or not self.align.apply):
-            raise ValueError('method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice"')
+        if self.method == "adn" and (self.loss.l_f in ("bce", "bce_dice") or not self.align.apply):
+            raise ValueError(
+                'method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice" or "bce_smooth_dice"'
+            )
         for key in ("d_backbone", "f_backbone"):
             _backbone_fits(key, self.network, self.grid.spacing_mm, sides)
         if self.grid.box and any(b > s for b, s in zip(self.grid.box, self.grid.shape, strict=True)):
@@ -210,7 +232,12 @@ def _backbone_fits(
 ) -> None:
     """Raise ValueError where a backbone cannot have these channels, this input or these extensions."""
     backbone: Backbone = getattr(network, key)
-    channels = network.channels
+    channels, spacing_mm = network.worked_channels, network.worked_mm(spacing_mm)
+    if not channels:
+        raise ValueError(
+            f"network.folded_levels is {network.folded_levels}, but network.channels has {len(network.channels)} "
+            "levels, of which one must be left"
+        )
     asked = {"supervised_levels": network.supervised_levels - 1}
     asked |= {"d_attention": network.d_attention} if key == "d_backbone" else {}
     for name, levels in asked.items():
@@ -230,11 +257,13 @@ def _backbone_fits(
         raise ValueError(f"network.{key} dynunet has three levels or more, but network.channels is {channels}")
     if backbone != "swinunetr" and any(n % 8 for n in channels):
         raise ValueError(f"network.channels {channels} must be multiples of 8 (eight groups)")
-    factors = side_factors(backbone, channels, spacing_mm)
+    in_depth, *in_plane = side_factors(backbone, channels, spacing_mm)
+    factors = (in_depth, *(network.fold * factor for factor in in_plane))
     if any(side % factor for side, factor in zip(sides, factors, strict=True)):
         needed = str(factors[0]) if len(set(factors)) == 1 else f"{factors} (D, H, W)"
+        folded = f" and {network.fold} × {network.fold} folded pixels" if network.folded_levels else ""
         raise ValueError(
-            f"network.{key} {backbone} of {len(channels)} levels needs sides divisible by {needed}, "
+            f"network.{key} {backbone} of {len(channels)} levels{folded} needs sides divisible by {needed}, "
             f"but they are {sides}; change grid.box or grid.shape"
         )
 

@@ -14,13 +14,20 @@ from adn.config import GridConfig, LossConfig, Recipe
 from adn.data.samples import PosedBrain, Sample
 from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import collapse_signs, disentanglement_terms
-from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy, over_levels
+from adn.losses.segmentation import (
+    binary_cross_entropy,
+    generalised_dice,
+    hardest_cross_entropy,
+    over_levels,
+    smooth_dice,
+)
 from adn.nn.adn import ADN, AdnOutput
 from adn.nn.align import AlignNet
 from adn.nn.baselines import Baseline
 from adn.nn.tissue_maps import TissueMaps
 from adn.warp import invert_rigid, warp
 
+BRAIN_WEIGHT = 3.0  # of cross-entropy beside Dice, where it is the mean over the brain
 Objective = Callable[[Any, Any, int], dict[str, Tensor]]  # not a number: left out of the log's means
 
 
@@ -66,14 +73,15 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
         tissue = carried.tissue if tissue_network is None else read_tissue(tissue_network, parts.aligned)
         with torch.autocast(batch.brain.device.type, enabled=False):
             probability, reference, scored = _in_label_space(recipe, batch, carried, aligned)
-            bce = _cross_entropy(loss, probability, reference, scored, grid_voxels)
-            dice = generalised_dice(probability, reference, scored).mean()
+            voxels = (parts.aligned > 0).flatten(1).sum(1) if loss.l_f == "bce_smooth_dice" else grid_voxels
+            bce = _cross_entropy(loss, probability, reference, scored, voxels)
+            dice = _dice_loss(loss, probability, reference, scored)
             l_f = over_levels(bce + dice, output.coarse_probabilities, target, counted, grid_voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
             l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
             warm = 0 * sum((gate.mean() for gate in output.coarse_gates), bce)  # torchrun waits for each parameter
             if _is_warm(loss, epoch):
-                warm = of_gate(parts.gate, target, counted, grid_voxels)
+                warm = of_gate(parts.gate, target, counted, voxels)
                 warm = over_levels(warm, output.coarse_gates, target, counted, grid_voxels, of_gate)
             total = l_f + loss.warm_start_weight * warm
             if not (_is_warm(loss, epoch) and loss.warm_start_replaces_d):
@@ -95,8 +103,12 @@ def _is_warm(loss: LossConfig, epoch: int) -> bool:
     return epoch < loss.warm_start_epochs
 
 
-def _cross_entropy(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
-    """Over the model grid, or of the hardest voxels."""
+def _cross_entropy(
+    loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int | Tensor
+) -> Tensor:
+    """Over the model grid (the brain, with its weight), or of the hardest voxels."""
+    if loss.hardest_share is None and loss.l_f == "bce_smooth_dice":
+        return BRAIN_WEIGHT * binary_cross_entropy(p, reference, grid_voxels, counted).mean()
     if loss.hardest_share is None:
         return binary_cross_entropy(p, reference, grid_voxels, counted).mean()
     return hardest_cross_entropy(p, reference, loss.hardest_share, counted).mean()
@@ -104,14 +116,18 @@ def _cross_entropy(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tens
 
 def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
     """L_F at a coarser level."""
-    dice = generalised_dice(p, reference, counted).mean()
-    return _cross_entropy(loss, p, reference, counted, grid_voxels) + dice
+    return _cross_entropy(loss, p, reference, counted, grid_voxels) + _dice_loss(loss, p, reference, counted)
 
 
-def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
+def _dice_loss(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Tensor:
+    dice = smooth_dice if loss.l_f == "bce_smooth_dice" else generalised_dice
+    return dice(p, reference, counted).mean()
+
+
+def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, grid_voxels: int | Tensor) -> Tensor:
     """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
     warm = _cross_entropy(loss, gate, target, counted, grid_voxels)
-    return warm + generalised_dice(gate, target, counted).mean() if loss.warm_start_dice else warm
+    return warm + _dice_loss(loss, gate, target, counted) if loss.warm_start_dice else warm
 
 
 def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,7 @@ from adn.config import Recipe
 from adn.data.augment import Augmented
 from adn.data.cases import PreparedCases, choose_cases
 from adn.data.samples import PosedBrain, Sample
-from adn.data.virtual import AlignedPatients, PosedBrains, PosedPatients
+from adn.data.virtual import AlignedPatients, PooledPatients, PosedBrains, PosedPatients
 from adn.synthesize import Library
 
 log = logging.getLogger(__name__)
@@ -63,9 +63,12 @@ class Sets(NamedTuple):
     aligned: bool
 
 
-def open_sets(recipe: Recipe, source: Source) -> Sets:
-    """The cases of a run, augmented where the recipe says so. Raises InputError where the data has none."""
-    sets = _open_sets(recipe, source)
+def open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
+    """The cases of a run, augmented where the recipe says so. Raises InputError where the data has none.
+
+    pool: a folder for rendered patients, where the recipe keeps a pool of them (`train.pool`).
+    """
+    sets = _open_sets(recipe, source, pool)
     if recipe.train.augment is not True:  # other augmentations are the baselines' own (`baseline_data`)
         return sets
     seed, (depth, height, width), shrink = recipe.train.seed, recipe.grid.spacing_mm, recipe.align.shrink
@@ -74,7 +77,7 @@ def open_sets(recipe: Recipe, source: Source) -> Sets:
     return sets._replace(align=align, training=training)
 
 
-def _open_sets(recipe: Recipe, source: Source) -> Sets:
+def _open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
     seed, limit = recipe.train.seed, recipe.train.validation_samples
     align_count, count = (s.max_epochs * s.epoch_samples for s in (recipe.train.align, recipe.train.segment))
     if source.data is None:
@@ -82,7 +85,10 @@ def _open_sets(recipe: Recipe, source: Source) -> Sets:
         # else there must be a way home to compute L_F at, or the method takes heads as they lie
         aligned = recipe.loss.label_space == "aligned" and recipe.align.apply
         patients = AlignedPatients if aligned else PosedPatients
-        training = patients(recipe, heads, seed, count, recipe.train.segment.curriculum)
+        if aligned and recipe.train.pool:
+            training = PooledPatients(recipe, heads, seed, count, recipe.train.pool, pool)
+        else:
+            training = patients(recipe, heads, seed, count, recipe.train.segment.curriculum)
         others = library(source, "val")
         held_out = Kept(patients(recipe, others, seed + 1, limit), limit)
         turned = Kept(PosedBrains(recipe, others, seed + 1, limit, pool=min(limit, 8)), limit)

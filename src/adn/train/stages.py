@@ -106,7 +106,7 @@ def train(
     if start and not load_weights(run.out / START, model) and is_first_process():
         with atomic_path(run.out / START) as temporary:  # so that the run goes on without the weights
             torch.save({"model": model.state_dict()}, temporary)
-    sets = open_sets(recipe, source)
+    sets = open_sets(recipe, source, run.out / "patients")
     if recipe.train.compile:
         networks = (getattr(model.align, "stages", None), getattr(model, "asymmetry", None), model.segment)
         for network in networks:
