@@ -59,8 +59,6 @@ class NetworkConfig(_Section):
     d_backbone: Backbone = "resunet"
     f_backbone: Backbone = "resunet"
     channels: tuple[int, ...] = (32, 64, 128, 256)  # of each level, finest first
-    # so many of D's and F's finest levels are left out: they see 2 × 2 pixels, or 4 × 4 …, as channels (`nn.fold`)
-    folded_levels: int = Field(default=0, ge=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)  # share of values dropped after every level
     polarity: Polarity = "dark"  # A = max(X′ − X, 0), or of bright lesions max(X − X′, 0)
     p_form: Literal["probability", "fraction"] = "fraction"  # P = σ(D) or A · σ(D)
@@ -73,20 +71,6 @@ class NetworkConfig(_Section):
     supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
     d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
     mirror_average: bool = False  # predict X and X′ and average; ADN alone
-
-    @property
-    def fold(self) -> int:
-        """So many pixels by so many are channels of one."""
-        return 2**self.folded_levels
-
-    @property
-    def worked_channels(self) -> tuple[int, ...]:
-        """Channels of the levels that are there."""
-        return self.channels[self.folded_levels :]
-
-    def worked_mm(self, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Spacing of the finest level that is there."""
-        return spacing_mm[0], spacing_mm[1] * self.fold, spacing_mm[2] * self.fold
 
 
 class LossConfig(_Section):
@@ -232,12 +216,7 @@ def _backbone_fits(
 ) -> None:
     """Raise ValueError where a backbone cannot have these channels, this input or these extensions."""
     backbone: Backbone = getattr(network, key)
-    channels, spacing_mm = network.worked_channels, network.worked_mm(spacing_mm)
-    if not channels:
-        raise ValueError(
-            f"network.folded_levels is {network.folded_levels}, but network.channels has {len(network.channels)} "
-            "levels, of which one must be left"
-        )
+    channels = network.channels
     asked = {"supervised_levels": network.supervised_levels - 1}
     asked |= {"d_attention": network.d_attention} if key == "d_backbone" else {}
     for name, levels in asked.items():
@@ -257,13 +236,11 @@ def _backbone_fits(
         raise ValueError(f"network.{key} dynunet has three levels or more, but network.channels is {channels}")
     if backbone != "swinunetr" and any(n % 8 for n in channels):
         raise ValueError(f"network.channels {channels} must be multiples of 8 (eight groups)")
-    in_depth, *in_plane = side_factors(backbone, channels, spacing_mm)
-    factors = (in_depth, *(network.fold * factor for factor in in_plane))
+    factors = side_factors(backbone, channels, spacing_mm)
     if any(side % factor for side, factor in zip(sides, factors, strict=True)):
         needed = str(factors[0]) if len(set(factors)) == 1 else f"{factors} (D, H, W)"
-        folded = f" and {network.fold} × {network.fold} folded pixels" if network.folded_levels else ""
         raise ValueError(
-            f"network.{key} {backbone} of {len(channels)} levels{folded} needs sides divisible by {needed}, "
+            f"network.{key} {backbone} of {len(channels)} levels needs sides divisible by {needed}, "
             f"but they are {sides}; change grid.box or grid.shape"
         )
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from adn.config import Backbone, Recipe, flat_levels
 from adn.errors import InputError
-from adn.nn.fold import Folded
 from adn.nn.resunet import ResUNet
 
 
@@ -21,25 +20,15 @@ def build_backbone(backbone: Backbone, in_channels: int, recipe: Recipe, attendi
     attending: so many of its deepest levels look at the mirrored place, too (`ResUNet`).
     Raises InputError where MONAI is asked for and absent.
     """
-    fold = recipe.network.fold
-    if not recipe.network.folded_levels:
-        return _build(backbone, in_channels, 1, recipe, attending)
-    return Folded(_build(backbone, in_channels * fold**2, fold**2, recipe, attending), fold)
-
-
-def _build(backbone: Backbone, in_channels: int, out_channels: int, recipe: Recipe, attending: int) -> nn.Module:
-    channels, dropout = recipe.network.worked_channels, recipe.network.dropout
-    spacing_mm = recipe.network.worked_mm(recipe.grid.spacing_mm)
+    channels, dropout = recipe.network.channels, recipe.network.dropout
     if backbone in ("resunet", "anisotropic"):
-        flat = flat_levels(channels, spacing_mm) if backbone == "anisotropic" else 0
+        flat = flat_levels(channels, recipe.grid.spacing_mm) if backbone == "anisotropic" else 0
         supervised = recipe.network.supervised_levels
-        return ResUNet(in_channels, channels, dropout, flat, out_channels, supervised, attending)
-    return _from_monai(backbone, in_channels, out_channels, channels, dropout)
+        return ResUNet(in_channels, channels, dropout, flat, supervised=supervised, attending=attending)
+    return _from_monai(backbone, in_channels, channels, dropout)
 
 
-def _from_monai(
-    backbone: Backbone, in_channels: int, out_channels: int, channels: tuple[int, ...], dropout: float
-) -> nn.Module:
+def _from_monai(backbone: Backbone, in_channels: int, channels: tuple[int, ...], dropout: float) -> nn.Module:
     """SegResNet (Myronenko 2018), DynUNet (Isensee et al. 2021) or SwinUNETR (Hatamizadeh et al. 2022)."""
     try:
         if backbone == "swinunetr":
@@ -52,7 +41,7 @@ def _from_monai(
             f"The recipe's backbone '{backbone}' needs MONAI, which is not installed; "
             "`pip install adn-stroke[train]`, or choose resunet or anisotropic."
         ) from error
-    sides: dict[str, Any] = {"in_channels": in_channels, "out_channels": out_channels}
+    sides: dict[str, Any] = {"in_channels": in_channels, "out_channels": 1}
     levels = len(channels)
     if backbone == "segresnet":
         blocks = tuple(min(level + 1, 2) for level in range(levels))
