@@ -77,6 +77,8 @@ def test_an_unknown_key_names_the_nearest(values, message):
         ({"network": {"d_backbone": "dynunet", "d_attention": 1}}, "d_attention is for resunet and anisotropic"),
         ({"network": {"d_attention": 5}}, "network.d_attention is 5, but there are 4 levels"),
         ({"loss": {"hardest_share": 0.0}}, "loss.hardest_share"),
+        ({"loss": {"l_f": "bce"}}, 'loss.l_f = "bce_generalised_dice" or "bce_smooth_dice"'),
+        ({"train": {"pool": 0}}, "train.pool"),
         ({"network": {"dropout": 1.0}}, "network.dropout"),
         ({"threshold": 1.5}, "threshold: Input should be less than 1"),
         ({"network": {"p_form": "whole"}}, "network.p_form: Input should be 'probability' or 'fraction'"),
