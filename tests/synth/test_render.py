@@ -88,6 +88,15 @@ def test_old_infarcts_and_bright_spots_are_seen_but_never_labelled():
     assert float(change.max()) > 20
 
 
+def test_an_old_infarct_is_as_dark_as_its_share_of_fluid():
+    well = shown(plan(infarcts=()))
+    ill, *old = (
+        shown(plan(infarcts=[i])) for i in (INFARCT, *(replace(INFARCT, stage="old", fluid=f) for f in (0.75, 0.95)))
+    )
+    acute, scarred, empty = (float((x.ct - well.ct)[ill.infarct].mean()) for x in (ill, *old))
+    assert empty < scarred < acute
+
+
 def test_a_head_that_is_far_away_is_air():
     away = RigidTransform.from_parameters((0.0, 0.0, 0.0), (500.0, 0.0, 0.0))
     patient = shown(plan(), replace(COARSE, pose=away))

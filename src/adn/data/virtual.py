@@ -133,10 +133,10 @@ class PooledPatients(AlignedPatients):
 
 
 def draw_again(generator: torch.Generator) -> Again:
-    """A tenth spared, strength 0.5 to 1.5, density ± 4 HU, up to 3 HU of noise every other time."""
+    """A tenth spared, strength 0.5 to 1.5, density −4 to 8 HU, up to 3 HU of noise every other time."""
     u = torch.rand(7, generator=generator).tolist()
     noise_hu = 3 * u[3] if u[4] < 0.5 else 0.0
-    return Again(u[0] < 0.1, 0.5 + u[1], 8 * u[2] - 4, noise_hu, u[5] < 0.3, u[6] < 0.5)
+    return Again(u[0] < 0.1, 0.5 + u[1], 12 * u[2] - 4, noise_hu, u[5] < 0.3, u[6] < 0.5)
 
 
 def look(twins: Twins, again: Again, recipe: Recipe, generator: torch.Generator) -> Sample:

@@ -79,6 +79,7 @@ VOLUME_ML = (0.5, 0.84, 1.19, 1.8, 2.53, 3.26, 4.41, 6.32, 8.63, 13.6, 18.1, 24.
 # where masks are given, this share of infarcts is procedural and large: a closed large artery's territory, as real CTs
 # show it and masks from MRI, often after treatment, seldom do
 LARGE_SHARE, LARGE_ML = 0.25, (40.0, 300.0)
+OLD_SHARE, OLD_FLUID = 0.15, 0.95  # with less fluid they look like strong subacute ones
 
 
 def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientPlan:
@@ -127,7 +128,7 @@ def _draw_infarcts(d: _Dice, choices: Choices, easy: bool) -> tuple[InfarctPlan,
     if not d.chance(choices.healthy_share):
         for _ in range(2 if d.chance(0.1) else 1):
             infarcts.append(_draw_infarct(d, choices, d.choice(("hyperacute", "acute", "acute", "subacute"))))
-    if d.chance(0.2):
+    if d.chance(OLD_SHARE):
         infarcts.append(_draw_infarct(d, choices, "old"))
     return tuple(infarcts)
 
@@ -154,6 +155,7 @@ def _draw_infarct(d: _Dice, choices: Choices, stage: Stage, easy: bool = False) 
         edge_mm=d.uniform(0.8, 3.0),
         effacement=d.uniform(0, 0.9) if stage != "old" else 0.0,
         swelling_mm=d.uniform(0, {"hyperacute": 1.0, "acute": 2.5, "subacute": 4.0, "old": 0.0}[stage]),
+        fluid=OLD_FLUID if stage == "old" else 0.0,
     )
 
 

@@ -16,7 +16,7 @@ class InfarctPlan:
 
     drop_wm_hu, drop_gm_hu: how much darker tissue gets. edge_mm: Gaussian softness. effacement: how far sulcal CSF
     inside takes on the HU of swollen tissue, 0 to 1. swelling_mm: how far a large one pushes its surroundings away.
-    An old one has CSF density and is never labelled.
+    An old one is never labelled: `fluid` of its tissue, 0 to 1, has turned to CSF.
     """
 
     source: str
@@ -29,6 +29,7 @@ class InfarctPlan:
     edge_mm: float
     effacement: float
     swelling_mm: float
+    fluid: float = 0.75  # of plans stored before it was drawn
 
     @property
     def acute(self) -> bool:

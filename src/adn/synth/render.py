@@ -352,7 +352,7 @@ def _infarct_hu(
     """Darken parenchyma (acute) or replace it by fluid (old); fill sulci by swelling."""
     parenchyma = codes <= int(Tissue.STEM)
     if not infarct.acute:
-        cavity = extent * (0.75 + 0.15 * density).clamp(0, 1)
+        cavity = extent * (infarct.fluid + 0.15 * density).clamp(0, 1)
         return torch.where(parenchyma, hu + (plan.csf_hu + 2 - hu) * cavity, hu)
     drop = torch.where(codes <= int(Tissue.DEEP_GM), infarct.drop_gm_hu, infarct.drop_wm_hu)
     floor = plan.csf_hu + 3
