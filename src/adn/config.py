@@ -91,8 +91,8 @@ class LossConfig(_Section):
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
     # cross-entropy is the mean over this share of voxels, the hardest of each scan; None: over all, as in the paper
     hardest_share: float | None = Field(default=None, gt=0, le=1)
-    # the first is the paper's for ADN. bce_smooth_dice, of ours: cross-entropy is the mean over the brain, three times,
-    # and Dice counts marks without infarct; of σ(D), too. The others are of baselines
+    # the first is the paper's for ADN. bce_smooth_dice, of ours: cross-entropy is the mean over the brain, and Dice
+    # counts marks without infarct; of σ(D), too. The others are of baselines
     l_f: Literal["bce_generalised_dice", "bce_smooth_dice", "bce", "bce_dice"] = "bce_generalised_dice"
 
 

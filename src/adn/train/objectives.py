@@ -27,7 +27,6 @@ from adn.nn.baselines import Baseline
 from adn.nn.tissue_maps import TissueMaps
 from adn.warp import invert_rigid, warp
 
-BRAIN_WEIGHT = 3.0  # of cross-entropy beside Dice, where it is the mean over the brain
 Objective = Callable[[Any, Any, int], dict[str, Tensor]]  # not a number: left out of the log's means
 
 
@@ -106,9 +105,7 @@ def _is_warm(loss: LossConfig, epoch: int) -> bool:
 def _cross_entropy(
     loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int | Tensor
 ) -> Tensor:
-    """Over the model grid (the brain, with its weight), or of the hardest voxels."""
-    if loss.hardest_share is None and loss.l_f == "bce_smooth_dice":
-        return BRAIN_WEIGHT * binary_cross_entropy(p, reference, grid_voxels, counted).mean()
+    """Over the model grid or the brain, or of the hardest voxels."""
     if loss.hardest_share is None:
         return binary_cross_entropy(p, reference, grid_voxels, counted).mean()
     return hardest_cross_entropy(p, reference, loss.hardest_share, counted).mean()
