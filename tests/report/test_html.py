@@ -138,8 +138,12 @@ def test_checks_say_what_to_look_at():
         prediction.quality, brain_ml=700.0, noise_hu=12.0, vertex_cut=True, bright_ml=3.0, asymmetry_after_hu=14.0
     )
     found = {check.name: check for check in checks(replace(prediction, quality=bad))}
-    assert [name for name, check in found.items() if check.good] == ["Head position"]
+    assert [name for name, check in found.items() if check.good] == ["Head position", "Sides marked"]
     assert found["Whole brain scanned"].measured == "top cut off"
+    both = replace(prediction.measurements, side="both", left_ml=3.0, right_ml=4.0)
+    found = {check.name: check for check in checks(replace(prediction, measurements=both))}
+    assert [name for name, check in found.items() if not check.good] == ["Sides marked"]
+    assert found["Sides marked"].measured == "left 3.0 mL, right 4.0 mL"
     assert "look at brain outline, whole brain scanned" in render_report(replace(prediction, quality=bad))
 
 

@@ -78,7 +78,7 @@ def _spoken(territory: str) -> str:
 
 def checks(prediction: Prediction) -> list[Check]:
     """Quality checks in the order in which they can spoil a result."""
-    quality, turned = prediction.quality, prediction.pose.rotation_deg
+    quality, found, turned = prediction.quality, prediction.measurements, prediction.pose.rotation_deg
     low, high = USUAL_BRAIN_ML
     cut = [name for name, is_cut in (("base", quality.base_cut), ("top", quality.vertex_cut)) if is_cut]
     before, after = quality.asymmetry_before_hu, quality.asymmetry_after_hu
@@ -132,6 +132,14 @@ def checks(prediction: Prediction) -> list[Check]:
             "None of note. Bleeding is not assessed."
             if dark
             else "May be blood. Bleeding is not assessed: look for it first.",
+        ),
+        Check(
+            "Sides marked",
+            f"left {volume_text(found.left_ml)}, right {volume_text(found.right_ml)}",
+            found.side != "both",
+            "No marks on both sides."
+            if found.side != "both"
+            else "Acute infarcts seldom lie on both sides at once: one of them may be a false mark.",
         ),
     ]
 
