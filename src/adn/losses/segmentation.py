@@ -65,17 +65,13 @@ def smooth_dice(
     reference: Float[Tensor, "b 1 d h w"],
     counted: Float[Tensor, "b 1 d h w"] | None = None,
     smooth: float = 30.0,
-    half_cost_share: float = 0.005,
 ) -> Float[Tensor, " b"]:
-    """1 − (2 overlap + s) / (total + s) of each scan, s = `smooth` voxels; without infarct s is a share of the volume.
+    """1 − (2 overlap + s) / (total + s) of each scan: without infarct, false marks cost as soon as they near s voxels.
 
-    Generalised Dice is 0 without infarct, whatever is marked; here false marks of that share cost a half. A small s
-    would pull at each voxel of a scan without infarct far harder than a missed one of an infarct does, until networks
-    mark nothing. counted: as in `binary_cross_entropy`.
+    Generalised Dice is 0 there, whatever is marked. counted: as in `binary_cross_entropy`.
     """
     p = probability.float() if counted is None else probability.float() * counted
     overlap, total = (p * reference).flatten(1).sum(1), (p + reference).flatten(1).sum(1)
-    smooth = torch.where(reference.flatten(1).any(1), smooth, half_cost_share * reference[0].numel())
     return 1 - (2 * overlap + smooth) / (total + smooth)
 
 
