@@ -65,6 +65,12 @@ def test_heads_and_lesions_are_those_of_the_manifest(name):
         assert "CC0" in preset.sources["lesions"]
 
 
+def test_old_infarcts_of_stored_plans_keep_the_fluid_they_were_made_with():
+    old = [i for name in PRESETS for p in load_preset(name).patients for i in p.plan.infarcts if not i.acute]
+    assert old
+    assert {i.fluid for i in old} == {0.75}
+
+
 def test_no_subject_is_in_two_splits():
     for name, split in (("vp52", "test"), ("vp52-val", "val")):
         assert {lesion_split(Path(lesion)) for lesion in load_preset(name).lesions} == {split}
