@@ -7,7 +7,7 @@ Every scan goes the way of `adn predict` up to the aligned brain box: brain foun
 what D and F see, A = max(X′ − X, 0), and the contrasts are the means over 10 and 20 mm that ADN+ is shown
 (`adn.asymmetry`). All in HU, 5 mm or more inside the brain; infarct and its mirror image are left out where the
 reference is known, so what is left is what the networks must not mark. CASES: a folder of `adn synth`. --anatomy,
---lesions: what CASES were made of; then the same patients are shown as training renders them, too. --cpaisd: as in
+--lesions: what CASES were made of; then the same patients are shown as training has them, too. --cpaisd: as in
 `cpaisd.py`.
 Writes network-inputs.md and network-inputs.png into DIR.
 """
@@ -30,6 +30,7 @@ from virtual_vs_real import cell, cpaisd_studies
 
 from adn.asymmetry import REACHES, mirror_contrast, total_asymmetry
 from adn.config import GridConfig
+from adn.data.pool import draw_look, render_member, show
 from adn.data.virtual import aligned_sample
 from adn.geometry import RigidTransform
 from adn.io import open_scan
@@ -38,7 +39,7 @@ from adn.nn.refine import refine_pose
 from adn.predict import Model, load_model
 from adn.prepare import conform
 from adn.synth.plan import PatientPlan
-from adn.synthesize import Library
+from adn.synthesize import Library, patient_generator
 from adn.tissue import find_brain
 from adn.volume import Volume
 from adn.warp import mirror, warp
@@ -106,11 +107,15 @@ def virtual(folder: Path, model: Model) -> Iterator[Values]:
 
 
 def trained(folder: Path, library: Library, model: Model) -> Iterator[Values]:
-    """The patients of `virtual`, as training renders them."""
-    for path in sorted(folder.glob("*/plan.json")):
+    """The patients of `virtual` as training has them: rendered, or, of recipes with a pool, one look at each."""
+    for number, path in enumerate(sorted(folder.glob("*/plan.json"))):
         plan = PatientPlan.from_dict(json.loads(path.read_text(encoding="utf-8"))["plan"])
-        pitch = RigidTransform.from_parameters((-plan.rotation_deg[0], 0.0, 0.0))  # which alignment leaves
-        sample = aligned_sample(plan, library, pitch, model.recipe)
+        if model.recipe.train.pool:
+            look = draw_look(patient_generator(0, number), plan, library.choices())
+            sample = show(render_member(plan, library, model.recipe), look, library, model.recipe)
+        else:
+            pitch = RigidTransform.from_parameters((-plan.rotation_deg[0], 0.0, 0.0))  # which alignment leaves
+            sample = aligned_sample(plan, library, pitch, model.recipe)
         yield on_box(sample.brain[None], sample.infarct[None] > 0, model.recipe.grid)
 
 

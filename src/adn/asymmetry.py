@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -96,11 +95,27 @@ def mirror_contrast(
     around = tuple(2 * max(round((length / mm - 1) / 2), 0) + 1 for length, mm in lengths)
     hu = aligned * span + window_hu[0]
     tissue = (hu > _fluid_hu(hu)).float()
-    both = F.avg_pool3d(torch.cat([tissue, aligned * tissue], 1), around, 1, tuple(n // 2 for n in around))
+    both = _box_mean(torch.cat([tissue, aligned * tissue], 1), around)
     share, total = both[:, :1], both[:, 1:]
     mean = total / share.clamp(min=1e-3)
     known = (torch.minimum(share, mirror(share)) > _LEAST_SHARE) & (aligned > 0)
     return ((mirror(mean) - mean) * span / full_hu).clamp(-1, 1) * known
+
+
+def _box_mean(x: Float[Tensor, "b c d h w"], around: tuple[int, ...]) -> Float[Tensor, "b c d h w"]:
+    """Mean over boxes of so many voxels (odd) about each; outside lies 0.
+
+    As `avg_pool3d` gives it, but by one band matrix per axis, which is many times faster on a CPU.
+    """
+    d, h, w = (_band(n, side, x) for n, side in zip(around, x.shape[2:], strict=True))
+    with torch.autocast(x.device.type, enabled=False):  # products of matrices would be bf16
+        x = h @ x @ w
+        return x if around[0] == 1 else (d @ x.flatten(3)).view_as(x)
+
+
+def _band(n: int, side: int, like: Tensor) -> Float[Tensor, "side side"]:
+    place = torch.arange(side, device=like.device)
+    return ((place[:, None] - place).abs() <= n // 2).to(like.dtype) / n
 
 
 def _fluid_hu(hu: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 1 1 1"]:

@@ -70,6 +70,7 @@ class NetworkConfig(_Section):
     f_inputs: tuple[Literal["salient", "aligned", "pathological", "contrast", "broad_contrast"], ...] = ("salient",)
     supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
     d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
+    patch: tuple[int, int, int] = (1, 1, 1)  # voxels along D, H, W that D and F read and answer as one; paper: none
     mirror_average: bool = False  # predict X and X′ and average; ADN alone
 
 
@@ -91,9 +92,10 @@ class LossConfig(_Section):
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
     # cross-entropy is the mean over this share of voxels, the hardest of each scan; None: over all, as in the paper
     hardest_share: float | None = Field(default=None, gt=0, le=1)
-    # the first is the paper's for ADN. bce_smooth_dice, of ours: cross-entropy is the mean over the brain, and Dice
-    # counts marks without infarct; of σ(D), too. The others are of baselines
-    l_f: Literal["bce_generalised_dice", "bce_smooth_dice", "bce", "bce_dice"] = "bce_generalised_dice"
+    # what cross-entropy is the mean over, of σ(D), too: the model grid, as in the paper, or the brain, so that marks
+    # without infarct, which generalised Dice does not see, cost something
+    cross_entropy_over: Literal["grid", "brain"] = "grid"
+    l_f: Literal["bce_generalised_dice", "bce", "bce_dice"] = "bce_generalised_dice"  # the others: of baselines
 
 
 class TissueConfig(_Section):
@@ -151,8 +153,8 @@ class TrainConfig(_Section):
     # True: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`data.augment`); else `data.augment_nnunet`
     augment: bool | Literal["nnunet", "intensity"] = False
     patches: PatchConfig = PatchConfig()
-    # so many virtual patients are rendered, then shown again and again, changed (`data.virtual.PooledPatients`);
-    # None: each is shown once. For aligned recipes; in place of the curriculum
+    # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`data.pool`);
+    # None: each is shown once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
 
 
@@ -177,9 +179,7 @@ class Recipe(_Section):
         if self.train.patches.used and (self.align.apply or self.method == "adn"):
             raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
         if self.method == "adn" and (self.loss.l_f in ("bce", "bce_dice") or not self.align.apply):
-            raise ValueError(
-                'method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice" or "bce_smooth_dice"'
-            )
+            raise ValueError('method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice"')
         for key in ("d_backbone", "f_backbone"):
             _backbone_fits(key, self.network, self.grid.spacing_mm, sides)
         if self.grid.box and any(b > s for b, s in zip(self.grid.box, self.grid.shape, strict=True)):
@@ -217,12 +217,12 @@ def _backbone_fits(
     """Raise ValueError where a backbone cannot have these channels, this input or these extensions."""
     backbone: Backbone = getattr(network, key)
     channels = network.channels
-    asked = {"supervised_levels": network.supervised_levels - 1}
+    asked = {"supervised_levels": network.supervised_levels - 1, "patch": math.prod(network.patch) - 1}
     asked |= {"d_attention": network.d_attention} if key == "d_backbone" else {}
     for name, levels in asked.items():
         if levels and backbone not in ("resunet", "anisotropic"):
             raise ValueError(f"network.{name} is for resunet and anisotropic, but network.{key} is {backbone}")
-        if getattr(network, name) > len(channels):
+        if name != "patch" and getattr(network, name) > len(channels):
             raise ValueError(f"network.{name} is {getattr(network, name)}, but there are {len(channels)} levels")
     doubling = all(b == 2 * a for a, b in itertools.pairwise(channels))
     if backbone == "swinunetr" and not (len(channels) == 5 and doubling and channels[0] % 12 == 0):
@@ -236,7 +236,8 @@ def _backbone_fits(
         raise ValueError(f"network.{key} dynunet has three levels or more, but network.channels is {channels}")
     if backbone != "swinunetr" and any(n % 8 for n in channels):
         raise ValueError(f"network.channels {channels} must be multiples of 8 (eight groups)")
-    factors = side_factors(backbone, channels, spacing_mm)
+    of_backbone = side_factors(backbone, channels, spacing_mm)
+    factors = tuple(p * f for p, f in zip(network.patch, of_backbone, strict=True))
     if any(side % factor for side, factor in zip(sides, factors, strict=True)):
         needed = str(factors[0]) if len(set(factors)) == 1 else f"{factors} (D, H, W)"
         raise ValueError(
@@ -268,7 +269,8 @@ def row_recipe(base: Recipe, row: str) -> Recipe:
     values = _merged(base.model_dump(), {**tomllib.loads(text), "name": f"{base.name}+{row}"})
     if not values["align"]["apply"]:
         values["align"]["refine_steps"] = 0
-        values["grid"]["box"] = _unaligned_box(base.grid, 2 ** (len(base.network.channels) - 1))
+        factor = 2 ** (len(base.network.channels) - 1) * max(base.network.patch[1:])
+        values["grid"]["box"] = _unaligned_box(base.grid, factor)
     return recipe_from_dict(values)
 
 

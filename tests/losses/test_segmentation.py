@@ -10,7 +10,6 @@ from adn.losses.segmentation import (
     generalised_dice,
     hardest_cross_entropy,
     over_levels,
-    smooth_dice,
 )
 
 SHAPE = (2, 1, 5, 10, 20)  # 1,000 voxels a scan
@@ -207,22 +206,3 @@ def test_cross_entropy_over_the_brain_of_each_scan():
     half = torch.full(SHAPE, 0.5)
     found = binary_cross_entropy(half, lesion(10), torch.tensor([1000, 500]))
     assert found.tolist() == pytest.approx([math.log(2), 2 * math.log(2)])
-
-
-def test_smooth_dice_by_hand_and_marks_without_infarct_cost():
-    reference = lesion(60)
-    assert smooth_dice(reference, reference).abs().max() < 1e-6
-    missed = smooth_dice(torch.zeros(SHAPE), reference)
-    assert missed.tolist() == pytest.approx([1 - 30 / 90, 1 - 30 / 100])
-    nothing = torch.zeros(SHAPE)
-    assert smooth_dice(nothing, nothing).abs().max() == 0
-    assert smooth_dice(reference, nothing).tolist() == pytest.approx([60 / 90, 70 / 100])
-    assert generalised_dice(reference, nothing).abs().max() == 0
-
-
-def test_smooth_dice_does_not_see_what_does_not_count():
-    reference, counted = lesion(60), torch.ones(SHAPE)
-    counted[..., :10] = 0
-    guess = torch.rand(SHAPE)
-    inside, outside = (reference * counted, guess * counted), (reference * counted, guess)
-    assert torch.allclose(smooth_dice(inside[1], inside[0]), smooth_dice(outside[1], outside[0], counted))

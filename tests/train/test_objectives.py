@@ -10,7 +10,7 @@ from adn.config import recipe_from_dict
 from adn.data.samples import UNKNOWN_POSE, PosedBrain, Sample
 from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import disentanglement_terms
-from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy, smooth_dice
+from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy
 from adn.nn.adn import ADN
 from adn.nn.tissue_maps import TissueMaps
 from adn.train.objectives import (
@@ -120,11 +120,11 @@ def test_after_the_warm_start_the_loss_is_l_f_plus_lambda_l_d():
 
 
 def test_cross_entropy_is_the_mean_over_the_brain_where_marks_without_infarct_count():
-    chosen, sample = recipe(loss={"l_f": "bce_smooth_dice", "weight_d": 0.0}), batch()
+    chosen, sample = recipe(loss={"cross_entropy_over": "brain", "weight_d": 0.0}), batch()
     carried = carry_sample(model(chosen), sample, aligned=True)
     p, voxels = carried.output.infarct_probability_aligned, (carried.output.parts.aligned > 0).flatten(1).sum(1)
     bce = binary_cross_entropy(p, sample.infarct, voxels).mean()
-    expected = bce + smooth_dice(p, sample.infarct).mean()
+    expected = bce + generalised_dice(p, sample.infarct).mean()
     assert float(scalars(chosen, sample)["loss"]) == pytest.approx(float(expected), rel=1e-5)
 
 

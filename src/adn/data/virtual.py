@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adn.config import Recipe
+from adn.config import GridConfig, Recipe
 from adn.data.samples import PosedBrain, Sample, deskull
 from adn.geometry import RigidTransform
 from adn.synth.draw import draw_patient
@@ -20,11 +17,10 @@ from adn.synth.lattice import Lattice
 from adn.synth.plan import PatientPlan
 from adn.synth.render import VirtualPatient
 from adn.synthesize import Library, patient_generator, render_plan
-from adn.warp import invert_rigid, mirror, rigid_matrix, warp
+from adn.warp import invert_rigid, rigid_matrix, warp
 
 JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
 EASY_AT_LAST = 0.3  # without any, networks lose large infarcts again (validation patients)
-POOL_STREAM = 20_000_000  # where a pool's members are drawn, apart from the looks at them
 TURNING_ROOM = (8, 16, 16)  # voxels more than the box along D, H, W, for heads that lie turned
 MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
 
@@ -44,7 +40,7 @@ class _Patients(ABC, Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """Draw, pose and render sample `index`."""
         generator = patient_generator(self.seed, index)
-        plan = draw_patient(generator, replace(self.choices, ease=_ease(index, self.count, self.curriculum)))
+        plan = draw_patient(generator, replace(self.choices, ease=ease_at(index, self.count, self.curriculum)))
         return self.show(plan, generator)
 
     @abstractmethod
@@ -61,96 +57,17 @@ class AlignedPatients(_Patients):
 
     def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
         """The brain box, slightly off."""
-        jitter = torch.randn(3, generator=generator).tolist()
-        place = torch.rand(2, generator=generator).sub(0.5).tolist()
-        left_over = RigidTransform.from_parameters(
-            (-plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
-            (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
-        )
-        return aligned_sample(plan, self.library, left_over, self.recipe)
+        return aligned_sample(plan, self.library, draw_left_over(generator, plan), self.recipe)
 
 
-class Twins(NamedTuple):
-    """One patient with and without the acute infarct, as `Sample`'s fields; the noise is the same."""
-
-    ill: Sample
-    spared: Tensor
-
-
-@dataclass(frozen=True)
-class Again:
-    """What one more look at a rendered patient changes.
-
-    spared: shown without the acute infarct. strength: of what the infarct changes. denser_hu: added to all of the
-    brain. noise_hu: σ of white noise on the box, the same in every slice if `along`. flip: left-right.
-    """
-
-    spared: bool
-    strength: float
-    denser_hu: float
-    noise_hu: float
-    along: bool
-    flip: bool
-
-
-class PooledPatients(AlignedPatients):
-    """A pool of aligned patients, each rendered once with and once without infarct, and at each look changed anew.
-
-    Rendering takes longer than a step of small networks, and looks differ in what costs nothing (`Again`). The pool is
-    kept in a folder, made as it is asked for, so that runs resume and share it.
-    """
-
-    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
-        super().__init__(recipe, library, seed, count)
-        self.pool, self.folder = pool, folder
-        # the spared add to those without infarct
-        self.choices = replace(self.choices, ease=EASY_AT_LAST, healthy_share=self.choices.healthy_share / 2)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Look at one of the pool, drawn with its change from (seed, index)."""
-        generator = patient_generator(self.seed, index)
-        place = int(torch.randint(self.pool, (), generator=generator))
-        return look(self.member(place), draw_again(generator), self.recipe, generator)
-
-    def member(self, place: int) -> Twins:
-        """The patient at this place of the pool, read from the folder or rendered and put there."""
-        path = self.folder / f"{self.seed}-{place}.pt"
-        if not path.is_file():
-            generator = patient_generator(self.seed, POOL_STREAM + place)
-            plan = draw_patient(generator, self.choices)
-            state = generator.get_state()
-            ill = self.show(plan, generator)
-            generator.set_state(state)
-            acute_spared = replace(plan, infarcts=tuple(i for i in plan.infarcts if i.stage == "old"))
-            spared = self.show(acute_spared, generator).brain if acute_spared != plan else ill.brain
-            fields = (ill.brain.half(), ill.infarct.bool(), ill.tissue, spared.half())
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}")
-            torch.save(fields, part)
-            part.replace(path)
-        brain, infarct, tissue, spared = torch.load(path)
-        return Twins(Sample(brain.float(), infarct.float(), tissue), spared.float())
-
-
-def draw_again(generator: torch.Generator) -> Again:
-    """A tenth spared, strength 0.5 to 1.5, density −4 to 8 HU, up to 3 HU of noise every other time."""
-    u = torch.rand(7, generator=generator).tolist()
-    noise_hu = 3 * u[3] if u[4] < 0.5 else 0.0
-    return Again(u[0] < 0.1, 0.5 + u[1], 12 * u[2] - 4, noise_hu, u[5] < 0.3, u[6] < 0.5)
-
-
-def look(twins: Twins, again: Again, recipe: Recipe, generator: torch.Generator) -> Sample:
-    """The patient with this change; the generator draws the noise."""
-    (brain, infarct, tissue), spared = twins
-    lower, upper = recipe.grid.window_hu
-    inside = brain > 0
-    shown = spared + (0.0 if again.spared else again.strength) * (brain - spared) + again.denser_hu / (upper - lower)
-    if again.noise_hu:
-        shape = (1, 1, *brain.shape[2:]) if again.along else brain.shape
-        shown = shown + torch.randn(shape, generator=generator) * again.noise_hu / (upper - lower)
-    shown = shown.clamp(1 / 1024, 1) * inside
-    sample = Sample(shown, torch.zeros_like(infarct) if again.spared else infarct, tissue)
-    return Sample(*(mirror(x) for x in sample)) if again.flip else sample
+def draw_left_over(generator: torch.Generator, plan: PatientPlan) -> RigidTransform:
+    """What alignment leaves of a head's pose: all of its nod, and a little of the rest."""
+    jitter = torch.randn(3, generator=generator).tolist()
+    place = torch.rand(2, generator=generator).sub(0.5).tolist()
+    return RigidTransform.from_parameters(
+        (-plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
+        (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
+    )
 
 
 class PosedPatients(_Patients):
@@ -161,7 +78,8 @@ class PosedPatients(_Patients):
 
     def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
         """The model grid about the turned head."""
-        return render_sample(plan, self.library, _scanned(plan, self.recipe.grid.shape, self.recipe), self.recipe)
+        lattice = scanned_lattice(plan, self.recipe.grid.shape, self.recipe)
+        return render_sample(plan, self.library, lattice, self.recipe)
 
 
 def aligned_sample(plan: PatientPlan, library: Library, left_over: RigidTransform, recipe: Recipe) -> Sample:
@@ -171,8 +89,7 @@ def aligned_sample(plan: PatientPlan, library: Library, left_over: RigidTransfor
     """
     grid = recipe.grid
     box = grid.box or grid.shape
-    shape = tuple(min(n, side + margin) for n, side, margin in zip(grid.shape, box, TURNING_ROOM, strict=True))
-    scanned = render_sample(plan, library, _scanned(plan, shape, recipe), recipe)
+    scanned = render_sample(plan, library, scanned_lattice(plan, turning_shape(grid), recipe), recipe)
     motion = RigidTransform.from_parameters(plan.rotation_deg) @ left_over
     pose = torch.tensor(motion.matrix, dtype=torch.float32)[None]
 
@@ -183,14 +100,22 @@ def aligned_sample(plan: PatientPlan, library: Library, left_over: RigidTransfor
     return Sample(turn(scanned.brain), infarct, turn(scanned.tissue, "nearest").to(torch.uint8))
 
 
-def _scanned(plan: PatientPlan, shape: tuple[int, ...], recipe: Recipe) -> Lattice:
+def turning_shape(grid: GridConfig) -> tuple[int, int, int]:
+    """The brain box and room about it for heads that lie turned, within the model grid."""
+    depth, height, width = (
+        min(n, side + margin) for n, side, margin in zip(grid.shape, grid.box or grid.shape, TURNING_ROOM, strict=True)
+    )
+    return depth, height, width
+
+
+def scanned_lattice(plan: PatientPlan, shape: tuple[int, ...], recipe: Recipe) -> Lattice:
     """Voxels of the model grid about the head as it lies in the scanner."""
     depth, height, width = shape
     turned = RigidTransform.from_parameters(plan.rotation_deg).inverse()
     return Lattice((depth, height, width), recipe.grid.spacing_mm, turned)
 
 
-def _ease(index: int, count: int, curriculum: bool) -> float:
+def ease_at(index: int, count: int, curriculum: bool) -> float:
     """Share of easy patients: all at first, from two thirds on a fixed share."""
     return max(EASY_AT_LAST, 1 - 1.5 * (1 - EASY_AT_LAST) * index / count) if curriculum else 0.0
 

@@ -60,21 +60,6 @@ def soft_dice(
     return 1 - 2 * overlap / total.clamp(min=1e-5)
 
 
-def smooth_dice(
-    probability: Float[Tensor, "b 1 d h w"],
-    reference: Float[Tensor, "b 1 d h w"],
-    counted: Float[Tensor, "b 1 d h w"] | None = None,
-    smooth: float = 30.0,
-) -> Float[Tensor, " b"]:
-    """1 − (2 overlap + s) / (total + s) of each scan: without infarct, false marks cost as soon as they near s voxels.
-
-    Generalised Dice is 0 there, whatever is marked. counted: as in `binary_cross_entropy`.
-    """
-    p = probability.float() if counted is None else probability.float() * counted
-    overlap, total = (p * reference).flatten(1).sum(1), (p + reference).flatten(1).sum(1)
-    return 1 - (2 * overlap + smooth) / (total + smooth)
-
-
 def generalised_dice(
     probability: Float[Tensor, "b 1 d h w"],
     reference: Float[Tensor, "b 1 d h w"],

@@ -60,29 +60,40 @@ class ADN(nn.Module):
         return AdnOutput(pose, parts, probability)
 
     def _once(self, aligned: Tensor, pose: Tensor) -> AdnOutput:
-        parts, coarse_gates = self.disentangle(aligned)
-        probability, coarse_probabilities = self.segment_salient(parts)
+        contrasts = self._contrasts(aligned)
+        parts, coarse_gates = self.disentangle(aligned, contrasts)
+        probability, coarse_probabilities = self.segment_salient(parts, contrasts)
         return AdnOutput(pose, parts, probability, coarse_gates, coarse_probabilities)
 
-    def disentangle(self, aligned: Float[Tensor, "b 1 d h w"]) -> tuple[Disentangled, tuple[Tensor, ...]]:
-        """X → A, P, Q, X̂; and σ(D) of coarser levels."""
+    def disentangle(
+        self, aligned: Float[Tensor, "b 1 d h w"], contrasts: dict[str, Tensor] | None = None
+    ) -> tuple[Disentangled, tuple[Tensor, ...]]:
+        """X → A, P, Q, X̂; and σ(D) of coarser levels. contrasts: of X, where they are known already."""
         network = self.network
-        shown = self._shown(network.d_inputs, {"aligned": aligned, "mirrored": mirror(aligned)})
+        views = {"aligned": aligned, "mirrored": mirror(aligned), **(contrasts or self._contrasts(aligned))}
+        shown = _shown(network.d_inputs, views)
         logits, coarse_gates = _levels(self.asymmetry(shown))
         return disentangle(aligned, logits, network.p_form, network.clamp_q, network.polarity), coarse_gates
 
-    def segment_salient(self, parts: Disentangled) -> tuple[Float[Tensor, "b 1 d h w"], tuple[Tensor, ...]]:
-        """X̂ → Ŷ, fp32; and Ŷ of coarser levels."""
+    def segment_salient(
+        self, parts: Disentangled, contrasts: dict[str, Tensor] | None = None
+    ) -> tuple[Float[Tensor, "b 1 d h w"], tuple[Tensor, ...]]:
+        """X̂ → Ŷ, fp32; and Ŷ of coarser levels. contrasts: as above."""
         views = {"salient": parts.salient, "aligned": parts.aligned, "pathological": parts.pathological_asymmetry}
-        logits, coarse_probabilities = _levels(self.segment(self._shown(self.network.f_inputs, views)))
+        views |= contrasts or self._contrasts(parts.aligned)
+        logits, coarse_probabilities = _levels(self.segment(_shown(self.network.f_inputs, views)))
         return torch.sigmoid(logits.float()), coarse_probabilities
 
-    def _shown(self, names: tuple[str, ...], views: dict[str, Tensor]) -> Tensor:
-        """What a network sees, as channels."""
-        for reach in REACHES:
-            if reach in names:
-                views[reach] = mirror_contrast(views["aligned"], self.grid.spacing_mm, self.grid.window_hu, reach)
-        return torch.cat([views[name] for name in names], 1)
+    def _contrasts(self, aligned: Tensor) -> dict[str, Tensor]:
+        """Those of X that D or F sees."""
+        asked = {*self.network.d_inputs, *self.network.f_inputs}
+        spacing, window = self.grid.spacing_mm, self.grid.window_hu
+        return {reach: mirror_contrast(aligned, spacing, window, reach) for reach in REACHES if reach in asked}
+
+
+def _shown(names: tuple[str, ...], views: dict[str, Tensor]) -> Tensor:
+    """What a network sees, as channels."""
+    return torch.cat([views[name] for name in names], 1)
 
 
 def _levels(logits: Tensor | list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -23,8 +23,9 @@ def build_backbone(backbone: Backbone, in_channels: int, recipe: Recipe, attendi
     channels, dropout = recipe.network.channels, recipe.network.dropout
     if backbone in ("resunet", "anisotropic"):
         flat = flat_levels(channels, recipe.grid.spacing_mm) if backbone == "anisotropic" else 0
-        supervised = recipe.network.supervised_levels
-        return ResUNet(in_channels, channels, dropout, flat, supervised=supervised, attending=attending)
+        network = recipe.network
+        return ResUNet(in_channels, channels, dropout, flat, supervised=network.supervised_levels,
+                       attending=attending, patch=network.patch)  # fmt: skip
     return _from_monai(backbone, in_channels, channels, dropout)
 
 

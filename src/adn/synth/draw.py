@@ -119,6 +119,13 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
     )
 
 
+def draw_acute(generator: torch.Generator, choices: Choices) -> tuple[InfarctPlan, ...]:
+    """Draw one patient's acute infarcts alone, as `draw_patient` does; none for the share without."""
+    d = _Dice(generator)
+    easy = choices.ease > 0 and d.chance(choices.ease)
+    return tuple(infarct for infarct in _draw_infarcts(d, choices, easy) if infarct.acute)
+
+
 def _draw_infarcts(d: _Dice, choices: Choices, easy: bool) -> tuple[InfarctPlan, ...]:
     if easy:
         if d.chance(choices.healthy_share):

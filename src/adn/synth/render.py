@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from adn.synth.dress import SOFT_HU, mix_solids
 from adn.synth.lattice import Lattice, Samples
 from adn.synth.lesions import LesionMask
 from adn.synth.plan import InfarctPlan, PatientPlan
-from adn.synth.scanner import between_slices, in_field, slice_positions, stream, take_scan
+from adn.synth.scanner import between_slices, in_field, scan_noise, slice_positions, stream, take_scan
 from adn.synth.tissues import AIR_HU, BRAIN_CODES, FLUID, GREY, Tissue
 
 FINEST_MM = 1.25  # anatomy is sampled at least this finely in plane
@@ -63,8 +64,11 @@ def _apply(matrix: NDArray, points: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class _Lesion:
-    """An infarct's soft mask, and the same blurred widely (at twice the spacing, 16 voxels of margin) if it swells."""
+class Lesion:
+    """An infarct's soft mask, which `index_from_mni` reads.
+
+    broad: the same blurred widely, at twice the spacing and with 16 voxels of margin, if it swells.
+    """
 
     plan: InfarctPlan
     index_from_mni: NDArray[np.float64]
@@ -72,7 +76,8 @@ class _Lesion:
     broad: Tensor | None
 
 
-def _lesions(plan: PatientPlan, source: LesionSource, device: torch.device | str) -> list[_Lesion]:
+def lesions_of(plan: PatientPlan, source: LesionSource, device: torch.device | str = "cpu") -> list[Lesion]:
+    """Masks of a plan's infarcts, ready to be read; the generator is the plan's own."""
     generator = stream(plan, 1)
     found = []
     for infarct in plan.infarcts:
@@ -85,7 +90,7 @@ def _lesions(plan: PatientPlan, source: LesionSource, device: torch.device | str
             pads = [v for n in data.shape[:1:-1] for v in (16, 16 + n % 2)]
             broad = blur(F.avg_pool3d(F.pad(data, pads), 2), (SWELLING_MM / step / 2,) * 3)
         flip = np.diag([-1.0 if infarct.left_right_flip else 1.0, 1.0, 1.0, 1.0])
-        found.append(_Lesion(infarct, mask.index_from_mni @ flip, soft, broad))
+        found.append(Lesion(infarct, mask.index_from_mni @ flip, soft, broad))
     return found
 
 
@@ -102,27 +107,61 @@ def render(
     lesion_source: gives an infarct's mask in MNI space. slice_sample_mm: slices are made of samples about so far apart,
     four at most. Bit for bit the same on one device and torch version.
     """
+    quiet = render_quiet(plan, head, lattice, lesions_of(plan, lesion_source, device), device, slice_sample_mm)
+    ct, seen = develop(plan, quiet.slices, quiet.centres, lattice)
+    infarct, tissue, brain = (x * seen for x in truth(quiet.shares, quiet.shares[4], lattice.spacing_mm[1:]))
+    m = lattice.pose.matrix
+    return VirtualPatient(ct, infarct, tissue, brain, (m[0, 0], m[0, 1], m[0, 2], -m[0, 3]))
+
+
+class QuietScan(NamedTuple):
+    """A scan before its noise. slices: (S, H, W) in HU, as tilted as the gantry; centres: (S,), mm along D.
+
+    shares: (5, D, H, W), of each voxel of the lattice what is grey, other parenchyma, fluid, brain and acute infarct.
+    """
+
+    slices: Tensor
+    centres: Tensor
+    shares: Tensor
+
+
+def render_quiet(
+    plan: PatientPlan,
+    head: Head,
+    lattice: Lattice,
+    lesions: list[Lesion],
+    device: torch.device | str = "cpu",
+    slice_sample_mm: float = FINEST_SLICE_MM,
+) -> QuietScan:
+    """The dear part of `render`: anatomy and disease, as the scanner's slices show them."""
     d, h, w = lattice.spacing_mm
     factor = (
         min(max(math.ceil(d / slice_sample_mm), 1), 4),
         min(max(math.ceil(h / FINEST_MM - 0.01), 1), 3),
         min(max(math.ceil(w / FINEST_MM - 0.01), 1), 3),
     )
-    work = lattice if lattice.native else _tilted(lattice, plan.scanner.tilt_deg)
-    hu, counts = _sample_head(plan, head, work, factor, _lesions(plan, lesion_source, device), device)
-    ct, centres = take_scan(plan, hu, work, head.mni_from_aligned)
+    work = _work_lattice(plan, lattice)
+    hu, counts = _sample_head(plan, head, work, factor, lesions, device)
+    slices, centres = take_scan(plan, hu, work, head.mni_from_aligned)
+    slope = 0.0 if lattice.native else float(work.axes[2, 1])
+    if slope:
+        counts = _untilt(counts, lattice, work, slope, factor[0])
+    return QuietScan(slices, centres, counts.unflatten(1, (-1, factor[0])).sum(2) / math.prod(factor))
+
+
+def develop(plan: PatientPlan, slices: Tensor, centres: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor]:
+    """The cheap part: noise, then slices on the lattice. CT (D, H, W) in HU, and the rows that were scanned, bool."""
+    work = _work_lattice(plan, lattice)
+    slices = slices + scan_noise(plan, slices, work)
     if lattice.native:
-        infarct, tissue, brain = _truth(counts, factor, (h, w))
-    else:
-        slope = float(work.axes[2, 1])
-        positions = slice_positions(lattice, slope)
-        seen = in_field(plan, lattice, positions).to(device)
-        ct = torch.where(seen, between_slices(ct, centres, positions), AIR_HU)
-        if slope:
-            counts = _untilt(counts, lattice, work, slope, factor[0])
-        infarct, tissue, brain = (x * seen for x in _truth(counts, factor, (h, w)))
-    m = lattice.pose.matrix
-    return VirtualPatient(ct, infarct, tissue, brain, (m[0, 0], m[0, 1], m[0, 2], -m[0, 3]))
+        return slices, torch.ones_like(slices, dtype=torch.bool)
+    positions = slice_positions(lattice, float(work.axes[2, 1]))
+    seen = in_field(plan, lattice, positions).to(slices.device)
+    return torch.where(seen, between_slices(slices, centres, positions), AIR_HU), seen
+
+
+def _work_lattice(plan: PatientPlan, lattice: Lattice) -> Lattice:
+    return lattice if lattice.native else _tilted(lattice, plan.scanner.tilt_deg)
 
 
 def _tilted(lattice: Lattice, tilt_deg: float) -> Lattice:
@@ -149,7 +188,7 @@ def _sample_head(
     head: Head,
     lattice: Lattice,
     factor: tuple[int, int, int],
-    lesions: list[_Lesion],
+    lesions: list[Lesion],
     device: torch.device | str,
 ) -> tuple[Tensor, Tensor]:
     """HU (D · f, H, W) and class counts (5, D · f, H, W), a few slices at a time."""
@@ -174,7 +213,7 @@ def _sample_head(
 
 
 def _coarse_values(
-    plan: PatientPlan, head: Head, coarse_mm: Tensor, lesions: list[_Lesion]
+    plan: PatientPlan, head: Head, coarse_mm: Tensor, lesions: list[Lesion]
 ) -> tuple[Tensor, NDArray[np.float64]]:
     """What is smooth, (10, d, h, w), and the head's array index from its aligned frame.
 
@@ -193,7 +232,7 @@ def _coarse_values(
     mni = _apply(head.mni_from_aligned, canonical.flatten(1)).view_as(canonical)
     for lesion in lesions:
         if lesion.broad is not None:
-            canonical = canonical + _swelling(lesion, mni)
+            canonical = canonical + swelling(lesion, mni)
     index_from_aligned = head.head_from_aligned.copy()
     index_from_aligned[:3, 3] += (np.array(head.codes.shape[::-1]) - 1) / 2
     index = _apply(index_from_aligned, canonical.flatten(1)).view_as(canonical)
@@ -208,7 +247,7 @@ def _sylvian(plan: PatientPlan, mni: Tensor) -> Tensor:
     return torch.exp(-0.5 * (around[0] + around[1] + around[2])) * torch.where(x > 0, plan.sylvian[0], plan.sylvian[1])
 
 
-def _swelling(lesion: _Lesion, mni: Tensor) -> Tensor:
+def swelling(lesion: Lesion, mni: Tensor) -> Tensor:
     """Where content comes from when an infarct pushes it outwards: a displacement inwards, (3, d, h, w) mm.
 
     None at the skull, which does not give way.
@@ -249,7 +288,7 @@ def _anatomy(
     maps: tuple[Tensor, Tensor, Tensor, Tensor],
     shape: torch.Size,
     values: Tensor,
-    lesions: list[_Lesion],
+    lesions: list[Lesion],
     mni_from_index: NDArray[np.float64],
     base_hu: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -361,19 +400,17 @@ def _infarct_hu(
     return torch.where(parenchyma, darker, torch.where(codes == int(Tissue.CSF), swollen, hu))
 
 
-def _truth(
-    counts: Tensor, factor: tuple[int, int, int], pixel_mm: tuple[float, float]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Infarct, tissue and brain of each voxel from the class counts (5, D · f, H, W) of its fine slices.
+def truth(shares: Tensor, infarcted: Tensor, pixel_mm: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
+    """Infarct (bool), tissue (1 to 3) and brain (bool) of each voxel, (D, H, W) each.
 
-    The infarct is outlined as a reader does: sulci within it belong to it, wide ones do not.
+    shares: (4 or more, D, H, W), of each voxel what is grey, other parenchyma, fluid and brain. infarcted: (D, H, W),
+    what is acute infarct; it is outlined as a reader does: sulci within it belong to it, wide ones do not.
     """
-    per_voxel = counts.unflatten(1, (-1, factor[0])).sum(2) / math.prod(factor)
-    grey, white, fluid, brain, _ = per_voxel
+    grey, white, fluid, brain = shares[:4]
     inside = brain > 0.5
     commonest = torch.where((grey >= white) & (grey >= fluid), 1, torch.where(white >= fluid, 2, 3))
     tissue = torch.where(inside & (grey + white + fluid > 0.25), commonest, 0).to(torch.uint8)
     sigma = tuple(math.sqrt(max(READER_MM**2 - p**2 / 12, 0.0)) / p for p in pixel_mm)
-    parenchyma, around, infarct = blur(torch.stack([grey + white, brain, per_voxel[4]])[None], (0.0, *sigma))[0]
+    parenchyma, around, infarct = blur(torch.stack([grey + white, brain, infarcted])[None], (0.0, *sigma))[0]
     lesion = inside & (infarct > 0.5 * around) & (parenchyma > 0.4 * around)
     return lesion, tissue, inside

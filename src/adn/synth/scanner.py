@@ -31,7 +31,7 @@ def stream(plan: PatientPlan, number: int, device: torch.device | str = "cpu") -
 def take_scan(
     plan: PatientPlan, fine_hu: Tensor, lattice: Lattice, mni_from_aligned: NDArray[np.float64]
 ) -> tuple[Tensor, Tensor]:
-    """Slices (S, H, W) in HU and their centres (S,) in mm along D, about the lattice's centre.
+    """Slices (S, H, W) in HU without noise, and their centres (S,) in mm along D, about the lattice's centre.
 
     fine_hu: (D · f, H, W), f samples per voxel along D, of a lattice as tilted as the gantry.
     """
@@ -48,8 +48,15 @@ def take_scan(
         place = np.linalg.solve(lattice.axes, (np.linalg.inv(lattice.pose.matrix) @ aligned)[:3])
         phase = torch.rand((number + 1, len(_RAYS)), generator=stream(plan, 3))[-1] * 2 * math.pi
         slices = _metal(metal, place.astype(np.float64), phase, slices, centres, spacing)
+    return slices, centres
+
+
+def scan_noise(plan: PatientPlan, slices: Tensor, lattice: Lattice) -> Tensor:
+    """Noise and streaks (S, H, W), HU, of what `take_scan` gave for this lattice."""
+    centres, thickness = _slices(plan, lattice)
     m = lattice.pose.matrix
-    return slices + _noise(plan, slices, spacing, centres * float(m[2, 2]) + float(m[2, 3])), centres
+    height_mm = centres * float(m[2, 2]) + float(m[2, 3])
+    return _noise(plan, slices, (thickness, *lattice.spacing_mm[1:]), height_mm)
 
 
 def slice_positions(lattice: Lattice, slope: float) -> Tensor:

@@ -19,7 +19,6 @@ from adn.losses.segmentation import (
     generalised_dice,
     hardest_cross_entropy,
     over_levels,
-    smooth_dice,
 )
 from adn.nn.adn import ADN, AdnOutput
 from adn.nn.align import AlignNet
@@ -72,9 +71,9 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
         tissue = carried.tissue if tissue_network is None else read_tissue(tissue_network, parts.aligned)
         with torch.autocast(batch.brain.device.type, enabled=False):
             probability, reference, scored = _in_label_space(recipe, batch, carried, aligned)
-            voxels = (parts.aligned > 0).flatten(1).sum(1) if loss.l_f == "bce_smooth_dice" else grid_voxels
+            voxels = (parts.aligned > 0).flatten(1).sum(1) if loss.cross_entropy_over == "brain" else grid_voxels
             bce = _cross_entropy(loss, probability, reference, scored, voxels)
-            dice = _dice_loss(loss, probability, reference, scored)
+            dice = generalised_dice(probability, reference, scored).mean()
             l_f = over_levels(bce + dice, output.coarse_probabilities, target, counted, grid_voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
             l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
@@ -113,18 +112,13 @@ def _cross_entropy(
 
 def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
     """L_F at a coarser level."""
-    return _cross_entropy(loss, p, reference, counted, grid_voxels) + _dice_loss(loss, p, reference, counted)
-
-
-def _dice_loss(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Tensor:
-    dice = smooth_dice if loss.l_f == "bce_smooth_dice" else generalised_dice
-    return dice(p, reference, counted).mean()
+    return _cross_entropy(loss, p, reference, counted, grid_voxels) + generalised_dice(p, reference, counted).mean()
 
 
 def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, grid_voxels: int | Tensor) -> Tensor:
     """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
     warm = _cross_entropy(loss, gate, target, counted, grid_voxels)
-    return warm + _dice_loss(loss, gate, target, counted) if loss.warm_start_dice else warm
+    return warm + generalised_dice(gate, target, counted).mean() if loss.warm_start_dice else warm
 
 
 def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 from adn.config import Recipe
 from adn.data.augment import Augmented
 from adn.data.cases import PreparedCases, choose_cases
+from adn.data.pool import PooledPatients
 from adn.data.samples import PosedBrain, Sample
-from adn.data.virtual import AlignedPatients, PooledPatients, PosedBrains, PosedPatients
+from adn.data.virtual import AlignedPatients, PosedBrains, PosedPatients
 from adn.synthesize import Library
 
 log = logging.getLogger(__name__)

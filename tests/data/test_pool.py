@@ -1,0 +1,139 @@
+"""A pool of rendered patients: anatomy is rendered once, infarct, noise and density are drawn anew at each look."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from adn.config import load_recipe
+from adn.data.pool import Look, PooledPatients, draw_look, render_member, show
+from adn.data.virtual import aligned_sample
+from adn.geometry import RigidTransform
+from adn.synth.draw import Choices, draw_patient
+from adn.synth.plan import InfarctPlan
+from adn.synthesize import Library, patient_generator
+from adn.warp import mirror
+
+TINY = load_recipe("tiny")
+GRID = TINY.grid.model_copy(update={"spacing_mm": (5.0, 3.0, 3.0), "shape": (40, 96, 96), "box": (32, 72, 64)})
+RECIPE = TINY.model_copy(update={"grid": GRID})
+INFARCT = InfarctPlan("", "middle cerebral artery, trunk", 120.0, False, "acute", 8.0, 9.0, 1.5, 0.3, 0.0)
+QUIET = {"noise_hu": 0.0, "streak_hu": 0.0, "mask_error_mm": 0.0, "tilt_deg": 0.0, "below_mm": 110.0, "above_mm": 110.0}
+HERE = RigidTransform.from_parameters((0.0, 0.0, 0.0))
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+    return PooledPatients(TINY, Library(), 5, 100, pool=4, folder=tmp_path_factory.mktemp("pool"))
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """A calm patient in a quiet scanner, turned by 12°."""
+    drawn = draw_patient(patient_generator(1, 0), Choices(heads=("mni",)))
+    scanner = replace(drawn.scanner, slice_mm=5.0, step_mm=5.0, **QUIET)
+    return replace(drawn, rotation_deg=(0.0, 0.0, 12.0), infarcts=(), bright=(), metal=(), scanner=scanner)
+
+
+@pytest.fixture(scope="module")
+def member(plan):
+    return render_member(plan, Library(), RECIPE)
+
+
+def look(member, *infarcts, **changes):
+    plan = replace(member.plan, infarcts=infarcts)
+    return show(member, Look(plan, HERE, **changes), Library(), RECIPE)
+
+
+def window(x):
+    return x * (RECIPE.grid.window_hu[1] - RECIPE.grid.window_hu[0])
+
+
+def test_the_same_index_gives_the_same_look_and_members_are_rendered_once(patients):
+    first = patients[3]
+    rendered = sorted(patients.folder.iterdir())
+    again = PooledPatients(TINY, Library(), 5, 100, pool=4, folder=patients.folder)[3]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert sorted(patients.folder.iterdir()) == rendered
+    assert all(path.suffix == ".pt" for path in rendered)
+
+
+def test_two_looks_at_one_member_differ_in_infarct_and_noise(patients):
+    member = patients.member(0)
+    choices = Choices(heads=("mni",), healthy_share=0.0)
+    a, b = (show(member, draw_look(patient_generator(7, i), member.plan, choices), Library(), TINY) for i in (0, 1))
+    assert not torch.equal(a.infarct, b.infarct)
+    assert not torch.equal(a.brain, b.brain)
+
+
+def test_members_hold_old_infarcts_and_no_acute_ones(plan):
+    old = replace(INFARCT, stage="old", fluid=0.95)
+    assert render_member(replace(plan, infarcts=(INFARCT, old)), Library(), RECIPE).plan.infarcts == (old,)
+
+
+def test_without_infarct_and_noise_it_is_the_patient_as_rendered_whole(member, plan):
+    shown, whole = look(member), aligned_sample(plan, Library(), HERE, RECIPE)
+    inside = (whole.brain > 0.02) & (shown.brain > 0.02)
+    assert window(shown.brain - whole.brain)[inside].abs().mean() < 0.1
+    assert (shown.tissue == whole.tissue)[inside].float().mean() > 0.85  # one is read linearly, the other nearest
+
+
+def test_an_infarct_laid_on_is_the_one_rendered(member, plan):
+    shown = look(member, INFARCT)
+    whole = aligned_sample(replace(plan, infarcts=(INFARCT,)), Library(), HERE, RECIPE)
+    overlap = 2 * (shown.infarct * whole.infarct).sum() / (shown.infarct.sum() + whole.infarct.sum())
+    assert overlap > 0.85
+    both = (shown.infarct * whole.infarct) > 0
+    spared = look(member)
+    darker, wanted = (window(spared.brain - x.brain)[both].mean() for x in (shown, whole))
+    assert float(darker) == pytest.approx(float(wanted), rel=0.3)  # each infarct's own unevenness
+
+
+def test_the_spared_brain_is_the_same_outside_the_infarct(member):
+    spared, shown = look(member), look(member, INFARCT)
+    far = torch.nn.functional.max_pool3d(shown.infarct, 9, 1, 4) == 0
+    assert not spared.infarct.any()
+    assert torch.allclose(spared.brain[far], shown.brain[far], atol=1e-4)
+
+
+def test_a_swelling_infarct_displaces_the_ventricle_less_than_it_swells(member):
+    swollen, flat = (look(member, replace(INFARCT, swelling_mm=mm)) for mm in (4.0, 0.0))
+    assert not torch.equal(swollen.tissue, flat.tissue)
+    assert swollen.infarct.sum() > flat.infarct.sum()
+
+
+def test_a_flip_mirrors_image_and_labels_alike(member):
+    plain, flipped = look(member, INFARCT), look(member, INFARCT, flip=True)
+    assert all(torch.equal(mirror(a), b) for a, b in zip(plain, flipped, strict=True))
+
+
+def test_density_and_gain_change_the_brain_and_nothing_outside(member):
+    plain, dense, flat = look(member), look(member, denser_hu=4.0), look(member, gain=0.5)
+    assert torch.equal(plain.brain > 0, dense.brain > 0)
+    inside = (plain.brain > 0.2) & (plain.brain < 0.6)
+    assert float(window(dense.brain - plain.brain)[inside].mean()) == pytest.approx(4.0, abs=0.4)
+    deep = inside & (torch.nn.functional.avg_pool3d((plain.brain > 0).float(), 5, 1, 2) == 1)
+    assert float(flat.brain[deep].std() / plain.brain[deep].std()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_stack_shows_one_slice_of_the_infarct_throughout(member):
+    sample = look(member, INFARCT, slice_share=0.5)
+    assert all(torch.equal(x[:, :1].expand_as(x), x) for x in sample)
+    assert sample.infarct.any()
+
+
+def test_an_infarct_that_five_millimetre_slices_do_not_show_is_not_asked_for(member):
+    speck = replace(INFARCT, territory="lacunar", volume_ml=0.1)
+    assert not look(member, speck).infarct.any()
+
+
+def test_looks_are_drawn_within_their_ranges(plan):
+    choices = Choices(heads=("mni",))
+    looks = [draw_look(patient_generator(1, i), plan, choices) for i in range(300)]
+    assert 0.2 < sum(not x.plan.infarcts for x in looks) / 300 < 0.4
+    assert 0.05 < sum(x.slice_share is not None for x in looks) / 300 < 0.2
+    for x in looks:
+        assert all(infarct.acute for infarct in x.plan.infarcts)
+        assert 1.5 <= x.plan.scanner.noise_hu <= 9
+        assert 0.8 <= x.gain <= 1.3
+        assert -4 <= x.denser_hu <= 8
