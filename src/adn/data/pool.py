@@ -32,7 +32,9 @@ POOL_STREAM = 20_000_000  # where a pool's members are drawn, apart from the loo
 STORED_HU = (-300.0, 400.0)  # of slices: half precision keeps a tenth of a HU of the brain
 COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
 WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
+LARGE_SHARE = 0.35  # of infarcts are a large artery's territory
 LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
+LARGE_SLICE = 0.5  # of the largest slice's brain is there in those shown so
 STACK_SHARE = 0.1  # of looks show copies of one slice, as single slices are read
 
 
@@ -59,6 +61,7 @@ class Look:
     denser_hu: float = 0.0
     grey_hu: float = 0.0
     uneven_hu: float = 0.0
+    patchy: float = 0.2
     blur_voxels: float = 0.0
     slice_share: float | None = None
     flip: bool = False
@@ -74,7 +77,7 @@ class PooledPatients(Dataset[Sample]):
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.pool, self.folder = count, pool, folder
-        self.choices = library.choices()
+        self.choices = library.choices(large_share=LARGE_SHARE)
         self.curriculum = recipe.train.segment.curriculum
 
     def __len__(self) -> int:
@@ -122,7 +125,7 @@ def render_member(plan: PatientPlan, library: Library, recipe: Recipe) -> Member
 
 def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -> Look:
     """Draw what changes; ranges are wider than real scans', so that what is learned does not hang on one of them."""
-    u = torch.rand(12, generator=generator).tolist()
+    u = torch.rand(13, generator=generator).tolist()
     seed = int(torch.randint(2**31, (), generator=generator))
     noise_hu, grain_mm, mask_error_mm = 1.5 * 6 ** u[0], 0.6 + 0.9 * u[1], 3 * u[2] - 1.5
     scanner = replace(plan.scanner, noise_hu=noise_hu, grain_mm=grain_mm, mask_error_mm=mask_error_mm)
@@ -134,6 +137,7 @@ def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -
         denser_hu=12 * u[4] - 4,
         grey_hu=6 * u[5] - 3,
         uneven_hu=1.2 * u[6],
+        patchy=0.1 + 0.4 * u[12],
         blur_voxels=0.3 + 0.3 * u[7] if u[8] < 0.25 else 0.0,
         slice_share=u[10] if u[9] < STACK_SHARE else None,
         flip=u[11] < 0.5,
@@ -174,11 +178,12 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
     shares = torch.stack(shares)
 
     fields = random_field(torch.Generator().manual_seed(look.seed), 2, 45.0)
-    density, uneven = F.grid_sample(fields, here.movedim(0, -1)[None] / 125.0, "bilinear", "border", True)[0]
-    hu, infarcted = _darken(plan, x * span + grid.window_hu[0], shares, lesions, from_where, mni_from_aligned, density)
+    density, shading = F.grid_sample(fields, here.movedim(0, -1)[None] / 125.0, "bilinear", "border", True)[0]
+    uneven = look.patchy * density
+    hu, infarcted = _darken(plan, x * span + grid.window_hu[0], shares, lesions, from_where, mni_from_aligned, uneven)
     known = inside > 0.5
     mean = hu[known].mean() if known.any() else hu.new_tensor(30.0)
-    hu = mean + look.gain * (hu - mean) + look.denser_hu + look.grey_hu * shares[0] + look.uneven_hu * uneven
+    hu = mean + look.gain * (hu - mean) + look.denser_hu + look.grey_hu * shares[0] + look.uneven_hu * shading
     if look.blur_voxels:
         sigma = (0.0, look.blur_voxels, look.blur_voxels)
         hu = (blur((hu * inside)[None, None], sigma) / blur(inside[None, None], sigma).clamp(min=1e-3))[0, 0]
@@ -229,7 +234,7 @@ def _darken(
     lesions: list[Lesion],
     from_where: Tensor,
     mni_from_aligned: np.ndarray,
-    density: Tensor,
+    uneven: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """HU with the infarcts, and the share of each voxel that is infarct, (D, H, W) each; as `render` has it."""
     grey, white, fluid = shares[:3]
@@ -243,7 +248,7 @@ def _darken(
         infarct: InfarctPlan = lesion.plan
         extents = [_extent(lesion, from_where, mni_from_aligned, height) for height in _heights(plan)]
         extent = torch.stack(extents).mean(0)
-        drop = (grey * infarct.drop_gm_hu + white * infarct.drop_wm_hu) * (1 + 0.2 * density).clamp(0.4, 1.6)
+        drop = (grey * infarct.drop_gm_hu + white * infarct.drop_wm_hu) * (1 + uneven).clamp(0.1, 1.8)
         darker = torch.maximum(hu - extent * drop, hu.clamp(max=fluid_hu))
         closed = (plan.gm_hu - infarct.drop_gm_hu - plan.csf_hu) * infarct.effacement
         hu = darker + extent * sulci * max(closed, 0.0)
@@ -272,7 +277,10 @@ def _extent(lesion: Lesion, from_where: Tensor, mni_from_aligned: np.ndarray, he
 
 
 def _stacked(sample: Sample, share: float) -> Sample:
-    """Copies of one slice among those that hold brain; a slice with infarct where there is one."""
-    held = (sample.infarct if sample.infarct.any() else sample.brain)[0].flatten(1).any(1).nonzero()[:, 0]
-    place = int(held[min(int(share * len(held)), len(held) - 1)]) if len(held) else 0
+    """Copies of one slice among those that hold much brain; one with infarct where there is one."""
+    area = (sample.brain > 0)[0].flatten(1).sum(1)
+    large = area >= LARGE_SLICE * area.max()
+    ill = large & (sample.infarct > 0)[0].flatten(1).any(1)
+    held = (ill if ill.any() else large).nonzero()[:, 0]
+    place = int(held[min(int(share * len(held)), len(held) - 1)])
     return Sample(*(x[:, place : place + 1].expand_as(x).contiguous() for x in sample))

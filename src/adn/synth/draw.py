@@ -18,6 +18,7 @@ class Choices:
     heads: tuple[str, ...]
     lesions: tuple[tuple[str, ...], ...] = ()
     healthy_share: float = 0.3
+    large_share: float = 0.25  # see LARGE_ML
     max_in_plane_deg: float = 30.0
     max_roll_deg: float = 12.0
     max_pitch_deg: float = 15.0
@@ -76,9 +77,9 @@ VOLUME_ML = (0.5, 0.84, 1.19, 1.8, 2.53, 3.26, 4.41, 6.32, 8.63, 13.6, 18.1, 24.
              138.0, 204.0, 300.0)  # fmt: skip
 
 
-# where masks are given, this share of infarcts is procedural and large: a closed large artery's territory, as real CTs
-# show it and masks from MRI, often after treatment, seldom do
-LARGE_SHARE, LARGE_ML = 0.25, (40.0, 300.0)
+# where masks are given, `large_share` of infarcts are procedural and large: a closed large artery's territory, as real
+# CTs show it and masks from MRI, often after treatment, seldom do
+LARGE_ML = (40.0, 300.0)
 OLD_SHARE, OLD_FLUID = 0.15, 0.95  # with less fluid they look like strong subacute ones
 
 
@@ -142,7 +143,7 @@ def _draw_infarcts(d: _Dice, choices: Choices, easy: bool) -> tuple[InfarctPlan,
 
 def _draw_infarct(d: _Dice, choices: Choices, stage: Stage, easy: bool = False) -> InfarctPlan:
     strata = [names for names in choices.lesions[1 if easy else 0 :] if names]
-    large = bool(strata) and stage != "old" and d.chance(LARGE_SHARE)
+    large = bool(strata) and stage != "old" and d.chance(choices.large_share)
     source = ""
     if strata and not large:
         names = strata[d.index(len(strata))]
