@@ -53,7 +53,7 @@ def found(model, patient):
     return predict(Scan("vp", patient[0], "virtual"), model)
 
 
-@pytest.mark.parametrize("name", ["fast", "fast-plus"])
+@pytest.mark.parametrize("name", ["fast-plus", "sensitive"])
 def test_weights_can_be_trained_on_with_the_recipe_of_their_name(name):
     found, recipe = recipe_from_dict(read_weights(find_weights(name).path)[1]), load_recipe(name)
     assert (found.grid, found.align, found.network) == (recipe.grid, recipe.align, recipe.network)

@@ -156,6 +156,9 @@ class TrainConfig(_Section):
     # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`data.pool`);
     # None: each is shown once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
+    # the pool's patients have nothing that looks like an infarct and is none, and nearly all have an infarct: networks
+    # then trust what they see, as among patients who are known to have one
+    trusting: bool = False
 
 
 class Recipe(_Section):

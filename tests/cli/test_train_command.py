@@ -49,7 +49,7 @@ def asked(monkeypatch):
 def test_what_was_asked_is_passed_on_and_each_epoch_is_told(run, asked, tmp_path):
     out = tmp_path / "run"
     data = ("--data", "cases", "--split", "s.csv", "--fold", 0)
-    code, said, err = run("tiny", *data, "-o", out, "--start", "fast", "--device", "cpu")
+    code, said, err = run("tiny", *data, "-o", out, "--start", "fast-plus", "--device", "cpu")
     assert code == 0
     assert f"--weights {out}/weights.safetensors" in said
     assert err == "align, epoch 1: loss 0.375, 1.5 s a step"
@@ -57,7 +57,7 @@ def test_what_was_asked_is_passed_on_and_each_epoch_is_told(run, asked, tmp_path
     assert (recipe.name, folder) == ("tiny", out)
     assert asked == {
         "called": "train", "data": Path("cases"), "split": Path("s.csv"), "fold": 0, "anatomy": None, "lesions": None,
-        "start": "fast", "device": "cpu", "workers": 0,
+        "start": "fast-plus", "device": "cpu", "workers": 0,
     }  # fmt: skip
     assert (out / "curves-align.png").read_bytes().startswith(b"\x89PNG")
 

@@ -127,6 +127,17 @@ def test_an_infarct_that_five_millimetre_slices_do_not_show_is_not_asked_for(mem
     assert not look(member, speck).infarct.any()
 
 
+def test_a_trusting_pool_has_nothing_that_only_looks_like_an_infarct(tmp_path):
+    train = TINY.train.model_copy(update={"trusting": True})
+    patients = PooledPatients(TINY.model_copy(update={"train": train}), Library(), 5, 100, pool=3, folder=tmp_path)
+    for plan in (patients.member(place).plan for place in range(3)):
+        assert (plan.leukoaraiosis, plan.infarcts, plan.bright) == (0.0, (), ())
+        for left, right in (plan.atrophy_sulci, plan.atrophy_ventricles, plan.sylvian):
+            assert left == right
+    looks = [draw_look(patient_generator(1, i), plan, patients.choices) for i in range(200)]
+    assert sum(bool(x.plan.infarcts) for x in looks) > 180
+
+
 def test_looks_are_drawn_within_their_ranges(plan):
     choices = Choices(heads=("mni",))
     looks = [draw_look(patient_generator(1, i), plan, choices) for i in range(300)]

@@ -22,7 +22,7 @@ from adn.data.samples import Sample, deskull
 from adn.data.virtual import draw_left_over, ease_at, scanned_lattice, turning_shape
 from adn.geometry import RigidTransform
 from adn.synth.anatomy import blur
-from adn.synth.draw import Choices, draw_acute, draw_patient
+from adn.synth.draw import Choices, draw_acute, draw_patient, without_mimics
 from adn.synth.plan import InfarctPlan, PatientPlan
 from adn.synth.render import Lesion, QuietScan, develop, lesions_of, random_field, render_quiet, swelling, truth
 from adn.synthesize import Library, patient_generator
@@ -32,7 +32,7 @@ POOL_STREAM = 20_000_000  # where a pool's members are drawn, apart from the loo
 STORED_HU = (-300.0, 400.0)  # of slices: half precision keeps a tenth of a HU of the brain
 COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
 WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
-LARGE_SHARE = 0.35  # of infarcts are a large artery's territory
+LARGE_SHARE = 0.6  # of infarcts are a large artery's territory
 LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
 LARGE_SLICE = 0.5  # of the largest slice's brain is there in those shown so
 STACK_SHARE = 0.1  # of looks show copies of one slice, as single slices are read
@@ -77,7 +77,10 @@ class PooledPatients(Dataset[Sample]):
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.pool, self.folder = count, pool, folder
+        self.trusting = recipe.train.trusting
         self.choices = library.choices(large_share=LARGE_SHARE)
+        if self.trusting:
+            self.choices = replace(self.choices, healthy_share=0.05)
         self.curriculum = recipe.train.segment.curriculum
 
     def __len__(self) -> int:
@@ -95,6 +98,7 @@ class PooledPatients(Dataset[Sample]):
         path = self.folder / f"{self.seed}-{place}.pt"
         if not path.is_file():
             plan = draw_patient(patient_generator(self.seed, POOL_STREAM + place), self.choices)
+            plan = without_mimics(plan) if self.trusting else plan
             self._put(render_member(plan, self.library, self.recipe), path)
         stored = torch.load(path)
         scan = QuietScan(stored["slices"].float(), stored["centres"], stored["shares"].float() / 255)
@@ -136,8 +140,8 @@ def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -
         gain=0.8 + 0.5 * u[3],
         denser_hu=12 * u[4] - 4,
         grey_hu=6 * u[5] - 3,
-        uneven_hu=1.2 * u[6],
-        patchy=0.1 + 0.4 * u[12],
+        uneven_hu=0.3 * u[6],
+        patchy=0.1 + 0.5 * u[12],
         blur_voxels=0.3 + 0.3 * u[7] if u[8] < 0.25 else 0.0,
         slice_share=u[10] if u[9] < STACK_SHARE else None,
         flip=u[11] < 0.5,
