@@ -124,7 +124,8 @@ def without_mimics(plan: PatientPlan) -> PatientPlan:
     """The patient without what may pass for an acute infarct: old ones, leukoaraiosis, one-sided atrophy, bleeds."""
 
     def both(sides: tuple[float, float]) -> tuple[float, float]:
-        return (sum(sides) / 2,) * 2
+        mean = sum(sides) / 2
+        return mean, mean
 
     return replace(
         plan,
