@@ -183,6 +183,10 @@ class Recipe(_Section):
             raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
         if self.method == "adn" and (self.loss.l_f in ("bce", "bce_dice") or not self.align.apply):
             raise ValueError('method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice"')
+        if self.train.trusting and not self.train.pool:
+            raise ValueError("train.trusting is about the pool's patients: give their number as train.pool, too")
+        if self.train.pool and self.network.polarity == "bright":
+            raise ValueError('train.pool lays infarcts on, so it is not for network.polarity = "bright"')
         for key in ("d_backbone", "f_backbone"):
             _backbone_fits(key, self.network, self.grid.spacing_mm, sides)
         if self.grid.box and any(b > s for b, s in zip(self.grid.box, self.grid.shape, strict=True)):

@@ -96,7 +96,7 @@ def test_the_spared_brain_is_the_same_outside_the_infarct(member):
     assert torch.allclose(spared.brain[far], shown.brain[far], atol=1e-4)
 
 
-def test_a_swelling_infarct_displaces_the_ventricle_less_than_it_swells(member):
+def test_a_swelling_infarct_displaces_tissue_and_takes_up_more_room(member):
     swollen, flat = (look(member, replace(INFARCT, swelling_mm=mm)) for mm in (4.0, 0.0))
     assert not torch.equal(swollen.tissue, flat.tissue)
     assert swollen.infarct.sum() > flat.infarct.sum()
@@ -128,7 +128,7 @@ def test_an_infarct_that_five_millimetre_slices_do_not_show_is_not_asked_for(mem
 
 
 def test_a_trusting_pool_has_nothing_that_only_looks_like_an_infarct(tmp_path):
-    train = TINY.train.model_copy(update={"trusting": True})
+    train = TINY.train.model_copy(update={"pool": 3, "trusting": True})
     patients = PooledPatients(TINY.model_copy(update={"train": train}), Library(), 5, 100, pool=3, folder=tmp_path)
     for plan in (patients.member(place).plan for place in range(3)):
         assert (plan.leukoaraiosis, plan.infarcts, plan.bright) == (0.0, (), ())

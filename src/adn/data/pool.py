@@ -24,7 +24,8 @@ from adn.geometry import RigidTransform
 from adn.synth.anatomy import blur
 from adn.synth.draw import Choices, draw_acute, draw_patient, without_mimics
 from adn.synth.plan import InfarctPlan, PatientPlan
-from adn.synth.render import Lesion, QuietScan, develop, lesions_of, random_field, render_quiet, swelling, truth
+from adn.synth.reading import Lesion, apply, lesions_of, normalised, random_field, read_field, shifted, swelling
+from adn.synth.render import QuietScan, develop, render_quiet, truth
 from adn.synthesize import Library, patient_generator
 from adn.warp import mirror
 
@@ -33,6 +34,7 @@ STORED_HU = (-300.0, 400.0)  # of slices: half precision keeps a tenth of a HU o
 COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
 WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
 LARGE_SHARE = 0.6  # of infarcts are a large artery's territory
+TRUSTING_HEALTHY = 0.05  # share without infarct where networks shall trust what they see
 LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
 LARGE_SLICE = 0.5  # of the largest slice's brain is there in those shown so
 STACK_SHARE = 0.1  # of looks show copies of one slice, as single slices are read
@@ -51,6 +53,7 @@ class Look:
 
     plan: the member's, with other acute infarcts, noise and mask error. left_over: what alignment is off. gain: of
     contrast about the brain's mean. denser_hu: added. grey_hu: added to grey matter. uneven_hu: σ of smooth shading.
+    patchy: σ, relative, of how dark an infarct is from place to place.
     blur_voxels: σ in plane. slice_share: 0 to 1, the slice of the brain that is shown in place of all; None: as it is.
     flip: left-right. seed: of the smooth fields.
     """
@@ -78,9 +81,8 @@ class PooledPatients(Dataset[Sample]):
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.pool, self.folder = count, pool, folder
         self.trusting = recipe.train.trusting
-        self.choices = library.choices(large_share=LARGE_SHARE)
-        if self.trusting:
-            self.choices = replace(self.choices, healthy_share=0.05)
+        healthy = {"healthy_share": TRUSTING_HEALTHY} if self.trusting else {}
+        self.choices = library.choices(large_share=LARGE_SHARE, **healthy)
         self.curriculum = recipe.train.segment.curriculum
 
     def __len__(self) -> int:
@@ -173,16 +175,16 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
     lesions = lesions_of(plan, library.lesion)
     mni_from_aligned = library.head(plan.head).mni_from_aligned @ np.diag([*(1 / np.array(plan.scale)), 1.0])
     from_where = here + _pushed(lesions, here, mni_from_aligned)
-    to_scan = _normalised(RigidTransform.from_parameters(plan.rotation_deg).matrix, scanned.shape, grid.spacing_mm)
+    to_scan = _unit_from_mm(RigidTransform.from_parameters(plan.rotation_deg).matrix, scanned.shape, grid.spacing_mm)
     layers = torch.cat([scanned[None], (scanned > 0).float()[None], member.scan.shares])
     x, inside, *shares = F.grid_sample(
-        layers[None], _apply(to_scan, from_where).movedim(0, -1)[None], align_corners=False
+        layers[None], apply(to_scan, from_where).movedim(0, -1)[None], align_corners=False
     )[0]
     x = x / inside.clamp(min=1e-3)  # at the brain's edge voxels fade; what they hold does not
     shares = torch.stack(shares)
 
     fields = random_field(torch.Generator().manual_seed(look.seed), 2, 45.0)
-    density, shading = F.grid_sample(fields, here.movedim(0, -1)[None] / 125.0, "bilinear", "border", True)[0]
+    density, shading = read_field(fields, here.movedim(0, -1))
     uneven = look.patchy * density
     hu, infarcted = _darken(plan, x * span + grid.window_hu[0], shares, lesions, from_where, mni_from_aligned, uneven)
     known = inside > 0.5
@@ -204,16 +206,10 @@ def _positions(shape: tuple[int, ...], spacing_mm: tuple[float, ...], pose: Rigi
     """Where a centred grid's voxels lie after a motion, LPS mm, (3, D, H, W)."""
     z, y, x = ((torch.arange(n) + 0.5 - n / 2) * mm for n, mm in zip(shape, spacing_mm, strict=True))
     points = torch.stack(torch.broadcast_tensors(x, y[:, None], z[:, None, None]))
-    return _apply(pose.matrix, points)
+    return apply(pose.matrix, points)
 
 
-def _apply(matrix: np.ndarray, points: Tensor) -> Tensor:
-    """A 4 × 4 on points (3, D, H, W)."""
-    m = torch.tensor(matrix, dtype=torch.float32)
-    return torch.addmm(m[:3, 3:], m[:3, :3], points.flatten(1)).view_as(points)
-
-
-def _normalised(motion: np.ndarray, shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> np.ndarray:
+def _unit_from_mm(motion: np.ndarray, shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> np.ndarray:
     """LPS mm → [-1, 1] of a centred grid that is read through a motion."""
     sides = [n * mm / 2 for n, mm in zip(shape, spacing_mm, strict=True)]
     return np.diag([*(1 / np.array(sides[::-1])), 1.0]) @ motion
@@ -225,7 +221,7 @@ def _pushed(lesions: list[Lesion], here: Tensor, mni_from_aligned: np.ndarray) -
     swollen = [lesion for lesion in lesions if lesion.broad is not None]
     if swollen:
         coarse = F.avg_pool3d(here[None], COARSE)[0]
-        mni = _apply(mni_from_aligned, coarse)
+        mni = apply(mni_from_aligned, coarse)
         pushed = sum(swelling(lesion, mni) for lesion in swollen)
         total = F.interpolate(pushed[None], size=here.shape[1:], mode="trilinear")[0]  # type: ignore[index]
     return total
@@ -271,12 +267,8 @@ def _heights(plan: PatientPlan) -> tuple[float, ...]:
 
 def _extent(lesion: Lesion, from_where: Tensor, mni_from_aligned: np.ndarray, height_mm: float) -> Tensor:
     """A lesion's soft extent at the places so much higher, 0 to 1."""
-    shift = np.eye(4)
-    shift[2, 3] = height_mm
-    sides = np.array(lesion.soft.shape[:1:-1])
-    to_unit = np.diag([*(2 / sides), 1.0])
-    to_unit[:3, 3] = 1 / sides - 1
-    place = _apply(to_unit @ lesion.index_from_mni @ mni_from_aligned @ shift, from_where)
+    to_unit = normalised(np.array(lesion.soft.shape[:1:-1])) @ lesion.index_from_mni @ mni_from_aligned
+    place = apply(to_unit @ shifted((0.0, 0.0, height_mm)), from_where)
     return F.grid_sample(lesion.soft, place.movedim(0, -1)[None], align_corners=False)[0, 0]
 
 

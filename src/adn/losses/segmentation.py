@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 EPSILON = 1e-6
-LevelLoss = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # of probability, reference, what counts, grid voxels
+# of probability, reference, what counts, and the voxels that cross-entropy is a mean over
+LevelLoss = Callable[[Tensor, Tensor, Tensor, float | Tensor], Tensor]
 
 
 def binary_cross_entropy(
     probability: Float[Tensor, "b 1 d h w"],
     reference: Float[Tensor, "b 1 d h w"],
-    grid_voxels: int | Int[Tensor, " b"],
+    grid_voxels: int | float | Shaped[Tensor, " b"],
     counted: Float[Tensor, "b 1 d h w"] | None = None,
 ) -> Float[Tensor, " b"]:
     """BCE summed over the volume and divided by the voxels of the model grid (outside a box both are 0).
@@ -87,7 +88,7 @@ def over_levels(
     coarser: Sequence[Float[Tensor, "b 1 _ _ _"]],
     reference: Float[Tensor, "b 1 d h w"],
     counted: Float[Tensor, "b 1 d h w"],
-    grid_voxels: int,
+    grid_voxels: int | float | Shaped[Tensor, " b"],
     loss: LevelLoss,
 ) -> Float[Tensor, ""]:
     """Deep supervision: the loss of the finest level with those of coarser ones, weights 1, ½, ¼ …, normalised.
@@ -99,6 +100,6 @@ def over_levels(
     for probability in coarser:
         sides, share = probability.shape[2:], probability.numel() / reference.numel()
         infarct, left_out = (F.adaptive_max_pool3d(x, sides) for x in (reference, 1 - counted))
-        losses.append(loss(probability, infarct, 1 - left_out, round(grid_voxels * share)))
+        losses.append(loss(probability, infarct, 1 - left_out, grid_voxels * share))
     weights = [2.0**-level for level in range(len(losses))]
     return sum(w * x for w, x in zip(weights, losses, strict=True)) / sum(weights)  # type: ignore[return-value]

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.synth.anatomy import Head, blur
 from adn.synth.dress import SOFT_HU, mix_solids
 from adn.synth.lattice import Lattice, Samples
-from adn.synth.lesions import LesionMask
 from adn.synth.plan import InfarctPlan, PatientPlan
+from adn.synth.reading import Lesion, LesionSource, apply, lesions_of, random_field, read_field, read_lesion, swelling
 from adn.synth.scanner import between_slices, in_field, scan_noise, slice_positions, stream, take_scan
 from adn.synth.tissues import AIR_HU, BRAIN_CODES, FLUID, GREY, Tissue
 
 FINEST_MM = 1.25  # anatomy is sampled at least this finely in plane
 FINEST_SLICE_MM = 2.5
 SLAB_SAMPLES = 65536  # worked on at a time on a CPU, so that temporaries stay in its cache
-FIELD_MM = 125.0  # random fields are defined on a cube of ± this about the head
-SWELLING_MM = 8.0  # σ over which an infarct's swelling fades
 SYLVIAN_MM, SYLVIAN_REACH_MM = (42.0, -2.0, 2.0), (15.0, 22.0, 12.0)  # the fissure in MNI LPS mm, and its σ
 READER_MM = 1.5  # σ over which a reader draws an outline rather than follow each sulcus
-LesionSource = Callable[[InfarctPlan, torch.Generator], LesionMask]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,54 +39,6 @@ class VirtualPatient:
     tissue: Tensor
     brain: Tensor
     midplane: tuple[float, float, float, float]
-
-
-def random_field(generator: torch.Generator, channels: int, scale_mm: float) -> Tensor:
-    """Smooth noise of unit variance on the field cube, (1, channels, n, n, n)."""
-    n = max(int(2 * FIELD_MM / scale_mm), 3)
-    return torch.randn((1, channels, n, n, n), generator=generator)
-
-
-def _read_field(field: Tensor, positions: Tensor) -> Tensor:
-    """Values (C, d, h, w) of a field at positions in mm."""
-    return F.grid_sample(field, positions[None] / FIELD_MM, padding_mode="border", align_corners=True)[0]
-
-
-def _apply(matrix: NDArray, points: Tensor) -> Tensor:
-    """A 4 × 4 on points (3, n)."""
-    m = torch.tensor(matrix, dtype=torch.float32, device=points.device)
-    return torch.addmm(m[:3, 3:], m[:3, :3], points)
-
-
-@dataclass(frozen=True, eq=False)
-class Lesion:
-    """An infarct's soft mask, which `index_from_mni` reads.
-
-    broad: the same blurred widely, at twice the spacing and with 16 voxels of margin, if it swells.
-    """
-
-    plan: InfarctPlan
-    index_from_mni: NDArray[np.float64]
-    soft: Tensor
-    broad: Tensor | None
-
-
-def lesions_of(plan: PatientPlan, source: LesionSource, device: torch.device | str = "cpu") -> list[Lesion]:
-    """Masks of a plan's infarcts, ready to be read; the generator is the plan's own."""
-    generator = stream(plan, 1)
-    found = []
-    for infarct in plan.infarcts:
-        mask = source(infarct, generator)
-        step = 1 / float(np.abs(mask.index_from_mni[:3, :3]).max())
-        data = mask.data.to(device).float()[None, None] / 255
-        soft = blur(data, (infarct.edge_mm / step,) * 3)
-        broad = None
-        if infarct.swelling_mm > 0.2:
-            pads = [v for n in data.shape[:1:-1] for v in (16, 16 + n % 2)]
-            broad = blur(F.avg_pool3d(F.pad(data, pads), 2), (SWELLING_MM / step / 2,) * 3)
-        flip = np.diag([-1.0 if infarct.left_right_flip else 1.0, 1.0, 1.0, 1.0])
-        found.append(Lesion(infarct, mask.index_from_mni @ flip, soft, broad))
-    return found
 
 
 def render(
@@ -222,21 +169,21 @@ def _coarse_values(
     """
     device, generator = coarse_mm.device, stream(plan, 0)
     displacement, scalars = random_field(generator, 3, 45.0).to(device), random_field(generator, 5, 35.0).to(device)
-    wobble = _read_field(displacement, coarse_mm) * plan.warp_mm
+    wobble = read_field(displacement, coarse_mm) * plan.warp_mm
     lateral = coarse_mm[..., 0]
     # the mid-sagittal plane stays a plane: x moves less the nearer it is
     wobble[0] *= (lateral.abs() / 25).clamp(max=1.0)
     # torque: right frontal and left occipital poles reach further
     wobble[1] += plan.torque_mm * torch.tanh(lateral / 40) * 0.5
     canonical = (coarse_mm / torch.tensor(plan.scale, device=device)).movedim(-1, 0) + wobble
-    mni = _apply(head.mni_from_aligned, canonical.flatten(1)).view_as(canonical)
+    mni = apply(head.mni_from_aligned, canonical)
     for lesion in lesions:
         if lesion.broad is not None:
             canonical = canonical + swelling(lesion, mni)
     index_from_aligned = head.head_from_aligned.copy()
     index_from_aligned[:3, 3] += (np.array(head.codes.shape[::-1]) - 1) / 2
-    index = _apply(index_from_aligned, canonical.flatten(1)).view_as(canonical)
-    fields = _read_field(scalars, coarse_mm)
+    index = apply(index_from_aligned, canonical)
+    fields = read_field(scalars, coarse_mm)
     return torch.cat([index, fields, lateral[None], _sylvian(plan, mni)[None]]), index_from_aligned
 
 
@@ -245,42 +192,6 @@ def _sylvian(plan: PatientPlan, mni: Tensor) -> Tensor:
     x, y, z = mni
     around = [((c - m) / s).square() for c, m, s in zip((x.abs(), y, z), SYLVIAN_MM, SYLVIAN_REACH_MM, strict=True)]
     return torch.exp(-0.5 * (around[0] + around[1] + around[2])) * torch.where(x > 0, plan.sylvian[0], plan.sylvian[1])
-
-
-def swelling(lesion: Lesion, mni: Tensor) -> Tensor:
-    """Where content comes from when an infarct pushes it outwards: a displacement inwards, (3, d, h, w) mm.
-
-    None at the skull, which does not give way.
-    """
-    size = np.array(lesion.broad.shape[:1:-1])  # type: ignore[union-attr]
-    index = np.diag([0.5, 0.5, 0.5, 1.0]) @ _shifted(15.5) @ lesion.index_from_mni
-    normalise = _normalise(size) @ index
-
-    def read(offset: tuple[float, float, float]) -> Tensor:
-        place = _apply(normalise @ _shifted(offset), mni.flatten(1)).view_as(mni)
-        return F.grid_sample(lesion.broad, place.movedim(0, -1)[None], align_corners=False)[0, 0]  # type: ignore[arg-type]
-
-    h = 4.0
-    slope = [read((h, 0, 0)) - read((-h, 0, 0)), read((0, h, 0)) - read((0, -h, 0)), read((0, 0, h)) - read((0, 0, -h))]
-    steepest = 1 / (SWELLING_MM * math.sqrt(2 * math.pi))  # of a straight edge
-    middle = (mni - torch.tensor((0.0, 17.0, 10.0), device=mni.device)[:, None, None, None]) / torch.tensor(
-        (68.0, 87.0, 68.0), device=mni.device
-    )[:, None, None, None]
-    free = ((0.97 - middle.norm(dim=0)) / 0.3).clamp(0, 1)
-    return torch.stack(slope) / (2 * h * steepest) * (lesion.plan.swelling_mm * free)
-
-
-def _shifted(offset: float | tuple[float, float, float]) -> NDArray[np.float64]:
-    matrix = np.eye(4)
-    matrix[:3, 3] = offset
-    return matrix
-
-
-def _normalise(size: NDArray) -> NDArray[np.float64]:
-    """Array index → [-1, 1] of `grid_sample` (align_corners False)."""
-    matrix = np.diag([*(2 / size), 1.0])
-    matrix[:3, 3] = 1 / size - 1
-    return matrix
 
 
 def _anatomy(
@@ -322,14 +233,14 @@ def _anatomy(
         brain_hu -= (codes == int(Tissue.WM)) * patchy * (plan.leukoaraiosis * 7.0)
     infarcted = torch.zeros(codes.shape, dtype=torch.bool, device=codes.device)
     for lesion in lesions:
-        near, extent = _read_lesion(lesion.soft, lesion.index_from_mni @ mni_from_index, values[:3])
+        near, extent = read_lesion(lesion.soft, lesion.index_from_mni @ mni_from_index, values[:3])
         brain_hu[near] = _infarct_hu(plan, lesion.plan, brain_hu[near], extent, codes[near], density[near])
         if lesion.plan.acute:
             infarcted[near] |= (extent > 0.5) & (codes[near] != int(Tissue.VENTRICLE))
     for spot in plan.bright:
         place = np.diag([*(1 / np.array(spot.half_axes_mm)), 1.0])
         place[:3, 3] = -np.array(spot.centre_mm) / spot.half_axes_mm
-        radius = _apply(place @ mni_from_index, values[:3]).square().sum(0).sqrt()
+        radius = apply(place @ mni_from_index, values[:3]).square().sum(0).sqrt()
         brain_hu[radius < 1 + 0.15 * density] = spot.hu
     hu[brain] = brain_hu
     counts[brain] = _COUNTS.to(codes.device).index_select(0, codes.int()) + infarcted.int() * _INFARCT
@@ -376,13 +287,6 @@ def _base_hu(plan: PatientPlan) -> Tensor:
     for code, hu in values.items():
         table[int(code)] = hu
     return table
-
-
-def _read_lesion(soft: Tensor, mask_from_index: NDArray[np.float64], index_xyz: Tensor) -> tuple[Tensor, Tensor]:
-    """Which samples (3, n) lie in a lesion's crop, and its soft extent there, trilinear."""
-    place = _apply(_normalise(np.array(soft.shape[:1:-1])) @ mask_from_index, index_xyz)
-    near = (place.abs().amax(0) < 1).nonzero()[:, 0]
-    return near, F.grid_sample(soft, place[:, near].T[None, None, None], align_corners=False).flatten()
 
 
 def _infarct_hu(

@@ -74,13 +74,13 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
             voxels = (parts.aligned > 0).flatten(1).sum(1) if loss.cross_entropy_over == "brain" else grid_voxels
             bce = _cross_entropy(loss, probability, reference, scored, voxels)
             dice = generalised_dice(probability, reference, scored).mean()
-            l_f = over_levels(bce + dice, output.coarse_probabilities, target, counted, grid_voxels, of_f)
+            l_f = over_levels(bce + dice, output.coarse_probabilities, target, counted, voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
             l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
             warm = 0 * sum((gate.mean() for gate in output.coarse_gates), bce)  # torchrun waits for each parameter
             if _is_warm(loss, epoch):
                 warm = of_gate(parts.gate, target, counted, voxels)
-                warm = over_levels(warm, output.coarse_gates, target, counted, grid_voxels, of_gate)
+                warm = over_levels(warm, output.coarse_gates, target, counted, voxels, of_gate)
             total = l_f + loss.warm_start_weight * warm
             if not (_is_warm(loss, epoch) and loss.warm_start_replaces_d):
                 total = total + loss.weight_d * l_d
@@ -101,23 +101,21 @@ def _is_warm(loss: LossConfig, epoch: int) -> bool:
     return epoch < loss.warm_start_epochs
 
 
-def _cross_entropy(
-    loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int | Tensor
-) -> Tensor:
+def _cross_entropy(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """Over the model grid or the brain, or of the hardest voxels."""
     if loss.hardest_share is None:
-        return binary_cross_entropy(p, reference, grid_voxels, counted).mean()
+        return binary_cross_entropy(p, reference, voxels, counted).mean()
     return hardest_cross_entropy(p, reference, loss.hardest_share, counted).mean()
 
 
-def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, grid_voxels: int) -> Tensor:
+def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """L_F at a coarser level."""
-    return _cross_entropy(loss, p, reference, counted, grid_voxels) + generalised_dice(p, reference, counted).mean()
+    return _cross_entropy(loss, p, reference, counted, voxels) + generalised_dice(p, reference, counted).mean()
 
 
-def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, grid_voxels: int | Tensor) -> Tensor:
+def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
-    warm = _cross_entropy(loss, gate, target, counted, grid_voxels)
+    warm = _cross_entropy(loss, gate, target, counted, voxels)
     return warm + generalised_dice(gate, target, counted).mean() if loss.warm_start_dice else warm
 
 
