@@ -6,8 +6,9 @@ DIR: images/*.png and masks/*.png, 8 bits. What a slice lacks is assumed, and th
 its window (from the commonest brain and CSF levels of all slices, as in virtual_vs_real.py), its pixels (so that the
 brain has 175 cm², an ellipse of 135 × 165 mm), and its neighbours, which are copies of it (16 slices, 5 mm apart). The
 brain mask is what bone encloses. The threshold is that of the weights. Reference: core and penumbra together, of which
-penumbra need not show on CT. What the weights are worth shows beside a rule without any network: everything that is so
-much darker than its mirror twin (`adn.hypodensity`).
+penumbra need not show on CT, so slices whose outlined tissue is on average 3 % (1 HU) darker than its mirror twin
+(`adn.hypodensity`) are also counted apart. What the weights are worth shows beside a rule without any network:
+everything that is so much darker than its twin.
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ def main() -> None:
     model = load_model(arguments.weights)
     studies, window = cpaisd_studies(arguments.folder)
     print(f"Window as estimated: {window[0]:.1f} to {window[1]:.1f} HU; threshold {model.recipe.threshold}.\n")
-    print("| slice | reference, % of brain | marked, % | Dice | highest probability inside |\n|---|---|---|---|---|")
-    masks, rows, ruled, agreed = [], [], [], np.zeros(2)
+    print("| slice | reference, % of brain | darker than twin by, % | marked, % | Dice | highest probability inside |\n"
+          "|---|---|---|---|---|---|")  # fmt: skip
+    masks, rows, shows, ruled, agreed = [], [], [], [], np.zeros(2)
     for study in studies:
         prediction = find_infarct(study, model)
         middle, reference = slice(SLICES // 2, SLICES // 2 + 1), study.infarct > 0
@@ -79,12 +81,20 @@ def main() -> None:
         agreed += (2 * (mask & reference).sum(), mask.sum() + reference.sum())
         share = [100 * float(m.sum() / study.brain.sum()) for m in (reference, mask)]
         rows.append(dice(mask, reference))
+        seen = darker[reference & (darker != 0)]
+        contrast = seen.mean() if seen.size else 0.0
+        shows.append(contrast >= DARKER[0])
         best = p[reference].max() if reference.any() else np.nan
-        print(f"| {study.name} | {share[0]:.0f} | {share[1]:.0f} | {rows[-1]:.3f} | {best:.2f} |", flush=True)
+        values = (f"{share[0]:.0f}", f"{100 * contrast:.1f}", f"{share[1]:.0f}", f"{rows[-1]:.3f}", f"{best:.2f}")
+        print(f"| {' | '.join((study.name, *values))} |", flush=True)
     print(f"\nn = {len(rows)}: mean Dice {np.mean(rows):.3f}, median {np.median(rows):.3f}; of all voxels together "
           f"{agreed[0] / agreed[1]:.3f}. Slices without overlap: {sum(d == 0 for d in rows)}.")  # fmt: skip
-    for share, mean in zip(DARKER, np.mean(ruled, 0), strict=True):
-        print(f"Everything {share:.0%} darker than its twin, without a network: mean Dice {mean:.3f}.")
+    apart, least = np.array(shows), f"{DARKER[0]:.0%}"
+    there, elsewhere = (np.array(rows)[which].mean() for which in (apart, ~apart))
+    print(f"Where the outline is {least} darker (n = {apart.sum()}): {there:.3f}; where it is not: {elsewhere:.3f}.")
+    for share, ruling in zip(DARKER, np.array(ruled).T, strict=True):
+        found = f"mean Dice {ruling.mean():.3f}; where the outline is darker {ruling[apart].mean():.3f}"
+        print(f"Everything {share:.0%} darker than its twin, without a network: {found}.")
     if arguments.out:
         draw(studies, masks, arguments.out)
 

@@ -67,7 +67,9 @@ class NetworkConfig(_Section):
     zero_outside: bool = True  # O = 0 outside the brain
     # the paper's D sees X alone, its F X̂ alone; contrasts: `asymmetry.mirror_contrast`
     d_inputs: tuple[Literal["aligned", "mirrored", "contrast", "broad_contrast"], ...] = ("aligned",)
-    f_inputs: tuple[Literal["salient", "aligned", "pathological", "contrast", "broad_contrast"], ...] = ("salient",)
+    f_inputs: tuple[Literal["salient", "aligned", "mirrored", "pathological", "contrast", "broad_contrast"], ...] = (
+        "salient",
+    )
     supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
     d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
     patch: tuple[int, int, int] = (1, 1, 1)  # voxels along D, H, W that D and F read and answer as one; paper: none

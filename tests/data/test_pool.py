@@ -1,5 +1,6 @@
 """A pool of rendered patients: anatomy is rendered once, infarct, noise and density are drawn anew at each look."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -142,9 +143,25 @@ def test_looks_are_drawn_within_their_ranges(plan):
     choices = Choices(heads=("mni",))
     looks = [draw_look(patient_generator(1, i), plan, choices) for i in range(300)]
     assert 0.2 < sum(not x.plan.infarcts for x in looks) / 300 < 0.4
-    assert 0.05 < sum(x.slice_share is not None for x in looks) / 300 < 0.2
+    assert 0.15 < sum(x.slice_share is not None for x in looks) / 300 < 0.35
     for x in looks:
         assert all(infarct.acute for infarct in x.plan.infarcts)
-        assert 1.5 <= x.plan.scanner.noise_hu <= 9
+        assert 1 <= x.plan.scanner.noise_hu <= 6
         assert 0.8 <= x.gain <= 1.3
         assert -4 <= x.denser_hu <= 8
+
+
+def test_most_looks_show_infarcts_faint_and_without_an_edge_as_wide_as_they_allow(plan):
+    choices = Choices(heads=("mni",), healthy_share=0.0)
+    infarcts = [x for i in range(300) for x in draw_look(patient_generator(2, i), plan, choices).plan.infarcts]
+    assert sum(x.edge_mm > 3 for x in infarcts) > 60  # others have 3 mm at most
+    assert sum(x.drop_gm_hu < 3 for x in infarcts) > 60
+    for x in infarcts:
+        radius_mm = (x.volume_ml * 1000 * 0.75 / math.pi) ** (1 / 3)
+        assert x.edge_mm <= max(3.0, 0.4 * radius_mm)
+
+
+def test_a_wide_edge_moves_no_outline(member):
+    sharp, wide = (look(member, replace(INFARCT, edge_mm=mm), patchy=0.0) for mm in (1.5, 9.0))
+    overlap = 2 * (sharp.infarct * wide.infarct).sum() / (sharp.infarct.sum() + wide.infarct.sum())
+    assert overlap > 0.75

@@ -68,11 +68,12 @@ def test_a_known_pose_is_taken_as_it_is():
 
 def test_any_backbone_stands_in_and_is_shown_what_the_recipe_says():
     d, f = Constant(0.0), Constant(-1.0)
-    rich = recipe(d_inputs=["aligned", "mirrored"], f_inputs=["salient", "aligned", "pathological"])
+    rich = recipe(d_inputs=["aligned", "mirrored"], f_inputs=["salient", "mirrored", "aligned", "pathological"])
     output = ADN(Constant(0.0), d, f, rich).from_aligned(brain(), torch.eye(4))
     parts = output.parts
     assert torch.equal(d.seen, torch.cat([parts.aligned, mirror(parts.aligned)], 1))
-    assert torch.equal(f.seen, torch.cat([parts.salient, parts.aligned, parts.pathological_asymmetry], 1))
+    seen = [parts.salient, mirror(parts.aligned), parts.aligned, parts.pathological_asymmetry]
+    assert torch.equal(f.seen, torch.cat(seen, 1))
     assert torch.allclose(parts.pathological_asymmetry, parts.total_asymmetry / 2)
     assert output.infarct_probability_aligned.flatten()[0].item() == pytest.approx(0.2689, abs=1e-4)  # σ(−1)
 

@@ -33,11 +33,13 @@ POOL_STREAM = 20_000_000  # where a pool's members are drawn, apart from the loo
 STORED_HU = (-300.0, 400.0)  # of slices: half precision keeps a tenth of a HU of the brain
 COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
 WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
-LARGE_SHARE = 0.6  # of infarcts are a large artery's territory
+EARLY_SHARE = 0.6  # of looks show infarcts as early ones show: faint, in places only, without an edge, sulci closed
+LARGE_EARLY = 0.75  # of these are a large artery's territory
+HEALTHY = 0.1  # share without infarct
 TRUSTING_HEALTHY = 0.05  # share without infarct where networks shall trust what they see
 LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
 LARGE_SLICE = 0.5  # of the largest slice's brain is there in those shown so
-STACK_SHARE = 0.1  # of looks show copies of one slice, as single slices are read
+STACK_SHARE = 0.3  # of looks show copies of one slice, as single slices are read
 
 
 class Member(NamedTuple):
@@ -81,8 +83,7 @@ class PooledPatients(Dataset[Sample]):
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.pool, self.folder = count, pool, folder
         self.trusting = recipe.train.trusting
-        healthy = {"healthy_share": TRUSTING_HEALTHY} if self.trusting else {}
-        self.choices = library.choices(large_share=LARGE_SHARE, **healthy)
+        self.choices = library.choices(healthy_share=TRUSTING_HEALTHY if self.trusting else HEALTHY)
         self.curriculum = recipe.train.segment.curriculum
 
     def __len__(self) -> int:
@@ -131,11 +132,14 @@ def render_member(plan: PatientPlan, library: Library, recipe: Recipe) -> Member
 
 def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -> Look:
     """Draw what changes; ranges are wider than real scans', so that what is learned does not hang on one of them."""
-    u = torch.rand(13, generator=generator).tolist()
+    u = torch.rand(18, generator=generator).tolist()
     seed = int(torch.randint(2**31, (), generator=generator))
-    noise_hu, grain_mm, mask_error_mm = 1.5 * 6 ** u[0], 0.6 + 0.9 * u[1], 3 * u[2] - 1.5
+    noise_hu, grain_mm, mask_error_mm = 6 ** u[0], 0.6 + 0.9 * u[1], 3 * u[2] - 1.5
     scanner = replace(plan.scanner, noise_hu=noise_hu, grain_mm=grain_mm, mask_error_mm=mask_error_mm)
-    infarcts = draw_acute(generator, choices)
+    early = u[13] < EARLY_SHARE
+    infarcts = draw_acute(generator, replace(choices, large_share=LARGE_EARLY) if early else choices)
+    if early:
+        infarcts = tuple(_as_early(infarct, *u[14:]) for infarct in infarcts)
     return Look(
         plan=replace(plan, infarcts=infarcts, scanner=scanner, noise_seed=seed),
         left_over=draw_left_over(generator, plan),
@@ -143,12 +147,25 @@ def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -
         denser_hu=12 * u[4] - 4,
         grey_hu=6 * u[5] - 3,
         uneven_hu=0.3 * u[6],
-        patchy=0.1 + 0.5 * u[12],
+        patchy=0.4 + u[12] if early else 0.1 + 0.5 * u[12],
         blur_voxels=0.3 + 0.3 * u[7] if u[8] < 0.25 else 0.0,
         slice_share=u[10] if u[9] < STACK_SHARE else None,
         flip=u[11] < 0.5,
         seed=seed,
     )
+
+
+def _as_early(infarct: InfarctPlan, u0: float, u1: float, u2: float, u3: float) -> InfarctPlan:
+    """As experts outline infarcts of the first hours: 1 to 9 HU darker, with an edge as wide as the infarct allows.
+
+    Networks that have seen sharp and even infarcts alone take them for all there is, and leave real ones be
+    (docs/model-card.md, round 10). A mask of few mL would be lost in a wide edge.
+    """
+    drop = 1 + 8 * u0**1.3
+    radius_mm = (750 * infarct.volume_ml / math.pi) ** (1 / 3) if infarct.territory else 10.0
+    edge_mm = min(1.5 * 8**u1, 0.4 * radius_mm)
+    white = drop * (0.3 + 0.8 * u2)
+    return replace(infarct, drop_gm_hu=drop, drop_wm_hu=white, edge_mm=edge_mm, effacement=u3)
 
 
 def show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sample:
@@ -248,7 +265,7 @@ def _darken(
         infarct: InfarctPlan = lesion.plan
         extents = [_extent(lesion, from_where, mni_from_aligned, height) for height in _heights(plan)]
         extent = torch.stack(extents).mean(0)
-        drop = (grey * infarct.drop_gm_hu + white * infarct.drop_wm_hu) * (1 + uneven).clamp(0.1, 1.8)
+        drop = (grey * infarct.drop_gm_hu + white * infarct.drop_wm_hu) * (1 + uneven).clamp(0, 1.8)
         darker = torch.maximum(hu - extent * drop, hu.clamp(max=fluid_hu))
         closed = (plan.gm_hu - infarct.drop_gm_hu - plan.csf_hu) * infarct.effacement
         hu = darker + extent * sulci * max(closed, 0.0)

@@ -79,7 +79,8 @@ class ADN(nn.Module):
         self, parts: Disentangled, contrasts: dict[str, Tensor] | None = None
     ) -> tuple[Float[Tensor, "b 1 d h w"], tuple[Tensor, ...]]:
         """X̂ → Ŷ, fp32; and Ŷ of coarser levels. contrasts: as above."""
-        views = {"salient": parts.salient, "aligned": parts.aligned, "pathological": parts.pathological_asymmetry}
+        views = {"salient": parts.salient, "aligned": parts.aligned, "mirrored": mirror(parts.aligned)}
+        views["pathological"] = parts.pathological_asymmetry
         views |= contrasts or self._contrasts(parts.aligned)
         logits, coarse_probabilities = _levels(self.segment(_shown(self.network.f_inputs, views)))
         return torch.sigmoid(logits.float()), coarse_probabilities
