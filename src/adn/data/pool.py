@@ -35,6 +35,7 @@ COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
 WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
 EARLY_SHARE = 0.6  # of looks show infarcts as early ones show: faint, in places only, without an edge, sulci closed
 LARGE_EARLY = 0.75  # of these are a large artery's territory
+MASK_EDGE_MM = 4.0  # the widest edge of an early one from a mask, of which the smallest would be lost in a wider one
 HEALTHY = 0.1  # share without infarct
 TRUSTING_HEALTHY = 0.05  # share without infarct where networks shall trust what they see
 LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
@@ -136,7 +137,8 @@ def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -
     seed = int(torch.randint(2**31, (), generator=generator))
     noise_hu, grain_mm, mask_error_mm = 6 ** u[0], 0.6 + 0.9 * u[1], 3 * u[2] - 1.5
     scanner = replace(plan.scanner, noise_hu=noise_hu, grain_mm=grain_mm, mask_error_mm=mask_error_mm)
-    early = u[13] < EARLY_SHARE
+    early = 0 <= u[13] - choices.ease < EARLY_SHARE * (1 - choices.ease)  # below: an easy one
+    choices = replace(choices, ease=float(u[13] < choices.ease))
     infarcts = draw_acute(generator, replace(choices, large_share=LARGE_EARLY) if early else choices)
     if early:
         infarcts = tuple(_as_early(infarct, *u[14:]) for infarct in infarcts)
@@ -159,11 +161,10 @@ def _as_early(infarct: InfarctPlan, u0: float, u1: float, u2: float, u3: float) 
     """As experts outline infarcts of the first hours: 1 to 9 HU darker, with an edge as wide as the infarct allows.
 
     Networks that have seen sharp and even infarcts alone take them for all there is, and leave real ones be
-    (docs/model-card.md, round 10). A mask of few mL would be lost in a wide edge.
+    (docs/model-card.md, round 10).
     """
     drop = 1 + 8 * u0**1.3
-    radius_mm = (750 * infarct.volume_ml / math.pi) ** (1 / 3) if infarct.territory else 10.0
-    edge_mm = min(1.5 * 8**u1, 0.4 * radius_mm)
+    edge_mm = min(1.5 * 8**u1, 0.4 * infarct.radius_mm if infarct.territory else MASK_EDGE_MM)
     white = drop * (0.3 + 0.8 * u2)
     return replace(infarct, drop_gm_hu=drop, drop_wm_hu=white, edge_mm=edge_mm, effacement=u3)
 

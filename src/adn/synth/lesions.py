@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +74,7 @@ def procedural_mask(plan: InfarctPlan, generator: torch.Generator) -> LesionMask
     """
     ellipsoids = _SPREAD[plan.territory]
     seed = _seed(ellipsoids, generator)
-    radius = (plan.volume_ml * 1000 * 3 / (4 * math.pi)) ** (1 / 3)
+    radius = plan.radius_mm
     reach = radius * 2.6 + 10
     side = int(2 * reach / _VOXEL_MM)
     line = (torch.arange(side) - (side - 1) / 2) * _VOXEL_MM

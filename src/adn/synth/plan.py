@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -35,6 +36,11 @@ class InfarctPlan:
     def acute(self) -> bool:
         """Whether it belongs to the reference."""
         return self.stage != "old"
+
+    @property
+    def radius_mm(self) -> float:
+        """Of a ball of its volume; of procedural ones, as a mask's volume is not in the plan."""
+        return (self.volume_ml * 1000 * 3 / (4 * math.pi)) ** (1 / 3)
 
 
 @dataclass(frozen=True)
