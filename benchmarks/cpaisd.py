@@ -7,8 +7,9 @@ its window (from the commonest brain and CSF levels of all slices, as in virtual
 brain has 175 cm², an ellipse of 135 × 165 mm), and its neighbours, which are copies of it (16 slices, 5 mm apart). The
 brain mask is what bone encloses. The threshold is that of the weights. Reference: core and penumbra together, of which
 penumbra need not show on CT, so slices whose outlined tissue is on average 3 % (1 HU) darker than its mirror twin
-(`adn.hypodensity`) are also counted apart. What the weights are worth shows beside a rule without any network:
-everything that is so much darker than its twin.
+(`adn.hypodensity`) are also counted apart, and so is the half with the larger outlines. What weights are worth shows
+beside rules without any network: everything that is so much darker than its twin; and an ellipse that knows no more than
+where a middle cerebral artery's territory lies, on the side where it is darker, and on the outline's, which is told.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from adn.volume import Volume
 
 SLICES, SLICE_MM, BRAIN_MM2, OUTSIDE_HU = 16, 5.0, 17_500.0, -1000.0
 DARKER = (0.03, 0.05, 0.08)  # than the twin, as fractions
+ELLIPSE_MM, LATERAL_MM, FLUID_HU = (45.0, 26.0), 38.0, 18.0  # half axes along the slice's rows and columns
 
 
 def as_stack(study: Study) -> tuple[Volume, Volume]:
@@ -42,6 +44,21 @@ def find_infarct(study: Study, model: Model) -> Prediction:
     """Predict such a stack."""
     ct, brain = as_stack(study)
     return predict(Scan(study.name, ct, "CPAISD"), model, strip=lambda _: brain)
+
+
+def ellipses(study: Study) -> list[np.ndarray]:
+    """The same ellipse in both hemispheres, (1, H, W) each, the image's left first, about the brain's middle."""
+    pixel_mm = np.sqrt(BRAIN_MM2 / study.brain.sum())
+    _, row, column = np.indices(study.brain.shape)
+    y, x = ((at - at[study.brain].mean()) * pixel_mm for at in (row, column))
+    along, across = ELLIPSE_MM
+    return [((y / along) ** 2 + ((x - place) / across) ** 2 < 1) & study.brain for place in (-LATERAL_MM, LATERAL_MM)]
+
+
+def side(mask: np.ndarray, study: Study) -> int:
+    """0 where most of a mask lies in the image's left half, 1 in its right half, -1 where there is none."""
+    column = np.indices(mask.shape)[2]
+    return int((column[mask] > column[study.brain].mean()).mean() > 0.5) if mask.any() else -1
 
 
 def draw(studies: list[Study], found: list[np.ndarray], path: Path) -> None:
@@ -70,7 +87,8 @@ def main() -> None:
     print(f"Window as estimated: {window[0]:.1f} to {window[1]:.1f} HU; threshold {model.recipe.threshold}.\n")
     print("| slice | reference, % of brain | darker than twin by, % | marked, % | Dice | highest probability inside |\n"
           "|---|---|---|---|---|---|")  # fmt: skip
-    masks, rows, shows, ruled, agreed = [], [], [], [], np.zeros(2)
+    masks, rows, shows, ruled, placed, sides, sizes = [], [], [], [], [], [], []
+    agreed = np.zeros(2)
     for study in studies:
         prediction = find_infarct(study, model)
         middle, reference = slice(SLICES // 2, SLICES // 2 + 1), study.infarct > 0
@@ -78,9 +96,14 @@ def main() -> None:
         masks.append(mask)
         darker = prediction.relative_hypodensity.data[middle]
         ruled.append([dice(darker >= share, reference) for share in DARKER])
+        both, true = ellipses(study), side(reference, study)
+        levels = [study.hu[place & (study.hu > FLUID_HU)].mean() for place in both]
+        placed.append([dice(both[int(np.argmin(levels))], reference), dice(both[true], reference)])
+        sides.append((side(mask, study) == true, np.argmin(levels) == true))
         agreed += (2 * (mask & reference).sum(), mask.sum() + reference.sum())
         share = [100 * float(m.sum() / study.brain.sum()) for m in (reference, mask)]
         rows.append(dice(mask, reference))
+        sizes.append(share[0])
         seen = darker[reference & (darker != 0)]
         contrast = seen.mean() if seen.size else 0.0
         shows.append(contrast >= DARKER[0])
@@ -92,9 +115,17 @@ def main() -> None:
     apart, least = np.array(shows), f"{DARKER[0]:.0%}"
     there, elsewhere = (np.array(rows)[which].mean() for which in (apart, ~apart))
     print(f"Where the outline is {least} darker (n = {apart.sum()}): {there:.3f}; where it is not: {elsewhere:.3f}.")
+    large, right = np.array(sizes) > np.median(sizes), np.array(sides).sum(0)
+    there = np.array(rows)[large].mean()
+    print(f"Outlines above {np.median(sizes):.0f} % of the brain (n = {large.sum()}): {there:.3f}.")
+    print(f"Most of the mark lies on the outline's side in {right[0]} of {len(rows)}.")
     for share, ruling in zip(DARKER, np.array(ruled).T, strict=True):
         found = f"mean Dice {ruling.mean():.3f}; where the outline is darker {ruling[apart].mean():.3f}"
         print(f"Everything {share:.0%} darker than its twin, without a network: {found}.")
+    names = (f"darker side, which is the outline's in {right[1]}", "side that is told")
+    for name, ruling in zip(names, np.array(placed).T, strict=True):
+        print(f"An ellipse, without a network, on the {name}: mean Dice {ruling.mean():.3f}; of the larger outlines "
+              f"{ruling[large].mean():.3f}.")  # fmt: skip
     if arguments.out:
         draw(studies, masks, arguments.out)
 

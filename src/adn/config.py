@@ -121,6 +121,8 @@ class FitConfig(_Section):
     poly_power: float = 0.9
     warmup_steps: int = 0  # learning rate rises from 0 over these
     clip_norm: float = Field(default=5.0, ge=0)  # of the gradient; 0: not clipped
+    # what is validated and kept is the mean of the weights over about so many last steps (exponential); 0: as they are
+    average_steps: int = Field(default=0, ge=0)
     curriculum: bool = False  # virtual patients: easy ones first
     plateau_band: float | None = None  # stop when training Dice (of T: the loss) stays within it for 2 epochs
 

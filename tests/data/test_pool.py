@@ -58,6 +58,24 @@ def test_the_same_index_gives_the_same_look_and_members_are_rendered_once(patien
     assert all(path.suffix == ".pt" for path in rendered)
 
 
+def test_filling_a_pool_renders_a_share_of_what_is_not_there(patients, tmp_path):
+    filled = PooledPatients(TINY, Library(), 5, 100, pool=4, folder=tmp_path)
+    filled.fill("cpu", 1, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["5-1.pt", "5-3.pt"]
+    for place in (1, 3):
+        a, b = patients.member(place), filled.member(place)
+        assert a.plan == b.plan
+        assert all(torch.equal(x, y) for x, y in zip(a.scan, b.scan, strict=True))
+
+
+@pytest.mark.gpu
+def test_a_member_rendered_on_a_gpu_is_the_same(plan, member):
+    other = render_member(plan, Library(), RECIPE, "cuda").scan
+    brain = member.scan.shares[3] > 0.5
+    assert (member.scan.shares - other.shares).abs()[:, brain].mean() < 0.01
+    assert (member.scan.slices - other.slices).abs().clamp(max=50).mean() < 0.5
+
+
 def test_two_looks_at_one_member_differ_in_infarct_and_noise(patients):
     member = patients.member(0)
     choices = Choices(heads=("mni",), healthy_share=0.0)
@@ -116,6 +134,21 @@ def test_density_and_gain_change_the_brain_and_nothing_outside(member):
     assert float(flat.brain[deep].std() / plain.brain[deep].std()) == pytest.approx(0.5, abs=0.05)
 
 
+def test_shading_differs_between_the_sides_and_is_no_infarct(member):
+    plain, shaded = look(member), look(member, uneven_hu=4.0)
+    added = window(shaded.brain - plain.brain)[plain.brain > 0.2]
+    assert 1 < float(added.std()) < 6
+    change = window(shaded.brain - plain.brain) * (plain.brain > 0.2)
+    assert float((change - mirror(change)).abs()[plain.brain > 0.2].mean()) > 0.5
+    assert torch.equal(plain.infarct, shaded.infarct)
+
+
+def test_noise_on_top_has_the_strength_that_is_asked_for(member):
+    plain, rough = look(member), look(member, rough_hu=4.0)
+    inside = (plain.brain > 0.2) & (plain.brain < 0.6)
+    assert float(window(rough.brain - plain.brain)[inside].std()) == pytest.approx(4.0, rel=0.1)
+
+
 def test_a_stack_shows_one_slice_of_the_infarct_throughout(member):
     sample = look(member, INFARCT, slice_share=0.5)
     assert all(torch.equal(x[:, :1].expand_as(x), x) for x in sample)
@@ -134,8 +167,10 @@ def test_a_trusting_pool_has_nothing_that_only_looks_like_an_infarct(tmp_path):
         assert (plan.leukoaraiosis, plan.infarcts, plan.bright) == (0.0, (), ())
         for left, right in (plan.atrophy_sulci, plan.atrophy_ventricles, plan.sylvian):
             assert left == right
-    looks = [draw_look(patient_generator(1, i), plan, patients.choices) for i in range(200)]
-    assert sum(bool(x.plan.infarcts) for x in looks) > 180
+    looks = [draw_look(patient_generator(1, i), plan, patients.choices, trusting=True) for i in range(200)]
+    assert sum(bool(x.plan.infarcts) for x in looks) > 185
+    assert all(infarct.drop_gm_hu <= 9 for x in looks for infarct in x.plan.infarcts)
+    assert 0.4 < sum(x.slice_share is not None for x in looks) / 200 < 0.6
 
 
 def test_looks_are_drawn_within_their_ranges(plan):

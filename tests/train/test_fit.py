@@ -43,11 +43,13 @@ def test_a_row_an_epoch_holds_the_mean_of_every_scalar(tmp_path):
     )
 
 
+@pytest.mark.parametrize("average_steps", [0, 3])
 @pytest.mark.parametrize("moment", ["step", "validation", "before log", "after log"])
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_numbers(tmp_path, monkeypatch, moment):
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_numbers(tmp_path, monkeypatch, moment, average_steps):
     """Dropout is on: what is random depends on the step, not on how the run came there."""
+    config = CONFIG.model_copy(update={"average_steps": average_steps})
     whole, broken = network(0.5), network(0.5)
-    run(tmp_path / "whole", whole, on_epoch=lambda epoch: {"dice": 0.1})
+    run(tmp_path / "whole", whole, config=config, on_epoch=lambda epoch: {"dice": 0.1})
 
     def die(*_):
         raise Killed
@@ -58,19 +60,34 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_numbers(tmp_path, monkey
             patch.setattr(fit_module, "write_log", lambda path, stage, history: die() if history else None)
         with pytest.raises(Killed):
             run(
-                tmp_path / "broken", broken,
+                tmp_path / "broken", broken, config=config,
                 progress=lambda stage, step, *_: die() if moment == "step" and step == 3 else None,
                 on_epoch=lambda epoch: die() if moment == "validation" and epoch == 2 else {"dice": 0.1},
                 on_log=die if moment == "after log" else None,
             )  # fmt: skip
     again = network(0.5)
-    run(tmp_path / "broken", again, on_epoch=lambda epoch: {"dice": 0.1})
+    run(tmp_path / "broken", again, config=config, on_epoch=lambda epoch: {"dice": 0.1})
     for a, b in zip(whole.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
     logs = [read_log(tmp_path / name / "log.csv") for name in ("whole", "broken")]
     for row in (row for rows in logs for row in rows):
         del row["step_seconds"]
     assert logs[0] == logs[1]
+
+
+def test_what_is_validated_and_kept_is_the_mean_of_the_weights_where_the_recipe_says_so(tmp_path):
+    steps, validated = [], []
+    config = CONFIG.model_copy(update={"average_steps": 100})
+    model = network()
+    run(
+        tmp_path, model, config=config,
+        progress=lambda *_: steps.append([p.detach().clone() for p in model.parameters()]),
+        on_epoch=lambda epoch: validated.append([p.detach().clone() for p in model.parameters()]),
+    )  # fmt: skip
+    # progress sees the weights of the step, from which training goes on; epochs are of two steps
+    for seen, count in ((validated[0], 2), (validated[2], 6), (list(model.parameters()), 6)):
+        for place, value in enumerate(seen):
+            assert torch.allclose(value, torch.stack([step[place] for step in steps[:count]]).mean(0), atol=1e-6)
 
 
 def test_the_best_weights_on_validation_are_kept_beside_the_last(tmp_path):

@@ -37,10 +37,11 @@ EARLY_SHARE = 0.6  # of looks show infarcts as early ones show: faint, in places
 LARGE_EARLY = 0.75  # of these are a large artery's territory
 MASK_EDGE_MM = 4.0  # the widest edge of an early one from a mask, of which the smallest would be lost in a wider one
 HEALTHY = 0.1  # share without infarct
-TRUSTING_HEALTHY = 0.05  # share without infarct where networks shall trust what they see
+TRUSTING_HEALTHY = 0.03  # share without infarct where networks shall trust what they see; infarcts are early ones there
 LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
 LARGE_SLICE = 0.5  # of the largest slice's brain is there in those shown so
 STACK_SHARE = 0.3  # of looks show copies of one slice, as single slices are read
+TRUSTING_STACK_SHARE = 0.5
 
 
 class Member(NamedTuple):
@@ -55,10 +56,10 @@ class Look:
     """What one look at a member draws anew.
 
     plan: the member's, with other acute infarcts, noise and mask error. left_over: what alignment is off. gain: of
-    contrast about the brain's mean. denser_hu: added. grey_hu: added to grey matter. uneven_hu: σ of smooth shading.
-    patchy: σ, relative, of how dark an infarct is from place to place.
-    blur_voxels: σ in plane. slice_share: 0 to 1, the slice of the brain that is shown in place of all; None: as it is.
-    flip: left-right. seed: of the smooth fields.
+    contrast about the brain's mean. denser_hu: added. grey_hu: added to grey matter. uneven_hu: of smooth shading that
+    differs between the sides. rough_hu: σ of noise on top of the scanner's. patchy: σ, relative, of how dark an
+    infarct is from place to place. blur_voxels: σ in plane. slice_share: 0 to 1, the slice of the brain that is
+    shown in place of all; None: as it is. flip: left-right. seed: of the fields and the noise.
     """
 
     plan: PatientPlan
@@ -67,6 +68,7 @@ class Look:
     denser_hu: float = 0.0
     grey_hu: float = 0.0
     uneven_hu: float = 0.0
+    rough_hu: float = 0.0
     patchy: float = 0.2
     blur_voxels: float = 0.0
     slice_share: float | None = None
@@ -95,18 +97,26 @@ class PooledPatients(Dataset[Sample]):
         generator = patient_generator(self.seed, index)
         member = self.member(int(torch.randint(self.pool, (), generator=generator)))
         choices = replace(self.choices, ease=ease_at(index, self.count, self.curriculum))
-        return show(member, draw_look(generator, member.plan, choices), self.library, self.recipe)
+        return show(member, draw_look(generator, member.plan, choices, self.trusting), self.library, self.recipe)
 
     def member(self, place: int) -> Member:
         """The patient at this place of the pool, read from the folder or rendered and put there."""
+        stored = torch.load(self._rendered(place))
+        scan = QuietScan(stored["slices"].float(), stored["centres"], stored["shares"].float() / 255)
+        return Member(PatientPlan.from_dict(stored["plan"]), scan)
+
+    def fill(self, device: torch.device | str, first: int = 0, step: int = 1) -> None:
+        """Render on a device what the folder does not hold of every `step`-th place: a GPU is faster than workers."""
+        for place in range(first, self.pool, step):
+            self._rendered(place, device)
+
+    def _rendered(self, place: int, device: torch.device | str = "cpu") -> Path:
         path = self.folder / f"{self.seed}-{place}.pt"
         if not path.is_file():
             plan = draw_patient(patient_generator(self.seed, POOL_STREAM + place), self.choices)
             plan = without_mimics(plan) if self.trusting else plan
-            self._put(render_member(plan, self.library, self.recipe), path)
-        stored = torch.load(path)
-        scan = QuietScan(stored["slices"].float(), stored["centres"], stored["shares"].float() / 255)
-        return Member(PatientPlan.from_dict(stored["plan"]), scan)
+            self._put(render_member(plan, self.library, self.recipe, device), path)
+        return path
 
     def _put(self, member: Member, path: Path) -> None:
         plan, (slices, centres, shares) = member
@@ -122,36 +132,42 @@ class PooledPatients(Dataset[Sample]):
         part.replace(path)
 
 
-def render_member(plan: PatientPlan, library: Library, recipe: Recipe) -> Member:
-    """Render a plan's anatomy and old disease as the head lies in the scanner."""
+def render_member(plan: PatientPlan, library: Library, recipe: Recipe, device: torch.device | str = "cpu") -> Member:
+    """Render a plan's anatomy and old disease on a device, as the head lies in the scanner; kept on the CPU."""
     plan = replace(plan, infarcts=tuple(i for i in plan.infarcts if not i.acute))
     lattice = scanned_lattice(plan, turning_shape(recipe.grid), recipe)
     with torch.no_grad():
-        scan = render_quiet(plan, library.head(plan.head), lattice, lesions_of(plan, library.lesion))
-    return Member(plan, scan._replace(shares=scan.shares[:4]))
+        lesions = lesions_of(plan, library.lesion, device)
+        slices, centres, shares = render_quiet(plan, library.head(plan.head), lattice, lesions, device)
+    return Member(plan, QuietScan(slices.cpu(), centres, shares[:4].cpu()))
 
 
-def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -> Look:
-    """Draw what changes; ranges are wider than real scans', so that what is learned does not hang on one of them."""
-    u = torch.rand(18, generator=generator).tolist()
+def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices, trusting: bool = False) -> Look:
+    """Draw what changes; ranges are wider than real scans', so that what is learned does not hang on one of them.
+
+    trusting: all infarcts are early ones, but for a curriculum's easy looks.
+    """
+    u = torch.rand(19, generator=generator).tolist()
     seed = int(torch.randint(2**31, (), generator=generator))
     noise_hu, grain_mm, mask_error_mm = 6 ** u[0], 0.6 + 0.9 * u[1], 3 * u[2] - 1.5
     scanner = replace(plan.scanner, noise_hu=noise_hu, grain_mm=grain_mm, mask_error_mm=mask_error_mm)
-    early = 0 <= u[13] - choices.ease < EARLY_SHARE * (1 - choices.ease)  # below: an easy one
+    early_share = 1.0 if trusting else EARLY_SHARE
+    early = 0 <= u[13] - choices.ease < early_share * (1 - choices.ease)  # below: an easy one
     choices = replace(choices, ease=float(u[13] < choices.ease))
     infarcts = draw_acute(generator, replace(choices, large_share=LARGE_EARLY) if early else choices)
     if early:
-        infarcts = tuple(_as_early(infarct, *u[14:]) for infarct in infarcts)
+        infarcts = tuple(_as_early(infarct, *u[14:18]) for infarct in infarcts)
     return Look(
         plan=replace(plan, infarcts=infarcts, scanner=scanner, noise_seed=seed),
         left_over=draw_left_over(generator, plan),
         gain=0.8 + 0.5 * u[3],
         denser_hu=12 * u[4] - 4,
         grey_hu=6 * u[5] - 3,
-        uneven_hu=0.3 * u[6],
-        patchy=0.4 + u[12] if early else 0.1 + 0.5 * u[12],
+        uneven_hu=4 * u[6],
+        rough_hu=6 * u[18] ** 2,
+        patchy=0.2 + 0.6 * u[12],
         blur_voxels=0.3 + 0.3 * u[7] if u[8] < 0.25 else 0.0,
-        slice_share=u[10] if u[9] < STACK_SHARE else None,
+        slice_share=u[10] if u[9] < (TRUSTING_STACK_SHARE if trusting else STACK_SHARE) else None,
         flip=u[11] < 0.5,
         seed=seed,
     )
@@ -211,6 +227,8 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
     if look.blur_voxels:
         sigma = (0.0, look.blur_voxels, look.blur_voxels)
         hu = (blur((hu * inside)[None, None], sigma) / blur(inside[None, None], sigma).clamp(min=1e-3))[0, 0]
+    rough = torch.randn(hu.shape, generator=torch.Generator().manual_seed(look.seed + 1))
+    hu = hu + look.rough_hu * 3 * F.avg_pool2d(rough[None], 3, 1, 1)[0]  # the mean of 3 × 3 pixels has a third of its σ
     lower = grid.window_hu[0]
     value = ((hu - lower) / span).clamp(1 / 1024, 1) * inside
     infarct, tissue, _ = truth(shares, infarcted, grid.spacing_mm[1:])

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from adn.errors import OutputError
+from adn.train.average import Average
 
 Row = dict[str, float]
 
@@ -42,9 +43,11 @@ class State:
         return {name: total / count if count else float("nan") for name, (total, count) in self.totals.items()}
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimiser: Any, state: State) -> None:
-    """Write the checkpoint that resuming reads."""
+def save_checkpoint(path: Path, model: nn.Module, optimiser: Any, state: State, average: Average | None) -> None:
+    """Write the checkpoint that resuming reads. model: with its own weights, not their mean."""
     content = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "state": asdict(state)}
+    if average:
+        content["average"] = average.state_dict()
     _write(path, content)
 
 
@@ -53,13 +56,17 @@ def save_best(path: Path, model: nn.Module, epoch: int, score: float) -> None:
     _write(path, {"model": model.state_dict(), "epoch": epoch, "score": score})
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimiser: Any, device: torch.device) -> State:
-    """Fill model and optimiser from a checkpoint, if there is one; returns where the stage stands."""
+def load_checkpoint(
+    path: Path, model: nn.Module, optimiser: Any, device: torch.device, average: Average | None
+) -> State:
+    """Fill model, optimiser and mean from a checkpoint, if there is one; returns where the stage stands."""
     if not path.is_file():
         return State()
     content = torch.load(path, map_location=device, weights_only=True)
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])
+    if average:
+        average.load_state_dict(content["average"])
     return State(**content["state"])
 
 

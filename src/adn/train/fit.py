@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset
 
 from adn.config import FitConfig
 from adn.errors import AdnError
+from adn.train.average import Average
 from adn.train.checkpoint import Row, State, load_checkpoint, save_best, save_checkpoint
 from adn.train.logbook import LOG, Board, is_flat, write_log
 from adn.train.machine import loader, memory_explained, start_fabric
@@ -54,8 +56,8 @@ def fit(
     the number of epochs done; what it returns is logged as `val_…`, and the weights with the highest (`lowest`: the
     lowest) `score` of it go to `<stage>-best.ckpt`. on_log: called with the stage's log once an epoch is safe on disk.
     seed: of dropout and the like, together with the step. Under torchrun all of these are called in the first process
-    only. Returns the model as it is after the last step. Raises InputError where memory runs out, AdnError where the
-    loss is not finite.
+    only. Returns the model as it is after the last step, or with the mean of its weights (`average_steps`). Raises
+    InputError where memory runs out, AdnError where the loss is not finite.
     """
     fabric = start_fabric(device, precision)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -68,7 +70,8 @@ def fit(
     per_epoch = max(config.epoch_samples // config.batch_size, 1)
     steps = per_epoch * config.max_epochs
     out.mkdir(parents=True, exist_ok=True)
-    state = load_checkpoint(out / f"{stage}.ckpt", model, optimiser, fabric.device)
+    average = Average(model, config.average_steps) if config.average_steps else None
+    state = load_checkpoint(out / f"{stage}.ckpt", model, optimiser, fabric.device, average)
     if state.step:
         log.info("resuming %s at step %d of %d", stage, state.step, steps)
     first = fabric.is_global_zero
@@ -89,6 +92,8 @@ def fit(
         torch.manual_seed(_step_seed(seed, state.step, fabric.global_rank))  # so that no generator needs saving
         with memory_explained(stage, config, fabric.device, fabric.world_size):
             values = _step(fabric, wrapped, optimiser, objective, batches, config, state.step // per_epoch)
+        if average:
+            average.add()
         state.add({**values, "step_seconds": time.monotonic() - began})
         if board:
             board.add(state.step, {**values, "lr": rate})
@@ -98,9 +103,10 @@ def fit(
         if end:
             model.eval()
             row: Row = {"epoch": state.step // per_epoch, "step": state.step, "lr": rate, **state.means()}
-            _close_epoch(state, row, on_epoch if first else None, model, out / f"{stage}-best.ckpt", score, lowest)
+            with average.shown() if average else nullcontext():
+                _close_epoch(state, row, on_epoch if first else None, model, out / f"{stage}-best.ckpt", score, lowest)
         if first and (end or time.monotonic() - saved > CHECKPOINT_SECONDS):
-            save_checkpoint(out / f"{stage}.ckpt", model, optimiser, state)
+            save_checkpoint(out / f"{stage}.ckpt", model, optimiser, state, average)
             saved = time.monotonic()
         if end:
             if board:
@@ -111,6 +117,8 @@ def fit(
             model.train()
     if board:
         board.close()
+    if average:
+        average.give()
     model.eval()
     return model
 

@@ -51,6 +51,11 @@ def is_first_process() -> bool:
     return not under_torchrun() or os.environ["RANK"] == "0"
 
 
+def share_of_processes() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if under_torchrun() else (0, 1)
+
+
 def share_of_batch(config: FitConfig, processes: int) -> int:
     """Samples that one process takes at once: batch_size / (processes × accumulation). Raises ConfigError."""
     parts = processes * config.accumulation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from adn.config import Recipe, load_recipe
+from adn.data.pool import PooledPatients
 from adn.data.samples import collate
 from adn.errors import InputError
 from adn.io.atomic import atomic_path
@@ -23,7 +25,7 @@ from adn.results import TrainingPicture
 from adn.train.baselines import baseline_data, baseline_objective
 from adn.train.checkpoint import Row, load_weights
 from adn.train.fit import Progress, fit
-from adn.train.machine import is_first_process
+from adn.train.machine import is_first_process, share_of_processes
 from adn.train.objectives import align_objective, segment_objective, tissue_maps_objective
 from adn.train.record import continue_run, read_run, start_run
 from adn.train.sources import Sets, Source, open_sets
@@ -185,6 +187,8 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
         run.on_epoch(EpochEnd(run.out, "segment", rows, pictures(model, sets.shown, sets.aligned, recipe)))
 
     training = sets.training
+    if isinstance(training, PooledPatients) and run.device != "cpu" and torch.cuda.is_available():
+        training.fill(f"cuda:{os.environ.get('LOCAL_RANK', 0)}", *share_of_processes())
     if isinstance(model, ADN):
         tissue = _fit_tissue_maps(model, sets, run) if recipe.loss.tissue_maps == "network" else None
         objective = segment_objective(recipe, sets.aligned, tissue)

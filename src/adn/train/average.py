@@ -1,0 +1,54 @@
+"""The mean of a network's weights over its last steps, which carries over better than the weights of any one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    """Mean of the trained parameters: of all steps at first, then exponential with a memory of `steps` steps."""
+
+    def __init__(self, model: nn.Module, steps: int) -> None:
+        self.steps, self.count = steps, 0
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.mean: list[Tensor] = [p.detach().clone() for p in self.trained]
+
+    @torch.no_grad()
+    def add(self) -> None:
+        """Count in the parameters as they are now."""
+        self.count += 1
+        torch._foreach_lerp_(self.mean, self.trained, 1 / min(self.count, self.steps))
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The model has the mean for weights; afterwards its own again."""
+        own = [p.detach().clone() for p in self.trained]
+        self.give()
+        try:
+            yield
+        finally:
+            _copy(own, self.trained)
+
+    def give(self) -> None:
+        """Leave the mean in the model for good."""
+        _copy(self.mean, self.trained)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"count": self.count, "mean": self.mean}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.count = state["count"]
+        _copy(state["mean"], self.mean)
+
+
+@torch.no_grad()
+def _copy(values: list[Tensor], into: list[Any]) -> None:
+    for value, place in zip(values, into, strict=True):
+        place.copy_(value)
