@@ -8,8 +8,8 @@ brain has 175 cm², an ellipse of 135 × 165 mm), and its neighbours, which are 
 brain mask is what bone encloses. The threshold is that of the weights. Reference: core and penumbra together, of which
 penumbra need not show on CT, so slices whose outlined tissue is on average 3 % (1 HU) darker than its mirror twin
 (`adn.hypodensity`) are also counted apart, and so is the half with the larger outlines. What weights are worth shows
-beside rules without any network: everything that is so much darker than its twin; and an ellipse that knows no more than
-where a middle cerebral artery's territory lies, on the side where it is darker, and on the outline's, which is told.
+beside rules without any network: everything that is so much darker than its twin; and an ellipse that knows no more
+than where a middle cerebral artery's territory lies, on the side where it is darker, and on the outline's side.
 """
 
 from __future__ import annotations

@@ -84,7 +84,6 @@ def test_an_unknown_key_names_the_nearest(values, message):
         ({"loss": {"hardest_share": 0.0}}, "loss.hardest_share"),
         ({"loss": {"l_f": "bce"}}, 'loss.l_f = "bce_generalised_dice"'),
         ({"train": {"pool": 0}}, "train.pool"),
-        ({"train": {"trusting": True}}, "train.trusting is about the pool's patients"),
         ({"train": {"pool": 9}, "network": {"polarity": "bright"}}, "train.pool lays infarcts on"),
         ({"network": {"dropout": 1.0}}, "network.dropout"),
         ({"threshold": 1.5}, "threshold: Input should be less than 1"),

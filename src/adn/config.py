@@ -160,9 +160,6 @@ class TrainConfig(_Section):
     # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`data.pool`);
     # None: each is shown once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
-    # the pool's patients have nothing that looks like an infarct and is none, and nearly all have an infarct: networks
-    # then trust what they see, as among patients who are known to have one
-    trusting: bool = False
 
 
 class Recipe(_Section):
@@ -187,8 +184,6 @@ class Recipe(_Section):
             raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
         if self.method == "adn" and (self.loss.l_f in ("bce", "bce_dice") or not self.align.apply):
             raise ValueError('method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice"')
-        if self.train.trusting and not self.train.pool:
-            raise ValueError("train.trusting is about the pool's patients: give their number as train.pool, too")
         if self.train.pool and self.network.polarity == "bright":
             raise ValueError('train.pool lays infarcts on, so it is not for network.polarity = "bright"')
         for key in ("d_backbone", "f_backbone"):

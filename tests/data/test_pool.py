@@ -160,19 +160,6 @@ def test_an_infarct_that_five_millimetre_slices_do_not_show_is_not_asked_for(mem
     assert not look(member, speck).infarct.any()
 
 
-def test_a_trusting_pool_has_nothing_that_only_looks_like_an_infarct(tmp_path):
-    train = TINY.train.model_copy(update={"pool": 3, "trusting": True})
-    patients = PooledPatients(TINY.model_copy(update={"train": train}), Library(), 5, 100, pool=3, folder=tmp_path)
-    for plan in (patients.member(place).plan for place in range(3)):
-        assert (plan.leukoaraiosis, plan.infarcts, plan.bright) == (0.0, (), ())
-        for left, right in (plan.atrophy_sulci, plan.atrophy_ventricles, plan.sylvian):
-            assert left == right
-    looks = [draw_look(patient_generator(1, i), plan, patients.choices, trusting=True) for i in range(200)]
-    assert sum(bool(x.plan.infarcts) for x in looks) > 185
-    assert all(infarct.drop_gm_hu <= 9 for x in looks for infarct in x.plan.infarcts)
-    assert 0.4 < sum(x.slice_share is not None for x in looks) / 200 < 0.6
-
-
 def test_looks_are_drawn_within_their_ranges(plan):
     choices = Choices(heads=("mni",))
     looks = [draw_look(patient_generator(1, i), plan, choices) for i in range(300)]

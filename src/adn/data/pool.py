@@ -22,7 +22,7 @@ from adn.data.samples import Sample, deskull
 from adn.data.virtual import draw_left_over, ease_at, scanned_lattice, turning_shape
 from adn.geometry import RigidTransform
 from adn.synth.anatomy import blur
-from adn.synth.draw import Choices, draw_acute, draw_patient, without_mimics
+from adn.synth.draw import Choices, draw_acute, draw_patient
 from adn.synth.plan import InfarctPlan, PatientPlan
 from adn.synth.reading import Lesion, apply, lesions_of, normalised, random_field, read_field, shifted, swelling
 from adn.synth.render import QuietScan, develop, render_quiet, truth
@@ -37,11 +37,9 @@ EARLY_SHARE = 0.6  # of looks show infarcts as early ones show: faint, in places
 LARGE_EARLY = 0.75  # of these are a large artery's territory
 MASK_EDGE_MM = 4.0  # the widest edge of an early one from a mask, of which the smallest would be lost in a wider one
 HEALTHY = 0.1  # share without infarct
-TRUSTING_HEALTHY = 0.03  # share without infarct where networks shall trust what they see; infarcts are early ones there
 LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
 LARGE_SLICE = 0.5  # of the largest slice's brain is there in those shown so
 STACK_SHARE = 0.3  # of looks show copies of one slice, as single slices are read
-TRUSTING_STACK_SHARE = 0.5
 
 
 class Member(NamedTuple):
@@ -85,8 +83,7 @@ class PooledPatients(Dataset[Sample]):
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.pool, self.folder = count, pool, folder
-        self.trusting = recipe.train.trusting
-        self.choices = library.choices(healthy_share=TRUSTING_HEALTHY if self.trusting else HEALTHY)
+        self.choices = library.choices(healthy_share=HEALTHY)
         self.curriculum = recipe.train.segment.curriculum
 
     def __len__(self) -> int:
@@ -97,7 +94,7 @@ class PooledPatients(Dataset[Sample]):
         generator = patient_generator(self.seed, index)
         member = self.member(int(torch.randint(self.pool, (), generator=generator)))
         choices = replace(self.choices, ease=ease_at(index, self.count, self.curriculum))
-        return show(member, draw_look(generator, member.plan, choices, self.trusting), self.library, self.recipe)
+        return show(member, draw_look(generator, member.plan, choices), self.library, self.recipe)
 
     def member(self, place: int) -> Member:
         """The patient at this place of the pool, read from the folder or rendered and put there."""
@@ -114,7 +111,6 @@ class PooledPatients(Dataset[Sample]):
         path = self.folder / f"{self.seed}-{place}.pt"
         if not path.is_file():
             plan = draw_patient(patient_generator(self.seed, POOL_STREAM + place), self.choices)
-            plan = without_mimics(plan) if self.trusting else plan
             self._put(render_member(plan, self.library, self.recipe, device), path)
         return path
 
@@ -142,17 +138,13 @@ def render_member(plan: PatientPlan, library: Library, recipe: Recipe, device: t
     return Member(plan, QuietScan(slices.cpu(), centres, shares[:4].cpu()))
 
 
-def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices, trusting: bool = False) -> Look:
-    """Draw what changes; ranges are wider than real scans', so that what is learned does not hang on one of them.
-
-    trusting: all infarcts are early ones, but for a curriculum's easy looks.
-    """
+def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -> Look:
+    """Draw what changes; ranges are wider than real scans', so that what is learned does not hang on one of them."""
     u = torch.rand(19, generator=generator).tolist()
     seed = int(torch.randint(2**31, (), generator=generator))
     noise_hu, grain_mm, mask_error_mm = 6 ** u[0], 0.6 + 0.9 * u[1], 3 * u[2] - 1.5
     scanner = replace(plan.scanner, noise_hu=noise_hu, grain_mm=grain_mm, mask_error_mm=mask_error_mm)
-    early_share = 1.0 if trusting else EARLY_SHARE
-    early = 0 <= u[13] - choices.ease < early_share * (1 - choices.ease)  # below: an easy one
+    early = 0 <= u[13] - choices.ease < EARLY_SHARE * (1 - choices.ease)  # below: an easy one
     choices = replace(choices, ease=float(u[13] < choices.ease))
     infarcts = draw_acute(generator, replace(choices, large_share=LARGE_EARLY) if early else choices)
     if early:
@@ -167,7 +159,7 @@ def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices, t
         rough_hu=6 * u[18] ** 2,
         patchy=0.2 + 0.6 * u[12],
         blur_voxels=0.3 + 0.3 * u[7] if u[8] < 0.25 else 0.0,
-        slice_share=u[10] if u[9] < (TRUSTING_STACK_SHARE if trusting else STACK_SHARE) else None,
+        slice_share=u[10] if u[9] < STACK_SHARE else None,
         flip=u[11] < 0.5,
         seed=seed,
     )

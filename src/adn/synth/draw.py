@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -117,24 +117,6 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
         bright=tuple(_draw_bright(d) for _ in range(d.index(3) if not easy and d.chance(0.3) else 0)),
         metal=(_draw_metal(d),) if not easy and d.chance(0.04) else (),
         scanner=_draw_scanner(d, rotation[0]),
-    )
-
-
-def without_mimics(plan: PatientPlan) -> PatientPlan:
-    """The patient without what may pass for an acute infarct: old ones, leukoaraiosis, one-sided atrophy, bleeds."""
-
-    def both(sides: tuple[float, float]) -> tuple[float, float]:
-        mean = sum(sides) / 2
-        return mean, mean
-
-    return replace(
-        plan,
-        leukoaraiosis=0.0,
-        infarcts=tuple(infarct for infarct in plan.infarcts if infarct.acute),
-        atrophy_sulci=both(plan.atrophy_sulci),
-        atrophy_ventricles=both(plan.atrophy_ventricles),
-        sylvian=both(plan.sylvian),
-        bright=(),
     )
 
 

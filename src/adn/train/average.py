@@ -15,14 +15,15 @@ class Average:
 
     def __init__(self, model: nn.Module, steps: int) -> None:
         self.steps, self.count = steps, 0
-        self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.mean: list[Tensor] = [p.detach().clone() for p in self.trained]
+        self.trained: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+        self.mean = [p.detach().clone() for p in self.trained]
 
     @torch.no_grad()
     def add(self) -> None:
         """Count in the parameters as they are now."""
         self.count += 1
-        torch._foreach_lerp_(self.mean, self.trained, 1 / min(self.count, self.steps))
+        for mean, now in zip(self.mean, self.trained, strict=True):
+            mean.lerp_(now, 1 / min(self.count, self.steps))
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -49,6 +50,6 @@ class Average:
 
 
 @torch.no_grad()
-def _copy(values: list[Tensor], into: list[Any]) -> None:
+def _copy(values: list[Tensor], into: list[Tensor]) -> None:
     for value, place in zip(values, into, strict=True):
         place.copy_(value)
