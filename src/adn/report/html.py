@@ -52,7 +52,7 @@ def render_report(prediction: Prediction) -> str:
     page.filters |= {"number": number, "volume": volume_text}
     scan = prediction.scan.volume
     marked = bool(prediction.infarct.data.any())
-    slices = key_slices(prediction, KEY_SLICES if marked else BARE_SLICES)
+    slices, areas = key_slices(prediction, KEY_SLICES if marked else BARE_SLICES), slice_areas_cm2(prediction.infarct)
     panel_slices = slices[:PANEL_SLICES] if marked else even_slices(prediction.brain_mask, PANEL_SLICES)
     direction = "upwards" if "S" in scan.grid.axes else "downwards"
     bright = prediction.polarity == "bright"
@@ -73,7 +73,7 @@ def render_report(prediction: Prediction) -> str:
         slab=slab_slices(scan),
         direction=direction,
         marked=marked,
-        key_pictures=[_key_picture(prediction, n, large=marked and n == slices[0]) for n in slices],
+        key_pictures=[_key_picture(prediction, n, areas[n], large=marked and n == slices[0]) for n in slices],
         asymmetry=_asymmetry_picture(prediction, panel_slices),
         strip=all_slices(prediction),
     )
@@ -95,8 +95,7 @@ def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 120) -> Pictu
     return Picture(f"data:image/jpeg;base64,{data}", width, height, alt, caption)
 
 
-def _key_picture(prediction: Prediction, index: int, large: bool) -> Picture:
-    area = slice_areas_cm2(prediction.infarct)[index]
+def _key_picture(prediction: Prediction, index: int, area: float, large: bool) -> Picture:
     finding = f"infarct area {area:.1f} cm²" if area > 0 else "no infarct marked"
     panels: tuple[Panel, ...] = ("contour", "hypodensity") if area > 0 else ("scan", "hypodensity")
     shown = {"scan": "as scanned", "contour": "with the infarct's contour", "hypodensity": "with relative hypodensity"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 
 import numpy as np
@@ -21,6 +21,8 @@ _BRAIN_HU = 31.0  # the template's mean over grey and white matter
 _START_PITCH_DEG = (0.0, 14.0)  # slices along the orbitomeatal line or parallel to it are nodded against MNI's
 _PITCH = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
 _STEPS = 12
+_NEAR = 5  # voxels of 8 mm across: points within two of the brain tell where it ends, those farther off do not matter
+_SKETCH = 4  # of so many points one is enough to choose the start, and to come near
 # Adults differ by so much: penalties that matter only where a scan shows half a brain. Pitch in rad, shifts in mm.
 _SPREAD = np.array([0.08, 0.08, 0.08, 0.25, 40.0, 40.0])
 _FLUID_WEIGHT = 1.0  # of the density map against the outline
@@ -28,14 +30,14 @@ _FLUID_WEIGHT = 1.0  # of the density map against the outline
 
 @lru_cache(maxsize=1)
 def _template() -> tuple[Tensor, NDArray[np.float64]]:
-    """Brain outline and density (2, N), and where these points lie, (N, 3) MNI LPS mm."""
+    """Brain outline and density (2, D, H, W), and where their voxels lie, (D · H · W, 3) MNI LPS mm."""
     with (resources.files("adn.territory") / "mni_brain.npz").open("rb") as file:
         stored = np.load(file)
         maps, spacing, centre = stored["maps"], float(stored["spacing_mm"]), stored["centre_mm"]
     z, y, x = ((np.arange(n) - (n - 1) / 2) * spacing for n in maps.shape[1:])
     points = np.stack(np.meshgrid(z, y, x, indexing="ij")[::-1], -1).reshape(-1, 3) + centre
     smooth = F.avg_pool3d(torch.from_numpy(maps.astype(np.float32) / 255)[None], 3, 1, 1)[0]
-    return smooth.flatten(1), points
+    return smooth, points
 
 
 def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -45,7 +47,9 @@ def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.
     Free are size along three axes, nodding and two shifts; left and right are the alignment's. Least squares of outline
     and density over the slices that were scanned. Approximate: several mm (docs/report.md).
     """
-    template, points = _template()
+    whole, points = _template()
+    around = F.max_pool3d(whole[:1], _NEAR, 1, _NEAR // 2).flatten() > 0.5
+    template, points = whole.flatten(1)[:, around], points[around.numpy()]
     maps, index_from_aligned = _coarse(scan, brain, aligned_from_scan)
     slices = maps.shape[1]
     inside = np.argwhere(maps[0].numpy() > 0.5)
@@ -65,23 +69,22 @@ def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.
     start_y = (top[:, 1].min() + top[:, 1].max()) / 2 - (hull[:, 1].min() + hull[:, 1].max()) / 2 + middle[1]
     start_z = top[:, 2].max() - hull[:, 2].max() + middle[2]
 
-    def residuals(values: NDArray) -> NDArray[np.float64]:
-        index = _places(index_from_aligned @ matrix(values), points)
+    centre = np.array([0.0, 0.0, 0.0, 0.0, start_y, start_z])
+
+    def residuals(values: NDArray, every: int = 1) -> NDArray[np.float64]:
+        index = _places(index_from_aligned @ matrix(values), points[::every])
         read = _sample(maps, index)
         seen = np.clip(np.minimum(index[:, 0] + 1.0, slices - index[:, 0]), 0.0, 1.0)
-        difference = (read - template).double().numpy() * seen
+        difference = (read - template[:, ::every]).double().numpy() * seen
         difference[1] *= _FLUID_WEIGHT
         away = (values - centre) / _SPREAD
-        return np.concatenate([difference.ravel() / np.sqrt(len(hull)), 0.02 * away])
+        return np.concatenate([difference.ravel() * np.sqrt(every / len(hull)), 0.02 * away])
 
-    best = None
-    for pitch_deg in _START_PITCH_DEG:
-        centre = np.array([0.0, 0.0, 0.0, 0.0, start_y, start_z])
-        values, cost = _least_squares(residuals, centre + np.deg2rad(pitch_deg) * _PITCH)
-        if best is None or cost < best[1]:
-            best = values, cost
-    assert best is not None
-    return np.asarray(np.linalg.inv(matrix(best[0])), np.float64)
+    sketch = partial(residuals, every=_SKETCH)
+    starts = [_least_squares(sketch, centre + np.deg2rad(degrees) * _PITCH) for degrees in _START_PITCH_DEG]
+    near, _ = min(starts, key=lambda found: found[1])
+    values, _ = _least_squares(residuals, near)
+    return np.asarray(np.linalg.inv(matrix(values)), np.float64)
 
 
 def _coarse(scan: Volume, brain: Volume, aligned_from_scan: NDArray) -> tuple[Tensor, NDArray[np.float64]]:
