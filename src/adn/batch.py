@@ -21,6 +21,7 @@ from adn.process import (
     SOME_FAILED,
     Worker,
     begin_worker,
+    collecting_later,
     debugging,
     end,
     end_worker,
@@ -73,6 +74,7 @@ def overall_code(outcomes: list[Outcome]) -> int:
     return BAD_INPUT if codes == {BAD_INPUT} else OUR_FAULT
 
 
+@collecting_later()
 def predict_one(
     task: Task,
     request: Request,

@@ -9,7 +9,7 @@ import math
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -203,6 +203,22 @@ class Recipe(_Section):
         return self
 
 
+class EnsembleMember(_Section):
+    """One set of weights in an ensemble."""
+
+    weights: str  # a name, or a path from the ensemble's folder: a .safetensors file or a run folder
+    share: float = Field(default=1.0, gt=0)  # of the mean of logits, against those of the others
+
+
+class EnsembleConfig(_Section):
+    """Weights that are asked together (`nn.ensemble`); what it does not say is as in the first member's recipe."""
+
+    summary: str = ""
+    threshold: float = Field(default=0.5, gt=0, lt=1)  # as in a recipe
+    smallest_ml: float = Field(default=0.0, ge=0)  # as in a recipe
+    members: tuple[EnsembleMember, ...] = Field(min_length=2)
+
+
 def flat_levels(channels: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> int:
     """How often the anisotropic backbone halves in plane only, until voxels are about as wide as slices are thick."""
     return min(max(round(math.log2(spacing_mm[0] / spacing_mm[1])), 0), len(channels) - 1)
@@ -327,15 +343,29 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(problem) for problem in error.errors()) + ".") from error
+        raise ConfigError(_explain("Recipe", Recipe, error)) from error
 
 
-def _explain(problem: Any) -> str:
+def ensemble_from_toml(path: Path) -> EnsembleConfig:
+    """Read an ensemble of weights. Raises ConfigError, as `load_recipe` does."""
+    try:
+        return EnsembleConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"Ensemble '{path}' cannot be read as TOML in UTF-8: {error}.") from error
+    except ValidationError as error:
+        raise ConfigError(_explain(f"Ensemble '{path}'", EnsembleConfig, error)) from error
+
+
+def _explain(what: str, root: type[_Section], error: ValidationError) -> str:
+    return "; ".join(f"{what}: {_problem(root, problem)}" for problem in error.errors()) + "."
+
+
+def _problem(root: type[_Section], problem: Any) -> str:
     location = [str(part) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
-        return f"Recipe: {'.'.join(location) or 'sizes'}: {problem['msg']}"
-    section: Any = Recipe
+        return f"{'.'.join(location) or 'sizes'}: {problem['msg']}"
+    section: Any = root
     for part in location[:-1]:
-        section = section.model_fields[part].annotation
+        section = get_args(section)[0] if part.isdigit() else section.model_fields[part].annotation
     nearest = difflib.get_close_matches(location[-1], section.model_fields, n=1, cutoff=0.0)
-    return f"Recipe: unknown key {'.'.join(location)}; did you mean {'.'.join([*location[:-1], *nearest])}?"
+    return f"unknown key {'.'.join(location)}; did you mean {'.'.join([*location[:-1], *nearest])}?"

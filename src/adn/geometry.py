@@ -152,7 +152,7 @@ def bounding_box(inside: NDArray[np.bool_], margins: Sequence[int] = (0, 0, 0)) 
     """
     box = []
     for axis, margin in enumerate(margins):
-        used = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        used = np.flatnonzero(inside.any(axis=tuple(a for a in range(inside.ndim) if a != axis)))
         box.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, inside.shape[axis])))
     return tuple(box)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.asymmetry import SIGN
-from adn.config import Recipe, recipe_from_dict
+from adn.config import Recipe, ensemble_from_toml, recipe_from_dict
 from adn.errors import InputError, WeightsError
 from adn.geometry import Grid, RigidTransform, bounding_box, reorient_array
 from adn.hypodensity import relative_hypodensity
@@ -26,6 +26,7 @@ from adn.io.weights import WeightsFile, find_weights, read_weights
 from adn.measure import measure, without_small
 from adn.nn.adn import ADN
 from adn.nn.baselines import Baseline, build_model
+from adn.nn.ensemble import Ensemble, join
 from adn.nn.precision import choose_device, choose_precision
 from adn.nn.refine import refine_pose
 from adn.prepare import Conformed, SkullStripper, conform, inspect_mask, strip_skull
@@ -61,7 +62,7 @@ class Model:
     tissue: finds the brain; None: the classical stripper does.
     """
 
-    network: ADN | Baseline
+    network: ADN | Baseline | Ensemble
     recipe: Recipe
     weights: WeightsFile
     device: torch.device
@@ -71,17 +72,24 @@ class Model:
 
 def load_model(weights: str | Path | None = None, device: str = "auto", precision: str = "auto") -> Model:
     """Load weights by name or path (None: the default that ships). Raises WeightsError."""
-    found = find_weights(weights)
-    tensors, values = read_weights(found.path)
+    found, target = find_weights(weights), choose_device(device)
+    parts = [_load_network(path) for path in found.members or (found.path,)]
+    network, recipe = join(parts, ensemble_from_toml(found.path), found.name) if found.members else parts[0]
+    tissue = load_tissue(device=device, precision=precision)
+    ready = network.eval().to(target)
+    ready.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # convolutions are fastest so
+    return Model(ready, recipe, found, target, choose_precision(precision, target), tissue)
+
+
+def _load_network(path: Path) -> tuple[ADN | Baseline, Recipe]:
+    tensors, values = read_weights(path)
     recipe = recipe_from_dict(values)
     network = build_model(recipe)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"{found.path}: does not fit the networks of its recipe '{recipe.name}'.") from error
-    target = choose_device(device)
-    tissue = load_tissue(device=device, precision=precision)
-    return Model(network.eval().to(target), recipe, found, target, choose_precision(precision, target), tissue)
+        raise WeightsError(f"{path}: does not fit the networks of its recipe '{recipe.name}'.") from error
+    return network, recipe
 
 
 def predict(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import Any
 
@@ -72,6 +74,18 @@ def unwind_on_signals() -> None:
 
     for number in heard:
         signal.signal(number, unwind)
+
+
+@contextmanager
+def collecting_later() -> Iterator[None]:
+    """Leave reference cycles until the end: a tenth of a prediction's time went into looking for the few there are."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Worker:

@@ -86,7 +86,10 @@ def predict(
         typer.Option(help="DICOM series to take (UID or number); default: the axial head CT with most slices."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Name of shipped weights (see 'adn info'), or a .safetensors file.")
+        str | None,
+        typer.Option(
+            help="Shipped weights by name (see 'adn info'), a .safetensors file, or a .toml that joins several."
+        ),
     ] = None,
     device: Device = "auto",
     dicom_seg: Annotated[
@@ -285,7 +288,7 @@ def _write_table(outcomes: list[Outcome], tasks: list[Task], table: Path, quiet:
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items() if item != [])
     if isinstance(value, list):
         return "\n".join(_words(item) for item in value) or "none"
     return str(value)

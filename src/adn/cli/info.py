@@ -25,7 +25,7 @@ def cores() -> int:
 def gather() -> dict[str, Any]:
     """Versions, machine, devices, recipes and weights, as plain values for JSON."""
     from adn import __version__
-    from adn.io.weights import list_weights
+    from adn.io.weights import DEFAULT, list_weights
 
     return {
         "adn": __version__,
@@ -37,6 +37,7 @@ def gather() -> dict[str, Any]:
         "versions": library_versions(),
         "recipes": recipe_names(),
         "weights": [_plain(entry) for entry in list_weights()],
+        "default_weights": DEFAULT,
     }
 
 
@@ -51,7 +52,8 @@ def library_versions() -> dict[str, str]:
 
 
 def _plain(entry: Any) -> dict[str, Any]:
-    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(entry).items()}
+    values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(entry).items()}
+    return values | {"members": [path.stem for path in entry.members]}
 
 
 def _version(name: str) -> str:

@@ -37,7 +37,10 @@ def serve(
     token: Token = None,
     open_page: Open = True,
     weights: Annotated[
-        str | None, typer.Option(help="Name of shipped weights (see 'adn info'), or a .safetensors file.")
+        str | None,
+        typer.Option(
+            help="Shipped weights by name (see 'adn info'), a .safetensors file, or a .toml that joins several."
+        ),
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
 ) -> None:

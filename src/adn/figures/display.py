@@ -44,8 +44,8 @@ def axial_slab(volume: Volume, index: int) -> NDArray[np.float32]:
 
 def stroke_window_hu(scan: Volume, brain_mask: Volume) -> tuple[float, float]:
     """20 to 60 HU, moved (never widened) where a scanner's brain is so dark or bright that it would not show."""
-    every = 1 + scan.data.size // 200_000  # so many voxels tell it as well
-    brain = scan.data.flat[::every][brain_mask.data.flat[::every] > 0]
+    every = 1 + round((scan.data.size / 200_000) ** (1 / 3))  # along each axis: so few voxels tell it as well
+    brain = scan.data[::every, ::every, ::every][brain_mask.data[::every, ::every, ::every] > 0]
     median = float(np.median(brain)) if brain.size else 33.0
     level = 40.0 if 28.0 <= median <= 45.0 else round(median) + 7.0  # level 40 is about 7 HU above usual brain
     return level - 20.0, level + 20.0
@@ -65,7 +65,7 @@ def slice_areas_cm2(mask: Volume) -> NDArray[np.float64]:
 
 def crop_to(mask: Volume, margin_mm: float) -> Crop:
     """Rows and columns of `axial_stack` that hold a mask plus a margin (room for the skull); all where it is empty."""
-    present: NDArray[np.bool_] = np.any(axial_stack(mask) > 0, axis=0)
+    present = axial_stack(mask).max(axis=0) > 0
     if not present.any():
         return slice(0, present.shape[0]), slice(0, present.shape[1])
     window = []

@@ -15,20 +15,25 @@ from adn.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-DEFAULT = "fast-plus"
+DEFAULT = "ensemble"
 TISSUE = "tissue"  # finds the brain and its tissues
 HASHES = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One set of weights. shipped: inside the package."""
+    """One set of weights, or an ensemble of them. shipped: inside the package.
+
+    members: files of an ensemble's weights, in its order. sha256, megabytes: of the file, and of an ensemble of its
+    file and its members' one after the other.
+    """
 
     name: str
     path: Path
     sha256: str
     megabytes: float
     shipped: bool
+    members: tuple[Path, ...] = ()
 
 
 def shipped_folder() -> Path:
@@ -38,31 +43,63 @@ def shipped_folder() -> Path:
 
 def list_weights() -> list[WeightsFile]:
     """The weights that ship with the package; reads hashes and sizes only."""
-    return [_describe(path, shipped=True) for path in sorted(shipped_folder().glob("*.safetensors"))]
+    folder = shipped_folder()
+    return [_describe(path) for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.toml")])]
 
 
 def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
-    """Weights by name (in the package) or path; None is the default. Raises WeightsError if absent or damaged."""
-    wanted = str(name_or_path or DEFAULT)
-    inside = shipped_folder() / f"{wanted}.safetensors"
-    if inside.is_file():
-        found = _describe(inside, shipped=True)
-        expected = _expected_hashes().get(inside.name)
-        if expected != found.sha256:
-            raise WeightsError(f"{inside.name}: is damaged (its SHA-256 is not the recorded one); install adn again.")
-        return found
-    path = Path(wanted)
+    """Weights by name (in the package) or path; None is the default.
+
+    A .toml file joins several (`config.EnsembleConfig`). Raises WeightsError if any are absent or damaged.
+    """
+    found = _describe(_locate(str(name_or_path or DEFAULT)))
+    expected = _expected_hashes()
+    for path in (found.path, *found.members):
+        if path.parent == shipped_folder() and expected.get(path.name) != _sha256(path):
+            raise WeightsError(f"{path.name}: is damaged (its SHA-256 is not the recorded one); install adn again.")
+    return found
+
+
+def _locate(wanted: str, folder: Path = Path()) -> Path:
+    """The file of weights by name or by path, from `folder`."""
+    for suffix in (".safetensors", ".toml"):
+        inside = shipped_folder() / f"{wanted}{suffix}"
+        if inside.is_file():
+            return inside
+    path = folder / wanted
     if path.is_dir():
         path = path / "weights.safetensors"
     if not path.is_file():
         names = ", ".join(w.name for w in list_weights()) or "none ship with this build"
-        raise WeightsError(f"No weights '{wanted}': give a name ({names}), a .safetensors file or a run folder.")
-    return _describe(path, shipped=False)
+        raise WeightsError(
+            f"No weights '{wanted}': give a name ({names}), a .safetensors file, a run folder, "
+            "or a .toml that joins several."
+        )
+    return path
 
 
-def _describe(path: Path, shipped: bool) -> WeightsFile:
-    data = path.read_bytes()
-    return WeightsFile(path.stem, path, hashlib.sha256(data).hexdigest(), len(data) / 1e6, shipped)
+def _describe(path: Path) -> WeightsFile:
+    members = tuple(_locate(wanted, path.parent) for wanted in _members(path))
+    if any(member.suffix == ".toml" for member in members):
+        raise WeightsError(f"{path}: is an ensemble with an ensemble in it; name single weights.")
+    files = (path, *members)
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    return WeightsFile(path.stem, path, _sha256(*files), megabytes, path.parent == shipped_folder(), members)
+
+
+def _members(path: Path) -> list[str]:
+    if path.suffix != ".toml":
+        return []
+    from adn.config import ensemble_from_toml
+
+    return [member.weights for member in ensemble_from_toml(path).members]
+
+
+def _sha256(*files: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _expected_hashes() -> dict[str, str]:

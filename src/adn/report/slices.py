@@ -19,6 +19,7 @@ from adn.figures.display import (
     stack_spacing_mm,
     stroke_window_hu,
 )
+from adn.geometry import bounding_box
 from adn.results import Prediction
 from adn.volume import Volume
 
@@ -77,10 +78,12 @@ def _path(mask: Volume, index: int, crop: Crop, step: tuple[float, float], every
     picture = axial_slice(mask, index)[crop] > 0
     if not picture.any():
         return ""
-    lines = contour_generator(z=np.pad(picture, 1).astype(np.float32)).lines(0.5)
+    rows, columns = bounding_box(picture, margins=(0, 0))
+    lines = contour_generator(z=np.pad(picture[rows, columns], 1).astype(np.float32)).lines(0.5)
+    corner = np.array([columns.start, rows.start]) - 0.5  # a voxel's middle is half a voxel from the edge
     parts = []
     for line in lines:
-        points = (np.asarray(line) - 0.5)[::every] * step  # a voxel's middle is half a voxel from the edge
+        points = (np.asarray(line) + corner)[::every] * step
         text = "L".join(f"{x:.0f} {y:.0f}" for x, y in points)
         parts.append(f"M{text}Z")
     return "".join(parts)

@@ -19,7 +19,11 @@ def take_over(model: nn.Module, name_or_path: str | Path) -> None:
     name_or_path: as for `adn predict --weights`. Raises WeightsError where there are none, InputError where they are of
     another method, or where T or most of the other networks do not fit.
     """
-    given, _ = read_weights(find_weights(name_or_path).path)
+    found = find_weights(name_or_path)
+    if found.members:
+        names = ", ".join(path.stem for path in found.members)
+        raise InputError(f"{name_or_path}: is an ensemble, which is not trained as one; start from a member ({names}).")
+    given, _ = read_weights(found.path)
     own = model.state_dict()
     taken = {name for name, tensor in own.items() if name in given and given[name].shape == tensor.shape}
     for network, least in (("align.", 1.0), ("", 0.5)):

@@ -1,0 +1,82 @@
+"""Laws of several networks asked together: shares, agreement, and what must be alike."""
+
+import pytest
+import torch
+
+from adn.asymmetry import Disentangled
+from adn.config import EnsembleConfig, load_recipe, recipe_from_dict
+from adn.errors import WeightsError
+from adn.nn.adn import AdnOutput, build_adn
+from adn.nn.baselines import Baseline
+from adn.nn.ensemble import Ensemble, join
+
+
+class Says(Baseline):
+    """A member that answers with one probability, and with it as P."""
+
+    def __init__(self, probability):
+        torch.nn.Module.__init__(self)
+        self.align, self.probability = torch.nn.Identity(), probability
+
+    def from_aligned(self, aligned, pose):
+        everywhere = torch.full_like(aligned, self.probability)
+        return AdnOutput(pose, Disentangled(aligned, *[everywhere] * 5), everywhere)
+
+
+def together(probabilities, shares):
+    members = [Says(p) for p in probabilities]
+    return Ensemble(members, shares).from_aligned(torch.rand(1, 1, 2, 4, 4), torch.eye(4)[None])
+
+
+def test_equal_shares_give_the_geometric_mean_of_the_odds():
+    found = together((0.8, 0.5), (1.0, 1.0)).infarct_probability_aligned
+    assert torch.allclose(found, torch.tensor(2.0 / 3.0))  # odds 4 and 1, so 2
+
+
+def test_shares_count_against_each_other_and_maps_are_averaged_by_them():
+    once, twice = together((0.9, 0.3), (0.7, 0.3)), together((0.9, 0.3), (1.4, 0.6))
+    assert torch.allclose(once.infarct_probability_aligned, twice.infarct_probability_aligned)
+    assert torch.allclose(once.parts.pathological_asymmetry, torch.tensor(0.7 * 0.9 + 0.3 * 0.3))
+
+
+def test_one_that_denies_takes_a_mark_away_but_none_is_a_veto_for_ever():
+    assert together((0.9, 0.001), (1.0, 1.0)).infarct_probability_aligned.max() < 0.2
+    assert together((0.999, 0.999, 0.0), (1.0, 1.0, 1.0)).infarct_probability_aligned.min() > 0.5
+
+
+def test_a_network_with_itself_says_what_it_says_alone():
+    recipe = load_recipe("tiny")
+    network = build_adn(recipe).eval()
+    brain = torch.rand(1, 1, *(recipe.grid.box or recipe.grid.shape))
+    with torch.no_grad():
+        alone = network.from_aligned(brain, torch.eye(4)[None])
+        both = Ensemble([network, network], (1.0, 3.0)).from_aligned(brain, torch.eye(4)[None])
+    assert torch.allclose(both.infarct_probability_aligned, alone.infarct_probability_aligned, atol=1e-5)
+    for one, other in zip(alone.parts, both.parts, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def joined(**changes):
+    first = load_recipe("tiny")
+    values = first.model_dump()
+    for section, keys in changes.items():
+        values[section] |= keys
+    second = recipe_from_dict(values)
+    config = EnsembleConfig(threshold=0.3, smallest_ml=2.0, members=({"weights": "a"}, {"weights": "b"}))
+    return join([(build_adn(first), first), (build_adn(second), second)], config, "mine")
+
+
+def test_the_recipe_is_the_first_ones_with_the_ensembles_own_threshold():
+    network, recipe = joined(network={"channels": [8, 16]})
+    assert (recipe.name, recipe.threshold, recipe.smallest_ml) == ("mine", 0.3, 2.0)
+    assert recipe.grid == load_recipe("tiny").grid
+    assert network.align is network.members[0].align
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"grid": {"window_hu": (0.0, 70.0)}}, "grid"), ({"network": {"clamp_q": True}}, "network.clamp_q")],
+)
+def test_members_that_do_not_go_together_are_refused(changes, named):
+    with pytest.raises(WeightsError, match=f"the same {named} in their recipes, but 'b' differs from 'a'"):
+        joined(**changes)
