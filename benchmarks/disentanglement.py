@@ -27,7 +27,7 @@ import torch
 from adn.asymmetry import total_asymmetry
 from adn.data.virtual import aligned_sample
 from adn.geometry import Grid, RigidTransform
-from adn.nn.adn import ADN
+from adn.nn.baselines import Baseline
 from adn.predict import Model, load_model
 from adn.results import TrainingPicture
 from adn.synth.draw import draw_patient
@@ -54,7 +54,7 @@ def measure(model: Model, library: Library, index: int) -> tuple[list[float], Tr
     inside = sample.infarct[0] > 0
     if float(inside.sum()) * np.prod(grid.spacing_mm) / 1000 < LEAST_ML:
         return None
-    assert isinstance(model.network, ADN)
+    assert not isinstance(model.network, Baseline)  # they do not disentangle
     with torch.no_grad():
         output = model.network.from_aligned(sample.brain[None], torch.eye(4)[None])
     parts = output.parts

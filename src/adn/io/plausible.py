@@ -19,6 +19,7 @@ AIR_SHARE = 0.02
 SOFT_TISSUE_HU = (-160.0, 160.0)  # where the commonest value other than air lies: fat to fresh blood and plastic
 BRAIN_MEDIAN_HU = (5.0, 70.0)
 BRAIN_SPREAD_HU = 80.0  # between the quartiles, in the middle of a head without air around it
+_MANY_VOXELS = 2**22  # of more, every second along each axis tells as well
 _HINT = "give the CT in Hounsfield units (air −1000, water 0)"
 
 
@@ -48,7 +49,8 @@ def check_grid(grid: Grid, where: str) -> list[str]:
 
 def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str) -> None:
     """Raise NotHounsfieldError: these cannot be HU of a head. measured: True where they count (None: everywhere)."""
-    values = volume.data if measured is None else volume.data[measured]
+    thinned = (slice(None, None, 2 if volume.data.size > _MANY_VOXELS else 1),) * 3
+    values = volume.data[thinned] if measured is None else volume.data[thinned][measured[thinned]]
     if values.size == 0:
         raise NotHounsfieldError(f"{where}: needed a head CT, but no voxel was measured (all are padding); {_HINT}.")
     low, high = float(values.min()), float(values.max())

@@ -12,6 +12,7 @@ from adn.warp import mirror, rigid_matrix, warp
 
 SEARCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # in-plane starts
 SEARCH_ROLL_DEG = (-8.0, 0.0, 8.0)
+_ROOM_MM = 10.0  # for shifts beyond T's
 _BETAS = (0.8, 0.99)  # of Adam's running means
 
 
@@ -31,11 +32,12 @@ def refine_pose(
     depth, height, width = recipe.grid.spacing_mm
     shrink = recipe.align.shrink
     spacing = (depth, height * shrink, width * shrink)
-    volume = coarse.mean().clamp(min=1e-4)
+    volume = coarse.sum().clamp(min=1e-4 * coarse.numel())
+    box = _brain_box(coarse[0, 0], spacing, float(pose[0, :3, 3].abs().max()))
 
     def loss(candidate: Tensor) -> Tensor:
-        x = warp(coarse.expand(len(candidate), -1, -1, -1, -1), candidate, spacing)
-        return (x - mirror(x)).abs().mean((1, 2, 3, 4)) / volume
+        x = warp(coarse.expand(len(candidate), -1, -1, -1, -1), candidate, spacing, box)
+        return (x - mirror(x)).abs().sum((1, 2, 3, 4)) / volume
 
     r, (x, y, z) = pose[0, :3, :3].float(), pose[0, :3, 3].float()
     pitch, roll, in_plane = torch.atan2(r[2, 1], r[2, 2]), torch.asin(-r[2, 0]), torch.atan2(r[1, 0], r[0, 0])
@@ -61,6 +63,21 @@ def refine_pose(
     result = posed(values.detach())
     with torch.no_grad():
         return result if float(loss(result)) <= float(loss(pose.float())) else pose.float()
+
+
+def _brain_box(
+    coarse: Float[Tensor, "d h w"], spacing_mm: tuple[float, float, float], shift_mm: float
+) -> tuple[int, int, int]:
+    """Sides of the centred box that holds the brain however it is turned, and moved by as much as T moves it.
+
+    Beyond it all is 0, so L_T is the same as over the whole grid, in half the time.
+    """
+    place = (coarse > 0).nonzero() - (torch.tensor(coarse.shape, device=coarse.device) - 1) / 2
+    reach_mm = (place * torch.tensor(spacing_mm, device=coarse.device)).norm(dim=1)
+    half_mm = (float(reach_mm.max()) if len(reach_mm) else 0.0) + shift_mm + _ROOM_MM
+    # as many voxels as the grid has, less the same number at both ends, so that the middle stays the middle
+    sides = [n - 2 * max(int(n / 2 - half_mm / step), 0) for n, step in zip(coarse.shape, spacing_mm, strict=True)]
+    return sides[0], sides[1], sides[2]
 
 
 def _adam_step(values: Tensor, slope: Tensor, mean: Tensor, square: Tensor, step: int, rate: float) -> None:
