@@ -12,6 +12,7 @@ from adn.warp import mirror, rigid_matrix, warp
 
 SEARCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # in-plane starts
 SEARCH_ROLL_DEG = (-8.0, 0.0, 8.0)
+_STARTS = 2  # are followed: from one, rounding can decide which of two minima is found
 _ROOM_MM = 10.0  # for shifts beyond T's
 _BETAS = (0.8, 0.99)  # of Adam's running means
 
@@ -21,8 +22,8 @@ def refine_pose(
 ) -> Float[Tensor, "1 4 4"]:
     """Move in-plane rotation, roll and x from T's pose to a minimum of L_T on T's coarse copy; y, z and pitch stay.
 
-    Starts at the best of a few turns and rolls about T's pose and about the brain as conformed; never returns a pose
-    worse than T's own.
+    Starts at the two best of a few turns and rolls about T's pose and about the brain as conformed, and takes the
+    better end; never returns a pose worse than T's own.
     """
     steps = recipe.align.refine_steps
     if not steps:
@@ -52,16 +53,17 @@ def refine_pose(
     turns = torch.tensor([[r, a, 0.0] for a in SEARCH_DEG for r in SEARCH_ROLL_DEG], device=brain.device)
     with torch.no_grad():
         starts = torch.cat([torch.stack([roll, in_plane, x]) + turns, turns])
-        start = starts[loss(posed(starts)).argmin()]
+        best = starts[loss(posed(starts)).topk(_STARTS, largest=False).indices]
     with torch.enable_grad():
-        values = start.clone()[None].requires_grad_(True)
+        values = best.clone().requires_grad_(True)
         mean, square = torch.zeros_like(values), torch.zeros_like(values)
         for step in range(steps):
             (slope,) = torch.autograd.grad(loss(posed(values)).sum(), values)
             with torch.no_grad():
                 _adam_step(values, slope, mean, square, step + 1, rate=1.5 * (1 - step / steps) + 0.02)
-    result = posed(values.detach())
     with torch.no_grad():
+        ends = posed(values.detach())
+        result = ends[loss(ends).argmin()][None]
         return result if float(loss(result)) <= float(loss(pose.float())) else pose.float()
 
 
