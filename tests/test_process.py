@@ -1,5 +1,6 @@
-"""Worker processes: they unwind when told to, and when nobody is left to tell them."""
+"""Worker processes: they unwind when told to, and when nobody is left to tell them. And when garbage is collected."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adn.process import Worker, end
+from adn.process import Worker, collecting_later, end
 from stand_ins import half_write
 
 PARENT = (
@@ -42,3 +43,19 @@ def test_a_worker_whose_parent_is_killed_unwinds_too(tmp_path):
     parent.kill()
     parent.wait()
     until(lambda: not half.exists())
+
+
+def test_garbage_is_collected_again_afterwards_whatever_happened():
+    @collecting_later()
+    def fails():
+        assert not gc.isenabled()
+        raise ValueError("an accident")
+
+    with pytest.raises(ValueError, match="an accident"):
+        fails()
+    assert gc.isenabled()
+    gc.disable()
+    with collecting_later():
+        pass
+    assert not gc.isenabled()  # as it was
+    gc.enable()

@@ -14,9 +14,9 @@ from adn.warp import rigid_matrix, warp
 SPACING, SHAPE = (6.0, 3.5, 3.0), (16, 48, 56)  # 96 × 168 × 168 mm
 
 
-def recipe(steps=40):
+def recipe(steps=40, shape=SHAPE):
     align = {"channels": [4, 4], "shrink": 1, "refine_steps": steps}
-    grid = {"spacing_mm": SPACING, "shape": SHAPE, "box": None}
+    grid = {"spacing_mm": SPACING, "shape": shape, "box": None}
     return recipe_from_dict({"name": "test", "grid": grid, "align": align})
 
 
@@ -71,6 +71,14 @@ def test_a_pose_never_gets_worse(steps):
             refined = refine(brain, pose, steps)
             before, after = (float(mirror_difference(warp(brain, p, SPACING))) for p in (pose, refined))
             assert after <= before
+
+
+def test_air_around_the_brain_changes_nothing():
+    brain = head(motion(4.0, 10.0, 3.0))
+    wide = recipe(shape=(24, 64, 80))
+    around = torch.nn.functional.pad(brain, (12, 12, 8, 8, 4, 4))
+    refined = refine_pose(AlignNet(wide.grid, wide.align), around, torch.eye(4)[None], wide)
+    assert torch.allclose(refined, refine(brain, torch.eye(4)[None]), atol=0.05)
 
 
 def test_no_steps_leave_the_pose_as_it_is_and_no_gradient_is_left_behind():
