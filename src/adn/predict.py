@@ -27,7 +27,7 @@ from adn.measure import measure, without_small
 from adn.nn.adn import ADN
 from adn.nn.baselines import Baseline, build_model
 from adn.nn.ensemble import Ensemble, join
-from adn.nn.precision import choose_device, choose_precision
+from adn.nn.precision import choose_device, choose_precision, made_ready
 from adn.nn.refine import refine_pose
 from adn.prepare import Conformed, SkullStripper, conform, inspect_mask, strip_skull
 from adn.prepare.quality import bright_ml, cut_ends, noise_hu
@@ -71,14 +71,12 @@ class Model:
 
 
 def load_model(weights: str | Path | None = None, device: str = "auto", precision: str = "auto") -> Model:
-    """Load weights by name or path (None: the default that ships). Raises WeightsError."""
+    """Load weights by name or path (None: the default that ships). Raises as `find_weights` does."""
     found, target = find_weights(weights), choose_device(device)
     parts = [_load_network(path) for path in found.members or (found.path,)]
     network, recipe = join(parts, ensemble_from_toml(found.path), found.name) if found.members else parts[0]
     tissue = load_tissue(device=device, precision=precision)
-    ready = network.eval().to(target)
-    ready.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # convolutions are fastest so
-    return Model(ready, recipe, found, target, choose_precision(precision, target), tissue)
+    return Model(made_ready(network, target), recipe, found, target, choose_precision(precision, target), tissue)
 
 
 def _load_network(path: Path) -> tuple[ADN | Baseline, Recipe]:

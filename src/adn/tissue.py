@@ -19,7 +19,7 @@ from torch import Tensor
 from adn.config import TissueConfig, recipe_from_dict
 from adn.errors import WeightsError
 from adn.io.weights import TISSUE, WeightsFile, find_weights, read_weights
-from adn.nn.precision import choose_device, choose_precision
+from adn.nn.precision import choose_device, choose_precision, made_ready
 from adn.nn.tissue import TissueNet, head_box
 from adn.prepare.coarse import components, fill_slices, largest, peel_slices
 from adn.prepare.plausible import doubt_brain
@@ -82,9 +82,7 @@ def load_tissue(weights: str | Path = TISSUE, device: str = "auto", precision: s
     except RuntimeError as error:
         raise WeightsError(f"{found.path}: needs weights that `adn train tissue` wrote.") from error
     target = choose_device(device)
-    ready = network.eval().to(target)
-    ready.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # convolutions are fastest so
-    return TissueModel(ready, config, found, target, choose_precision(precision, target))
+    return TissueModel(made_ready(network, target), config, found, target, choose_precision(precision, target))
 
 
 @lru_cache(maxsize=1)

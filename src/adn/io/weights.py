@@ -50,7 +50,8 @@ def list_weights() -> list[WeightsFile]:
 def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
     """Weights by name (in the package) or path; None is the default.
 
-    A .toml file joins several (`config.EnsembleConfig`). Raises WeightsError if any are absent or damaged.
+    A .toml file joins several (`config.EnsembleConfig`). Raises WeightsError if any are absent or damaged, ConfigError
+    where such a file says what it cannot.
     """
     found = _describe(_locate(str(name_or_path or DEFAULT)))
     expected = _expected_hashes()

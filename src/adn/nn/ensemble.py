@@ -15,8 +15,8 @@ from adn.nn.adn import ADN, AdnOutput
 from adn.nn.baselines import Baseline
 
 _LEAST = 1e-4  # probabilities are kept so far from 0 and 1, so that no member can outvote all others
-_SHARED = ("method", "grid", "align")  # of recipes; of `network` what is done with P, A and Ŷ afterwards:
-_SHARED_NETWORK = ("polarity", "clamp_q", "clamp_compensated", "zero_outside")
+_SHARED = ("method", "grid", "align")
+_SHARED_NETWORK = ("polarity", "clamp_q", "clamp_compensated", "zero_outside")  # what prediction does with the maps
 
 
 class Ensemble(nn.Module):
