@@ -26,6 +26,7 @@ from adn.data.layouts import Case
 from adn.errors import InputError, OutputError
 from adn.io import open_scan
 from adn.io.atomic import explain_write_error
+from adn.io.itk import DETACHED_SUFFIXES
 from adn.io.series import files_below
 from adn.io.weights import TISSUE, find_weights
 from adn.prepare import Conformed, conform
@@ -111,7 +112,8 @@ def case_key(case: Case, grid: GridConfig) -> str:
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return files_below(path)
-    return sorted(path.parent.glob(f"{path.stem}.*")) if path.suffix == ".mhd" else [path]  # its voxels lie beside it
+    beside = path.suffix.lower() in DETACHED_SUFFIXES  # where its voxels lie
+    return sorted(path.parent.glob(f"{path.stem}.*")) if beside else [path]
 
 
 def cached_path(case: Case, grid: GridConfig, folder: Path | None = None) -> Path:

@@ -15,7 +15,7 @@ from adn.errors import InputError
 from adn.io.atomic import atomic_path
 from adn.io.names import case_name, is_dicom
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 LABELS = ("infarct", "tissue", "brain", "ignore")
 CSV_COLUMNS = ("name", "subject", "ct", *LABELS)
 _INFARCT = re.compile(r"infarct|lesion|stroke|isch", re.I)

@@ -1,40 +1,58 @@
-"""NRRD and MetaImage (.nrrd, .mha, .mhd) through SimpleITK. Their world is LPS; a `Volume`'s is RAS."""
+"""NRRD and MetaImage (.nrrd, .nhdr, .mha, .mhd) through SimpleITK. Their world is LPS; a `Volume`'s is RAS.
+
+Both formats may name another file that holds the voxels. A file from outside must not choose what is read, so .nrrd and
+.mha have to hold their own voxels, and .nhdr and .mhd may name one file in their own folder. ITK is told which of its
+readers to use and never picks one by content.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from adn.errors import InputError
 from adn.geometry import RAS_FROM_LPS, Grid
+from adn.io.nifti import MAX_VOXELS
 from adn.volume import Volume
 
-_ORIENTATION_KEYS = (b"\nspace", b"TransformMatrix", b"Orientation", b"Rotation")
-_HEADER_BYTES = 8192
+NRRD_MAGIC = b"NRRD"
+DETACHED_SUFFIXES = (".nhdr", ".mhd")
+_META_LINE = re.compile(rb"[ \t]*([A-Za-z]\w{0,63})[ \t]*=([^\0\r\n]{0,400})\r?")
+_DATA_FILE_KEYS = (b"datafile", b"elementdatafile")
+_ATTACHED = (b"LOCAL", b"Local", b"local")
+_ORIENTATION_KEYS = (b"space", b"transformmatrix", b"orientation", b"rotation")
+_HEADER_BYTES = 2**16
 
 
 def load(path: Path) -> tuple[Volume, list[str]]:
     """Read one 3D volume as float32 in the file's own axis order, with plain warnings about its orientation.
 
-    Raises InputError, naming the file, for anything that is not one readable 3D volume of numbers.
+    Raises InputError, naming the file, for anything that is not one readable 3D volume of numbers, and for a file whose
+    voxels lie elsewhere than in itself or, for .nhdr and .mhd, in a file of the same folder.
     """
     import SimpleITK as sitk
 
+    with path.open("rb") as stream:
+        head = stream.read(_HEADER_BYTES)
+    nrrd = head[:4] == NRRD_MAGIC
+    lines = _nrrd_lines(path, head) if nrrd else _meta_lines(path, head)
+    _check_data_file(path, lines)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO" if nrrd else "MetaImageIO")
+    reader.SetFileName(str(path))
     try:
-        image = sitk.ReadImage(str(path))
+        reader.ReadImageInformation()
+        size = reader.GetSize()
+        _check_size(path, size, reader.GetNumberOfComponents())
+        image = reader.Execute()
     except RuntimeError as error:
         raise InputError(
             f"{path}: needed a complete NRRD or MetaImage file, but it is damaged, or its data file is absent."
         ) from error
-    size = image.GetSize()
-    if len(size) > 3 and int(np.prod(size[3:])) == 1:
+    if len(size) > 3:
         image = image[(slice(None),) * 3 + (0,) * (len(size) - 3)]
-    elif len(size) > 3 or image.GetNumberOfComponentsPerPixel() > 1:
-        count = int(np.prod(size[3:])) * image.GetNumberOfComponentsPerPixel()
-        raise InputError(f"{path}: needed one 3D volume, but the file holds {count}; save the non-contrast one alone.")
-    if image.GetDimension() != 3:
-        raise InputError(f"{path}: needed a 3D volume, but its shape is {'×'.join(map(str, size))}.")
     lps = np.eye(4)
     lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     lps[:3, 3] = image.GetOrigin()
@@ -43,12 +61,66 @@ def load(path: Path) -> tuple[Volume, list[str]]:
         grid = Grid((data.shape[0], data.shape[1], data.shape[2]), RAS_FROM_LPS @ lps)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return Volume(data, grid), _remarks(path)
+    if any(key.startswith(_ORIENTATION_KEYS) for key, _ in lines):
+        return Volume(data, grid), []
+    return Volume(data, grid), ["The file records no orientation: left and right are assumed."]
 
 
-def _remarks(path: Path) -> list[str]:
-    with path.open("rb") as stream:
-        head = stream.read(_HEADER_BYTES)
-    if any(key in head for key in _ORIENTATION_KEYS):
-        return []
-    return ["The file records no orientation: left and right are assumed."]
+def _check_size(path: Path, size: tuple[int, ...], components: int) -> None:
+    more = int(np.prod(size[3:], dtype=object)) * components
+    if more != 1:
+        raise InputError(f"{path}: needed one 3D volume, but the file holds {more}; save the non-contrast one alone.")
+    if len(size) < 3 or int(np.prod(size, dtype=object)) > MAX_VOXELS:
+        raise InputError(f"{path}: needed a 3D volume, but its shape is {'×'.join(map(str, size))}.")
+
+
+def _nrrd_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
+    """(field, value) of each line that could be one; fields in lower case without spaces.
+
+    The header ends at an empty line. Lines behind it are voxels and look like no field, so they are not left out: what
+    another reader might still take for the header is seen here, too.
+    """
+    if len(head) == _HEADER_BYTES and not re.search(rb"\n\r?\n", head):
+        raise InputError(f"{path}: needed a NRRD file, but its header does not end within {_HEADER_BYTES} bytes.")
+    fields = (line.partition(b":") for line in head.splitlines() if not line.startswith(b"#"))
+    return [(b"".join(key.lower().split()), value.strip()) for key, colon, value in fields if colon]
+
+
+def _meta_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
+    """(key, value) up to ElementDataFile, which ends the header; keys in lower case.
+
+    Anything but short lines of `key = value` is refused, since ITK could take it for something else.
+    """
+    found = []
+    for line in head.split(b"\n"):
+        match = _META_LINE.fullmatch(line)
+        if match is None:
+            break
+        found.append((match[1].lower(), match[2].strip()))
+        if match[1] == b"ElementDataFile":
+            return found
+    raise InputError(f"{path}: needed a NRRD or MetaImage file, but the content is neither, or its header is damaged.")
+
+
+def _check_data_file(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
+    """Refuse a header that points to voxels outside the file or, for the formats made of two files, the folder."""
+    for value in (value for key, value in lines if key in _DATA_FILE_KEYS and value not in _ATTACHED):
+        if path.suffix.lower() not in DETACHED_SUFFIXES:
+            raise InputError(
+                f"{path}: needed an image that holds its own voxels, but its header names another file, which was not "
+                "read; save it as one .nii.gz, .nrrd or .mha."
+            )
+        if not _in_same_folder(path, value):
+            raise InputError(
+                f"{path}: its voxels must lie in one file of the same folder, named without a path, but its header "
+                "asks for others, which were not read; save it as one .nii.gz, .nrrd or .mha."
+            )
+
+
+def _in_same_folder(path: Path, value: bytes) -> bool:
+    """True for the plain name of a file beside `path`; not for lists, patterns of names, or links to elsewhere."""
+    name = value.decode(errors="replace")
+    if not name or Path(name).name != name or name.upper().startswith("LIST") or set(name) & set("\\%\0\ufffd"):
+        return False
+    folder = path.absolute().parent  # where ITK looks, even if `path` is a link
+    return (folder / name).resolve().parent == folder.resolve()

@@ -15,7 +15,7 @@ from adn.io import itk, nifti
 from adn.io.names import case_name
 from adn.volume import Volume
 
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _MASK, _PROBABILITY, _BRAINS = "infarct.nii.gz", "infarct_probability.nii.gz", ("brain_mask.nii.gz", "brain.nii.gz")
 _IGNORE = "ignore.nii.gz"
 _OPTIONAL = ("probability", "brain", "ignore")

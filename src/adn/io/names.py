@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zip")
+_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".zip")
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 _NAMELESS = {"ct", "dicom"}  # what a scan is called inside a folder that bears the patient's name
 

@@ -23,7 +23,7 @@ from adn.volume import Volume
 
 FILL_HU = -1024.0  # lowest value of a 12-bit CT; what unmeasured voxels get
 UNMEASURED_HU = -1100.0  # nothing in a patient, noise in air included, reads lower
-_IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
+_IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 class _Reading(NamedTuple):
@@ -88,17 +88,17 @@ def _read(path: Path, series: str | None) -> _Reading:
 
 
 def _read_image(path: Path, head: bytes) -> _Reading:
-    if head[:4] == b"NRRD" or path.suffix.lower() in (".nrrd", ".mha", ".mhd"):
+    if head[:4] == itk.NRRD_MAGIC or path.suffix.lower() in (".nrrd", ".nhdr", ".mha", ".mhd"):
         volume, warnings = itk.load(path)
-        return _Reading(volume, "nrrd" if head[:4] == b"NRRD" else "metaimage", None, warnings)
+        return _Reading(volume, "nrrd" if head[:4] == itk.NRRD_MAGIC else "metaimage", None, warnings)
     if head[:2] == nifti.GZIP_MAGIC or path.name.lower().endswith((".nii", ".nii.gz")):
         volume, warnings = nifti.load(path)
         return _Reading(volume, "nifti", None, warnings)
     if head[:2] == b"\x08\x00":  # DICOM from before the preamble
         return _Reading(*_dicom_order(dicom.load(path)))
     raise InputError(
-        f"{path}: needed a head CT as .nii, .nii.gz, .nrrd, .mha, .mhd, a DICOM file, folder or .zip, but the content "
-        "is none of these."
+        f"{path}: needed a head CT as .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, a DICOM file, folder or .zip, but the "
+        "content is none of these."
     )
 
 

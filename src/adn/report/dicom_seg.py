@@ -46,7 +46,7 @@ def check_dicom_seg(sources: Sequence[Path | str] = ()) -> None:
     if find_spec("highdicom") is None:
         raise InputError("--dicom-seg needs the package highdicom, which is not installed: pip install highdicom.")
     for source in sources:
-        if Path(source).name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")):
+        if Path(source).name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")):
             raise InputError(_not_dicom(source))
 
 
