@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adn.geometry import Grid, RigidTransform
 from adn.nn.refine import refine_pose
-from adn.predict import aligned_from_scan, load_model
+from adn.prediction.pipeline import aligned_from_scan, load_model
 from adn.prepare import conform, strip_skull
-from adn.synth.draw import draw_patient
-from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
-from adn.volume import Volume
+from adn.space.geometry import Grid, RigidTransform
+from adn.space.volume import Volume
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
 
 
 def plane(matrix: np.ndarray) -> np.ndarray:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from adn.geometry import Grid
-from adn.prepare.quality import bright_ml, noise_hu
+from adn.findings.quality import bright_ml, noise_hu
 from adn.results import MAX_BRIGHT_ML
-from adn.synth.draw import draw_patient
-from adn.synth.plan import BrightPlan
-from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
+from adn.virtual.plan import BrightPlan
 
 BLEED = BrightPlan("bleed", (28.0, 5.0, 10.0), (9.0, 9.0, 9.0), 65.0)
 

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adn.data.samples import Sample
-from adn.data.virtual import AlignedPatients
-from adn.measure import without_small
+from adn.feed.samples import Sample
+from adn.feed.virtual import AlignedPatients
+from adn.findings.measure import without_small
 from adn.metrics.overlap import dice
 from adn.metrics.statistics import bootstrap_mean
-from adn.predict import Model, load_model
-from adn.synthesize import Library
+from adn.prediction.pipeline import Model, load_model
+from adn.virtual.folders import Library
 
 SEED = 4242  # of no training run
 STRATA_ML = ((0.0, 30.0), (30.0, 70.0), (70.0, 1e9))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from adn.train.logbook import LOG, read_log
+from adn.training.logbook import LOG, read_log
 
 PANELS = (
     ("val_dice", "validation Dice"),

@@ -7,9 +7,10 @@ its window (from the commonest brain and CSF levels of all slices, as in virtual
 brain has 175 cm², an ellipse of 135 × 165 mm), and its neighbours, which are copies of it (16 slices, 5 mm apart). The
 brain mask is what bone encloses. The threshold is that of the weights. Reference: core and penumbra together, of which
 penumbra need not show on CT, so slices whose outlined tissue is on average 3 % (1 HU) darker than its mirror twin
-(`adn.hypodensity`) are also counted apart, and so is the half with the larger outlines. What weights are worth shows
-beside rules without any network: everything that is so much darker than its twin; and an ellipse that knows no more
-than where a middle cerebral artery's territory lies, on the side where it is darker, and on the outline's side.
+(`adn.findings.hypodensity`) are also counted apart, and so is the half with the larger outlines. What weights are
+worth shows beside rules without any network: everything that is so much darker than its twin; and an ellipse that
+knows no more than where a middle cerebral artery's territory lies, on the side where it is
+darker, and on the outline's side.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ import numpy as np
 from ct_measures import Study
 from virtual_vs_real import cpaisd_studies
 
-from adn.geometry import Grid
 from adn.metrics.overlap import dice
-from adn.predict import Model, load_model, predict
+from adn.prediction.pipeline import Model, load_model, predict
 from adn.results import Prediction, Scan
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 SLICES, SLICE_MM, BRAIN_MM2, OUTSIDE_HU = 16, 5.0, 17_500.0, -1000.0
 DARKER = (0.03, 0.05, 0.08)  # than the twin, as fractions

@@ -25,14 +25,14 @@ import numpy as np
 import torch
 
 from adn.asymmetry import total_asymmetry
-from adn.data.virtual import aligned_sample
-from adn.geometry import Grid, RigidTransform
+from adn.feed.virtual import aligned_sample
 from adn.nn.baselines import Baseline
-from adn.predict import Model, load_model
+from adn.prediction.pipeline import Model, load_model
 from adn.results import TrainingPicture
-from adn.synth.draw import draw_patient
-from adn.synthesize import Library, patient_generator
-from adn.volume import Volume
+from adn.space.geometry import Grid, RigidTransform
+from adn.space.volume import Volume
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator
 
 COLUMNS = ("taken", "astray", "rest", "spoilt", "P : A", "Dice")
 SEED, LEAST_ML = 31, 1.0

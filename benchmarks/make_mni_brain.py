@@ -9,10 +9,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from adn.library import Library
-from adn.synth.anatomy import isin
-from adn.synth.tissues import BRAIN_CODES, FLUID, GREY
-from adn.warp import warp
+from adn.space.warp import warp
+from adn.virtual.anatomy import isin
+from adn.virtual.library import Library
+from adn.virtual.tissue_codes import BRAIN_CODES, FLUID, GREY
 
 SPACING_MM, HALF_MM = 8.0, (108.0, 116.0, 100.0)  # z, y, x from the centre
 CENTRE_MM = (0.0, 17.0, 10.0)  # MNI, LPS

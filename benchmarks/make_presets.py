@@ -18,11 +18,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from adn.library import Library, lesion_volumes_ml, read_registration
-from adn.presets import HEALTHY, STRATA_ML, stratum_of
-from adn.synth.draw import draw_patient
-from adn.synth.plan import PatientPlan
-from adn.synthesize import patient_generator, render_plan, scanner_grid, scanner_lattice
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import patient_generator, render_plan, scanner_grid, scanner_lattice
+from adn.virtual.library import Library, lesion_volumes_ml, read_registration
+from adn.virtual.plan import PatientPlan
+from adn.virtual.presets import HEALTHY, STRATA_ML, stratum_of
 
 HEADS = "the SynthSeg training label maps (github.com/BBillot/SynthSeg, data/training_label_maps; Apache-2.0)"
 LESIONS = (
@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.names:
         manifest = make(name, RECIPES[name], arguments.anatomy, arguments.lesions)
-        write(manifest, Path(str(resources.files("adn.presets"))) / f"{name}.json")
+        write(manifest, Path(str(resources.files("adn.virtual.presets"))) / f"{name}.json")
 
 
 def make(name: str, recipe: Recipe, anatomy: Path, lesions: Path) -> dict[str, Any]:

@@ -29,20 +29,20 @@ from virtual_vs_real import COLOURS as OF_SCANS
 from virtual_vs_real import cell, cpaisd_studies
 
 from adn.asymmetry import REACHES, mirror_contrast, total_asymmetry
+from adn.brain import find_brain
 from adn.config import GridConfig
-from adn.data.pool import draw_look, render_member, show
-from adn.data.virtual import aligned_sample
-from adn.geometry import RigidTransform
+from adn.feed.pool import draw_look, render_member, show
+from adn.feed.virtual import aligned_sample
 from adn.io import open_scan
 from adn.io.nifti import read_volume
 from adn.nn.refine import refine_pose
-from adn.predict import Model, load_model
+from adn.prediction.pipeline import Model, load_model
 from adn.prepare import conform
-from adn.synth.plan import PatientPlan
-from adn.synthesize import Library, patient_generator
-from adn.tissue import find_brain
-from adn.volume import Volume
-from adn.warp import mirror, warp
+from adn.space.geometry import RigidTransform
+from adn.space.volume import Volume
+from adn.space.warp import mirror, warp
+from adn.virtual.folders import Library, patient_generator
+from adn.virtual.plan import PatientPlan
 
 A_HU = np.arange(0.0, 30.5, 0.5)
 X_HU = np.arange(0.0, 81.0, 1.0)

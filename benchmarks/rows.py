@@ -15,7 +15,7 @@ from pathlib import Path
 
 from adn.benchmark import METHODS, T_RUN
 from adn.io.weights import read_weights, save_weights
-from adn.train.logbook import LOG
+from adn.training.logbook import LOG
 
 T = "align."
 

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from adn.geometry import RigidTransform
 from adn.io import open_scan
 from adn.prepare import strip_skull
-from adn.synth.draw import draw_patient
-from adn.synth.lattice import Lattice
-from adn.synth.plan import PatientPlan
-from adn.synthesize import Library, patient_generator, render_plan
+from adn.space.geometry import RigidTransform
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator, render_plan
+from adn.virtual.lattice import Lattice
+from adn.virtual.plan import PatientPlan
 
 WINDOW_HU = (-5.0, 80.0)
 LEVELS = (0.22, 0.42, 0.58, 0.76)  # of the brain's height

@@ -17,10 +17,11 @@ import nibabel as nib
 import numpy as np
 
 from adn.errors import InputError
-from adn.geometry import Grid
-from adn.prepare import inspect_mask, strip_skull
-from adn.synthesize import synthesize
-from adn.volume import Volume
+from adn.findings.quality import inspect_mask
+from adn.prepare import strip_skull
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
+from adn.virtual.folders import synthesize
 
 
 def load(path: Path) -> Volume:

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 
 from adn.config import load_recipe
-from adn.geometry import RigidTransform
-from adn.library import Library
-from adn.synth.draw import draw_patient
-from adn.synth.lattice import Lattice
-from adn.synthesize import patient_generator, render_plan
+from adn.space.geometry import RigidTransform
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import patient_generator, render_plan
+from adn.virtual.lattice import Lattice
+from adn.virtual.library import Library
 
 
 def seconds_per_patient(library: Library, recipe_name: str, n: int, device: str) -> float:

@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adn.geometry import Grid, RigidTransform
+from adn.findings.territory import mni_from_aligned, territory_shares
 from adn.nn.refine import refine_pose
-from adn.predict import aligned_from_scan, load_model
+from adn.prediction.pipeline import aligned_from_scan, load_model
 from adn.prepare import conform
-from adn.synth.draw import draw_patient
-from adn.synth.lesions import REGIONS
-from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
-from adn.territory import mni_from_aligned, territory_shares
-from adn.volume import Volume
+from adn.space.geometry import Grid, RigidTransform
+from adn.space.volume import Volume
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
+from adn.virtual.lesions import REGIONS
 
 
 def main() -> None:

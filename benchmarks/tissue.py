@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from adn.data.heads import SLICE_SAMPLE_MM
+from adn.brain import TissueModel, load_tissue, segment_tissue
 from adn.errors import InputError
+from adn.feed.heads import SLICE_SAMPLE_MM
 from adn.prepare import strip_skull
-from adn.synth.draw import draw_patient
-from adn.synthesize import Library, patient_generator, render_plan, scanner_grid, scanner_lattice
-from adn.tissue import TissueModel, load_tissue, segment_tissue
-from adn.volume import Volume
+from adn.space.volume import Volume
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator, render_plan, scanner_grid, scanner_lattice
 
 ROWS = ("GM", "WM", "CSF", "brain, tissue network", "brain, classical", "brain, network or fallback")
 

@@ -28,11 +28,11 @@ def measure(name: str, way: str, device: str, steps: int) -> dict[str, float | s
     import torch
 
     from adn.config import load_recipe
-    from adn.data.samples import Sample, collate
+    from adn.feed.samples import Sample, collate
     from adn.nn.adn import build_adn
     from adn.nn.precision import choose_precision
-    from adn.train.fit import fit
-    from adn.train.objectives import segment_objective
+    from adn.training.fit import fit
+    from adn.training.objectives import segment_objective
 
     recipe = load_recipe(name)
     box = (

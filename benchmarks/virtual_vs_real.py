@@ -22,13 +22,13 @@ from ct_measures import Study
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from adn.geometry import RigidTransform
 from adn.io import open_scan
 from adn.prepare import strip_skull
-from adn.synth.draw import draw_patient
-from adn.synth.lattice import Lattice
-from adn.synth.plan import PatientPlan
-from adn.synthesize import Library, lesion_volumes_ml, patient_generator, render_plan, scanner_lattice
+from adn.space.geometry import RigidTransform
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, lesion_volumes_ml, patient_generator, render_plan, scanner_lattice
+from adn.virtual.lattice import Lattice
+from adn.virtual.plan import PatientPlan
 
 BRAIN_HU, CSF_HU = 33.0, 7.0  # anchors of an 8-bit slice's window
 CPAISD_PIXEL_MM = 0.45  # not stored in the pictures; a usual head field of view

@@ -7,7 +7,7 @@ Infarct by volume, contrast and region, with intervals over heads; infarct marke
 plane; brain and tissue. A stopped run goes on; OUT/evaluation holds every metric, as `adn evaluate` writes it.
 --thresholds is for calibration, and for a validation set (vp52-val) only: mean Dice and false positives at each.
 Contrast: mean HU that grey and white matter lose in the patient's acute infarcts. Region: where most of the reference
-lies, by the territories of `adn.territory`.
+lies, by the territories of `adn.findings.territory`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 from alignment import error
 
-from adn.evaluate import evaluate
+from adn.brain import Brain, find_brain
+from adn.evaluation import evaluate
+from adn.findings.territory import mni_from_aligned, territory_shares
 from adn.io import open_scan
 from adn.io.atomic import atomic_folder
 from adn.io.nifti import read_volume, write_volume
 from adn.metrics.overlap import dice
 from adn.metrics.summary import CaseScores
-from adn.predict import Model, load_model, predict
-from adn.synth.plan import PatientPlan
-from adn.territory import mni_from_aligned, territory_shares
-from adn.tissue import Brain, find_brain
-from adn.volume import Volume
+from adn.prediction.pipeline import Model, load_model, predict
+from adn.space.volume import Volume
+from adn.virtual.plan import PatientPlan
 
 POSTERIOR_FOSSA = ("cerebellum", "brainstem")
 VOLUMES = (("all", 0.0, 1e9), ("≤ 30 mL", 0.0, 30.0), ("30–70 mL", 30.0, 70.0), ("> 70 mL", 70.0, 1e9))

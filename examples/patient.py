@@ -14,7 +14,7 @@ import adn
 @lru_cache(maxsize=1)
 def virtual_patient(seed: int = 1, matrix: int | None = None) -> Path:
     """The CT of a virtual patient in a temporary folder. matrix: pixels per row (None: as the scanner has them)."""
-    from adn.synthesize import synthesize
+    from adn.virtual.folders import synthesize
 
     (folder,) = synthesize(1, Path(tempfile.mkdtemp()), seed=seed, matrix=matrix)
     return folder / "ct.nii.gz"

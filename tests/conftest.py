@@ -6,7 +6,7 @@ import shutil
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(["adn.nn", "adn.losses", "adn.asymmetry", "adn.warp"], "beartype.beartype")
+install_import_hook(["adn.nn", "adn.losses", "adn.asymmetry", "adn.space.warp"], "beartype.beartype")
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from adn.geometry import Grid
 from adn.io import write_volume
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 SHAPE, SPACING_MM = (24, 72, 64), (6.0, 3.0, 3.0)
 INFARCT_MM = (28.0, -30.0, 12.0)  # left, in front, above the middle: no flip puts it on itself

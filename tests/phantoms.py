@@ -11,8 +11,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy.ndimage import map_coordinates
 
-from adn.geometry import RAS_FROM_LPS, Grid
-from adn.volume import Volume
+from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.volume import Volume
 
 PATIENT_NAME = "Doe^Jane"
 PATIENT_ID = "ID-4711"

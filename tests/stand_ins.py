@@ -8,11 +8,11 @@ import time
 from functools import partial
 from pathlib import Path
 
-from adn.batch import Outcome, process_all
 from adn.cli import app
 from adn.errors import InputError
 from adn.io import weights
-from adn.process import begin_worker
+from adn.prediction.batch import Outcome, process_all
+from adn.work.process import begin_worker
 
 
 def by_name(task, request, models):
@@ -42,7 +42,7 @@ def slow(task, request, models):
 
 
 def half_write(pipe, path):
-    """A worker of `adn.process` that half-writes a file, waits, and removes it when it unwinds."""
+    """A worker of `adn.work.process` that half-writes a file, waits, and removes it when it unwinds."""
     begin_worker(1)
     try:
         Path(path).write_bytes(b"half")

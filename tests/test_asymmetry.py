@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from adn.asymmetry import compensated, disentangle, mirror_contrast, total_asymmetry
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 ROW = [0.5, 0.2, 0.6, 0.1]  # its mirror is 0.1 0.6 0.2 0.5
 

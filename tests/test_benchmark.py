@@ -9,7 +9,7 @@ from adn import benchmark as module
 from adn.benchmark import METHODS, benchmark, is_flat
 from adn.config import load_recipe, row_names
 from adn.errors import ConfigError, InputError
-from adn.synthesize import synthesize
+from adn.virtual.folders import synthesize
 
 
 def test_every_row_has_a_recipe_and_the_papers_numbers_are_those_of_table_1():

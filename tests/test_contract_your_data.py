@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adn.cli import app, info
-from adn.synthesize import synthesize
+from adn.virtual.folders import synthesize
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

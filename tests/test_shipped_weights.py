@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from adn.config import load_recipe, recipe_from_dict
-from adn.data.virtual import PosedBrains
-from adn.geometry import Grid
+from adn.feed.virtual import PosedBrains
 from adn.io import dicom, open_scan
 from adn.io.weights import find_weights, list_weights, read_weights
 from adn.metrics import score
-from adn.predict import load_model, predict
+from adn.prediction.pipeline import load_model, predict
 from adn.results import Scan
-from adn.synth.draw import draw_patient
-from adn.synthesize import Library, patient_generator, render_plan, scanner_lattice
-from adn.volume import Volume
-from adn.warp import warp
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
+from adn.space.warp import warp
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
 from phantoms import write_dicom_series
 
 

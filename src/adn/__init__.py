@@ -13,35 +13,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adn.config import Recipe, load_recipe
     from adn.errors import AdnError, InputError
-    from adn.evaluate import evaluate
-    from adn.geometry import Grid, RigidTransform
+    from adn.evaluation import evaluate
     from adn.io import open_scan
-    from adn.predict import load_model, predict
+    from adn.prediction.pipeline import load_model, predict
     from adn.results import Measurements, Prediction, Scan
-    from adn.synthesize import synthesize, synthesize_preset
-    from adn.train import train
-    from adn.volume import Volume
+    from adn.space.geometry import Grid, RigidTransform
+    from adn.space.volume import Volume
+    from adn.training import train
+    from adn.virtual.folders import synthesize, synthesize_preset
 
 __version__ = "0.1.0"
 
 _HOME = {
     "AdnError": "adn.errors",
-    "Grid": "adn.geometry",
+    "Grid": "adn.space.geometry",
     "InputError": "adn.errors",
     "Measurements": "adn.results",
     "Prediction": "adn.results",
     "Recipe": "adn.config",
-    "RigidTransform": "adn.geometry",
+    "RigidTransform": "adn.space.geometry",
     "Scan": "adn.results",
-    "Volume": "adn.volume",
-    "evaluate": "adn.evaluate",
-    "load_model": "adn.predict",
+    "Volume": "adn.space.volume",
+    "evaluate": "adn.evaluation",
+    "load_model": "adn.prediction.pipeline",
     "load_recipe": "adn.config",
     "open_scan": "adn.io",
-    "predict": "adn.predict",
-    "synthesize": "adn.synthesize",
-    "synthesize_preset": "adn.synthesize",
-    "train": "adn.train",
+    "predict": "adn.prediction.pipeline",
+    "synthesize": "adn.virtual.folders",
+    "synthesize_preset": "adn.virtual.folders",
+    "train": "adn.training",
 }
 
 __all__ = [

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from adn.config import Polarity
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 _FLUID_HU = 15.0  # surely fluid, or cut away: the median of what lies above stands for the brain
 _FLUID_SHARE = 0.55  # what is darker than this share of that median is left out as fluid: 18 HU where the brain has 33

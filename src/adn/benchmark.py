@@ -11,28 +11,28 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from adn.brain import find_brain, shipped_tissue
 from adn.config import Recipe, load_recipe, recipe_from_dict, row_recipe
-from adn.data.layouts import Case, find_cases, write_cases
-from adn.data.splits import read_split
+from adn.datasets.layouts import Case, find_cases, write_cases
+from adn.datasets.splits import read_split
 from adn.errors import InputError
-from adn.evaluate import evaluate
-from adn.geometry import RigidTransform
+from adn.evaluation import evaluate
+from adn.findings.measure import without_small
 from adn.io import open_scan
 from adn.io.atomic import atomic_folder, atomic_path
 from adn.io.nifti import read_volume, write_volume
-from adn.measure import without_small
 from adn.nn.baselines import build_model
 from adn.nn.refine import refine_pose
-from adn.predict import Model, carry_home, infer_maps, load_model
+from adn.prediction.pipeline import Model, carry_home, infer_maps, load_model
 from adn.prepare import conform
-from adn.presets import PRESETS
 from adn.report.benchmark import BenchmarkRow, benchmark_markdown
-from adn.synthesize import synthesize_preset
-from adn.tissue import find_brain, shipped_tissue
-from adn.train import train
-from adn.train.fit import Progress
-from adn.train.logbook import LOG, read_log
-from adn.volume import Volume
+from adn.space.geometry import RigidTransform
+from adn.space.volume import Volume
+from adn.training import train
+from adn.training.fit import Progress
+from adn.training.logbook import LOG, read_log
+from adn.virtual.folders import synthesize_preset
+from adn.virtual.presets import PRESETS
 
 log = logging.getLogger(__name__)
 FLAT_EVALUATIONS, FLAT_BAND = 3, 0.02  # a row counts when its validation Dice stayed within this for so many

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.geometry import RigidTransform
-from adn.volume import Volume
+from adn.space.geometry import RigidTransform
+from adn.space.volume import Volume
 
 # Beyond these a warning is given (see `Quality`).
 USUAL_BRAIN_ML = (900.0, 1900.0)
@@ -104,9 +104,10 @@ class Prediction:
     asymmetry_intrinsic: HU by which a voxel is darker than its mirror twin (A, P, Q of the paper), ≥ 0. salient,
     compensated: the scan's HU plus Q, plus P, inside the brain (X̂ and X̃). pose_network, pose: aligned brain → model
     grid, before and after refinement. relative_hypodensity: by which fraction tissue is darker than its twin
-    (`adn.hypodensity`). territories: of the infarct, largest first. aligned_from_scan: 4 × 4, array index of the scan →
-    LPS mm in the aligned frame, mid-sagittal plane at x = 0. polarity: 'bright' where bright lesions were looked for:
-    then the asymmetries and the relative hypodensity are how much brighter than the twin, and are taken from the scan.
+    (`adn.findings.hypodensity`). territories: of the infarct, largest first. aligned_from_scan: 4 × 4, array index of
+    the scan → LPS mm in the aligned frame, mid-sagittal plane at x = 0. polarity: 'bright' where bright lesions were
+    looked for: then the asymmetries and the relative hypodensity are how much brighter than the twin, and are
+    taken from the scan.
     """
 
     case: str

@@ -15,9 +15,9 @@ from typing import get_args
 import pytest
 
 import adn
-from adn import batch
-from adn.cli import app, talk
+from adn.cli import app, terminal
 from adn.errors import WeightsError
+from adn.prediction import batch
 from adn.results import DISCLAIMER
 from stand_ins import by_name
 
@@ -154,9 +154,9 @@ def test_wrong_usage_is_2_and_leaves_nothing(run, tmp_path, monkeypatch, argumen
 
 
 def test_a_full_disk_is_bad_input_and_lack_of_memory_our_fault():
-    code, sentence = talk.explain(OSError(28, "No space left on device", "x.nii.gz"))
+    code, sentence = terminal.explain(OSError(28, "No space left on device", "x.nii.gz"))
     assert (code, "x.nii.gz" in sentence) == (2, True)
-    assert talk.explain(MemoryError())[0] == 1
+    assert terminal.explain(MemoryError())[0] == 1
 
 
 def test_info_is_json_for_programs(run):
@@ -203,7 +203,7 @@ def test_synth_passes_on_what_was_asked(run, tmp_path, monkeypatch):
         progress(1, n)
         return [out] * n
 
-    monkeypatch.setattr(importlib.import_module("adn.synthesize"), "synthesize", fake)
+    monkeypatch.setattr(importlib.import_module("adn.virtual.folders"), "synthesize", fake)
     code, out, _ = run("synth", "-n", "2", "-o", tmp_path, "--seed", "7", "--lesions", "masks", "--format", "dicom")
     assert (code, out) == (0, f"2 virtual patients in {tmp_path}")
     lesions = Path("masks")
@@ -212,7 +212,7 @@ def test_synth_passes_on_what_was_asked(run, tmp_path, monkeypatch):
 
 def test_synth_knows_every_fixed_set():
     from adn.cli.synth import Preset
-    from adn.presets import PRESETS
+    from adn.virtual.presets import PRESETS
 
     assert get_args(Preset) == PRESETS
 
@@ -224,7 +224,7 @@ def test_synth_passes_on_which_fixed_set(run, tmp_path, monkeypatch):
         asked.update(preset=preset, out=out, anatomy=anatomy, lesions=lesions, format=format)
         return [out] * 26
 
-    monkeypatch.setattr(importlib.import_module("adn.synthesize"), "synthesize_preset", fake)
+    monkeypatch.setattr(importlib.import_module("adn.virtual.folders"), "synthesize_preset", fake)
     code, out, _ = run("synth", "--preset", "vp-mni-val", "-o", tmp_path)
     assert (code, out) == (0, f"26 virtual patients in {tmp_path}")
     assert asked == {"preset": "vp-mni-val", "out": tmp_path, "anatomy": None, "lesions": None, "format": "nifti"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adn.cli import app, info
-from adn.data.splits import read_split
+from adn.datasets.splits import read_split
 from adn.results import DISCLAIMER
 from damaged import patient, write_patient
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from adn.cli import app
-from adn.geometry import Grid
 from adn.io import read_volume, write_volume
-from adn.synth.draw import draw_patient
-from adn.synthesize import Library, patient_generator, render_plan, scanner_grid, scanner_lattice
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator, render_plan, scanner_grid, scanner_lattice
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adn.cli import app
-from adn.train import EpochEnd
+from adn.training import EpochEnd
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def run(monkeypatch, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["adn", "train", *map(str, arguments)])
-        monkeypatch.setattr("adn.cli.talk.unwind_on_signals", lambda: None)
+        monkeypatch.setattr("adn.cli.terminal.unwind_on_signals", lambda: None)
         code = app.main()
         out, err = capsys.readouterr()
         return code, " ".join(out.split()), " ".join(err.split())
@@ -42,7 +42,7 @@ def asked(monkeypatch):
         return start
 
     for name in ("train", "resume"):
-        monkeypatch.setattr(importlib.import_module("adn.train"), name, fake(name))
+        monkeypatch.setattr(importlib.import_module("adn.training"), name, fake(name))
     return seen
 
 

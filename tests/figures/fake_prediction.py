@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from adn.geometry import Grid, RigidTransform
 from adn.results import Measurements, Prediction, Provenance, Quality, Scan, Side, TerritoryShare
-from adn.volume import Volume
+from adn.space.geometry import Grid, RigidTransform
+from adn.space.volume import Volume
 
 SHAPE = (14, 61, 47)  # slices, rows, columns: odd and anisotropic
 SPACING_MM = (9.0, 3.5, 3.7)

@@ -4,8 +4,8 @@ from fake_prediction import make_prediction
 
 from adn.figures import axial_slice, axial_stack, even_slices, key_slices, slice_areas_cm2
 from adn.figures.display import axial_slab, crop_to, slab_slices, stack_spacing_mm, stroke_window_hu
-from adn.geometry import Grid
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 ORDERS = ("SPL", "LAS", "RAS", "PIR", "AIL", "RSA")
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from adn.errors import InputError
 from adn.figures import asymmetry_panel, contact_sheet, key_slices, overlay, slice_sheet
-from adn.figures.board import INFARCT_COLOUR, write
+from adn.figures.panels import INFARCT_COLOUR, write
 
 
 def pixels(figure) -> np.ndarray:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from adn.figures import training_curves, training_sheet
-from adn.geometry import Grid
 from adn.results import TrainingPicture
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 
 def labels(axes):

@@ -6,7 +6,7 @@ from pydicom.uid import RLELossless
 from adn.errors import InputError
 from adn.io import dicom, open_scan
 from adn.io.series import read_headers
-from adn.volume import Volume
+from adn.space.volume import Volume
 from phantoms import PATIENT_ID, PATIENT_NAME, ball, centroid_mm, head, write_dicom_series, write_enhanced
 
 UNEVEN = [4.0] * 16 + [1.2] + [7.0] * 16

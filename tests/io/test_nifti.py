@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from adn.errors import InputError, OutputError
-from adn.geometry import Grid
 from adn.io import read_volume, write_volume
 from adn.io.nifti import load
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 ALL_AXES = ["".join(p) for letters in product("RL", "AP", "SI") for p in permutations(letters)]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from adn.errors import InputError, OutputError
-from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io import open_scan, write_volume
-from adn.volume import Volume
+from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.volume import Volume
 from phantoms import ball, head
 
 

@@ -10,8 +10,8 @@ from adn.errors import ConfigError, InputError, WeightsError
 from adn.io import weights
 from adn.io.weights import find_weights, list_weights, save_weights
 from adn.nn.adn import build_adn
-from adn.predict import load_model
-from adn.train.start import take_over
+from adn.prediction.pipeline import load_model
+from adn.training.initial import take_over
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adn.losses.alignment import BRAIN_RADIUS_MM, mirror_difference, plane_difference, reconstruction_difference
-from adn.warp import invert_rigid, mirror, rigid_matrix, warp
+from adn.space.warp import invert_rigid, mirror, rigid_matrix, warp
 
 SHAPE, SPACING = (5, 21, 32), (5.0, 2.5, 2.0)
 

@@ -5,9 +5,9 @@ import pytest
 
 from adn import metrics
 from adn.errors import InputError
-from adn.geometry import Grid
 from adn.metrics.scores import diagonal_mm
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 SHAPE, SPACING = (6, 9, 11), (5.0, 1.2, 0.7)
 

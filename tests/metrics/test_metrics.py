@@ -6,8 +6,8 @@ from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filte
 
 from adn import metrics
 from adn.errors import InputError
-from adn.geometry import Grid
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 SPACING = (5.0, 1.2, 0.7)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from adn.config import AlignConfig, GridConfig
-from adn.geometry import RigidTransform
 from adn.nn.align import AlignNet
+from adn.space.geometry import RigidTransform
 
 GRID = GridConfig(spacing_mm=(6.0, 2.5, 2.0), shape=(17, 36, 40), box=None)  # 80 mm wide, 90 mm high
 

@@ -4,7 +4,7 @@ import torch
 
 from adn.nn.attention import LocalAttention, MirrorAttention
 from adn.nn.resunet import ResUNet
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 
 def test_attention_looks_at_27_voxels_and_never_beyond_the_border():

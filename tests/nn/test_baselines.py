@@ -11,7 +11,7 @@ from adn.nn.baselines.deepmedic import DeepMedic
 from adn.nn.baselines.nnunet import plan
 from adn.nn.baselines.sean import SymmetryAttention
 from adn.nn.baselines.unet import UNet
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 BASELINES = [name for name in row_names() if not name.startswith("adn")]
 

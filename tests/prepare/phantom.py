@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from adn.geometry import Grid, RigidTransform
-from adn.volume import Volume
+from adn.space.geometry import Grid, RigidTransform
+from adn.space.volume import Volume
 
 BRAIN_MM = (66.0, 84.0, 64.0)  # semi-axes: left, posterior, superior
 SKULL_MM, SCALP_MM = 7.0, 7.0

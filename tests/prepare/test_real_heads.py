@@ -12,9 +12,10 @@ import pytest
 
 from adn.config import GridConfig
 from adn.errors import InputError
-from adn.geometry import Grid
-from adn.prepare import conform, inspect_mask, strip_skull
-from adn.volume import Volume
+from adn.findings.quality import inspect_mask
+from adn.prepare import conform, strip_skull
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 HEADS = Path(__file__).resolve().parents[3] / "shared" / "data" / "head_ct"
 pytestmark = [

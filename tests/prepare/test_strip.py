@@ -10,9 +10,10 @@ import pytest
 from phantom import dice, head
 
 from adn.errors import InputError
-from adn.geometry import Grid
-from adn.prepare import inspect_mask, strip_skull
-from adn.volume import Volume
+from adn.findings.quality import inspect_mask
+from adn.prepare import strip_skull
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 ALL_AXES = ["".join(c) for order in permutations(("LR", "PA", "SI")) for c in product(*order)]
 

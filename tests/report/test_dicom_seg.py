@@ -14,11 +14,11 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from adn.errors import InputError
-from adn.geometry import RAS_FROM_LPS
 from adn.io import open_series
 from adn.io.slices import thickness_mm
 from adn.report import save_prediction, write_dicom_seg
 from adn.report.dicom_seg import SEG_NAME, SR_NAME, check_dicom_seg, mask_on_slices
+from adn.space.geometry import RAS_FROM_LPS
 from phantoms import BALL_RADIUS_MM, PATIENT_ID, PATIENT_NAME, head, write_dicom_series, write_enhanced
 
 pytest.importorskip("highdicom")

@@ -5,10 +5,10 @@ import os
 import signal
 import time
 
-from adn.batch import DONE, Outcome
 from adn.errors import InputError
 from adn.io import read_volume, write_volume
 from adn.io.atomic import atomic_folder
+from adn.prediction.batch import DONE, Outcome
 
 FINE, BAD, CRASH, SLOW, BUG = range(5)
 

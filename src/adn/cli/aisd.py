@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from adn.cli import talk
+from adn.cli import terminal
 from adn.results import DISCLAIMER
 
 if TYPE_CHECKING:
-    from adn.data.aisd_case import Imported
+    from adn.datasets.aisd.case import Imported
 
 
 def import_aisd(
@@ -35,11 +35,11 @@ def import_aisd(
 
     Cases that are there already are kept, so that a stopped import can go on.
     """
-    talk.check_writable(destination)
+    terminal.check_writable(destination)
     from adn.cli.info import cores
-    from adn.data import aisd
+    from adn.datasets.aisd import importer as aisd
 
-    console = talk.stderr()
+    console = terminal.stderr()
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         row = bar.add_task("AISD cases", total=None)
@@ -61,7 +61,7 @@ def import_aisd(
             f"{len(left_out)} left out; {destination / aisd.PAGE}\n{DISCLAIMER}"
         )
     if left_out:
-        raise typer.Exit(talk.SOME_FAILED if len(left_out) < len(lines) else talk.BAD_INPUT)
+        raise typer.Exit(terminal.SOME_FAILED if len(left_out) < len(lines) else terminal.BAD_INPUT)
 
 
 def _say(lines: list[Imported], console: Console, quiet: bool) -> None:
@@ -69,6 +69,6 @@ def _say(lines: list[Imported], console: Console, quiet: bool) -> None:
     for line in lines:
         text = f"{line.case}: {' '.join(line.problems)}"
         if line.outcome == "left out":
-            talk.say_error(console, f"{text} The case was left out.")
+            terminal.say_error(console, f"{text} The case was left out.")
         elif line.problems and not quiet:
             console.print(f"{line.case}: warning: {' '.join(line.problems)}", markup=False)

@@ -12,8 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from adn.batch import Outcome, Request, Task, overall_code, process_all
-from adn.cli import talk
+from adn.cli import terminal
 from adn.cli.benchmark import benchmark
 from adn.cli.data import data, split
 from adn.cli.evaluate import evaluate
@@ -22,6 +21,7 @@ from adn.cli.synth import Format, Preset
 from adn.cli.synth import run as run_synth
 from adn.cli.tissue import tissue
 from adn.errors import InputError
+from adn.prediction.batch import Outcome, Request, Task, overall_code, process_all
 from adn.results import DISCLAIMER
 
 EXIT_CODES = (
@@ -68,7 +68,7 @@ def _every_command(
 ) -> None:
     if debug:
         os.environ["ADN_DEBUG"] = "1"
-    talk.set_up_logging()
+    terminal.set_up_logging()
 
 
 @app.command(epilog=DISCLAIMER)
@@ -110,7 +110,7 @@ def predict(
     from adn.io.weights import find_weights
 
     table = out / "results.csv"
-    talk.check_writable(out)
+    terminal.check_writable(out)
     find_weights(weights)  # one sentence now rather than one per scan
     if dicom_seg:
         from adn.report import check_dicom_seg
@@ -147,7 +147,7 @@ def synth(
 
     Patients already there are kept, so that a stopped run can go on. OUT/contact_sheet.png shows the first of them.
     """
-    with talk.progress_bar(quiet) as bar:
+    with terminal.progress_bar(quiet) as bar:
         count = run_synth(out, n, seed, preset, anatomy, lesions, format, bar)
     if not quiet:
         typer.echo(f"{count} virtual patient{'s' if count > 1 else ''} in {out}")
@@ -220,30 +220,30 @@ def info(
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    talk.unwind_on_signals()
-    console = talk.stderr()
+    terminal.unwind_on_signals()
+    console = terminal.stderr()
     try:
         app(prog_name="adn")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(bool(end.code))
     except KeyboardInterrupt:
-        code = talk.INTERRUPTED
+        code = terminal.INTERRUPTED
     except Exception as error:
-        if talk.debugging():
+        if terminal.debugging():
             traceback.print_exc()
-        code, sentence = talk.explain(error)
-        talk.say_error(console, sentence)
+        code, sentence = terminal.explain(error)
+        terminal.say_error(console, sentence)
     else:
-        code = talk.DONE
-    if code == talk.INTERRUPTED:
-        talk.say_error(console, "Interrupted. What was finished is whole; nothing half-written was kept.")
+        code = terminal.DONE
+    if code == terminal.INTERRUPTED:
+        terminal.say_error(console, "Interrupted. What was finished is whole; nothing half-written was kept.")
     return code
 
 
 def _draw(tasks: list[Task], coming: Any, quiet: bool) -> list[Outcome]:
     """Collect outcomes as they come, saying each on the way."""
     outcomes = []
-    with talk.progress_bar(quiet) as bar:
+    with terminal.progress_bar(quiet) as bar:
         row = bar.add_task(tasks[0].case if len(tasks) == 1 else "scans", total=len(tasks))
         for outcome in coming:
             outcomes.append(outcome)
@@ -257,7 +257,7 @@ def _draw(tasks: list[Task], coming: Any, quiet: bool) -> list[Outcome]:
 def _say(outcome: Outcome, console: Console, several: bool, quiet: bool) -> None:
     name = f"{outcome.task.case}: " if several else ""
     if outcome.code:
-        talk.say_error(console, f"{name}{outcome.error}")
+        terminal.say_error(console, f"{name}{outcome.error}")
     elif not quiet:
         for warning in outcome.warnings:
             console.print(f"{name}warning: {warning}", markup=False)
@@ -282,7 +282,7 @@ def _write_table(outcomes: list[Outcome], tasks: list[Task], table: Path, quiet:
     rows = {outcome.task: outcome.row for outcome in outcomes}
     write_results_csv([rows[task] for task in tasks], table)
     if not quiet:
-        done = sum(outcome.code == talk.DONE for outcome in outcomes)
+        done = sum(outcome.code == terminal.DONE for outcome in outcomes)
         typer.echo(f"{done} of {len(tasks)} scans done; {table}\n{DISCLAIMER}")
 
 

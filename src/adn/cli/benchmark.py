@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from adn.cli import talk
+from adn.cli import terminal
 from adn.cli.synth import Preset
 from adn.errors import InputError
 
@@ -40,11 +40,11 @@ def benchmark(
         raise InputError(f"--split and --fold choose among cases on disk; {data} is a test set: leave them out.")
     if not fixed and (anatomy or lesions):
         raise InputError("--anatomy and --lesions describe virtual patients: use them with --data vp52, say.")
-    talk.check_writable(out)
+    terminal.check_writable(out)
     from adn.benchmark import benchmark as run
 
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    console = talk.stderr()
+    console = terminal.stderr()
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         path = run(
             recipe,

@@ -13,20 +13,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from adn.batch import Outcome, Request, Task, overall_code, process_all
-from adn.cli import talk
+from adn.cli import terminal
 from adn.cli.aisd import import_aisd
 from adn.cli.tissue import import_tissue
 from adn.errors import InputError
+from adn.prediction.batch import Outcome, Request, Task, overall_code, process_all
 from adn.results import DISCLAIMER
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from adn.config import GridConfig
-    from adn.data.check import Finding
-    from adn.data.layouts import Case
-    from adn.data.splits import Split
+    from adn.datasets.check import Finding
+    from adn.datasets.layouts import Case
+    from adn.datasets.splits import Split
 
 MANY = 4  # cases with the same remark that are still listed one by one
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
@@ -69,12 +69,12 @@ def check(
 
     Exit code 0: nothing blocks training; 4: something does (marked "blocks"). OUT/check.html shows every case.
     """
-    from adn.data.compare import compare_cases
-    from adn.data.layouts import find_cases
-    from adn.data.splits import read_rows
+    from adn.datasets.compare import compare_cases
+    from adn.datasets.layouts import find_cases
+    from adn.datasets.splits import read_rows
 
     if out is not None:
-        talk.check_writable(out)
+        terminal.check_writable(out)
     cases, parts = find_cases(path), read_rows(split) if split else None
     outcomes = _each(cases, Request(Path()), inspect_one, jobs, "cases checked", quiet)
     failed = [outcome for outcome in outcomes if outcome.code]
@@ -83,7 +83,7 @@ def check(
     findings = [*compare_cases(inspections, parts), *(finding for one in inspections for finding in one.findings)]
     findings.sort(key=lambda one: not one.blocks)
     if out is not None:
-        from adn.data.page import write_page, write_table
+        from adn.datasets.page import write_page, write_table
 
         out.mkdir(parents=True, exist_ok=True)
         write_table(findings, out / "check.csv")
@@ -94,22 +94,22 @@ def check(
     if failed:
         raise typer.Exit(overall_code(outcomes))
     if any(finding.blocks for finding in findings):
-        raise typer.Exit(talk.BLOCKED)
+        raise typer.Exit(terminal.BLOCKED)
 
 
 def inspect_one(task: Task, request: Request, memory: dict[str, Any]) -> Outcome:
     """Look at one case and draw it; the volumes stay in this process."""
-    from adn.data.check import inspect_case
-    from adn.data.page import picture
+    from adn.datasets.check import inspect_case
+    from adn.datasets.page import picture
 
     assert isinstance(task, CaseTask)
     inspection = inspect_case(task.files)
     row = {"inspection": replace(inspection, scan=None, infarct=None), "picture": picture(inspection)}
-    return Outcome(task, talk.DONE, row=row)
+    return Outcome(task, terminal.DONE, row=row)
 
 
 def _show(findings: list[Finding], count: int, out: Path | None) -> None:
-    from adn.data.page import verdict
+    from adn.datasets.page import verdict
 
     console = Console(highlight=False)
     if findings:
@@ -162,20 +162,20 @@ def prepare(
     so that a stopped run goes on, a changed file is prepared anew, and the folder may be deleted at any time.
     """
     from adn.config import load_recipe
-    from adn.data.cache import cache_folder, sweep
-    from adn.data.layouts import find_cases
+    from adn.datasets.layouts import find_cases
+    from adn.feed.cache import cache_folder, sweep
 
     grid, folder = load_recipe(recipe).grid, cache_folder()
     found = find_cases(path)
     cases = [case for case in found if case.infarct is not None]
     if not cases:
         raise InputError(f"{path}: there are {len(found)} scans, but none has an infarct mask to train on.")
-    talk.check_writable(folder)
+    terminal.check_writable(folder)
     sweep(folder)
     start = time.monotonic()
     outcomes = _each(cases, PrepareRequest(folder, grid=grid), prepare_one, jobs, "cases prepared", quiet)
     made = sum(bool(outcome.row.get("made")) for outcome in outcomes)
-    there = sum(outcome.code == talk.DONE for outcome in outcomes) - made
+    there = sum(outcome.code == terminal.DONE for outcome in outcomes) - made
     if not quiet:
         known = f" ({there} were there already)" if there else ""
         left = f" {len(found) - len(cases)} without infarct mask left out." if len(found) > len(cases) else ""
@@ -186,13 +186,13 @@ def prepare(
 
 def prepare_one(task: Task, request: Request, memory: dict[str, Any]) -> Outcome:
     """Prepare one case unless it is there."""
-    from adn.data.cache import ensure_prepared
+    from adn.feed.cache import ensure_prepared
 
     assert isinstance(task, CaseTask)
     assert isinstance(request, PrepareRequest)
     assert request.grid is not None
     _, made = ensure_prepared(task.files, request.grid, request.out)
-    return Outcome(task, talk.DONE, row={"made": made})
+    return Outcome(task, terminal.DONE, row={"made": made})
 
 
 def _rate(count: int, start: float) -> str:
@@ -214,8 +214,8 @@ def list_cases(
     For predicting what was held out: adn predict $(adn data list DIR --split CSV --part test) -o OUT. The CSV can be
     given wherever a data set can, and to 'adn evaluate' as references.
     """
-    from adn.data.layouts import find_cases, write_cases
-    from adn.data.splits import read_split
+    from adn.datasets.layouts import find_cases, write_cases
+    from adn.datasets.splits import read_split
 
     if (split is None) != (part is None):
         raise InputError("--split and --part go together: say which part of which split.")
@@ -231,7 +231,7 @@ def list_cases(
         for case in cases:
             typer.echo(case.ct)
         return
-    talk.check_writable(out.parent)
+    terminal.check_writable(out.parent)
     write_cases(cases, out)
     typer.echo(f"{len(cases)} cases in {out}")
 
@@ -247,14 +247,14 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write the cases as an nnU-Net raw data set, or as BIDS with masks in derivatives."""
-    from adn.cli.talk import progress_bar
-    from adn.data.export import export_cases
-    from adn.data.layouts import find_cases
-    from adn.data.splits import read_split
+    from adn.cli.terminal import progress_bar
+    from adn.datasets.export import export_cases
+    from adn.datasets.layouts import find_cases
+    from adn.datasets.splits import read_split
 
     if split and to == "bids":
         raise InputError("--split is for nnU-Net: BIDS has no place for it; leave it out.")
-    talk.check_writable(out)
+    terminal.check_writable(out)
     cases, parts = find_cases(path), read_split(split) if split else None
     with progress_bar(quiet) as bar:
         row = bar.add_task("cases written", total=len(cases))
@@ -281,12 +281,12 @@ def split(
 
     All scans of a patient stay together. Cases without infarct mask are left out; nnU-Net's imagesTs stay for testing.
     """
-    from adn.cli.talk import progress_bar
-    from adn.data.labels import infarct_ml
-    from adn.data.layouts import find_cases
-    from adn.data.splits import Split, SplitRow, make_split, write_split
+    from adn.cli.terminal import progress_bar
+    from adn.datasets.labels import infarct_ml
+    from adn.datasets.layouts import find_cases
+    from adn.datasets.splits import Split, SplitRow, make_split, write_split
 
-    talk.check_writable(out.parent)
+    terminal.check_writable(out.parent)
     if folds == 1 or (out.exists() and not overwrite):
         raise InputError(
             "--folds must be 2 or more, or 0 for one validation part."
@@ -335,7 +335,7 @@ def _part(part: str, fold: int | None) -> str:
 def _each(cases: list[Case], request: Request, work: Any, jobs: int | None, what: str, quiet: bool) -> list[Outcome]:
     """Work on all cases over the cores; say what failed and how fast it goes."""
     from adn.cli.info import cores
-    from adn.cli.talk import progress_bar
+    from adn.cli.terminal import progress_bar
 
     jobs = min(jobs or cores(), len(cases))
     tasks: list[Task] = [CaseTask(case.ct, case.name, case) for case in cases]
@@ -353,4 +353,4 @@ def _each(cases: list[Case], request: Request, work: Any, jobs: int | None, what
 
 def _say_failed(bar: Progress, outcome: Outcome) -> None:
     text = outcome.error if outcome.task.case in outcome.error else f"{outcome.task.case}: {outcome.error}"
-    talk.say_error(bar.console, text)
+    terminal.say_error(bar.console, text)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from adn.cli import talk
+from adn.cli import terminal
 from adn.errors import InputError
 from adn.results import DISCLAIMER
 
@@ -39,12 +39,12 @@ def evaluate(
 
     Cases without prediction or reference are listed, and a missing prediction gives exit code 3.
     """
-    talk.check_writable(out)
+    terminal.check_writable(out)
     named = _named(predictions)
-    from adn.evaluate import evaluate as run
+    from adn.evaluation import evaluate as run
 
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    console = talk.stderr()
+    console = terminal.stderr()
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         row = bar.add_task("cases", total=None)
         evaluation = run(
@@ -61,12 +61,12 @@ def evaluate(
             typer.echo(_words(evaluation, method))
         typer.echo(f"{out / 'report.html'}\n{DISCLAIMER}")
     if any(case.problem == "no prediction" for case in evaluation.unmatched):
-        raise typer.Exit(talk.SOME_FAILED)
+        raise typer.Exit(terminal.SOME_FAILED)
 
 
 def _named(predictions: list[str]) -> dict[str, Path]:
     """NAME=PATH, or PATH named by itself."""
-    from adn.evaluate import method_name
+    from adn.evaluation import method_name
 
     named: dict[str, Path] = {}
     for text in predictions:

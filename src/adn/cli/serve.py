@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from adn.cli import talk
+from adn.cli import terminal
 from adn.errors import InputError, OutputError
 from adn.results import DISCLAIMER
 
@@ -56,7 +56,7 @@ def serve(
     from adn.server.models import Limits
 
     chosen = find_weights(weights)
-    talk.check_writable(folder)
+    terminal.check_writable(folder)
     limits = Limits()
     with _only_server_of(folder), _listening(host, port) as listener:
         cases = Cases(folder, waiting=limits.waiting)

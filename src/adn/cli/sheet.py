@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adn.volume import Volume
+from adn.space.volume import Volume
 
 SHEET_ROWS = 16
 SHEET_DPI = 100

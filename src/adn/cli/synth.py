@@ -7,7 +7,7 @@ from typing import Literal
 
 from rich.progress import Progress
 
-from adn.cli import talk
+from adn.cli import terminal
 from adn.cli.sheet import draw_sheet
 from adn.errors import InputError
 
@@ -28,8 +28,8 @@ def run(
     """Make the patients and the contact sheet; return how many patients there are."""
     if preset and (n is not None or seed is not None):
         raise InputError(f"--preset {preset} says which patients there are: leave out -n and --seed.")
-    talk.check_writable(out)
-    from adn.synthesize import synthesize, synthesize_preset
+    terminal.check_writable(out)
+    from adn.virtual.folders import synthesize, synthesize_preset
 
     row = bar.add_task("virtual patients", total=None)
 

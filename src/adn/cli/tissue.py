@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from adn.batch import Outcome, Request, Task, overall_code, process_all
-from adn.cli import talk
+from adn.cli import terminal
 from adn.errors import InputError
+from adn.prediction.batch import Outcome, Request, Task, overall_code, process_all
 from adn.results import DISCLAIMER
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
@@ -34,10 +34,10 @@ def tissue(
     Each OUT/<case> holds tissue.nii.gz (1 GM, 2 WM, 3 CSF) and brain.nii.gz on the scan's own grid.
     """
     from adn.cli.info import cores
-    from adn.cli.talk import progress_bar
+    from adn.cli.terminal import progress_bar
     from adn.io import case_names
 
-    talk.check_writable(out)
+    terminal.check_writable(out)
     tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
     jobs, outcomes = min(jobs, len(tasks)), []
     request = Request(out, device=device, overwrite=overwrite)
@@ -47,7 +47,7 @@ def tissue(
             outcomes.append(outcome)
             bar.advance(row)
             if outcome.code:
-                talk.say_error(bar.console, f"{outcome.task.case}: {outcome.error}")
+                terminal.say_error(bar.console, f"{outcome.task.case}: {outcome.error}")
             elif not quiet:
                 for warning in outcome.warnings:
                     bar.console.print(f"{outcome.task.case}: warning: {warning}", markup=False)
@@ -66,7 +66,7 @@ def label_one(task: Task, request: Request, models: dict[str, Any]) -> Outcome:
     from adn.io import open_scan, write_volume
 
     scan = open_scan(task.scan)
-    from adn.tissue import load_tissue, segment_tissue
+    from adn.brain import load_tissue, segment_tissue
 
     if "tissue" not in models:
         models["tissue"] = load_tissue(device=request.device)
@@ -87,7 +87,7 @@ def label_one(task: Task, request: Request, models: dict[str, Any]) -> Outcome:
     voxel_ml = found.tissue.grid.voxel_ml
     row: dict[str, Any] = {"case": task.case}
     row |= {name: float((found.tissue.data == k).sum()) * voxel_ml for k, name in ((1, "GM"), (2, "WM"), (3, "CSF"))}
-    return Outcome(task, talk.DONE, row=row, warnings=scan.warnings)
+    return Outcome(task, terminal.DONE, row=row, warnings=scan.warnings)
 
 
 def import_tissue(
@@ -106,8 +106,8 @@ def import_tissue(
 
     Training takes it from there; without it the built-in network labels the tissue.
     """
-    from adn.data.tissue_maps import import_tissue as bring
-    from adn.data.tissue_maps import parse_labels
+    from adn.datasets.tissue_import import import_tissue as bring
+    from adn.datasets.tissue_import import parse_labels
 
     if (source is None) != (labels is None):
         raise InputError("A label image needs both: its name with --from, and what its labels mean with --labels.")
@@ -120,11 +120,11 @@ def import_tissue(
             if len(cases) == 1:
                 raise
             failed += 1
-            talk.say_error(talk.stderr(), str(error))
+            terminal.say_error(terminal.stderr(), str(error))
             continue
         if not quiet:
             typer.echo(str(path))
     if not quiet:
         typer.echo(DISCLAIMER)
     if failed:
-        raise typer.Exit(talk.BAD_INPUT if failed == len(cases) else talk.SOME_FAILED)
+        raise typer.Exit(terminal.BAD_INPUT if failed == len(cases) else terminal.SOME_FAILED)

@@ -21,11 +21,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from adn.cli import talk
+from adn.cli import terminal
 from adn.errors import InputError
 
 if TYPE_CHECKING:
-    from adn.train import EpochEnd
+    from adn.training import EpochEnd
 
 SHOWN = {"loss": "loss", "dice": "Dice", "val_dice": "validation Dice", "p_over_a": "P/A"}
 SHEET_DPI = 100
@@ -36,7 +36,7 @@ def run(
 ) -> Path | None:
     """Start or resume a run; returns its weights, or None in a process of torchrun that is not the first.
 
-    options: `data`, `split`, `fold`, `anatomy`, `lesions`, `start`, `device` and `workers`, as `adn.train.train` takes
+    options: `data`, `split`, `fold`, `anatomy`, `lesions`, `start`, `device` and `workers`, as `training.train` takes
     them. Raises InputError where what was asked does not go together.
     """
     first = os.environ.get("RANK", "0") == "0"
@@ -45,13 +45,13 @@ def run(
         given = [name for name, value in options.items() if value != defaults.get(name)]
         if recipe or out or virtual or given:
             raise InputError(f"--resume {resume} takes everything from the run's own record: give nothing else.")
-        talk.check_writable(resume)
-        from adn.train import resume as go_on
+        terminal.check_writable(resume)
+        from adn.training import resume as go_on
 
         start: Callable[..., Path] = lambda **watch: go_on(resume, **watch)  # noqa: E731
     else:
         plan, folder = _checked(recipe, out, options, virtual)
-        from adn.train import train
+        from adn.training import train
 
         start = lambda **watch: train(plan, folder, **options, **watch)  # noqa: E731
     silent = quiet or not first
@@ -80,7 +80,7 @@ def _checked(recipe: str | None, out: Path | None, options: dict[str, Any], virt
         raise InputError("--anatomy and --lesions describe virtual patients: use them with --virtual, not --data.")
     if (options["split"] or options["fold"] is not None) and virtual:
         raise InputError("--split and --fold choose among cases on disk: use them with --data, not --virtual.")
-    talk.check_writable(out)
+    terminal.check_writable(out)
     from adn.config import load_recipe
 
     return load_recipe(recipe), out
@@ -97,7 +97,7 @@ def _bar(silent: bool) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    console = talk.stderr()
+    console = terminal.stderr()
     return Progress(*columns, console=console, transient=True, disable=silent or not console.is_terminal)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.geometry import reorient_array
 from adn.results import Prediction
-from adn.volume import Volume
+from adn.space.geometry import reorient_array
+from adn.space.volume import Volume
 
 Crop = tuple[slice, slice]
 STROKE_WINDOW_HU = (20.0, 60.0)  # width 40, level 40: what stroke readers use for early ischaemia

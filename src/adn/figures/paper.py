@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import InputError
-from adn.figures.board import ASYMMETRY_RANGE_HU, INFARCT_COLOUR, INK, PAPER, board, outline, show, write
 from adn.figures.display import axial_slice, crop_to, key_slices, slice_areas_cm2, stroke_window_hu
+from adn.figures.panels import ASYMMETRY_RANGE_HU, INFARCT_COLOUR, INK, PAPER, board, outline, show, write
 from adn.results import Prediction
-from adn.volume import Volume
+from adn.space.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from adn.figures.board import (
+from adn.figures.display import axial_slice, axial_stack, crop_to, even_slices, stroke_window_hu
+from adn.figures.panels import (
     ASYMMETRY_RANGE_HU,
     BRAIN_COLOUR,
     BRAIN_ON_MAP_COLOUR,
@@ -17,7 +18,6 @@ from adn.figures.board import (
     show,
     show_hypodensity,
 )
-from adn.figures.display import axial_slice, axial_stack, crop_to, even_slices, stroke_window_hu
 from adn.results import Prediction
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adn.errors import InputError
-from adn.figures.board import board, outline, show
 from adn.figures.display import STROKE_WINDOW_HU, crop_to, even_slices, slice_areas_cm2
-from adn.volume import Volume
+from adn.figures.panels import board, outline, show
+from adn.space.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

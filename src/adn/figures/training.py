@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adn.figures.board import ASYMMETRY_RANGE_HU, BRAIN_ON_MAP_COLOUR, INK, board, colour_bar, outline, show
 from adn.figures.display import STROKE_WINDOW_HU, slice_areas_cm2
+from adn.figures.panels import ASYMMETRY_RANGE_HU, BRAIN_ON_MAP_COLOUR, INK, board, colour_bar, outline, show
 from adn.results import TrainingPicture
-from adn.volume import Volume
+from adn.space.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import InputError
-from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io import nifti
-from adn.io.plausible import MIN_SLICES
+from adn.io.head_ct import MIN_SLICES
 from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
 from adn.io.slices import measured_rows
-from adn.volume import Volume
+from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.volume import Volume
 
 LOWEST_AIR_HU = -1000.0  # a padding value above this would be tissue: the tag is wrong
 TILT_DEG = 0.5  # below: no visible shear (under 1 mm at the ends of a head)

@@ -12,8 +12,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DSfloat
 
-from adn.geometry import RAS_FROM_LPS, Grid
-from adn.volume import Volume
+from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.volume import Volume
 
 LOWEST_HU, HIGHEST_HU = -1024, 3071  # what 12 bits hold with an intercept of −1024
 BRAIN_WINDOW_HU = (40.0, 80.0)  # centre, width

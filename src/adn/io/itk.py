@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from adn.errors import InputError
-from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io.nifti import MAX_VOXELS
-from adn.volume import Volume
+from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.volume import Volume
 
 NRRD_MAGIC = b"NRRD"
 DETACHED_SUFFIXES = (".nhdr", ".mhd")

@@ -13,7 +13,7 @@ import numpy as np
 from adn.errors import InputError
 from adn.io import itk, nifti
 from adn.io.names import case_name
-from adn.volume import Volume
+from adn.space.volume import Volume
 
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _MASK, _PROBABILITY, _BRAINS = "infarct.nii.gz", "infarct_probability.nii.gz", ("brain_mask.nii.gz", "brain.nii.gz")

@@ -16,9 +16,9 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike, NDArray
 
 from adn.errors import InputError
-from adn.geometry import Grid
 from adn.io.atomic import atomic_path
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_VOXELS = 2**29  # 512 × 512 × 2048; more is no head CT, but a damaged header or a decompression bomb

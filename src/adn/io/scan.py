@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from adn.errors import AdnError, InputError, OutputError
 from adn.io import archive, dicom, itk, nifti
 from adn.io.atomic import explain_write_error
+from adn.io.head_ct import check_grid, check_values
 from adn.io.names import case_name, is_dicom
-from adn.io.plausible import check_grid, check_values
 from adn.io.series import Header, Series, choose
 from adn.results import Scan
-from adn.volume import Volume
+from adn.space.volume import Volume
 
 FILL_HU = -1024.0  # lowest value of a 12-bit CT; what unmeasured voxels get
 UNMEASURED_HU = -1100.0  # nothing in a patient, noise in air included, reads lower

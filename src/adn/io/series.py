@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import InputError
+from adn.io.head_ct import MIN_SLICES
 from adn.io.names import is_dicom
-from adn.io.plausible import MIN_SLICES
 
 _TAGS = [
     "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "PatientName", "PatientID",

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io.series import Series
-from adn.volume import Volume
+from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.volume import Volume
 
 SAME_VOXEL = 3  # decimals of an index: a slice that conversion left where it was keeps its values exactly
 OWN_PLANE = 0.25  # of the distance between planes: alternating distances (9.0 and 8.9 mm) add up over a head

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adn.warp import invert_rigid, mirror, warp
+from adn.space.warp import invert_rigid, mirror, warp
 
 BRAIN_RADIUS_MM = 65.0
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adn.asymmetry import Disentangled
 from adn.config import LossConfig, Polarity
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 InfarctRemoval = Literal["before_mirroring", "after_intersection"]
 _DEFAULT = LossConfig()

@@ -6,11 +6,11 @@ from itertools import combinations, product
 import numpy as np
 
 from adn.errors import InputError
-from adn.geometry import Grid
 from adn.metrics.lesions import lesion_agreement
 from adn.metrics.overlap import as_masks, crop_to_union, dice, precision_recall
 from adn.metrics.surface import boundary_distances_mm, hd95_of, surface_dice_of
-from adn.volume import Volume
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 SURFACE_TOLERANCE_MM = 5.0
 

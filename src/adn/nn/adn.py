@@ -12,7 +12,7 @@ from adn.asymmetry import REACHES, Disentangled, disentangle, mirror_contrast
 from adn.config import Recipe
 from adn.nn.align import AlignNet
 from adn.nn.backbones import build_backbone
-from adn.warp import mirror, warp
+from adn.space.warp import mirror, warp
 
 
 class AdnOutput(NamedTuple):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adn.config import AlignConfig, GridConfig
-from adn.warp import rigid_matrix
+from adn.space.warp import rigid_matrix
 
 
 class PreActivationBlock(nn.Module):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 HEADS = 8  # ours: AsymFeX's number is not in the text we have
 _OUTSIDE = -1e4

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from adn.config import Recipe
 from adn.nn.align import AlignNet
-from adn.warp import mirror, rigid_matrix, warp
+from adn.space.warp import mirror, rigid_matrix, warp
 
 SEARCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # in-plane starts
 SEARCH_ROLL_DEG = (-8.0, 0.0, 8.0)

@@ -8,19 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adn.volume import Volume
+from adn.space.volume import Volume
 
 if TYPE_CHECKING:
     from adn.prepare.model_grid import Conformed, carry_mask, conform
-    from adn.prepare.strip import inspect_mask, strip_skull
+    from adn.prepare.strip import strip_skull
 
-__all__ = ["Conformed", "SkullStripper", "carry_mask", "conform", "inspect_mask", "strip_skull"]
+__all__ = ["Conformed", "SkullStripper", "carry_mask", "conform", "strip_skull"]
 
 _HOMES = {
     "Conformed": "model_grid",
     "carry_mask": "model_grid",
     "conform": "model_grid",
-    "inspect_mask": "strip",
     "strip_skull": "strip",
 }
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from adn.config import GridConfig
 from adn.errors import InputError
-from adn.geometry import Grid, bounding_box
-from adn.units import WindowHU, hu_to_unit
-from adn.volume import Volume
+from adn.space.geometry import Grid, bounding_box
+from adn.space.units import WindowHU, hu_to_unit
+from adn.space.volume import Volume
 
 _MAX_OUTSIDE = 0.01  # share of the brain that may lie outside the model grid
 

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.prepare import coarse as cm
+from adn.prepare.brain_shape import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, PLAUSIBLE_ML, bony_share
 from adn.prepare.coarse import Mask
-from adn.prepare.plausible import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, PLAUSIBLE_ML, bony_share
-from adn.prepare.quality import cut_ends
-from adn.results import USUAL_BRAIN_ML
-from adn.volume import Volume
+from adn.space.volume import Volume
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +36,6 @@ _CANAL_ML_PER_MM = 1.0  # 10 cm² of cross-section: below it lies the spinal can
 _CLOSE_MM = 4.0  # half width of calcified falx and of noise gaps
 _MIN_BONE_SHARE = 0.04  # of everything brighter than water; a head has 0.2
 _NO_TISSUE_HU = -100.0
-_ENHANCED_HU = 50.0
 _NO_BRAIN = (
     "A head CT with a brain was needed, but there is no brain inside ({why}). Check that the scan is a head CT in HU."
 )
@@ -60,25 +57,6 @@ def strip_skull(volume_hu: Volume) -> Volume:
     _require_brain(scan.data, mask, scan.grid.voxel_ml)
     log.debug("brain mask: %.0f mL, already stripped: %s", mask.sum() * scan.grid.voxel_ml, stripped)
     return Volume(mask.astype(np.uint8), scan.grid, "label").reoriented(volume_hu.grid.axes)
-
-
-def inspect_mask(volume_hu: Volume, mask: Volume) -> tuple[str, ...]:
-    """Plain warnings about the brain mask of a scan: vertex or base cut off, unusual volume, blood-like brightness."""
-    spl = mask.reoriented("SPL")
-    inside = spl.data > 0
-    base_cut, vertex_cut = cut_ends(spl)
-    volume_ml = float(inside.sum()) * spl.grid.voxel_ml
-    warnings = []
-    if vertex_cut:
-        warnings.append("The top of the head is cut off: the brain reaches the last slice; what lies above is unseen.")
-    if base_cut:
-        warnings.append("The base of the brain is cut off: it reaches the first slice; what lies below is unseen.")
-    if not USUAL_BRAIN_ML[0] <= volume_ml <= USUAL_BRAIN_ML[1]:
-        size = "small" if volume_ml < USUAL_BRAIN_ML[0] else "large"
-        warnings.append(f"The brain mask is unusually {size}: {volume_ml:.0f} mL inside the skull; check the mask.")
-    if inside.any() and (median_hu := float(np.median(volume_hu.reoriented("SPL").data[inside]))) > _ENHANCED_HU:
-        warnings.append(f"The brain is unusually bright (median {median_hu:.0f} HU): contrast-enhanced, or not in HU?")
-    return tuple(warnings)
 
 
 def _already_stripped(coarse: cm.Coarse) -> bool:

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import AdnError, InputError
-from adn.geometry import RAS_FROM_LPS
 from adn.io import open_series
 from adn.io.atomic import atomic_path
 from adn.io.series import Series
 from adn.io.slices import volume_on_slices
 from adn.report import dicom_objects
 from adn.results import Prediction, Scan
+from adn.space.geometry import RAS_FROM_LPS
 
 SEG_NAME, SR_NAME = "infarct_seg.dcm", "infarct_sr.dcm"
 _OUTSIDE = 0.6  # of a voxel by which a slice's middle may lie beyond the scan: rounding

@@ -14,7 +14,7 @@ from adn.io.nifti import write_volume
 from adn.report.html import write_report
 from adn.report.numbers import write_result
 from adn.results import Prediction
-from adn.volume import Volume
+from adn.space.volume import Volume
 
 
 def save_prediction(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, overlay, slice_areas_cm2
-from adn.figures.board import HYPODENSITY_COLOURS, HYPODENSITY_EDGES
 from adn.figures.display import STROKE_WINDOW_HU, slab_slices, stroke_window_hu
+from adn.figures.panels import HYPODENSITY_COLOURS, HYPODENSITY_EDGES
 from adn.figures.prediction import Panel
 from adn.report.numbers import result_dict
 from adn.report.slices import all_slices

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from adn.geometry import RigidTransform
 from adn.io.atomic import atomic_path
 from adn.report.words import checks, looked_for, verdict
 from adn.results import DISCLAIMER, Prediction
+from adn.space.geometry import RigidTransform
 
 UNITS = {
     "volume_ml": "mL",

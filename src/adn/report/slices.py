@@ -19,9 +19,9 @@ from adn.figures.display import (
     stack_spacing_mm,
     stroke_window_hu,
 )
-from adn.geometry import bounding_box
 from adn.results import Prediction
-from adn.volume import Volume
+from adn.space.geometry import bounding_box
+from adn.space.volume import Volume
 
 WIDTH_PX = 400
 MOST = 40  # thinner slices are skipped evenly: their pictures are means over 5 mm anyway

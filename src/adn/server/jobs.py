@@ -7,12 +7,12 @@ import logging
 import threading
 import time
 
-from adn.batch import Outcome, Request, Task, remove_partial
-from adn.process import DONE, OUR_FAULT, Worker, end
+from adn.prediction.batch import Outcome, Request, Task, remove_partial
 from adn.server.cases import Cases
 from adn.server.models import FINAL, Failure, Record
 from adn.server.problems import ProblemError
 from adn.server.worker import Predict, predict_for_page, work
+from adn.work.process import DONE, OUR_FAULT, Worker, end
 
 _TICK_S = 0.1  # how soon a cancel or the server's end is noticed
 _GRACE_S = 0.5

@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.geometry import RAS_FROM_LPS, Grid
 from adn.io import read_volume, write_volume
 from adn.results import Prediction
 from adn.server.models import Layer
-from adn.volume import Volume
+from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.volume import Volume
 
 SUFFIX = ".nii.gz"
 ALIGNED = "aligned_"

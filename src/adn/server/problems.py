@@ -10,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from adn.process import debugging
 from adn.server.models import Problem
+from adn.work.process import debugging
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from adn.batch import Outcome, Request, Task, attempt, predict_one
-from adn.process import begin_worker, end_worker
+from adn.prediction.batch import Outcome, Request, Task, attempt, predict_one
+from adn.work.process import begin_worker, end_worker
 
 Predict = Callable[..., Outcome]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from adn.nn.attention import LocalAttention
 from adn.nn.baselines.nnunet import Sides, plan
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 FEATURES = (32, 64, 128, 256, 320)
 COMPARED = 2  # deepest levels that have the module

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from adn.asymmetry import disentangle
 from adn.config import Recipe
 from adn.nn.adn import AdnOutput
-from adn.warp import warp
+from adn.space.warp import warp
 
 Sides = tuple[int, int, int]
 

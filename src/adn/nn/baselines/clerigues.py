@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adn.nn.resunet import ResUNet
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 
 class Clerigues(nn.Module):

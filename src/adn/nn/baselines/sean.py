@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adn.nn.resunet import NormConv
-from adn.warp import mirror
+from adn.space.warp import mirror
 
 CELLS = (2, 2)  # P × Q, rows and columns of the partition; ours: the number is not in the sources we have
 NEIGHBOURS = 1  # slices above and below that a slice attends to

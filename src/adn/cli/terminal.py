@@ -1,0 +1,59 @@
+"""How the command line speaks: one sentence per error, exit codes, and silence from the libraries beneath."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from adn.errors import OutputError
+from adn.work.process import (
+    BAD_INPUT,
+    BLOCKED,
+    DONE,
+    INTERRUPTED,
+    OUR_FAULT,
+    SOME_FAILED,
+    debugging,
+    explain,
+    set_up_logging,
+    unwind_on_signals,
+)
+
+__all__ = [
+    "BAD_INPUT", "BLOCKED", "DONE", "INTERRUPTED", "OUR_FAULT", "SOME_FAILED", "check_writable", "debugging", "explain",
+    "progress_bar", "say_error", "set_up_logging", "stderr", "unwind_on_signals",
+]  # fmt: skip
+
+
+def stderr() -> Console:
+    """A console for progress and errors; results go to stdout."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def progress_bar(quiet: bool) -> Progress:
+    """A bar that counts what is done, gone when it ends; none where nobody looks."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = stderr()
+    return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+
+
+def say_error(console: Console, sentence: str) -> None:
+    """One error, as one paragraph, with nothing in it read as markup."""
+    console.print("[bold red]adn: error:[/]", end=" ")
+    console.print(sentence, markup=False)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OutputError unless files can be made in `folder`, or in its nearest existing parent. Leaves nothing."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Results need a folder that can be written to, but {folder} cannot ({error.strerror}). "
+            "Choose another with -o."
+        ) from error

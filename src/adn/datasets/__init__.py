@@ -1,0 +1,1 @@
+"""Data sets as people keep them: layouts, checks, splits, import and export."""

@@ -1,0 +1,108 @@
+"""AISD (Liang et al. 2021) from a user's own downloads to case folders, with a word on every case that is not clean.
+
+Its licence is non-commercial: adn neither downloads nor ships anything of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adn.datasets.aisd.case import Assumed, Imported, import_case
+from adn.datasets.aisd.files import UNPACKED, find_aisd
+from adn.datasets.aisd.match import NOMINAL_WINDOW_HU
+from adn.datasets.aisd.page import write_page
+from adn.datasets.aisd.png import NOMINAL_SPACING_MM
+from adn.datasets.splits import Split, SplitRow, write_split
+from adn.io import atomic_path
+
+REPORT, PAGE, SPLIT = "import.csv", "import.html", "split.csv"
+_TEST = """
+0073410 0072723 0226290 0537908 0538058 0091415 0538780 0073540 0226188 0226258 0226314 0091507 0226298 0538975 0226257
+0226142 0072681 0091538 0538983 0537961 0091646 0072765 0226137 0091621 0091458 0021822 0538319 0226133 0091657 0537925
+0073489 0538502 0091476 0226136 0538532 0073312 0539025 0226309 0226307 0091383 0021092 0537990 0226299 0073060 0538505
+0073424 0091534 0226125 0072691 0538425 0226199 0226261"""
+TEST_CASES = frozenset(_TEST.split())  # the 52 that the data set's authors and the paper test on; all others train
+
+
+def import_aisd(
+    source: Path | str, destination: Path | str, jobs: int = 1, progress: Callable[[int, int], None] | None = None
+) -> list[Imported]:
+    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`ignore.nii.gz`: label 4) for every case that can be.
+
+    source: folder with AISD's downloads, archives or unpacked, of which nothing is changed. A PNG is paired with its
+    DICOM slice by content; without DICOM, HU come from the PNG by the window that the other cases have. Cases imported
+    before from the same files are kept, so a stopped import goes on. Also written: `split.csv` (345 train, 52 test),
+    `import.csv` and `import.html`, a page of all cases. jobs: cases at a time. progress: called with (done, all).
+    Returns a line per case. Raises InputError where `source` holds nothing of AISD or a broken archive, OutputError
+    where nothing can be written.
+    """
+    source, destination = Path(source), Path(destination)
+    destination.mkdir(parents=True, exist_ok=True)
+    cases = find_aisd(source, destination)
+    done: dict[str, Imported] = {}
+
+    def run(names: Iterable[str], assumed: Assumed | None) -> None:
+        with ThreadPoolExecutor(max_workers=jobs) as pool:  # dcm2niix, zlib and numpy work outside the interpreter lock
+            waiting = [pool.submit(import_case, cases[name], destination, assumed) for name in names]
+            try:
+                for future in waiting:
+                    line = future.result()
+                    if line is not None:
+                        done[line.case] = line
+                        if progress:
+                            progress(len(done), len(cases))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    run(cases, None)
+    run([name for name in cases if name not in done], _assume(list(done.values())))
+    lines = [done[name] for name in cases]
+    write_report(lines, destination / REPORT)
+    write_page(lines, TEST_CASES, destination, destination / PAGE)
+    rows = [SplitRow(x.case, x.case, part_of(x.case), None, x.infarct_ml) for x in lines if x.outcome == "imported"]
+    if rows:
+        write_split(Split(tuple(rows)), destination / SPLIT)
+    shutil.rmtree(destination / UNPACKED, ignore_errors=True)
+    return lines
+
+
+def part_of(case: str) -> str:
+    """'test' for the 52 test cases, else 'train'."""
+    return "test" if case in TEST_CASES else "train"
+
+
+def write_report(lines: Sequence[Imported], path: Path) -> None:
+    """One row per case, for a spreadsheet."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["part", *Imported.__dataclass_fields__])
+        for line in lines:
+            writer.writerow([part_of(line.case), *(_cell(value) for value in asdict(line).values())])
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    if isinstance(value, (tuple, list)):
+        joint = " " if value and isinstance(value[0], float) else "; "
+        return joint.join(str(_cell(item)) for item in value)
+    return "" if value is None else value
+
+
+def _assume(lines: Sequence[Imported]) -> Assumed:
+    """The middle window and voxel size of the cases with DICOM; AISD's usual ones where there are none."""
+    known = [line for line in lines if line.hu == "dicom" and line.window_hu and line.spacing_mm]
+    if not known:
+        return Assumed(NOMINAL_WINDOW_HU, NOMINAL_SPACING_MM, 0)
+    window = np.median(np.array([line.window_hu for line in known]), axis=0).round(1).tolist()
+    spacing = np.median(np.array([line.spacing_mm for line in known]), axis=0).round(3).tolist()
+    return Assumed((window[0], window[1]), (spacing[0], spacing[1], spacing[2]), len(known))

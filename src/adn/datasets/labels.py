@@ -1,0 +1,48 @@
+"""Label images of a case: read from any format, brought to the axis order of their CT, measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from adn.errors import InputError
+from adn.io import itk, read_volume
+from adn.space.volume import Volume
+
+
+def read_label_image(path: Path) -> Volume:
+    """A label image as stored (float32, so that fractions and odd values can be seen). Raises InputError."""
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return read_volume(path, np.float32, "label")
+    try:
+        volume, _ = itk.load(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file.") from error
+    return volume.with_data(volume.data, "label")
+
+
+def read_labels(path: Path, scan: Volume) -> Volume:
+    """A label image as uint8 in the axis order of its scan. Raises InputError where it lies on another grid.
+
+    Files of one lattice in different axis orders (left to right or right to left) are the same lattice.
+    """
+    labels = read_label_image(path).reoriented(scan.grid.axes)
+    if not labels.grid.same_as(scan.grid):
+        raise InputError(f"{path}: needs the grid of its CT, {scan.grid}, has {labels.grid}; resample it (nearest).")
+    return labels.with_data(np.rint(labels.data).astype(np.uint8))
+
+
+def read_infarct(path: Path, scan: Volume) -> Volume:
+    """An infarct mask, uint8 0 or 1. Raises InputError for another grid or other values."""
+    labels = read_labels(path, scan)
+    if labels.data.max(initial=0) > 1:
+        values = ", ".join(str(value) for value in np.unique(labels.data)[:6])
+        raise InputError(f"{path}: an infarct mask holds 0 and 1 only, but this holds {values}; save the infarct as 1.")
+    return labels
+
+
+def infarct_ml(path: Path) -> float:
+    """Volume of a mask file, mL: every voxel above one half counts."""
+    mask = read_label_image(path)
+    return float(np.count_nonzero(mask.data > 0.5)) * mask.grid.voxel_ml

@@ -1,0 +1,201 @@
+"""Prepared cases on disk: read, stripped and carried to the model grid once, found again by what they were made of.
+
+A prepared case is one safetensors file of a few MB, cut to the brain. Its name ends in a hash of the
+content of every source file, the model grid and PREPARE_VERSION, so that a file that changed is prepared anew and
+nothing needs to be invalidated. Deleting the folder costs only time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from adn.config import GridConfig
+from adn.datasets.labels import read_infarct, read_labels
+from adn.datasets.layouts import Case
+from adn.errors import InputError, OutputError
+from adn.io import open_scan
+from adn.io.atomic import explain_write_error
+from adn.io.itk import DETACHED_SUFFIXES
+from adn.io.series import files_below
+from adn.io.weights import TISSUE, find_weights
+from adn.prepare import Conformed, conform
+from adn.space.volume import Volume
+
+PREPARE_VERSION = 3  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
+_UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
+SILENT = 2
+_PARTIAL = re.compile(r"^\..*\.partial-(\d+)$")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A case on the model grid, arrays (D, H, W): brain float32 in [0, 1]; infarct uint8; tissue uint8 (0: unknown).
+
+    infarct is 2 (`SILENT`) where the reference is silent.
+    """
+
+    brain: NDArray[np.float32]
+    infarct: NDArray[np.uint8]
+    tissue: NDArray[np.uint8]
+
+
+def prepare_case(case: Case, grid: GridConfig) -> Prepared:
+    """Read one case and carry it to the model grid: intensities, reference and tissue, each by its own policy.
+
+    What the case lacks of brain mask and tissue the tissue network finds; where that is not plausible the classical
+    stripper finds the brain, and the case adds nothing to L_tissue. Raises InputError.
+    """
+    if case.infarct is None:
+        raise InputError(f"{case.ct}: needs an infarct mask to be trained on, but there is none.")
+    scan = open_scan(case.ct).volume
+    mask, labels = _brain_and_tissue(case, scan)
+    conformed = conform(scan, mask, grid)
+    infarct = _on_model(read_infarct(case.infarct, scan), conformed, (1,))[0] >= 0.5
+    marks = infarct.astype(np.uint8)
+    if case.ignore:
+        marks[~infarct & (_on_model(read_infarct(case.ignore, scan), conformed, (1,))[0] >= 0.5)] = SILENT
+    tissue = np.zeros(infarct.shape, np.uint8)
+    if labels is not None:
+        parts = _on_model(labels, conformed, (1, 2, 3))
+        tissue = np.where(parts.sum(0) > 0.25, parts.argmax(0) + 1, 0).astype(np.uint8)
+    return Prepared(conformed.brain.data, marks, tissue)
+
+
+def _brain_and_tissue(case: Case, scan: Volume) -> tuple[Volume, Volume | None]:
+    """Brain mask and tissue labels on the scan's grid, the case's own where it has them; tissue None: unknown."""
+    from adn.brain import find_brain, segment_tissue, shipped_tissue
+
+    tissue = read_labels(case.tissue, scan) if case.tissue else None
+    if case.brain is None:
+        found = find_brain(scan, shipped_tissue(), mirror_average=tissue is None)
+        return found.mask, found.tissue if tissue is None else tissue
+    if tissue is None:
+        labelled = segment_tissue(scan, shipped_tissue())
+        tissue = None if labelled.doubt else labelled.tissue
+    return read_labels(case.brain, scan), tissue
+
+
+def _on_model(labels: Volume, conformed: Conformed, values: tuple[int, ...]) -> NDArray[np.float32]:
+    """Fraction of each label value on the model grid, (len(values), D, H, W): one-hot first, then linear."""
+    return np.stack([conformed.carry(labels.with_data((labels.data == v).astype(np.float32), "1")) for v in values])
+
+
+def cache_folder() -> Path:
+    """Where prepared cases lie: $XDG_CACHE_HOME/adn/prepared, by default below ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adn" / "prepared"
+
+
+def case_key(case: Case, grid: GridConfig) -> str:
+    """Hash of what affects the prepared case: its files' bytes, the model grid, the version, the network's weights."""
+    digest = hashlib.sha256(f"{PREPARE_VERSION} {grid.model_dump_json(exclude={'box'})}".encode())
+    for kind in ("ct", "infarct", "tissue", "brain", "ignore"):
+        path: Path | None = getattr(case, kind)
+        for file in _files(path) if path else []:
+            with file.open("rb") as stream:
+                digest.update(f"{kind} {hashlib.file_digest(stream, 'sha256').hexdigest()}".encode())
+    if case.tissue is None or case.brain is None:
+        digest.update(find_weights(TISSUE).sha256.encode())
+    return digest.hexdigest()[:16]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return files_below(path)
+    beside = path.suffix.lower() in DETACHED_SUFFIXES  # where its voxels lie
+    return sorted(path.parent.glob(f"{path.stem}.*")) if beside else [path]
+
+
+def cached_path(case: Case, grid: GridConfig, folder: Path | None = None) -> Path:
+    """Where the prepared case is, or will be."""
+    return (folder or cache_folder()) / f"{case.name}-{case_key(case, grid)}.safetensors"
+
+
+def ensure_prepared(case: Case, grid: GridConfig, folder: Path | None = None) -> tuple[Path, bool]:
+    """Prepare a case unless it is there already; returns its file and whether it was made now.
+
+    The file is written inside `.<case>.partial-<process>` and moved, so it is whole or not there. Raises InputError,
+    naming the case, or OutputError.
+    """
+    try:
+        path = cached_path(case, grid, folder)
+        if path.is_file():
+            return path, False
+        prepared = prepare_case(case, grid)
+    except InputError as error:
+        raise InputError(f"Case {case.name}: {error}") from error
+    partial = path.with_name(f".{case.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        _write(prepared, case, partial / path.name)
+        os.replace(partial / path.name, path)
+    except OSError as error:
+        raise OutputError(explain_write_error(error, path)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return path, True
+
+
+def _write(prepared: Prepared, case: Case, path: Path) -> None:
+    """Only the box that holds anything is kept."""
+    used = (prepared.brain > 0) | (prepared.infarct > 0) | (prepared.tissue > 0)
+    box = []
+    for axis in range(3):
+        along = np.flatnonzero(used.any(axis=tuple(other for other in range(3) if other != axis)))
+        box.append(slice(int(along[0]), int(along[-1]) + 1))
+    arrays = {
+        "brain": np.rint(prepared.brain[tuple(box)] * _UNIT).astype(np.uint16),
+        "infarct": np.ascontiguousarray(prepared.infarct[tuple(box)]),
+        "tissue": np.ascontiguousarray(prepared.tissue[tuple(box)]),
+    }
+    facts = {"shape": prepared.brain.shape, "corner": [part.start for part in box]}
+    save_file(arrays, path, {"adn": json.dumps(facts), "case": case.name, "subject": case.subject})
+
+
+def load_prepared(path: Path) -> Prepared:
+    """Read a prepared case. Raises InputError for a damaged file."""
+    try:
+        with safe_open(path, "np") as file:
+            facts = json.loads(file.metadata()["adn"])
+            brain, infarct, tissue = (file.get_tensor(name) for name in ("brain", "infarct", "tissue"))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: the prepared case is damaged ({error}); delete the file and run again.") from error
+    box = tuple(slice(start, start + size) for start, size in zip(facts["corner"], brain.shape, strict=True))
+
+    def whole(part: NDArray, dtype: type) -> NDArray:
+        result = np.zeros(facts["shape"], dtype)
+        result[box] = part
+        return result
+
+    return Prepared(whole(brain / np.float32(_UNIT), np.float32), whole(infarct, np.uint8), whole(tissue, np.uint8))
+
+
+def sweep(folder: Path | None = None) -> int:
+    """Remove what killed processes half wrote; returns how many."""
+    count = 0
+    for entry in (folder or cache_folder()).glob(".*.partial-*"):
+        match = _PARTIAL.match(entry.name)
+        if match and not _alive(int(match.group(1))):
+            shutil.rmtree(entry, ignore_errors=True)
+            count += 1
+    return count
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True

@@ -1,0 +1,310 @@
+"""A pool of rendered patients: anatomy is rendered once, infarct, noise and density are drawn anew at each look.
+
+Anatomy is what takes long to render, and infarcts are what networks must see many of.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from adn.config import Recipe
+from adn.feed.samples import Sample, deskull
+from adn.feed.virtual import draw_left_over, ease_at, scanned_lattice, turning_shape
+from adn.space.geometry import RigidTransform
+from adn.space.warp import mirror
+from adn.virtual.anatomy import blur
+from adn.virtual.draw import Choices, draw_acute, draw_patient
+from adn.virtual.fields import Lesion, apply, lesions_of, normalised, random_field, read_field, shifted, swelling
+from adn.virtual.folders import Library, patient_generator
+from adn.virtual.plan import InfarctPlan, PatientPlan
+from adn.virtual.render import QuietScan, develop, render_quiet, truth
+
+POOL_STREAM = 20_000_000  # where a pool's members are drawn, apart from the looks at them
+STORED_HU = (-300.0, 400.0)  # of slices: half precision keeps a tenth of a HU of the brain
+COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
+WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
+EARLY_SHARE = 0.6  # of looks show infarcts as early ones show: faint, in places only, without an edge, sulci closed
+LARGE_EARLY = 0.75  # of these are a large artery's territory
+MASK_EDGE_MM = 4.0  # the widest edge of an early one from a mask, of which the smallest would be lost in a wider one
+HEALTHY = 0.1  # share without infarct
+LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
+LARGE_SLICE = 0.5  # of the largest slice's brain is there in those shown so
+STACK_SHARE = 0.3  # of looks show copies of one slice, as single slices are read
+
+
+class Member(NamedTuple):
+    """A patient without acute infarct, as the head lies, before noise: `QuietScan` on the box and room about it."""
+
+    plan: PatientPlan
+    scan: QuietScan
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a member draws anew.
+
+    plan: the member's, with other acute infarcts, noise and mask error. left_over: what alignment is off. gain: of
+    contrast about the brain's mean. denser_hu: added. grey_hu: added to grey matter. uneven_hu: of smooth shading that
+    differs between the sides. rough_hu: σ of noise on top of the scanner's. patchy: σ, relative, of how dark an
+    infarct is from place to place. blur_voxels: σ in plane. slice_share: 0 to 1, the slice of the brain that is
+    shown in place of all; None: as it is. flip: left-right. seed: of the fields and the noise.
+    """
+
+    plan: PatientPlan
+    left_over: RigidTransform
+    gain: float = 1.0
+    denser_hu: float = 0.0
+    grey_hu: float = 0.0
+    uneven_hu: float = 0.0
+    rough_hu: float = 0.0
+    patchy: float = 0.2
+    blur_voxels: float = 0.0
+    slice_share: float | None = None
+    flip: bool = False
+    seed: int = 0
+
+
+class PooledPatients(Dataset[Sample]):
+    """Looks at a pool of patients on the brain box, for D and F; sample i depends on (seed, i) alone.
+
+    The pool is kept in a folder, made as it is asked for, so that runs resume and share it.
+    """
+
+    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
+        self.recipe, self.library, self.seed = recipe, library, seed
+        self.count, self.pool, self.folder = count, pool, folder
+        self.choices = library.choices(healthy_share=HEALTHY)
+        self.curriculum = recipe.train.segment.curriculum
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Look at one of the pool, both drawn from (seed, index)."""
+        generator = patient_generator(self.seed, index)
+        member = self.member(int(torch.randint(self.pool, (), generator=generator)))
+        choices = replace(self.choices, ease=ease_at(index, self.count, self.curriculum))
+        return show(member, draw_look(generator, member.plan, choices), self.library, self.recipe)
+
+    def member(self, place: int) -> Member:
+        """The patient at this place of the pool, read from the folder or rendered and put there."""
+        stored = torch.load(self._rendered(place))
+        scan = QuietScan(stored["slices"].float(), stored["centres"], stored["shares"].float() / 255)
+        return Member(PatientPlan.from_dict(stored["plan"]), scan)
+
+    def fill(self, device: torch.device | str, first: int = 0, step: int = 1) -> None:
+        """Render on a device what the folder does not hold of every `step`-th place: a GPU is faster than workers."""
+        for place in range(first, self.pool, step):
+            self._rendered(place, device)
+
+    def _rendered(self, place: int, device: torch.device | str = "cpu") -> Path:
+        path = self.folder / f"{self.seed}-{place}.pt"
+        if not path.is_file():
+            plan = draw_patient(patient_generator(self.seed, POOL_STREAM + place), self.choices)
+            self._put(render_member(plan, self.library, self.recipe, device), path)
+        return path
+
+    def _put(self, member: Member, path: Path) -> None:
+        plan, (slices, centres, shares) = member
+        values = {
+            "plan": plan.to_dict(),
+            "slices": slices.clamp(*STORED_HU).half(),
+            "centres": centres,
+            "shares": (shares * 255).round().to(torch.uint8),
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}")
+        torch.save(values, part)
+        part.replace(path)
+
+
+def render_member(plan: PatientPlan, library: Library, recipe: Recipe, device: torch.device | str = "cpu") -> Member:
+    """Render a plan's anatomy and old disease on a device, as the head lies in the scanner; kept on the CPU."""
+    plan = replace(plan, infarcts=tuple(i for i in plan.infarcts if not i.acute))
+    lattice = scanned_lattice(plan, turning_shape(recipe.grid), recipe)
+    with torch.no_grad():
+        lesions = lesions_of(plan, library.lesion, device)
+        slices, centres, shares = render_quiet(plan, library.head(plan.head), lattice, lesions, device)
+    return Member(plan, QuietScan(slices.cpu(), centres, shares[:4].cpu()))
+
+
+def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -> Look:
+    """Draw what changes; ranges are wider than real scans', so that what is learned does not hang on one of them."""
+    u = torch.rand(19, generator=generator).tolist()
+    seed = int(torch.randint(2**31, (), generator=generator))
+    noise_hu, grain_mm, mask_error_mm = 6 ** u[0], 0.6 + 0.9 * u[1], 3 * u[2] - 1.5
+    scanner = replace(plan.scanner, noise_hu=noise_hu, grain_mm=grain_mm, mask_error_mm=mask_error_mm)
+    early = 0 <= u[13] - choices.ease < EARLY_SHARE * (1 - choices.ease)  # below: an easy one
+    choices = replace(choices, ease=float(u[13] < choices.ease))
+    infarcts = draw_acute(generator, replace(choices, large_share=LARGE_EARLY) if early else choices)
+    if early:
+        infarcts = tuple(_as_early(infarct, *u[14:18]) for infarct in infarcts)
+    return Look(
+        plan=replace(plan, infarcts=infarcts, scanner=scanner, noise_seed=seed),
+        left_over=draw_left_over(generator, plan),
+        gain=0.8 + 0.5 * u[3],
+        denser_hu=12 * u[4] - 4,
+        grey_hu=6 * u[5] - 3,
+        uneven_hu=4 * u[6],
+        rough_hu=6 * u[18] ** 2,
+        patchy=0.2 + 0.6 * u[12],
+        blur_voxels=0.3 + 0.3 * u[7] if u[8] < 0.25 else 0.0,
+        slice_share=u[10] if u[9] < STACK_SHARE else None,
+        flip=u[11] < 0.5,
+        seed=seed,
+    )
+
+
+def _as_early(infarct: InfarctPlan, u0: float, u1: float, u2: float, u3: float) -> InfarctPlan:
+    """As experts outline infarcts of the first hours: 1 to 9 HU darker, with an edge as wide as the infarct allows.
+
+    Networks that have seen sharp and even infarcts alone take them for all there is, and leave real ones be
+    (docs/model-card.md, round 10).
+    """
+    drop = 1 + 8 * u0**1.3
+    edge_mm = min(1.5 * 8**u1, 0.4 * infarct.radius_mm if infarct.territory else MASK_EDGE_MM)
+    white = drop * (0.3 + 0.8 * u2)
+    return replace(infarct, drop_gm_hu=drop, drop_wm_hu=white, edge_mm=edge_mm, effacement=u3)
+
+
+def show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sample:
+    """The patient as this look has it, on the brain box: scanned with noise, turned back, and darkened by its infarcts.
+
+    An infarct is laid on after the scan. Darkening adds up over what a voxel holds, so that only its blur along thick
+    slices, read at a few heights, differs from rendering.
+    """
+    with torch.no_grad():
+        sample = _show(member, look, library, recipe)
+    return Sample(*(mirror(x).contiguous() for x in sample)) if look.flip else sample
+
+
+def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sample:
+    grid, plan, box = recipe.grid, look.plan, recipe.grid.box or recipe.grid.shape
+    span = grid.window_hu[1] - grid.window_hu[0]
+    lattice = scanned_lattice(plan, turning_shape(grid), recipe)
+    ct, seen = develop(plan, member.scan.slices, member.scan.centres, lattice)
+    brain = (member.scan.shares[3] > 0.5) & seen
+    scanned = deskull(ct, brain, grid, plan.scanner.mask_error_mm)
+
+    # mm of the box's voxels in the patient's aligned frame, (3, D, H, W), and what the infarcts displace
+    here = _positions(box, grid.spacing_mm, look.left_over)
+    lesions = lesions_of(plan, library.lesion)
+    mni_from_aligned = library.head(plan.head).mni_from_aligned @ np.diag([*(1 / np.array(plan.scale)), 1.0])
+    from_where = here + _pushed(lesions, here, mni_from_aligned)
+    to_scan = _unit_from_mm(RigidTransform.from_parameters(plan.rotation_deg).matrix, scanned.shape, grid.spacing_mm)
+    layers = torch.cat([scanned[None], (scanned > 0).float()[None], member.scan.shares])
+    x, inside, *shares = F.grid_sample(
+        layers[None], apply(to_scan, from_where).movedim(0, -1)[None], align_corners=False
+    )[0]
+    x = x / inside.clamp(min=1e-3)  # at the brain's edge voxels fade; what they hold does not
+    shares = torch.stack(shares)
+
+    fields = random_field(torch.Generator().manual_seed(look.seed), 2, 45.0)
+    density, shading = read_field(fields, here.movedim(0, -1))
+    uneven = look.patchy * density
+    hu, infarcted = _darken(plan, x * span + grid.window_hu[0], shares, lesions, from_where, mni_from_aligned, uneven)
+    known = inside > 0.5
+    mean = hu[known].mean() if known.any() else hu.new_tensor(30.0)
+    hu = mean + look.gain * (hu - mean) + look.denser_hu + look.grey_hu * shares[0] + look.uneven_hu * shading
+    if look.blur_voxels:
+        sigma = (0.0, look.blur_voxels, look.blur_voxels)
+        hu = (blur((hu * inside)[None, None], sigma) / blur(inside[None, None], sigma).clamp(min=1e-3))[0, 0]
+    rough = torch.randn(hu.shape, generator=torch.Generator().manual_seed(look.seed + 1))
+    hu = hu + look.rough_hu * 3 * F.avg_pool2d(rough[None], 3, 1, 1)[0]  # the mean of 3 × 3 pixels has a third of its σ
+    lower = grid.window_hu[0]
+    value = ((hu - lower) / span).clamp(1 / 1024, 1) * inside
+    infarct, tissue, _ = truth(shares, infarcted, grid.spacing_mm[1:])
+    infarct = infarct & (inside > 0)
+    asked = infarct.sum() * math.prod(grid.spacing_mm) >= 1000 * LEAST_ML
+    sample = Sample(value[None], (infarct * asked).float()[None], tissue[None])
+    return sample if look.slice_share is None else _stacked(sample, look.slice_share)
+
+
+def _positions(shape: tuple[int, ...], spacing_mm: tuple[float, ...], pose: RigidTransform) -> Tensor:
+    """Where a centred grid's voxels lie after a motion, LPS mm, (3, D, H, W)."""
+    z, y, x = ((torch.arange(n) + 0.5 - n / 2) * mm for n, mm in zip(shape, spacing_mm, strict=True))
+    points = torch.stack(torch.broadcast_tensors(x, y[:, None], z[:, None, None]))
+    return apply(pose.matrix, points)
+
+
+def _unit_from_mm(motion: np.ndarray, shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> np.ndarray:
+    """LPS mm → [-1, 1] of a centred grid that is read through a motion."""
+    sides = [n * mm / 2 for n, mm in zip(shape, spacing_mm, strict=True)]
+    return np.diag([*(1 / np.array(sides[::-1])), 1.0]) @ motion
+
+
+def _pushed(lesions: list[Lesion], here: Tensor, mni_from_aligned: np.ndarray) -> Tensor:
+    """How far from each voxel the content lies that swelling brings there, mm, (3, D, H, W); computed coarsely."""
+    total = torch.zeros_like(here)
+    swollen = [lesion for lesion in lesions if lesion.broad is not None]
+    if swollen:
+        coarse = F.avg_pool3d(here[None], COARSE)[0]
+        mni = apply(mni_from_aligned, coarse)
+        pushed = sum(swelling(lesion, mni) for lesion in swollen)
+        total = F.interpolate(pushed[None], size=here.shape[1:], mode="trilinear")[0]  # type: ignore[index]
+    return total
+
+
+def _darken(
+    plan: PatientPlan,
+    hu: Tensor,
+    shares: Tensor,
+    lesions: list[Lesion],
+    from_where: Tensor,
+    mni_from_aligned: np.ndarray,
+    uneven: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """HU with the infarcts, and the share of each voxel that is infarct, (D, H, W) each; as `render` has it."""
+    grey, white, fluid = shares[:3]
+    infarcted = torch.zeros_like(hu)
+    if not lesions:
+        return hu, infarcted
+    around = F.avg_pool2d(F.pad(fluid, (2, 2, 2, 2))[None], 5, 1)[0]
+    sulci = fluid * (around < WIDE_FLUID)
+    fluid_hu = plan.csf_hu + 3
+    for lesion in lesions:
+        infarct: InfarctPlan = lesion.plan
+        extents = [_extent(lesion, from_where, mni_from_aligned, height) for height in _heights(plan)]
+        extent = torch.stack(extents).mean(0)
+        drop = (grey * infarct.drop_gm_hu + white * infarct.drop_wm_hu) * (1 + uneven).clamp(0, 1.8)
+        darker = torch.maximum(hu - extent * drop, hu.clamp(max=fluid_hu))
+        closed = (plan.gm_hu - infarct.drop_gm_hu - plan.csf_hu) * infarct.effacement
+        hu = darker + extent * sulci * max(closed, 0.0)
+        share = (
+            torch.stack([(e > 0.5).float() for e in extents]).mean(0) * shares[3] * (1 - (fluid - sulci).clamp(0, 1))
+        )
+        infarcted = torch.maximum(infarcted, share)
+    return hu, infarcted
+
+
+def _heights(plan: PatientPlan) -> tuple[float, ...]:
+    """Offsets, mm, over which a thick slice averages."""
+    third = plan.scanner.slice_mm / 3
+    return (-third, 0.0, third)
+
+
+def _extent(lesion: Lesion, from_where: Tensor, mni_from_aligned: np.ndarray, height_mm: float) -> Tensor:
+    """A lesion's soft extent at the places so much higher, 0 to 1."""
+    to_unit = normalised(np.array(lesion.soft.shape[:1:-1])) @ lesion.index_from_mni @ mni_from_aligned
+    place = apply(to_unit @ shifted((0.0, 0.0, height_mm)), from_where)
+    return F.grid_sample(lesion.soft, place.movedim(0, -1)[None], align_corners=False)[0, 0]
+
+
+def _stacked(sample: Sample, share: float) -> Sample:
+    """Copies of one slice among those that hold much brain; one with infarct where there is one."""
+    area = (sample.brain > 0)[0].flatten(1).sum(1)
+    large = area >= LARGE_SLICE * area.max()
+    ill = large & (sample.infarct > 0)[0].flatten(1).any(1)
+    held = (ill if ill.any() else large).nonzero()[:, 0]
+    place = int(held[min(int(share * len(held)), len(held) - 1)])
+    return Sample(*(x[:, place : place + 1].expand_as(x).contiguous() for x in sample))

@@ -1,0 +1,187 @@
+"""Endless virtual patients as data sets: sample i depends on (seed, i) only, so that training can resume anywhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from adn.config import GridConfig, Recipe
+from adn.feed.samples import PosedBrain, Sample, deskull
+from adn.space.geometry import RigidTransform
+from adn.space.warp import invert_rigid, rigid_matrix, warp
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator, render_plan
+from adn.virtual.lattice import Lattice
+from adn.virtual.plan import PatientPlan
+from adn.virtual.render import VirtualPatient
+
+JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
+EASY_AT_LAST = 0.3  # without any, networks lose large infarcts again (validation patients)
+TURNING_ROOM = (8, 16, 16)  # voxels more than the box along D, H, W, for heads that lie turned
+MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
+
+
+class _Patients(ABC, Dataset[Sample]):
+    """Patients drawn and rendered one by one; where they lie is what the classes below differ in."""
+
+    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
+        """curriculum: begin with easy patients only; their share falls over two thirds of `count`."""
+        self.recipe, self.library, self.seed = recipe, library, seed
+        self.count, self.curriculum = count, curriculum
+        self.choices = library.choices()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Draw, pose and render sample `index`."""
+        generator = patient_generator(self.seed, index)
+        plan = draw_patient(generator, replace(self.choices, ease=ease_at(index, self.count, self.curriculum)))
+        return self.show(plan, generator)
+
+    @abstractmethod
+    def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
+        """Render a plan where this data set wants it."""
+
+
+class AlignedPatients(_Patients):
+    """Patients on the brain box, for D and F: scanned as they lie, then aligned, but for alignment's usual error.
+
+    As at prediction, and not straight on the box: a rolled head's slices cut its sides at different places, so that
+    thick slices mix them unlike, and the resampling that turns a head back takes noise away.
+    """
+
+    def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
+        """The brain box, slightly off."""
+        return aligned_sample(plan, self.library, draw_left_over(generator, plan), self.recipe)
+
+
+def draw_left_over(generator: torch.Generator, plan: PatientPlan) -> RigidTransform:
+    """What alignment leaves of a head's pose: all of its nod, and a little of the rest."""
+    jitter = torch.randn(3, generator=generator).tolist()
+    place = torch.rand(2, generator=generator).sub(0.5).tolist()
+    return RigidTransform.from_parameters(
+        (-plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
+        (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
+    )
+
+
+class PosedPatients(_Patients):
+    """Patients as scanned, turned, on the whole model grid about the brain's middle, as `conform` leaves a case.
+
+    For recipes that compute L_F in input space: T has to find the plane, and its way back counts.
+    """
+
+    def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
+        """The model grid about the turned head."""
+        lattice = scanned_lattice(plan, self.recipe.grid.shape, self.recipe)
+        return render_sample(plan, self.library, lattice, self.recipe)
+
+
+def aligned_sample(plan: PatientPlan, library: Library, left_over: RigidTransform, recipe: Recipe) -> Sample:
+    """A plan scanned as the head lies, then turned back onto the brain box, where voxel p reads patient(left_over · p).
+
+    One linear resampling, as T's at prediction; tissue by the nearest voxel.
+    """
+    grid = recipe.grid
+    box = grid.box or grid.shape
+    scanned = render_sample(plan, library, scanned_lattice(plan, turning_shape(grid), recipe), recipe)
+    motion = RigidTransform.from_parameters(plan.rotation_deg) @ left_over
+    pose = torch.tensor(motion.matrix, dtype=torch.float32)[None]
+
+    def turn(x: Tensor, mode: str = "bilinear") -> Tensor:
+        return warp(x[None].float(), pose, grid.spacing_mm, box, mode)[0]
+
+    infarct = (turn(scanned.infarct) >= 0.5).float()
+    return Sample(turn(scanned.brain), infarct, turn(scanned.tissue, "nearest").to(torch.uint8))
+
+
+def turning_shape(grid: GridConfig) -> tuple[int, int, int]:
+    """The brain box and room about it for heads that lie turned, within the model grid."""
+    depth, height, width = (
+        min(n, side + margin) for n, side, margin in zip(grid.shape, grid.box or grid.shape, TURNING_ROOM, strict=True)
+    )
+    return depth, height, width
+
+
+def scanned_lattice(plan: PatientPlan, shape: tuple[int, ...], recipe: Recipe) -> Lattice:
+    """Voxels of the model grid about the head as it lies in the scanner."""
+    depth, height, width = shape
+    turned = RigidTransform.from_parameters(plan.rotation_deg).inverse()
+    return Lattice((depth, height, width), recipe.grid.spacing_mm, turned)
+
+
+def ease_at(index: int, count: int, curriculum: bool) -> float:
+    """Share of easy patients: all at first, from two thirds on a fixed share."""
+    return max(EASY_AT_LAST, 1 - 1.5 * (1 - EASY_AT_LAST) * index / count) if curriculum else 0.0
+
+
+def render_sample(plan: PatientPlan, library: Library, lattice: Lattice, recipe: Recipe) -> Sample:
+    """Render a plan as training sees it. With polarity 'bright' the reference is the plan's bleeds."""
+    patient = render_plan(plan, library, lattice)
+    if recipe.network.polarity == "bright":
+        patient = replace(patient, infarct=bleeds_shown(plan, patient, library, lattice))
+    return to_sample(patient, recipe, plan.scanner.mask_error_mm)
+
+
+def bleeds_shown(plan: PatientPlan, patient: VirtualPatient, library: Library, lattice: Lattice) -> Tensor:
+    """Where the plan's bleeds show, (D, H, W) bool.
+
+    The patient is rendered once more without them, with the same noise: a voxel that they brighten by half their
+    contrast or more is theirs.
+    """
+    bleeds = [spot for spot in plan.bright if spot.kind == "bleed"]
+    if not bleeds:
+        return torch.zeros_like(patient.infarct)
+    others = tuple(spot for spot in plan.bright if spot.kind != "bleed")
+    without = render_plan(replace(plan, bright=others), library, lattice)
+    contrast = min(spot.hu for spot in bleeds) - plan.gm_hu
+    return (patient.ct - without.ct > contrast / 2) & patient.brain
+
+
+def to_sample(patient: VirtualPatient, recipe: Recipe, mask_error_mm: float = 0.0) -> Sample:
+    """Window and deskull a rendered patient."""
+    brain = deskull(patient.ct, patient.brain, recipe.grid, mask_error_mm)
+    return Sample(brain[None], patient.infarct.float()[None], patient.tissue[None])
+
+
+class PosedBrains(Dataset[PosedBrain]):
+    """Brains at random poses on T's coarse copy of the model grid: a pool is rendered once, then turned and moved.
+
+    Rendering is the dear part and T learns from geometry, so a pool of 120 heads serves thousands of poses.
+    """
+
+    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int = 120) -> None:
+        self.recipe, self.library, self.seed, self.count = recipe, library, seed, count
+        grid, shrink = recipe.grid, recipe.align.shrink
+        spacing = (grid.spacing_mm[0], grid.spacing_mm[1] * shrink, grid.spacing_mm[2] * shrink)
+        self.grid = grid.model_copy(update={"spacing_mm": spacing})
+        self.shape = (grid.shape[0], grid.shape[1] // shrink, grid.shape[2] // shrink)
+        self.choices = library.choices()
+        self.pool: dict[int, Tensor] = {}
+        self.pool_size = min(pool, count)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> PosedBrain:
+        """A pool member at a random in-plane rotation, roll and shift."""
+        generator = patient_generator(self.seed, index)
+        brain = self._member(int(torch.randint(self.pool_size, (), generator=generator)))[None, None]
+        u = torch.rand(5, generator=generator) * 2 - 1
+        roll, in_plane = u[0] * self.recipe.align.max_roll_deg, u[1] * MAX_IN_PLANE_DEG
+        rotation = torch.stack([torch.zeros(()), roll, in_plane])[None]
+        pose = rigid_matrix(rotation, torch.stack([u[2] * 30, u[3] * 20, u[4] * 10])[None])
+        return PosedBrain(warp(brain, pose, self.grid.spacing_mm)[0], invert_rigid(pose)[0])
+
+    def _member(self, place: int) -> Tensor:
+        if place not in self.pool:
+            plan = draw_patient(patient_generator(self.seed, 10_000_000 + place), self.choices)
+            nod = RigidTransform.from_parameters((-plan.rotation_deg[0], 0.0, 0.0))
+            patient = render_plan(plan, self.library, Lattice(self.shape, self.grid.spacing_mm, nod))
+            self.pool[place] = deskull(patient.ct, patient.brain, self.grid).half()
+        return self.pool[place].float()

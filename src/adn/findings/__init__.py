@@ -1,0 +1,1 @@
+"""What is said about a scan: volume, side, density, territory, quality."""

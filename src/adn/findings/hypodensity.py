@@ -1,0 +1,74 @@
+"""Relative hypodensity: by which part a place of brain tissue is darker than its mirror twin.
+
+Shown beside the scan it raised the agreement of readers on early infarcts (Christensen et al., Stroke 2023).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from adn.space.geometry import bounding_box
+from adn.space.volume import Volume
+
+SMOOTHING_MM = 5.0  # full width at half maximum, in plane
+SLAB_MM = 5.0  # thinner slices are averaged to this first
+PARENCHYMA_HU = 15.0  # below lies CSF
+_BRIGHTEST_HU = 80.0  # above lies bone or calcification
+_MIN_TISSUE = 0.5  # of the smoothing's weight lies in parenchyma
+
+
+def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(X' - X) / X', (D, H, W), as a fraction; negative where brighter, 0 where a twin is not parenchyma.
+
+    volume: HU, SPL. mask: brain, same grid, not empty. aligned_from_scan: 4 × 4, array index → LPS mm about the
+    mid-sagittal plane. Both twins are means over the parenchyma (above 15 HU) within 5 mm in plane.
+    """
+    inside = mask.data > 0
+    box = bounding_box(inside)
+    hu = slab_mean(volume.data[box].astype(np.float32), volume.grid.spacing_mm[0])
+    tissue = (inside[box] & (hu > PARENCHYMA_HU) & (hu < _BRIGHTEST_HU)).astype(np.float32)
+    weight = smooth_in_plane(tissue, volume.grid.spacing_mm, SMOOTHING_MM)
+    mean = smooth_in_plane(hu * tissue, volume.grid.spacing_mm, SMOOTHING_MM) / np.maximum(weight, 1e-3)
+    known = (weight > _MIN_TISSUE) & inside[box] & (mean > PARENCHYMA_HU)
+    index = aligned_from_scan.copy()
+    index[:3, 3] += index[:3, :3] @ [float(part.start) for part in box]
+    twin_index = np.linalg.inv(index) @ np.diag([-1.0, 1.0, 1.0, 1.0]) @ index
+    share = _sample(known.astype(np.float32), twin_index)
+    twin = _sample((mean * known).astype(np.float32), twin_index) / np.maximum(share, 1e-3)
+    both = known & (share > 0.5)
+    result = np.zeros(volume.data.shape, np.float32)
+    result[box] = np.where(both, (twin - mean) / np.maximum(twin, PARENCHYMA_HU), 0.0)
+    return result
+
+
+def slab_mean(hu: NDArray[np.float32], slice_mm: float) -> NDArray[np.float32]:
+    """Means over as many neighbouring slices (odd) as come nearest to 5 mm; fewer at the ends."""
+    half = max(0, round((SLAB_MM / slice_mm - 1) / 2))
+    if not half:
+        return hu
+    total = np.concatenate([np.zeros((1, *hu.shape[1:])), np.cumsum(hu, 0, dtype=np.float64)])
+    low = np.maximum(np.arange(len(hu)) - half, 0)
+    high = np.minimum(np.arange(len(hu)) + half + 1, len(hu))
+    return ((total[high] - total[low]) / (high - low)[:, None, None]).astype(np.float32)
+
+
+def smooth_in_plane(
+    array: NDArray[np.float32], spacing_mm: tuple[float, float, float], width_mm: float
+) -> NDArray[np.float32]:
+    """Gaussian of `width_mm` (full width at half maximum) along H and W of (D, H, W)."""
+    image = sitk.GetImageFromArray(array)
+    sigma_mm, order = width_mm / 2.3548, sitk.RecursiveGaussianImageFilter.ZeroOrder
+    for axis, step_mm in ((0, spacing_mm[2]), (1, spacing_mm[1])):
+        if array.shape[2 - axis] >= 4:  # what the recursive filter needs
+            image = sitk.RecursiveGaussian(image, sigma_mm / step_mm, False, order, axis)
+    return sitk.GetArrayFromImage(image)
+
+
+def _sample(array: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """array(matrix · index), linear, 0 outside. SimpleITK's axes run W, H, D."""
+    affine = sitk.AffineTransform(3)
+    affine.SetMatrix(matrix[2::-1, 2::-1].ravel().tolist())
+    affine.SetTranslation(matrix[2::-1, 3].tolist())
+    return sitk.GetArrayFromImage(sitk.Resample(sitk.GetImageFromArray(array), affine, sitk.sitkLinear, 0.0))

@@ -1,0 +1,70 @@
+"""Numbers of one predicted infarct on the scan's own grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from adn.results import Measurements, Side
+from adn.space.geometry import bounding_box
+from adn.space.volume import Volume
+
+BOTH_SHARE, BOTH_ML = 0.1, 0.5  # the lesser side counts from a tenth of the volume and half a millilitre
+
+
+def measure(infarct: NDArray, volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Measurements:
+    """Volume, side, slices and density.
+
+    infarct: (D, H, W), > 0 inside. volume: HU, SPL. mask: brain, same grid. aligned_from_scan: 4 × 4, array index → LPS
+    mm about the mid-sagittal plane; it decides left and right and where the mirror twin lies. Twins that are infarct
+    themselves or outside the brain are left out of mirror_hu.
+    """
+    index = np.argwhere(infarct > 0)
+    voxel_ml = volume.grid.voxel_ml
+    if not len(index):
+        return Measurements(0.0, "none", 0.0, 0.0, (), None, None, None)
+    place = index @ aligned_from_scan[:3, :3].T + aligned_from_scan[:3, 3]
+    left_ml = float((place[:, 0] > 0).sum() * voxel_ml)
+    total_ml = len(index) * voxel_ml
+    place[:, 0] *= -1.0
+    back = np.linalg.inv(aligned_from_scan)
+    twin = np.rint(place @ back[:3, :3].T + back[:3, 3]).astype(int)
+    inside = ((twin >= 0) & (twin < volume.data.shape)).all(1)
+    twin = twin[inside]
+    twin = twin[(mask.data[tuple(twin.T)] > 0) & (infarct[tuple(twin.T)] == 0)]
+    mean_hu = float(volume.data[tuple(index.T)].mean())
+    mirror_hu = float(volume.data[tuple(twin.T)].mean()) if len(twin) else None
+    ratio = mean_hu / mirror_hu if mirror_hu else None
+    slices = tuple(int(z) for z in np.unique(index[:, 0]))
+    return Measurements(total_ml, side_of(left_ml, total_ml - left_ml), left_ml, total_ml - left_ml, slices,
+                        mean_hu, mirror_hu, ratio)  # fmt: skip
+
+
+def side_of(left_ml: float, right_ml: float) -> Side:
+    """'both' where the lesser side matters, else the larger side; 'none' without infarct."""
+    if left_ml + right_ml <= 0:
+        return "none"
+    lesser = min(left_ml, right_ml)
+    if lesser >= BOTH_ML and lesser >= BOTH_SHARE * (left_ml + right_ml):
+        return "both"
+    return "left" if left_ml > right_ml else "right"
+
+
+def without_small(
+    probability: NDArray[np.float32], threshold: float, smallest_ml: float, voxel_ml: float
+) -> NDArray[np.float32]:
+    """The probability (D, H, W) in which connected parts at `threshold` smaller than `smallest_ml` stay just below it.
+
+    So every mask of this map, on other slices too, leaves them out, and what was seen there can still be read. Parts
+    connect by faces, edges or corners. 0 mL: nothing changes.
+    """
+    marked = probability >= threshold
+    if smallest_ml <= 0 or not marked.any():
+        return probability
+    box = bounding_box(marked)
+    labels = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(marked[box].astype(np.uint8)), True))
+    small = np.bincount(labels.ravel()) * voxel_ml < smallest_ml
+    result = probability.copy()
+    result[box][marked[box] & small[labels]] = np.nextafter(np.float32(threshold), np.float32(0))
+    return result

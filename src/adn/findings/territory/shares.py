@@ -1,0 +1,36 @@
+"""Which arterial territories an infarct lies in, by the model that places the infarcts of virtual patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adn.results import TerritoryShare
+from adn.virtual.lesions import REGIONS, depth
+
+
+def territory_shares(
+    infarct: NDArray, voxel_ml: float, mni_from_scan: NDArray[np.float64]
+) -> tuple[TerritoryShare, ...]:
+    """Volume by territory and side, largest first.
+
+    infarct: (D, H, W), > 0 inside. mni_from_scan: 4 × 4, array index → MNI, LPS mm (x > 0 is patient left). A voxel
+    belongs to the territory in which it lies deepest (`adn.virtual.lesions.REGIONS`).
+    """
+    index = np.argwhere(infarct > 0)
+    if not len(index):
+        return ()
+    place = index @ mni_from_scan[:3, :3].T + mni_from_scan[:3, 3]
+    left = place[:, 0] > 0
+    place[:, 0] = np.abs(place[:, 0])
+    points = torch.from_numpy(place.T.astype(np.float32))
+    names = list(REGIONS)
+    nearest = torch.stack([depth(points, REGIONS[name]) for name in names]).argmax(0).numpy()
+    shares = [
+        TerritoryShare(name, "left" if side else "right", float(count * voxel_ml))
+        for number, name in enumerate(names)
+        for side in (True, False)
+        if (count := int(((nearest == number) & (left == side)).sum()))
+    ]
+    return tuple(sorted(shares, key=lambda share: -share.volume_ml))

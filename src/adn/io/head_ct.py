@@ -1,0 +1,94 @@
+"""Could these numbers be the HU of a head CT? Asked of every file, whatever its format."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.errors import InputError
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
+
+MIN_SLICES = 5
+MIN_IN_PLANE_MM = 80.0  # a cropped brain is still 120 mm wide
+MIN_HEIGHT_MM = 20.0
+MAX_SIDE_MM = 700.0  # the widest scanners' field of view
+THIN_MM, THICK_MM = 2.5, 10.0
+AIR_HU = -700.0
+AIR_SHARE = 0.02
+SOFT_TISSUE_HU = (-160.0, 160.0)  # where the commonest value other than air lies: fat to fresh blood and plastic
+BRAIN_MEDIAN_HU = (5.0, 70.0)
+BRAIN_SPREAD_HU = 80.0  # between the quartiles, in the middle of a head without air around it
+_MANY_VOXELS = 2**22  # of more, every second along each axis tells as well
+_HINT = "give the CT in Hounsfield units (air −1000, water 0)"
+
+
+class NotHounsfieldError(InputError):
+    """The values are no HU: an MR, or a CT that was rescaled."""
+
+
+def check_grid(grid: Grid, where: str) -> list[str]:
+    """Raise InputError where the field of view cannot hold a head; warn of thin or thick slices."""
+    upright = grid.reoriented("SPL")
+    height, depth, width = (n * step for n, step in zip(upright.shape, upright.spacing_mm, strict=True))
+    size = f"{width:.0f} × {depth:.0f} mm in plane, {height:.0f} mm from bottom to top"
+    if upright.shape[0] < MIN_SLICES:
+        raise InputError(
+            f"{where}: needed at least {MIN_SLICES} slices from bottom to top, but there are {upright.shape[0]}; "
+            "give the whole head CT."
+        )
+    if min(depth, width) < MIN_IN_PLANE_MM or height < MIN_HEIGHT_MM or max(height, depth, width) > MAX_SIDE_MM:
+        raise InputError(f"{where}: needed the field of view of a head, but it is {size}; give the head CT alone.")
+    step = upright.spacing_mm[0]
+    if step < THIN_MM:
+        return [f"Thin slices ({step:.1f} mm): noisier than the 5 mm slices adn is made for."]
+    if step > THICK_MM:
+        return [f"Thick slices ({step:.1f} mm): small infarcts may be missed."]
+    return []
+
+
+def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str) -> None:
+    """Raise NotHounsfieldError: these cannot be HU of a head. measured: True where they count (None: everywhere)."""
+    thinned = (slice(None, None, 2 if volume.data.size > _MANY_VOXELS else 1),) * 3
+    values = volume.data[thinned] if measured is None else volume.data[thinned][measured[thinned]]
+    if values.size == 0:
+        raise NotHounsfieldError(f"{where}: needed a head CT, but no voxel was measured (all are padding); {_HINT}.")
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        raise NotHounsfieldError(f"{where}: needed a head CT, but every voxel is {low:g}; {_HINT}.")
+    air = float((values < AIR_HU).mean())
+    if air >= AIR_SHARE:
+        mode = _mode(values[(values > -300) & (values < 1500)])
+        if mode is not None and SOFT_TISSUE_HU[0] <= mode <= SOFT_TISSUE_HU[1]:
+            return
+        what = f"{air:.0%} of the voxels are as dark as air, but " + (
+            "none is soft tissue" if mode is None else f"the commonest tissue value is {mode:.0f}"
+        )
+    else:
+        quarter, median, three = np.percentile(_middle(volume.data, low), [25, 50, 75])
+        if BRAIN_MEDIAN_HU[0] <= median <= BRAIN_MEDIAN_HU[1] and three - quarter <= BRAIN_SPREAD_HU:
+            return  # the air was clipped or the skull stripped, but the middle is brain
+        what = f"there is no air, and half of the middle lies between {quarter:.0f} and {three:.0f}"
+    raise NotHounsfieldError(
+        f"{where}: needed a head CT in HU, but the values run from {low:.0f} to {high:.0f}, {what}: "
+        f"an MR, or a CT that was rescaled; {_HINT}."
+    )
+
+
+def _mode(values: NDArray) -> float | None:
+    if values.size == 0:
+        return None
+    counts, edges = np.histogram(values, bins=np.arange(-300, 1520, 20))
+    return float(edges[int(counts.argmax())]) + 10.0
+
+
+def _middle(data: NDArray, background: float) -> NDArray:
+    """The values in the central half of what is not background, along each axis."""
+    inside = data > background
+    box = []
+    for axis in range(3):
+        along = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
+        length = along[-1] + 1 - along[0]
+        box.append(slice(along[0] + length // 4, along[-1] + 1 - length // 4))
+    values = data[tuple(box)]
+    return values[values > background] if (values > background).any() else values

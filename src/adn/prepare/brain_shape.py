@@ -1,0 +1,54 @@
+"""Whether a mask can be the brain of a head CT with skull."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adn.prepare import coarse as cm
+from adn.prepare.coarse import Mask
+from adn.space.geometry import bounding_box
+from adn.space.volume import Volume
+
+COARSE_MM = 2.0  # working voxel; the inner table's gaps are wider, the run time is seconds
+BONE_HU = 130.0  # above fresh blood (90) and half a thin bone's partial volume
+PLAUSIBLE_ML = (300.0, 2300.0)
+BRAIN_MEAN_HU = (5.0, 75.0)
+MIN_COVER = 0.5  # of the brain's shell has bone near it
+_COVER_MM = 5.0
+_DENSE_HU, _AIR_HU = 350.0, -100.0
+_MAX_DENSE = 0.03  # calcification and a shunt are less
+_MAX_AIR = 0.05  # air after surgery is less
+
+
+def doubt_brain(volume_hu: Volume, mask: Volume) -> str | None:
+    """Why a mask cannot be the brain of a head CT with skull, as the end of a sentence; None: nothing speaks against.
+
+    volume_hu: finite HU; mask: on the same grid. Looked at are volume, density, bone and air inside, skipped slices and
+    the skull around it.
+    """
+    scan, inside = volume_hu.reoriented("SPL"), mask.reoriented("SPL").data > 0
+    volume_ml = float(inside.sum()) * scan.grid.voxel_ml
+    if not PLAUSIBLE_ML[0] <= volume_ml <= PLAUSIBLE_ML[1]:
+        return f"holds {volume_ml:.0f} mL"
+    hu = scan.data[inside]
+    if not BRAIN_MEAN_HU[0] <= float(hu.mean()) <= BRAIN_MEAN_HU[1]:
+        return f"has a mean of {hu.mean():.0f} HU"
+    dense, air = float((hu > _DENSE_HU).mean()), float((hu < _AIR_HU).mean())
+    if dense > _MAX_DENSE or air > _MAX_AIR:
+        return f"holds {100 * dense:.0f} % bone and {100 * air:.0f} % air"
+    used = np.flatnonzero(inside.any(axis=(1, 2)))
+    if used[-1] - used[0] + 1 > used.size:
+        return "skips slices"
+    # Of the scan around the brain only: bone further away than this counts for nothing.
+    crop = bounding_box(inside, [int(np.ceil(3 * _COVER_MM / step)) for step in scan.grid.spacing_mm])
+    coarse = cm.coarsen(np.clip(scan.data[crop], -1024.0, 1500.0), scan.grid.spacing_mm, COARSE_MM)
+    share = bony_share(cm.block_mean(inside[crop], coarse.factors) > 0.5, coarse.hu > BONE_HU, coarse.spacing_mm)
+    return None if share >= MIN_COVER else f"has bone about only {100 * share:.0f} % of it"
+
+
+def bony_share(brain: Mask, bone: Mask, spacing_mm: tuple[float, float, float]) -> float:
+    """Share of the shell around the brain that has bone near it: most of a skull, little of a belly."""
+    away = cm.distance_mm(brain, spacing_mm)
+    shell = (away > 0.0) & (away <= _COVER_MM)
+    near_bone = cm.distance_mm(bone, spacing_mm) <= _COVER_MM
+    return float((shell & near_bone).sum()) / max(int(shell.sum()), 1)

@@ -1,6 +1,0 @@
-"""Where in the brain: a quick affine way to MNI space, and arterial territories there. Approximate by its nature."""
-
-from adn.territory.register import mni_from_aligned
-from adn.territory.shares import territory_shares
-
-__all__ = ["mni_from_aligned", "territory_shares"]

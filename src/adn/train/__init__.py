@@ -1,5 +1,0 @@
-"""Training: T first, then D and F together with T frozen (paper, section 3)."""
-
-from adn.train.stages import EpochEnd, resume, train
-
-__all__ = ["EpochEnd", "resume", "train"]

@@ -1,0 +1,88 @@
+"""What the competitors minimise: cross-entropy and Dice of one network, at every depth that is supervised."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adn.config import Recipe
+from adn.feed.augment_nnunet import NnUnetAugmented
+from adn.feed.patches import Boxed, Patches
+from adn.feed.samples import Sample
+from adn.losses.segmentation import binary_cross_entropy, generalised_dice, soft_dice
+from adn.nn.baselines import Baseline
+from adn.nn.baselines.nnunet import patch_plan
+from adn.space.warp import warp
+from adn.training.objectives import Objective, batch_dice, which_count
+
+
+def baseline_data(dataset: Any, recipe: Recipe, model: Baseline, aligned: bool) -> Any:
+    """A method's own view of the training samples: its augmentation, and its pieces of the box.
+
+    aligned: samples lie on the box already.
+    """
+    train, grid = recipe.train, recipe.grid
+    if not recipe.align.apply and not aligned:
+        dataset = Boxed(dataset, grid)
+    if isinstance(train.augment, str):
+        dataset = NnUnetAugmented(dataset, train.seed, grid.spacing_mm, spatial=train.augment == "nnunet")
+    if not train.patches.used:
+        return dataset
+    size = patch_plan(recipe).size if recipe.method == "nnunet" else train.patches.size
+    context = getattr(model.segment, "context", (0, 0, 0))
+    patches = train.patches
+    assert size  # only nnunet has patches by share
+    return Patches(dataset, train.seed, size, context, patches.per_sample, patches.infarct_share)
+
+
+def baseline_objective(recipe: Recipe, aligned: bool) -> Objective:
+    """L_F of one network, on the box (T has carried the sample there) or on pieces of it.
+
+    aligned: batches lie on the box already. Depths that are supervised weigh 1, ½, ¼ and so on, normalised.
+    """
+    pieces, voxels = recipe.train.patches.used, math.prod(recipe.grid.shape)
+
+    def objective(model: Baseline, batch: Sample, epoch: int) -> dict[str, Tensor]:
+        if pieces:  # (B, n, D, H, W)
+            batch = Sample(*(x.flatten(0, 1)[:, None] for x in batch))
+        brain, infarct, counted = _on_box(model, batch, recipe, aligned or not recipe.align.apply)
+        found = model.logits(brain, not pieces)
+        with torch.autocast(brain.device.type, enabled=False):
+            weights = [2.0**-depth for depth in range(len(found))]
+            parts = [_terms(logits, infarct, counted, recipe, voxels) for logits in found]
+            loss = sum(w * sum(part) for w, part in zip(weights, parts, strict=True)) / sum(weights)
+            bce, dice_loss = parts[0]
+            scalars = {"loss": loss, "bce": bce, "dice_loss": dice_loss}
+            dice = batch_dice(torch.sigmoid(found[0].float()) * counted, infarct)
+            scalars["dice"] = dice if bool(infarct.any()) else torch.tensor(math.nan)
+        return scalars  # type: ignore[return-value]
+
+    return objective
+
+
+def _on_box(model: Baseline, batch: Sample, recipe: Recipe, there: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Brain, infarct (0 or 1) and which voxels count, on the box."""
+    counted, infarct = which_count(batch.infarct, recipe.loss.invisible), batch.infarct.clamp(min=0)
+    if there:
+        return batch.brain, infarct, counted
+    with torch.no_grad():
+        pose = model.align(batch.brain)
+        grid = recipe.grid
+        carried = warp(torch.cat([batch.brain, infarct, 1 - counted], 1), pose, grid.spacing_mm, grid.box)
+    marks = (carried[:, 1:] > 0.5).float()
+    return carried[:, :1], marks[:, :1], 1 - marks[:, 1:]
+
+
+def _terms(logits: Tensor, infarct: Tensor, counted: Tensor, recipe: Recipe, voxels: int) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and Dice as `loss.l_f` says; the competitors' own cross-entropies are means over what is scored."""
+    probability = torch.sigmoid(logits.float())
+    kind = recipe.loss.l_f
+    if kind == "bce_generalised_dice":
+        bce = binary_cross_entropy(probability, infarct, voxels, counted).mean()
+        return bce, generalised_dice(probability, infarct, counted).mean()
+    bce = binary_cross_entropy(probability, infarct, infarct[0].numel(), counted).mean()
+    dice = soft_dice(probability, infarct, counted) if kind == "bce_dice" else 0 * bce
+    return bce, dice

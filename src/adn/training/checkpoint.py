@@ -1,0 +1,89 @@
+"""Where a stage of training stands, on disk: enough to go on after a kill to the same numbers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from adn.errors import OutputError
+from adn.training.average import Average
+
+Row = dict[str, float]
+
+
+@dataclass
+class State:
+    """Progress of one stage. The log is written from here, so that log and checkpoint never disagree.
+
+    totals: of the epoch under way, name → [sum, how many steps had a value]. history: a row per finished epoch.
+    best: highest validation score so far (where the lowest is best, its negative).
+    """
+
+    step: int = 0
+    totals: dict[str, list[float]] = field(default_factory=dict)
+    history: list[Row] = field(default_factory=list)
+    best: float | None = None
+
+    def add(self, values: Row) -> None:
+        """Count one step; what is not a number (a term that a batch has none of) is left out."""
+        self.step += 1
+        for name, value in values.items():
+            total = self.totals.setdefault(name, [0.0, 0.0])
+            if value == value:
+                total[0] += value
+                total[1] += 1
+
+    def means(self) -> Row:
+        """Means of the epoch under way; not a number where no step had a value."""
+        return {name: total / count if count else float("nan") for name, (total, count) in self.totals.items()}
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimiser: Any, state: State, average: Average | None) -> None:
+    """Write the checkpoint that resuming reads. model: with its own weights, not their mean."""
+    content = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "state": asdict(state)}
+    if average:
+        content["average"] = average.state_dict()
+    _write(path, content)
+
+
+def save_best(path: Path, model: nn.Module, epoch: int, score: float) -> None:
+    """Write the weights of the epoch that did best on validation."""
+    _write(path, {"model": model.state_dict(), "epoch": epoch, "score": score})
+
+
+def load_checkpoint(
+    path: Path, model: nn.Module, optimiser: Any, device: torch.device, average: Average | None
+) -> State:
+    """Fill model, optimiser and mean from a checkpoint, if there is one; returns where the stage stands."""
+    if not path.is_file():
+        return State()
+    content = torch.load(path, map_location=device, weights_only=True)
+    model.load_state_dict(content["model"])
+    optimiser.load_state_dict(content["optimiser"])
+    if average:
+        average.load_state_dict(content["average"])
+    return State(**content["state"])
+
+
+def load_weights(path: Path, model: nn.Module) -> bool:
+    """Fill a model from a checkpoint (last or best); False where there is none."""
+    if not path.is_file():
+        return False
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
+    return True
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Under one temporary name, then moved: a kill leaves the former checkpoint whole and at most one stray file."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        torch.save(content, temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"Cannot write the checkpoint {path} ({error}); free some space, then --resume.") from error

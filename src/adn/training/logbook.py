@@ -1,0 +1,74 @@
+"""A run's numbers: `log.csv`, TensorBoard, and what is read from them (the stopping rule)."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adn.io.atomic import atomic_path
+from adn.training.checkpoint import Row
+
+log = logging.getLogger(__name__)
+LOG = "log.csv"
+
+
+def write_log(path: Path, stage: str, history: Sequence[Row]) -> None:
+    """Put the rows of one stage into `log.csv`, beside those of other stages; a row per epoch, a column per scalar.
+
+    The whole file is written anew (it is small), so that it is right after any kill.
+    """
+    rows: list[dict[str, Any]] = [row for row in read_log(path) if row["stage"] != stage]
+    rows += [{"stage": stage, **{name: _digits(value) for name, value in row.items()}} for row in history]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """The rows of a `log.csv` without their empty cells; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+
+
+def is_flat(history: Sequence[Row], band: float | None) -> bool:
+    """True where the training Dice (T: the loss) stayed within `band` for 2 epochs, over three rows (None: never)."""
+    if band is None or len(history) < 3:
+        return False
+    last = [row["dice" if "dice" in row else "loss"] for row in history[-3:]]
+    return max(last) - min(last) <= band
+
+
+class Board:
+    """TensorBoard events of one stage; silent where TensorBoard is not installed."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        """step: where the stage goes on; later events of a killed run are dropped."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            log.warning("TensorBoard is not installed, so there are no events for it: pip install 'adn-stroke[train]'")
+            self._writer = None
+        else:
+            self._writer = SummaryWriter(str(folder), purge_step=step)
+
+    def add(self, step: int, values: Row) -> None:
+        """Write the scalars of a step, or of an epoch."""
+        if self._writer:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush and close."""
+        if self._writer:
+            self._writer.close()
+
+
+def _digits(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6g}"

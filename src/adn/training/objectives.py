@@ -1,0 +1,205 @@
+"""What each stage minimises: an objective maps (model, batch, epoch) to named scalars, 'loss' among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from adn.config import GridConfig, LossConfig, Recipe
+from adn.feed.samples import PosedBrain, Sample
+from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
+from adn.losses.disentanglement import collapse_signs, disentanglement_terms
+from adn.losses.segmentation import (
+    binary_cross_entropy,
+    generalised_dice,
+    hardest_cross_entropy,
+    over_levels,
+)
+from adn.nn.adn import ADN, AdnOutput
+from adn.nn.align import AlignNet
+from adn.nn.baselines import Baseline
+from adn.nn.released_tissue import TissueMaps
+from adn.space.warp import invert_rigid, warp
+
+Objective = Callable[[Any, Any, int], dict[str, Tensor]]  # not a number: left out of the log's means
+
+
+def align_objective(recipe: Recipe) -> Objective:
+    """L_T (eq. 1) on T's coarse copy; where the recipe says so with ‖I − T⁻¹(X′)‖₁, or divided by the brain's mean.
+
+    plane_weight: adds how far the plane lies from the known one (extension).
+    """
+    depth, height, width = recipe.grid.spacing_mm
+    spacing = (depth, height * recipe.align.shrink, width * recipe.align.shrink)
+
+    def objective(model: AlignNet, batch: PosedBrain, epoch: int) -> dict[str, Tensor]:
+        coarse = batch.brain
+        pose = model.from_coarse(coarse)
+        with torch.autocast(coarse.device.type, enabled=False):
+            coarse = coarse.float()
+            aligned = warp(coarse, pose, spacing)
+            loss = mirror_difference(aligned)
+            if recipe.align.reconstruction:
+                loss = loss + reconstruction_difference(coarse, aligned, pose, spacing)
+            if recipe.align.per_brain:
+                loss = loss / coarse.mean((1, 2, 3, 4)).clamp(min=1e-3)
+            off_mm = plane_difference(pose, batch.pose.float())
+            scalars = {"mirror": loss.mean().detach(), "plane_mm": off_mm.mean().detach()}
+            return {"loss": (loss + recipe.align.plane_weight * off_mm).mean(), **scalars}
+
+    return objective
+
+
+def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module | None = None) -> Objective:
+    """L_DF = L_F + λ L_D with the warm start (eq. 6).
+
+    aligned: batches lie on the brain box already (else T runs). tissue_network: reads the tissue maps off the aligned
+    volume, in place of those of the batch.
+    """
+    loss, grid_voxels = recipe.loss, math.prod(recipe.grid.shape)
+    of_f, of_gate = partial(_l_f, loss), partial(_warm_start, loss)
+
+    def objective(model: ADN, batch: Sample, epoch: int) -> dict[str, Tensor]:
+        carried = carry_sample(model, batch, aligned, loss.invisible)
+        output, target, counted = carried.output, carried.infarct, carried.counted
+        parts = output.parts
+        tissue = carried.tissue if tissue_network is None else read_tissue(tissue_network, parts.aligned)
+        with torch.autocast(batch.brain.device.type, enabled=False):
+            probability, reference, scored = _in_label_space(recipe, batch, carried, aligned)
+            voxels = (parts.aligned > 0).flatten(1).sum(1) if loss.cross_entropy_over == "brain" else grid_voxels
+            bce = _cross_entropy(loss, probability, reference, scored, voxels)
+            dice = generalised_dice(probability, reference, scored).mean()
+            l_f = over_levels(bce + dice, output.coarse_probabilities, target, counted, voxels, of_f)
+            terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
+            l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
+            warm = 0 * sum((gate.mean() for gate in output.coarse_gates), bce)  # torchrun waits for each parameter
+            if _is_warm(loss, epoch):
+                warm = of_gate(parts.gate, target, counted, voxels)
+                warm = over_levels(warm, output.coarse_gates, target, counted, voxels, of_gate)
+            total = l_f + loss.warm_start_weight * warm
+            if not (_is_warm(loss, epoch) and loss.warm_start_replaces_d):
+                total = total + loss.weight_d * l_d
+            scalars = {"loss": total, "bce": bce, "dice_loss": dice, "l_d": l_d}
+            scalars |= {f"l_{name}": term.mean() for name, term in terms._asdict().items()}
+            scalars |= {k: torch.tensor(v) for k, v in collapse_signs(parts, target).items()}
+            asked = target * parts.total_asymmetry if loss.size_target == "asymmetry" else target
+            scalars["target_p"] = asked.mean()
+            scalars["dice"] = batch_dice(probability, reference)
+            if not bool(target.any()):  # nothing to be inside of: not a number, which means leave out
+                scalars |= {name: torch.tensor(math.nan) for name in ("dice", "p_inside", "q_inside")}
+        return scalars
+
+    return objective
+
+
+def _is_warm(loss: LossConfig, epoch: int) -> bool:
+    return epoch < loss.warm_start_epochs
+
+
+def _cross_entropy(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
+    """Over the model grid or the brain, or of the hardest voxels."""
+    if loss.hardest_share is None:
+        return binary_cross_entropy(p, reference, voxels, counted).mean()
+    return hardest_cross_entropy(p, reference, loss.hardest_share, counted).mean()
+
+
+def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
+    """L_F at a coarser level."""
+    return _cross_entropy(loss, p, reference, counted, voxels) + generalised_dice(p, reference, counted).mean()
+
+
+def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
+    """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
+    warm = _cross_entropy(loss, gate, target, counted, voxels)
+    return warm + generalised_dice(gate, target, counted).mean() if loss.warm_start_dice else warm
+
+
+def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Probability, reference and which voxels count, where L_F is computed: the aligned box, or home in the input."""
+    probability = carried.output.infarct_probability_aligned
+    if recipe.loss.label_space == "aligned" or aligned:
+        return probability, carried.infarct, carried.counted
+    grid, pose = recipe.grid, carried.output.pose
+    home = warp(probability, invert_rigid(pose), grid.spacing_mm, grid.shape)
+    return home, batch.infarct.clamp(min=0), which_count(batch.infarct, recipe.loss.invisible)
+
+
+class Carried(NamedTuple):
+    """What the networks made of a batch, and its labels where they did: on the aligned box.
+
+    infarct: 0 or 1. tissue: 1 GM, 2 WM, 3 CSF. counted: 0 where the recipe lets no loss look, else 1.
+    """
+
+    output: AdnOutput
+    infarct: Tensor
+    tissue: Tensor
+    counted: Tensor
+
+
+def carry_sample(model: ADN | Baseline, batch: Sample, aligned: bool, invisible: str = "background") -> Carried:
+    """Run the networks, and have infarct and tissue on the aligned box too.
+
+    aligned: the batch lies there already, else T's pose carries it. invisible: as in `LossConfig`.
+    """
+    brain, infarct, tissue = batch
+    counted, infarct = which_count(infarct, invisible), infarct.clamp(min=0)
+    if aligned:
+        output = model.from_aligned(brain, torch.eye(4, device=brain.device).expand(len(brain), 4, 4))
+        return Carried(output, infarct, tissue, counted)
+    with torch.no_grad():
+        pose = model.align(brain)
+    output = model(brain, pose)
+    grid = model.grid
+    marks = warp(torch.cat([infarct, 1 - counted], 1), pose, grid.spacing_mm, grid.box) > 0.5
+    return Carried(output, marks[:, :1].float(), carry_tissue(tissue, pose, grid), 1 - marks[:, 1:].float())
+
+
+def which_count(infarct: Tensor, invisible: str) -> Tensor:
+    """1 where the losses look: everywhere, or everywhere but where the reference is silent (−1)."""
+    return (infarct >= 0).float() if invisible == "excluded" else torch.ones_like(infarct)
+
+
+def carry_tissue(tissue: Tensor, pose: Tensor, grid: GridConfig) -> Tensor:
+    """Labels (B, 1, D, H, W) on the aligned box: one-hot, linear, then the largest."""
+    classes = nn.functional.one_hot(tissue[:, 0].long(), 4).movedim(-1, 1).float()
+    return warp(classes, pose, grid.spacing_mm, grid.box).argmax(1, keepdim=True).to(torch.uint8)
+
+
+def tissue_maps_objective(recipe: Recipe, aligned: bool) -> Objective:
+    """Cross-entropy of the network that learns the cases' tissue maps on the aligned volume (the released code's).
+
+    Its batches are what D and F get; voxels whose tissue is unknown inside the brain teach nothing.
+    """
+    grid = recipe.grid
+
+    def objective(model: TissueMaps, batch: Sample, epoch: int) -> dict[str, Tensor]:
+        brain, _, tissue = batch
+        if not aligned:
+            with torch.no_grad():
+                pose = model.align(brain)
+            brain, tissue = warp(brain, pose, grid.spacing_mm, grid.box), carry_tissue(tissue, pose, grid)
+        logits = model(brain)
+        with torch.autocast(brain.device.type, enabled=False):
+            known = (tissue > 0) | (brain == 0)
+            loss = nn.functional.cross_entropy(logits.float(), tissue[:, 0].long(), reduction="none")[:, None]
+            loss = (loss * known).sum() / known.sum().clamp(min=1)
+        return {"loss": loss}
+
+    return objective
+
+
+def read_tissue(network: nn.Module, aligned: Tensor) -> Tensor:
+    """Tissue labels (B, 1, D, H, W), uint8, of the aligned volume; nothing learns here."""
+    with torch.no_grad():
+        return network(aligned).argmax(1, keepdim=True).to(torch.uint8)
+
+
+def batch_dice(probability: Tensor, reference: Tensor) -> Tensor:
+    """Dice of the batch at 0.5, pooled over scans."""
+    mask = probability > 0.5
+    return 2 * (mask * reference).sum() / (mask.sum() + reference.sum()).clamp(min=1)

@@ -1,0 +1,89 @@
+"""Stage 'tissue': the network that labels GM, WM, CSF and the brain, from virtual heads with skull."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from adn.config import Recipe
+from adn.errors import InputError
+from adn.feed.heads import HeadSample, VirtualHeads
+from adn.losses.tissue import tissue_terms
+from adn.nn.tissue import TissueNet
+from adn.training.checkpoint import Row
+from adn.training.fit import Progress, fit
+from adn.training.objectives import Objective
+from adn.training.sources import Source, library
+
+NAMES = ("gm", "wm", "csf", "brain")
+
+
+def fit_tissue(
+    recipe: Recipe,
+    source: Source,
+    out: Path,
+    device: str,
+    workers: int,
+    progress: Progress | None,
+    on_log: Callable[[list[Row]], None],
+) -> TissueNet:
+    """Train the tissue network of a recipe. Raises InputError for cases on disk: they have no tissue to learn from."""
+    if source.data is not None:
+        raise InputError(f"Recipe '{recipe.name}' learns from virtual patients only: use --virtual, not --data.")
+    config, seed = recipe.train.tissue, recipe.train.seed
+    if config.batch_size != 1:
+        raise InputError("train.tissue.batch_size must be 1, because heads differ in size; use accumulation.")
+    model, count = TissueNet(recipe.tissue), recipe.train.validation_samples
+    heads = VirtualHeads(recipe, library(source, "train"), seed, config.max_epochs * config.epoch_samples)
+    held_out = VirtualHeads(recipe, library(source, "val"), seed + 1, count)
+    fit(model, heads, tissue_objective(), config, out, "tissue", recipe.train.precision, workers, collate_heads,
+        progress, tissue_validator(model, held_out, count), device, seed=seed, score="gm", on_log=on_log)  # fmt: skip
+    return model
+
+
+def collate_heads(samples: list[HeadSample]) -> HeadSample:
+    """Stack heads, which must have one shape: batches of one head always do."""
+    return HeadSample(*(torch.stack(x) for x in zip(*samples, strict=True)))
+
+
+def tissue_objective() -> Objective:
+    """Cross-entropy and soft Dice of GM, WM, CSF and brain."""
+
+    def objective(model: Any, batch: HeadSample, epoch: int) -> dict[str, Tensor]:
+        logits = model(batch.ct)
+        with torch.autocast(batch.ct.device.type, enabled=False):
+            terms = tissue_terms(logits, batch.tissue, batch.brain)
+        return {"loss": terms.loss, **terms._asdict()}
+
+    return objective
+
+
+def tissue_validator(model: TissueNet, held_out: Dataset[HeadSample], count: int) -> Callable[[int], dict[str, float]]:
+    """After each epoch: mean and worst Dice of the commonest class on held-out heads."""
+    samples: list[HeadSample] = []
+
+    def validate(epoch: int) -> dict[str, float]:
+        if not samples:
+            samples.extend(held_out[i] for i in range(count))
+        device = next(model.parameters()).device
+        with torch.no_grad():
+            rows = [class_dices(model(s.ct[None].to(device))[0].cpu(), s) for s in samples]
+        table = torch.tensor(rows)
+        mean = {name: float(v) for name, v in zip(NAMES, table.mean(0), strict=True)}
+        worst = {f"{name}_worst": float(v) for name, v in zip(NAMES, table.amin(0), strict=True)}
+        return {**mean, **worst}
+
+    return validate
+
+
+def class_dices(logits: Tensor, sample: HeadSample) -> list[float]:
+    """Dice of GM, WM, CSF and brain; logits (4, D, H, W)."""
+    brain = logits.softmax(0)[0] < 0.5
+    commonest = torch.where(brain, logits[1:].argmax(0) + 1, 0)
+    pairs = [(commonest == k, sample.tissue == k) for k in (1, 2, 3)] + [(brain, sample.brain)]
+    return [float(2 * (a & b).sum() / (a.sum() + b.sum()).clamp(min=1)) for a, b in pairs]

@@ -1,0 +1,242 @@
+"""Heads and lesion masks from files, or from what installed packages carry: what virtual patients are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from adn.errors import InputError
+from adn.space.geometry import Grid, reorient_array
+from adn.virtual.anatomy import MNI_HALF_MM, Head, TissuePriors, head_from_codes, make_head
+from adn.virtual.draw import Choices
+from adn.virtual.lesions import LesionMask, crop_mask, procedural_mask
+from adn.virtual.plan import InfarctPlan
+from adn.virtual.template import template_codes
+from adn.virtual.tissue_codes import BRAIN_CODES, codes_from_freesurfer
+
+log = logging.getLogger(__name__)
+STRATA_ML = (0.5, 5.0, 30.0, 70.0, 1e9)
+MNI_SCALE = 0.9  # the template holds 2.07 L inside the skull, people 1.5 L on average
+REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones are made anew
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Where anatomy and lesions come from. Empty: the MNI priors of the installed nilearn, procedural infarcts.
+
+    heads, lesions: name → file; plans name them so. registrations: of heads, known beforehand, as the cache keeps them.
+    """
+
+    heads: Mapping[str, Path] = field(default_factory=dict)
+    lesions: Mapping[str, Path] = field(default_factory=dict)
+    registrations: Mapping[str, dict] = field(default_factory=dict)
+
+    @classmethod
+    def from_folders(cls, anatomy: Path | None = None, lesions: Path | None = None, split: str = "all") -> Library:
+        """List label maps and lesion masks. split: 'train', 'val', 'test' (method.md section 7) or 'all'.
+
+        Heads are split by order of name (10, 2, 4 of 16), lesions by a hash of the subject (70, 10, 20 %).
+        """
+        heads = _listing(anatomy, "label maps") if anatomy else []
+        masks = _listing(lesions, "lesion masks") if lesions else []
+        if split != "all":
+            part = {"train": slice(0, 10), "val": slice(10, 12), "test": slice(12, 16)}[split]
+            heads = heads[part] or heads
+            masks = [path for path in masks if lesion_split(path) == split]
+        return cls({path.name: path for path in heads}, {path.name: path for path in masks})
+
+    def choices(self, **settings: float) -> Choices:
+        """What `draw_patient` may choose from."""
+        return Choices(heads=tuple(self.heads) or ("mni",), lesions=self.strata(), **settings)
+
+    @lru_cache(maxsize=8)  # noqa: B019 - a library is small and lives as long as the program
+    def strata(self) -> tuple[tuple[str, ...], ...]:
+        """Lesion names by volume stratum; those under 0.5 mL are left out (not seen on 5 mm CT)."""
+        bins: list[list[str]] = [[] for _ in STRATA_ML[1:]]
+        for name, volume in zip(self.lesions, lesion_volumes_ml(tuple(self.lesions.values())), strict=True):
+            place = int(np.searchsorted(STRATA_ML, volume, side="right")) - 1
+            if 0 <= place < len(bins):
+                bins[place].append(name)
+        return tuple(tuple(names) for names in bins) if self.lesions else ()
+
+    @lru_cache(maxsize=32)  # noqa: B019 - as above
+    def head(self, name: str) -> Head:
+        """The head that a plan names; loaded once. Raises InputError where the library lacks it."""
+        if name == "mni":
+            return _mni_head()
+        return _load_head(_among(self.heads, name, "label map"), self.registrations)
+
+    def lesion(self, plan: InfarctPlan, generator: torch.Generator) -> LesionMask:
+        """The mask of a plan, real or procedural. Raises InputError where the library lacks it."""
+        if not plan.source:
+            return procedural_mask(plan, generator)
+        return _load_lesion(_among(self.lesions, plan.source, "lesion mask"))
+
+
+def _among(files: Mapping[str, Path], name: str, what: str) -> Path:
+    if name not in files:
+        raise InputError(f"The plan needs the {what} {name}, but it is not in the folder that was given.")
+    return files[name]
+
+
+def lesion_subject(path: Path) -> str:
+    """Whose lesion a file shows: its name up to the label of BIDS's `sub-`, else its name without suffixes."""
+    named = re.match(r".*?sub-[A-Za-z0-9]+", path.name)
+    return named[0] if named else path.name.split(".")[0]
+
+
+def lesion_split(path: Path) -> str:
+    """'train', 'val' or 'test', by a hash of the subject, so that all files of one fall on one side."""
+    # the ending is that of SOOP's files, so that the split stays what it was when the first weights were trained
+    place = int(hashlib.sha256(f"{lesion_subject(path)}_lesion.nii.gz".encode()).hexdigest(), 16) % 10
+    return "train" if place < 7 else "val" if place < 8 else "test"
+
+
+def _listing(folder: Path, what: str) -> list[Path]:
+    found = sorted(p for p in Path(folder).glob("*.nii*")) if Path(folder).is_dir() else []
+    if not found:
+        raise InputError(f"{folder}: needs a folder of {what} (.nii, .nii.gz), found none; check the path.")
+    return found
+
+
+def _spl(image: Any) -> tuple[NDArray, Grid]:
+    """An image's array and grid with axes D, H, W growing to superior, posterior, left."""
+    grid = Grid(image.shape[:3], image.affine)  # type: ignore[arg-type]
+    array = reorient_array(np.asanyarray(image.dataobj), grid.axes, "SPL")  # type: ignore[attr-defined]
+    return np.ascontiguousarray(array), grid.reoriented("SPL")
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "adn"
+
+
+def _cached_json(key: str, make: Callable[[], dict]) -> dict:
+    """Read a small result from the user's cache, or make and keep it. An unwritable cache is no error."""
+    path = _cache_folder() / f"{key}.json"
+    if path.is_file():
+        return json.loads(path.read_text())
+    value = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(value))
+        os.replace(temporary, path)
+    except OSError:
+        log.info("cannot write the cache %s; it is made again next time", path.parent)
+    return value
+
+
+def lesion_volumes_ml(paths: Sequence[Path]) -> list[float]:
+    """Volume of each mask, mL; remembered between runs."""
+    listing = "\n".join(f"{p.name} {p.stat().st_size}" for p in paths)
+    key = "lesions-" + hashlib.sha256(listing.encode()).hexdigest()[:16]
+
+    def measure() -> dict:
+        volumes = []
+        for path in paths:
+            image = nib.load(path)  # type: ignore[attr-defined]
+            voxel = abs(np.linalg.det(image.affine[:3, :3])) / 1000  # type: ignore[attr-defined]
+            volumes.append(float((np.asanyarray(image.dataobj) > 0).sum() * voxel))  # type: ignore[attr-defined]
+        return {"volumes_ml": volumes}
+
+    return _cached_json(key, measure)["volumes_ml"]
+
+
+@lru_cache(maxsize=64)
+def _load_lesion(path: Path) -> LesionMask:
+    array, grid = _spl(nib.load(path))  # type: ignore[attr-defined]
+    # array index (d, h, w) ← RAS mm; turned to (w, h, d) ← LPS mm
+    index = np.linalg.inv(grid.affine)[[2, 1, 0, 3]] @ np.diag([-1.0, -1.0, 1.0, 1.0])
+    return crop_mask(array > 0, index.astype(np.float64))
+
+
+@lru_cache(maxsize=1)
+def _priors() -> tuple[NDArray, NDArray, Grid]:
+    """MNI grey and white matter probabilities that nilearn's wheel carries, SPL 1 mm."""
+    folder = resources.files("nilearn") / "datasets" / "data"
+    maps = []
+    for kind in ("gm", "wm"):
+        with resources.as_file(folder / f"mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz") as path:
+            array, grid = _spl(nib.load(path))  # type: ignore[attr-defined]
+            maps.append(array.astype(np.float32) / 255)
+    return maps[0], maps[1], grid
+
+
+@lru_cache(maxsize=1)
+def _tissue_priors() -> TissuePriors:
+    grey, white, grid = _priors()
+    side = int(2 * MNI_HALF_MM)
+    x = torch.from_numpy(np.stack([grey, white]))[None]
+    pads = [(side - n) // 2 for n in x.shape[:1:-1]]
+    x = F.pad(x, [v for n, p in zip(x.shape[:1:-1], pads, strict=True) for v in (p, side - n - p)])
+    # an odd margin moves the centre by half a voxel
+    odd = [0.5 * ((side - n) % 2) for n in grid.shape[::-1]]
+    right, anterior, superior = grid.centre_mm
+    return TissuePriors(F.avg_pool3d(x, 4), (-right + odd[0], -anterior + odd[1], superior + odd[2]))
+
+
+@lru_cache(maxsize=1)
+def _mni_head() -> Head:
+    grey, white, grid = _priors()
+    right, anterior, superior = grid.centre_mm
+    codes, centre = template_codes(grey, white, (-right, -anterior, superior))
+    brain = np.argwhere(np.isin(codes, BRAIN_CODES)).mean(0)
+    offset = (brain - (np.array(codes.shape) - 1) / 2)[::-1].copy()
+    offset[0] = -centre[0]  # the priors are symmetric about MNI x = 0
+    head_from_aligned, mni_from_aligned = (np.diag([1 / MNI_SCALE] * 3 + [1.0]) for _ in range(2))
+    head_from_aligned[:3, 3] = offset
+    mni_from_aligned[:3, 3] = offset + np.array(centre)
+    return make_head("mni", codes, head_from_aligned, mni_from_aligned)
+
+
+def _load_head(path: Path, registrations: Mapping[str, dict]) -> Head:
+    codes, labels = _read_codes(path)
+    known = registrations.get(_registration_key(codes)) or _register(path, codes, labels)
+    return make_head(path.name, codes, np.array(known["plane"]), np.array(known["mni"]))
+
+
+def _read_codes(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """A label map's tissue codes and labels, (D, H, W) SPL 1 mm, cropped to the head."""
+    array, grid = _spl(nib.load(path))  # type: ignore[attr-defined]
+    if max(abs(s - 1.0) for s in grid.spacing_mm) > 0.01:
+        raise InputError(f"{path}: needs label maps of 1 mm, found {grid.spacing_mm} mm; resample it (nearest).")
+    codes = codes_from_freesurfer(array, path.name)
+    where = np.argwhere(codes > 0)
+    box = tuple(slice(a, b) for a, b in zip(where.min(0), where.max(0) + 1, strict=True))
+    return codes[box], np.rint(array[box]).astype(np.int32)
+
+
+def _registration_key(codes: NDArray[np.uint8]) -> str:
+    return f"head-{REGISTRATION_VERSION}-{hashlib.sha256(codes.tobytes()).hexdigest()[:16]}"
+
+
+def _register(path: Path, codes: NDArray[np.uint8], labels: NDArray[np.int32]) -> dict:
+    """A head's mid-sagittal plane and way to MNI space, from the cache or computed."""
+
+    def compute() -> dict:
+        log.info("registering %s to MNI space (once)", path.name)
+        head = head_from_codes(path.name, codes, _tissue_priors(), labels)
+        return {"plane": head.head_from_aligned.tolist(), "mni": head.mni_from_aligned.tolist()}
+
+    return _cached_json(_registration_key(codes), compute)
+
+
+def read_registration(path: Path) -> tuple[str, dict]:
+    """Key and value of a label map's registration, for `Library.registrations`."""
+    codes, labels = _read_codes(path)
+    return _registration_key(codes), _register(path, codes, labels)

@@ -1,0 +1,147 @@
+"""A virtual patient as plain data: every random choice, so that a case can be replayed (method.md, 7)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from adn.space.geometry import RigidTransform
+
+Stage = Literal["hyperacute", "acute", "subacute", "old"]
+
+
+@dataclass(frozen=True)
+class InfarctPlan:
+    """One ischaemic lesion. source: a mask's name, or '' for a procedural one of `territory` and `volume_ml` (in MNI).
+
+    drop_wm_hu, drop_gm_hu: how much darker tissue gets. edge_mm: Gaussian softness. effacement: how far sulcal CSF
+    inside takes on the HU of swollen tissue, 0 to 1. swelling_mm: how far a large one pushes its surroundings away.
+    An old one is never labelled: `fluid` of its tissue, 0 to 1, has turned to CSF.
+    """
+
+    source: str
+    territory: str
+    volume_ml: float
+    left_right_flip: bool
+    stage: Stage
+    drop_wm_hu: float
+    drop_gm_hu: float
+    edge_mm: float
+    effacement: float
+    swelling_mm: float
+    fluid: float = 0.75  # of plans stored before it was drawn
+
+    @property
+    def acute(self) -> bool:
+        """Whether it belongs to the reference."""
+        return self.stage != "old"
+
+    @property
+    def radius_mm(self) -> float:
+        """Of a ball of its volume; of procedural ones, as a mask's volume is not in the plan."""
+        return (self.volume_ml * 1000 * 3 / (4 * math.pi)) ** (1 / 3)
+
+
+@dataclass(frozen=True)
+class BrightPlan:
+    """A bright spot: position and half axes in MNI-like LPS mm."""
+
+    kind: Literal["calcification", "bleed", "artery"]
+    centre_mm: tuple[float, float, float]
+    half_axes_mm: tuple[float, float, float]
+    hu: float
+
+
+@dataclass(frozen=True)
+class MetalPlan:
+    """A clip, an implant or a plate: a metal ball at MNI-like LPS mm, and the streaks (HU) that fan out from it."""
+
+    centre_mm: tuple[float, float, float]
+    radius_mm: float
+    streak_hu: float
+
+
+@dataclass(frozen=True)
+class ScannerPlan:
+    """How the scan is taken.
+
+    slice_mm: thickness; step_mm: spacing; phase: where the first slice lies, 0 to 1. below_mm, above_mm: how far the
+    scanned range reaches from the brain's centre (a brain reaches about 65 down and 70 up). tilt_deg: gantry, positive
+    lifts the back of the slices. noise_hu: σ at 0.45 mm pixels and 5 mm slices. grain_mm: width of the noise's
+    correlation. blur_mm: point spread (Gaussian σ) in plane; sharpen: edge enhancement of the kernel, 0 to 0.4.
+    cupping_hu, ramp_hu: bowl and left-right ramp. streak_hu: petrous streaks. mask_error_mm: how far the brain mask is
+    off (signed; training).
+    """
+
+    slice_mm: float
+    step_mm: float
+    phase: float
+    below_mm: float
+    above_mm: float
+    pixel_mm: float
+    tilt_deg: float
+    noise_hu: float
+    grain_mm: float
+    blur_mm: float
+    sharpen: float
+    cupping_hu: float
+    ramp_hu: float
+    streak_hu: float
+    mask_error_mm: float
+    headrest: bool
+
+
+@dataclass(frozen=True)
+class PatientPlan:
+    """Everything about one virtual patient. rotation_deg, translation_mm: pose of the head on the table.
+
+    scale: head size along x, y, z. warp_mm: amplitude of the smooth deformation. torque_mm: left-right torque.
+    atrophy_sulci, atrophy_ventricles, sylvian (fissure): (left, right), 0 none to 1 marked. HU of tissues; mottle_hu:
+    slow variation within tissue; leukoaraiosis: 0 none to 1.6 severe (11 HU).
+    """
+
+    head: str
+    noise_seed: int
+    rotation_deg: tuple[float, float, float]
+    translation_mm: tuple[float, float, float]
+    scale: tuple[float, float, float]
+    warp_mm: float
+    torque_mm: float
+    atrophy_sulci: tuple[float, float]
+    atrophy_ventricles: tuple[float, float]
+    sylvian: tuple[float, float]
+    wm_hu: float
+    gm_hu: float
+    csf_hu: float
+    bone_hu: float
+    choroid_hu: float
+    mottle_hu: float
+    leukoaraiosis: float
+    infarcts: tuple[InfarctPlan, ...]
+    bright: tuple[BrightPlan, ...]
+    metal: tuple[MetalPlan, ...]
+    scanner: ScannerPlan
+
+    @property
+    def pose(self) -> RigidTransform:
+        """aligned(p) = scan(pose · p), LPS mm."""
+        return RigidTransform.from_parameters(self.rotation_deg, self.translation_mm)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PatientPlan:
+        """Back from `to_dict`, through JSON."""
+        plain = {field.name: _tuple(values[field.name]) for field in fields(cls)}
+        plain["infarcts"] = tuple(InfarctPlan(**{k: _tuple(v) for k, v in x.items()}) for x in values["infarcts"])
+        plain["bright"] = tuple(BrightPlan(**{k: _tuple(v) for k, v in x.items()}) for x in values["bright"])
+        plain["metal"] = tuple(MetalPlan(**{k: _tuple(v) for k, v in x.items()}) for x in values["metal"])
+        plain["scanner"] = ScannerPlan(**values["scanner"])
+        return cls(**plain)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value

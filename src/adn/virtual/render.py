@@ -1,0 +1,320 @@
+"""Rendering a virtual patient on any lattice: anatomy, disease, scanner, in that order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adn.virtual.anatomy import Head, blur
+from adn.virtual.fields import Lesion, LesionSource, apply, lesions_of, random_field, read_field, read_lesion, swelling
+from adn.virtual.lattice import Lattice, Samples
+from adn.virtual.plan import InfarctPlan, PatientPlan
+from adn.virtual.scanner import between_slices, in_field, scan_noise, slice_positions, stream, take_scan
+from adn.virtual.soft_tissue import SOFT_HU, mix_solids
+from adn.virtual.tissue_codes import AIR_HU, BRAIN_CODES, FLUID, GREY, Tissue
+
+FINEST_MM = 1.25  # anatomy is sampled at least this finely in plane
+FINEST_SLICE_MM = 2.5
+SLAB_SAMPLES = 65536  # worked on at a time on a CPU, so that temporaries stay in its cache
+SYLVIAN_MM, SYLVIAN_REACH_MM = (42.0, -2.0, 2.0), (15.0, 22.0, 12.0)  # the fissure in MNI LPS mm, and its σ
+READER_MM = 1.5  # σ over which a reader draws an outline rather than follow each sulcus
+
+
+@dataclass(frozen=True, eq=False)
+class VirtualPatient:
+    """Each (D, H, W) on the lattice. ct: HU. infarct, brain: bool. tissue: uint8, 1 GM, 2 WM, 3 CSF, 0 elsewhere.
+
+    midplane: (nx, ny, nz, d), the mid-sagittal plane n · p = d with n to the patient's left, p in LPS mm about the
+    lattice's centre.
+    """
+
+    ct: Tensor
+    infarct: Tensor
+    tissue: Tensor
+    brain: Tensor
+    midplane: tuple[float, float, float, float]
+
+
+def render(
+    plan: PatientPlan,
+    head: Head,
+    lattice: Lattice,
+    lesion_source: LesionSource,
+    device: torch.device | str = "cpu",
+    slice_sample_mm: float = FINEST_SLICE_MM,
+) -> VirtualPatient:
+    """Render a plan. The same plan gives the same patient on every lattice, but for noise, which is the lattice's own.
+
+    lesion_source: gives an infarct's mask in MNI space. slice_sample_mm: slices are made of samples about so far apart,
+    four at most. Bit for bit the same on one device and torch version.
+    """
+    quiet = render_quiet(plan, head, lattice, lesions_of(plan, lesion_source, device), device, slice_sample_mm)
+    ct, seen = develop(plan, quiet.slices, quiet.centres, lattice)
+    infarct, tissue, brain = (x * seen for x in truth(quiet.shares, quiet.shares[4], lattice.spacing_mm[1:]))
+    m = lattice.pose.matrix
+    return VirtualPatient(ct, infarct, tissue, brain, (m[0, 0], m[0, 1], m[0, 2], -m[0, 3]))
+
+
+class QuietScan(NamedTuple):
+    """A scan before its noise. slices: (S, H, W) in HU, as tilted as the gantry; centres: (S,), mm along D.
+
+    shares: (5, D, H, W), of each voxel of the lattice what is grey, other parenchyma, fluid, brain and acute infarct.
+    """
+
+    slices: Tensor
+    centres: Tensor
+    shares: Tensor
+
+
+def render_quiet(
+    plan: PatientPlan,
+    head: Head,
+    lattice: Lattice,
+    lesions: list[Lesion],
+    device: torch.device | str = "cpu",
+    slice_sample_mm: float = FINEST_SLICE_MM,
+) -> QuietScan:
+    """The dear part of `render`: anatomy and disease, as the scanner's slices show them."""
+    d, h, w = lattice.spacing_mm
+    factor = (
+        min(max(math.ceil(d / slice_sample_mm), 1), 4),
+        min(max(math.ceil(h / FINEST_MM - 0.01), 1), 3),
+        min(max(math.ceil(w / FINEST_MM - 0.01), 1), 3),
+    )
+    work = _work_lattice(plan, lattice)
+    hu, counts = _sample_head(plan, head, work, factor, lesions, device)
+    slices, centres = take_scan(plan, hu, work, head.mni_from_aligned)
+    slope = 0.0 if lattice.native else float(work.axes[2, 1])
+    if slope:
+        counts = _untilt(counts, lattice, work, slope, factor[0])
+    return QuietScan(slices, centres, counts.unflatten(1, (-1, factor[0])).sum(2) / math.prod(factor))
+
+
+def develop(plan: PatientPlan, slices: Tensor, centres: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor]:
+    """The cheap part: noise, then slices on the lattice. CT (D, H, W) in HU, and the rows that were scanned, bool."""
+    work = _work_lattice(plan, lattice)
+    slices = slices + scan_noise(plan, slices, work)
+    if lattice.native:
+        return slices, torch.ones_like(slices, dtype=torch.bool)
+    positions = slice_positions(lattice, float(work.axes[2, 1]))
+    seen = in_field(plan, lattice, positions).to(slices.device)
+    return torch.where(seen, between_slices(slices, centres, positions), AIR_HU), seen
+
+
+def _work_lattice(plan: PatientPlan, lattice: Lattice) -> Lattice:
+    return lattice if lattice.native else _tilted(lattice, plan.scanner.tilt_deg)
+
+
+def _tilted(lattice: Lattice, tilt_deg: float) -> Lattice:
+    """The lattice sheared like a tilted gantry's slices, and deep enough to hold the straight one."""
+    slope = abs(math.tan(math.radians(tilt_deg)))
+    more = math.ceil(slope * lattice.shape[1] * lattice.spacing_mm[1] / 2 / lattice.spacing_mm[0])
+    shape = (lattice.shape[0] + 2 * more, *lattice.shape[1:])
+    return replace(lattice, shape=shape, tilt_deg=tilt_deg)
+
+
+def _untilt(counts: Tensor, lattice: Lattice, work: Lattice, slope: float, factor: int) -> Tensor:
+    """Class counts (5, D' · f, H, W) of the sheared lattice on the straight one's fine slices."""
+
+    def fine(x: Lattice) -> Lattice:
+        return replace(
+            x, shape=(x.shape[0] * factor, *x.shape[1:]), spacing_mm=(x.spacing_mm[0] / factor, *x.spacing_mm[1:])
+        )
+
+    return between_slices(counts, slice_positions(fine(work), 0.0)[0], slice_positions(fine(lattice), slope))
+
+
+def _sample_head(
+    plan: PatientPlan,
+    head: Head,
+    lattice: Lattice,
+    factor: tuple[int, int, int],
+    lesions: list[Lesion],
+    device: torch.device | str,
+) -> tuple[Tensor, Tensor]:
+    """HU (D · f, H, W) and class counts (5, D · f, H, W), a few slices at a time."""
+    samples = Samples(lattice, factor, device)
+    coarse, index_from_aligned = _coarse_values(plan, head, samples.coarse_mm, lesions)
+    mni_from_index = head.mni_from_aligned @ np.linalg.inv(index_from_aligned)
+    maps = head.flat(device)
+    shape = (lattice.shape[0] * factor[0], *lattice.shape[1:])
+    hu = torch.empty(shape, device=device)
+    counts = torch.empty(shape, dtype=torch.int32, device=device)
+    base_hu = _base_hu(plan).to(device)
+    per_slice = math.prod(shape[1:]) * factor[1] * factor[2]
+    step = max(SLAB_SAMPLES // per_slice, 1) if torch.device(device).type == "cpu" else shape[0]
+    for first in range(0, shape[0], step):
+        slab = slice(first, first + step)
+        values = samples.smooth(coarse, slab)
+        fine_hu, fine_counts = _anatomy(plan, maps, head.codes.shape, values, lesions, mni_from_index, base_hu)
+        hu[slab] = samples.voxel_sums(fine_hu) / (factor[1] * factor[2])
+        counts[slab] = samples.voxel_sums(fine_counts)
+    shifts = 6 * torch.arange(len(_CLASSES) + 1, device=device)[:, None, None, None]
+    return hu, ((counts >> shifts) & 63).float()
+
+
+def _coarse_values(
+    plan: PatientPlan, head: Head, coarse_mm: Tensor, lesions: list[Lesion]
+) -> tuple[Tensor, NDArray[np.float64]]:
+    """What is smooth, (10, d, h, w), and the head's array index from its aligned frame.
+
+    Channels: index x, y, z; random fields for sulci, ventricles, leukoaraiosis, mottle, infarct density; lateral mm;
+    opening of the Sylvian fissures.
+    """
+    device, generator = coarse_mm.device, stream(plan, 0)
+    displacement, scalars = random_field(generator, 3, 45.0).to(device), random_field(generator, 5, 35.0).to(device)
+    wobble = read_field(displacement, coarse_mm) * plan.warp_mm
+    lateral = coarse_mm[..., 0]
+    # the mid-sagittal plane stays a plane: x moves less the nearer it is
+    wobble[0] *= (lateral.abs() / 25).clamp(max=1.0)
+    # torque: right frontal and left occipital poles reach further
+    wobble[1] += plan.torque_mm * torch.tanh(lateral / 40) * 0.5
+    canonical = (coarse_mm / torch.tensor(plan.scale, device=device)).movedim(-1, 0) + wobble
+    mni = apply(head.mni_from_aligned, canonical)
+    for lesion in lesions:
+        if lesion.broad is not None:
+            canonical = canonical + swelling(lesion, mni)
+    index_from_aligned = head.head_from_aligned.copy()
+    index_from_aligned[:3, 3] += (np.array(head.codes.shape[::-1]) - 1) / 2
+    index = apply(index_from_aligned, canonical)
+    fields = read_field(scalars, coarse_mm)
+    return torch.cat([index, fields, lateral[None], _sylvian(plan, mni)[None]]), index_from_aligned
+
+
+def _sylvian(plan: PatientPlan, mni: Tensor) -> Tensor:
+    """Extra opening of sulci about the Sylvian fissures, (d, h, w)."""
+    x, y, z = mni
+    around = [((c - m) / s).square() for c, m, s in zip((x.abs(), y, z), SYLVIAN_MM, SYLVIAN_REACH_MM, strict=True)]
+    return torch.exp(-0.5 * (around[0] + around[1] + around[2])) * torch.where(x > 0, plan.sylvian[0], plan.sylvian[1])
+
+
+def _anatomy(
+    plan: PatientPlan,
+    maps: tuple[Tensor, Tensor, Tensor, Tensor],
+    shape: torch.Size,
+    values: Tensor,
+    lesions: list[Lesion],
+    mni_from_index: NDArray[np.float64],
+    base_hu: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """HU and class counts (see `_COUNTS`) of samples.
+
+    maps: `Head.flat` of a head of `shape`. values: (10, n) as in `_coarse_values`. base_hu: by code.
+    """
+    flat = _flat_index(values[:3], shape)
+    codes = maps[0].index_select(0, flat)
+    hu = base_hu.index_select(0, codes.int())
+    counts = torch.zeros(hu.shape, dtype=torch.int32, device=hu.device)
+    brain = ((codes >= int(Tissue.GM)) & (codes <= int(Tissue.CHOROID))).nonzero()[:, 0]
+    if not len(brain):
+        return mix_solids(hu, maps[3], values[:3], flat, shape, plan.bone_hu), counts
+    everywhere, index = flat, values[:3]
+    # from here on only samples of the brain
+    codes, flat, values = codes[brain], flat[brain], values.index_select(1, brain)
+    near_ventricle, near_csf = (x.index_select(0, flat).float() / 255 for x in maps[1:3])
+    sulci_noise, ventricle_noise, leuko_noise, mottle, density = values[3:8]
+    left = torch.sigmoid(values[8] / 4)
+    open_ventricles = _by_side(plan.atrophy_ventricles, left, ventricle_noise)
+    codes[(near_ventricle > 0.52 - 0.42 * open_ventricles) & (codes <= int(Tissue.WM))] = int(Tissue.VENTRICLE)
+    open_sulci = _by_side(plan.atrophy_sulci, left, sulci_noise) + 0.6 * values[9]
+    codes[(near_csf > 0.60 - 0.30 * open_sulci) & (codes == int(Tissue.GM))] = int(Tissue.CSF)
+
+    brain_hu = base_hu.index_select(0, codes.int())
+    brain_hu[(codes == int(Tissue.CHOROID)) & (density > 0.4)] = plan.choroid_hu
+    brain_hu += (codes <= int(Tissue.STEM)) * mottle * plan.mottle_hu
+    if plan.leukoaraiosis > 0:
+        patchy = torch.sigmoid(4 * (near_ventricle * 3 + 0.5 * leuko_noise - 0.9))
+        brain_hu -= (codes == int(Tissue.WM)) * patchy * (plan.leukoaraiosis * 7.0)
+    infarcted = torch.zeros(codes.shape, dtype=torch.bool, device=codes.device)
+    for lesion in lesions:
+        near, extent = read_lesion(lesion.soft, lesion.index_from_mni @ mni_from_index, values[:3])
+        brain_hu[near] = _infarct_hu(plan, lesion.plan, brain_hu[near], extent, codes[near], density[near])
+        if lesion.plan.acute:
+            infarcted[near] |= (extent > 0.5) & (codes[near] != int(Tissue.VENTRICLE))
+    for spot in plan.bright:
+        place = np.diag([*(1 / np.array(spot.half_axes_mm)), 1.0])
+        place[:3, 3] = -np.array(spot.centre_mm) / spot.half_axes_mm
+        radius = apply(place @ mni_from_index, values[:3]).square().sum(0).sqrt()
+        brain_hu[radius < 1 + 0.15 * density] = spot.hu
+    hu[brain] = brain_hu
+    counts[brain] = _COUNTS.to(codes.device).index_select(0, codes.int()) + infarcted.int() * _INFARCT
+    return mix_solids(hu, maps[3], index, everywhere, shape, plan.bone_hu), counts
+
+
+def _flat_index(index_xyz: Tensor, shape: torch.Size) -> Tensor:
+    """Nearest voxel (n) in a flattened (D, H, W) volume; outside points to the border, which is air."""
+    limits = torch.tensor(shape[::-1], device=index_xyz.device)[:, None] - 1.0
+    x, y, z = torch.minimum(index_xyz.clamp(min=0), limits).round_().int()
+    return (z * shape[1] + y) * shape[2] + x
+
+
+def _by_side(pair: tuple[float, float], left: Tensor, noise: Tensor) -> Tensor:
+    """Atrophy (left, right) where samples lie, made patchy, 0 to 1."""
+    return ((pair[1] + (pair[0] - pair[1]) * left) * (1 + 0.3 * noise)).clamp_(0, 1)
+
+
+# grey, other parenchyma, CSF, brain, infarct are counted in 6 bits each of one integer: at most 4 · 3 · 3 per voxel
+_CLASSES = (GREY, (Tissue.WM, Tissue.STEM), FLUID, BRAIN_CODES)
+_COUNTS = torch.tensor([sum(1 << 6 * k for k, codes in enumerate(_CLASSES) if c in codes) for c in Tissue]).int()
+_INFARCT = 1 << 6 * len(_CLASSES)
+
+
+def _base_hu(plan: PatientPlan) -> Tensor:
+    table = torch.full((len(Tissue),), SOFT_HU)  # marrow and air cells: `mix_solids` mixes bone and air in
+    stem = 0.6 * plan.wm_hu + 0.4 * plan.gm_hu
+    values = {
+        Tissue.AIR: AIR_HU,
+        Tissue.GM: plan.gm_hu,
+        Tissue.DEEP_GM: plan.gm_hu + 0.5,
+        Tissue.WM: plan.wm_hu,
+        Tissue.STEM: stem,
+        Tissue.CSF: plan.csf_hu,
+        Tissue.VENTRICLE: plan.csf_hu,
+        Tissue.VESSEL: plan.gm_hu + 18.0,
+        Tissue.CHOROID: plan.gm_hu,
+        Tissue.BONE: plan.bone_hu,
+        Tissue.SOFT: 50.0,
+        Tissue.SCALP: -95.0,
+        Tissue.SINUS: plan.gm_hu + 18.0,
+        Tissue.EYE: 12.0,
+    }
+    for code, hu in values.items():
+        table[int(code)] = hu
+    return table
+
+
+def _infarct_hu(
+    plan: PatientPlan, infarct: InfarctPlan, hu: Tensor, extent: Tensor, codes: Tensor, density: Tensor
+) -> Tensor:
+    """Darken parenchyma (acute) or replace it by fluid (old); fill sulci by swelling."""
+    parenchyma = codes <= int(Tissue.STEM)
+    if not infarct.acute:
+        cavity = extent * (infarct.fluid + 0.15 * density).clamp(0, 1)
+        return torch.where(parenchyma, hu + (plan.csf_hu + 2 - hu) * cavity, hu)
+    drop = torch.where(codes <= int(Tissue.DEEP_GM), infarct.drop_gm_hu, infarct.drop_wm_hu)
+    floor = plan.csf_hu + 3
+    darker = torch.maximum(hu - extent * drop * (1 + 0.2 * density).clamp(0.4, 1.6), hu.clamp(max=floor))
+    swollen = hu + (plan.gm_hu - infarct.drop_gm_hu - hu).clamp(min=0) * extent * infarct.effacement
+    return torch.where(parenchyma, darker, torch.where(codes == int(Tissue.CSF), swollen, hu))
+
+
+def truth(shares: Tensor, infarcted: Tensor, pixel_mm: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
+    """Infarct (bool), tissue (1 to 3) and brain (bool) of each voxel, (D, H, W) each.
+
+    shares: (4 or more, D, H, W), of each voxel what is grey, other parenchyma, fluid and brain. infarcted: (D, H, W),
+    what is acute infarct; it is outlined as a reader does: sulci within it belong to it, wide ones do not.
+    """
+    grey, white, fluid, brain = shares[:4]
+    inside = brain > 0.5
+    commonest = torch.where((grey >= white) & (grey >= fluid), 1, torch.where(white >= fluid, 2, 3))
+    tissue = torch.where(inside & (grey + white + fluid > 0.25), commonest, 0).to(torch.uint8)
+    sigma = tuple(math.sqrt(max(READER_MM**2 - p**2 / 12, 0.0)) / p for p in pixel_mm)
+    parenchyma, around, infarct = blur(torch.stack([grey + white, brain, infarcted])[None], (0.0, *sigma))[0]
+    lesion = inside & (infarct > 0.5 * around) & (parenchyma > 0.4 * around)
+    return lesion, tissue, inside

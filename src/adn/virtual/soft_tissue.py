@@ -1,0 +1,177 @@
+"""What label maps leave out of a head and CT shows: skin, fat and muscle, falx and tentorium; smooth edges of bone."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adn.virtual.tissue_codes import AIR_HU, Tissue
+
+SKIN_MM = 2
+VAULT_MM = 0.0  # above this height in MNI (lower at the back) the skull holds no air but the frontal sinus
+FASCIA_MM, LUMP_MM = 18.0, 30.0  # size of muscles, and of what is fat or muscle in the face
+FALX_MM = 0.8  # half its thickness: 1 mm of dura looks like 1.5 to 2 mm on CT
+# Lower edge of the falx in MNI (y, z) LPS mm: crista galli, above the callosum, along the straight sinus to the inion
+FALX_EDGE = (
+    (-66.0, -52.0, -38.0, -20.0, 0.0, 25.0, 42.0, 48.0, 92.0),
+    (-14.0, 8.0, 32.0, 44.0, 48.0, 42.0, 26.0, 9.0, -14.0),
+)
+STRAIGHT_SINUS = ((48.0, 92.0), (9.0, -14.0))
+TENTORIUM_FALL = 0.42  # mm down per mm to the side
+GLOMUS = ((14.0, 34.0), (26.0, 52.0), (-4.0, 22.0))  # |x|, y, z of the choroid that calcifies
+SOFT_HU = 25.0  # what lies between bone and air: mucosa, marrow
+SOLID_MM, SHARPER = 0.7, 1.4  # σ of the blur that turns voxels of bone and air into surfaces, sharpened by so much
+
+
+def dress(codes: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
+    """Codes (D, H, W) with skin, fat, muscle and dura. mni_from_index: (W, H, D) index → MNI, LPS mm.
+
+    The same head is always dressed alike: its pattern of fat and muscle belongs to it.
+    """
+    codes = codes.clone()
+    air = (codes == int(Tissue.AIR)).float()[None, None]
+    # air within a dozen mm, from 4 mm blocks: a half at the surface
+    around = F.avg_pool3d(F.avg_pool3d(air, 4, ceil_mode=True), 3, 1, 1, count_include_pad=False)
+    around = F.interpolate(around, size=codes.shape, mode="trilinear")[0, 0]
+    _vault(codes, around, mni_from_index)
+    _flesh(codes, around)
+    _plexus(codes, mni_from_index)
+    _dura(codes, mni_from_index)
+    return codes
+
+
+def solid_map(codes: Tensor) -> Tensor:
+    """Smooth bone and air, uint8 (D, H, W): 255 bone, 128 neither, 1 air, in between their share of a voxel."""
+    table = torch.zeros(256)
+    table[[int(Tissue.BONE), int(Tissue.AIR)]] = torch.tensor([1.0, -1.0])
+    table[[int(Tissue.MARROW), int(Tissue.AIR_CELLS)]] = torch.tensor([0.5, -0.5])
+    solid = table[codes.long()][None, None]
+    taps = torch.exp(-0.5 * (torch.arange(-2, 3) / SOLID_MM) ** 2)
+    taps = taps / taps.sum()
+    for axis in (2, 3, 4):
+        pads = [0] * 6
+        pads[2 * (4 - axis)] = pads[2 * (4 - axis) + 1] = 2
+        padded = F.pad(solid, pads, mode="replicate")
+        n = solid.shape[axis]
+        solid = torch.stack([t * padded.narrow(axis, k, n) for k, t in enumerate(taps)]).sum(0)
+    solid = solid[0, 0]
+    sharper = (0.5 + SHARPER * (solid.abs() - 0.5)).clamp(0, 1) * solid.sign()
+    return (128 + 127 * sharper).round().to(torch.uint8)
+
+
+def mix_solids(hu: Tensor, solid: Tensor, index_xyz: Tensor, flat: Tensor, shape: torch.Size, bone_hu: float) -> Tensor:
+    """Mix bone and air into soft tissue's HU (n) by their smooth share, read between voxels; `hu` is changed.
+
+    solid: line of voxels of `solid_map` of a head of `shape`. index_xyz: (3, n). flat: each sample's nearest voxel.
+    """
+    nearest = solid.index_select(0, flat)
+    edge = ((nearest > 1) & (nearest < 255) & (nearest != 128)).nonzero()[:, 0]
+    place = index_xyz.index_select(1, edge)
+    limits = torch.tensor(shape[::-1], device=place.device)[:, None] - 1.001
+    place = torch.minimum(place.clamp(min=0), limits)
+    low = place.int()
+    (x, y, z), (right, back, up) = place - low, low
+    start = (up * shape[1] + back) * shape[2] + right
+    share = torch.zeros(len(edge), device=hu.device)
+    for k, j, i in itertools.product((0, 1), repeat=3):
+        weight = (x if i else 1 - x) * (y if j else 1 - y) * (z if k else 1 - z)
+        share += weight * solid.index_select(0, start + ((k * shape[1] + j) * shape[2] + i))
+    share = (share - 128) / 127
+    soft = hu[edge]
+    soft = torch.where((soft > AIR_HU) & (soft < bone_hu), soft, SOFT_HU)
+    hu[edge] = torch.where(share > 0, soft + share * (bone_hu - soft), soft + share * (soft - AIR_HU))
+    return hu
+
+
+def smooth_noise(shape: torch.Size, scale_mm: float, seed: int) -> Tensor:
+    """Smooth noise of about unit variance (D, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn((1, 1, *(max(int(n / scale_mm), 2) for n in shape)), generator=generator)
+    return 1.6 * F.interpolate(coarse, size=shape, mode="trilinear")[0, 0]
+
+
+def _vault(codes: Tensor, around: Tensor, mni_from_index: NDArray[np.float64]) -> None:
+    """Holes that label maps leave in the vault become marrow; the frontal sinus stays. around: share of air nearby."""
+    inner = torch.zeros_like(codes, dtype=torch.bool)
+    inner[4:-4, 4:-4, 4:-4] = True  # what touches the border is read by all that lies outside
+    index = ((codes == int(Tissue.AIR)) & (around < 0.25) & inner).nonzero()
+    x, y, z = _place(index, mni_from_index)
+    sinus = (x.abs() < 38) & (y < -48) & (z < 35)
+    vault = (z > VAULT_MM) | (y > 60) & (z > VAULT_MM - 35)
+    codes[tuple(index[vault & ~sinus].T)] = int(Tissue.MARROW)
+
+
+def _flesh(codes: Tensor, around: Tensor) -> None:
+    """Soft tissue outside the skull: skin, fat under it, muscles parted by sheets of fat. around: share of air."""
+    flesh = (codes == int(Tissue.SOFT)) | (codes == int(Tissue.SCALP))
+    if not flesh.any():
+        return
+    air = (codes == int(Tissue.AIR)).float()[None, None]
+    for axis in range(3):
+        kernel = [1, 1, 1]
+        kernel[axis] = 2 * SKIN_MM + 1
+        air = F.max_pool3d(air, kernel, 1, [k // 2 for k in kernel])
+    skin = air[0, 0] > 0
+    # sheets where smooth noise passes through 0, thicker near the skin
+    sheet = smooth_noise(codes.shape, FASCIA_MM, 1).abs() < 0.14 + 0.8 * around
+    lump = smooth_noise(codes.shape, LUMP_MM, 2) > 1.1
+    fat = (codes == int(Tissue.SCALP)) | sheet | lump | (around > 0.12)
+    codes[flesh & fat] = int(Tissue.SCALP)
+    codes[flesh & ~fat] = int(Tissue.SOFT)
+    codes[flesh & skin] = int(Tissue.SOFT)
+
+
+def _voxels(codes: Tensor, values: tuple[int, ...], mni_from_index: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+    """Indices (n, 3) of voxels that hold one of `values`, and their MNI x, y, z, (3, n) LPS mm."""
+    table = torch.zeros(256, dtype=torch.bool)
+    table[list(values)] = True
+    index = table[codes.long()].nonzero()
+    return index, _place(index, mni_from_index)
+
+
+def _place(index: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
+    """MNI x, y, z (3, n), LPS mm, of indices (n, 3) along D, H, W."""
+    m = torch.tensor(mni_from_index, dtype=torch.float32)
+    return m[:3, :3] @ index.flip(1).float().T + m[:3, 3:]
+
+
+def _plexus(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:
+    """Choroid plexus stands out on CT where it calcifies, in the trigones; elsewhere it looks like fluid."""
+    index, (x, y, z) = _voxels(codes, (int(Tissue.CHOROID),), mni_from_index)
+    inside = torch.ones(len(index), dtype=torch.bool)
+    for axis, (low, high) in zip((x.abs(), y, z), GLOMUS, strict=True):
+        inside &= (axis > low) & (axis < high)
+    codes[tuple(index[~inside].T)] = int(Tissue.VENTRICLE)
+
+
+def _dura(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:
+    """Falx, straight sinus and tentorium in the fissures where they lie."""
+    index, (x, y, z) = _voxels(codes, (int(Tissue.GM), int(Tissue.CSF)), mni_from_index)
+    fluid = codes[tuple(index.T)] == int(Tissue.CSF)
+    edge, sinus = (torch.from_numpy(np.interp(y.numpy(), *table)).float() for table in (FALX_EDGE, STRAIGHT_SINUS))
+    beside = x - _fissure(codes.shape, index[:, (0, 1)], x, fluid & (x.abs() < 4))
+    falx = (beside.abs() < FALX_MM) & (z > edge) & (y > FALX_EDGE[0][0]) & (y < FALX_EDGE[0][-1] + 12)
+    falx |= (torch.hypot(beside, z - sinus) < 2.2) & (y > STRAIGHT_SINUS[0][0]) & (y < STRAIGHT_SINUS[0][1])
+    above = z - (sinus - TENTORIUM_FALL * x.abs())
+    above = above - _fissure(codes.shape, index[:, (1, 2)], above, fluid & (above.abs() < 5))
+    notch = torch.hypot(x / 22, (y - 22) / 26) < 1
+    tent = (above.abs() < FALX_MM) & ~notch & (y > 12) & (x.abs() < 62)
+    codes[tuple(index[falx | tent].T)] = int(Tissue.VESSEL)
+
+
+def _fissure(shape: torch.Size, column: Tensor, beside_mm: Tensor, fluid: Tensor) -> Tensor:
+    """Where a fissure lies, mm beside its usual surface, (n): mean of the fluid along each column, smoothed.
+
+    column: (n, 2) which column of voxels each of n belongs to. fluid: (n) those that tell.
+    """
+    maps = torch.zeros(2, max(shape), max(shape))
+    place = column[:, 0] * max(shape) + column[:, 1]
+    maps[0].view(-1).index_add_(0, place, fluid.float())
+    maps[1].view(-1).index_add_(0, place, fluid * beside_mm)
+    total, moment = F.avg_pool2d(maps[None], 11, 1, 5)[0]
+    return (moment / (total + 0.3)).view(-1)[place]

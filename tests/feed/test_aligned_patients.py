@@ -1,0 +1,64 @@
+"""Training shows D and F what prediction will: a head scanned as it lies, then turned back onto the brain box."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from adn.config import load_recipe
+from adn.feed.virtual import AlignedPatients, aligned_sample, render_sample
+from adn.metrics.overlap import dice
+from adn.space.geometry import RigidTransform
+from adn.space.warp import mirror
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import Library, patient_generator
+from adn.virtual.lattice import Lattice
+
+RECIPE = load_recipe("fast")
+GRID = RECIPE.grid
+STRAIGHT = RigidTransform.identity()
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """A head that lies straight, with one plain infarct, 5 mm slices and little noise."""
+    drawn = draw_patient(patient_generator(11, 0), replace(Library().choices(), ease=1.0, healthy_share=0.0))
+    scanner = replace(drawn.scanner, slice_mm=5.0, step_mm=5.0, noise_hu=1.0, tilt_deg=0.0, mask_error_mm=0.0)
+    infarcts = tuple(replace(infarct, left_right_flip=False) for infarct in drawn.infarcts)
+    return replace(drawn, rotation_deg=(0.0, 0.0, 0.0), infarcts=infarcts, scanner=scanner)
+
+
+def on_the_box(plan):
+    return render_sample(plan, Library(), Lattice(GRID.box, GRID.spacing_mm, STRAIGHT), RECIPE)
+
+
+@pytest.mark.parametrize("turned", [(0.0, 0.0, 0.0), (0.0, 9.0, 0.0), (0.0, 0.0, 25.0), (0.0, -8.0, -20.0)])
+def test_a_turned_head_comes_back_to_where_a_straight_one_lies(plan, turned):
+    straight = on_the_box(plan)
+    found = aligned_sample(replace(plan, rotation_deg=turned), Library(), STRAIGHT, RECIPE)
+    assert found.brain.shape == straight.brain.shape == (1, *GRID.box)
+    assert dice(found.infarct[0].numpy() > 0, straight.infarct[0].numpy() > 0) > 0.85
+    assert dice(found.tissue[0].numpy() == 2, straight.tissue[0].numpy() == 2) > 0.8
+    both = (found.brain > 0) & (straight.brain > 0)
+    assert float((found.brain - straight.brain)[both].mean().abs()) < 0.03
+
+
+def test_thick_slices_of_a_rolled_head_are_asymmetric(plan):
+    """Which a rendering straight on the box does not show, so networks would learn that no brain is."""
+    thick = replace(plan, infarcts=(), scanner=replace(plan.scanner, slice_mm=10.0, step_mm=10.0))
+
+    def unlike(sample):
+        both = (sample.brain > 0) & (mirror(sample.brain) > 0)
+        return float((sample.brain - mirror(sample.brain)).abs()[both].mean())
+
+    rolled = aligned_sample(replace(thick, rotation_deg=(0.0, 10.0, 0.0)), Library(), STRAIGHT, RECIPE)
+    assert unlike(rolled) > 1.2 * unlike(aligned_sample(thick, Library(), STRAIGHT, RECIPE))
+
+
+def test_labels_stay_labels_and_samples_repeat():
+    patients = AlignedPatients(RECIPE, Library(), 3, 4)
+    first, again = patients[1], patients[1]
+    assert torch.equal(first.brain, again.brain)
+    assert set(first.infarct.unique().tolist()) <= {0.0, 1.0}
+    assert first.tissue.dtype == torch.uint8
+    assert 0 <= float(first.brain.min()) <= float(first.brain.max()) <= 1

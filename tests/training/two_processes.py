@@ -1,0 +1,33 @@
+"""Run by torchrun from test_processes.py: D + F of the tiny recipe on tiny brains.
+
+Arguments: run folder, accumulation.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from toy import Brains
+
+from adn.config import load_recipe
+from adn.feed.samples import collate
+from adn.nn.adn import build_adn
+from adn.training.fit import fit
+from adn.training.objectives import segment_objective
+
+
+def train_tiny(out, accumulation=1):
+    recipe = load_recipe("tiny")
+    torch.manual_seed(0)
+    model = build_adn(recipe)
+    model.align.requires_grad_(False)
+    update = {"batch_size": 4, "epoch_samples": 8, "max_epochs": 1, "accumulation": accumulation}
+    config = recipe.train.segment.model_copy(update=update)
+    objective = segment_objective(recipe, aligned=True)
+    return fit(
+        model, Brains(recipe.grid.box), objective, config, Path(out), "segment", "fp32", 0, collate, device="cpu"
+    )
+
+
+if __name__ == "__main__":
+    train_tiny(sys.argv[1], int(sys.argv[2]))
