@@ -6,8 +6,6 @@ Everything listed in `__all__` is public and stays. Names are loaded on first us
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,13 +14,14 @@ if TYPE_CHECKING:
     from adn.evaluation import evaluate
     from adn.io import open_scan
     from adn.prediction.pipeline import load_model, predict
+    from adn.report import save_prediction
     from adn.results import Measurements, Prediction, Scan
     from adn.space.geometry import Grid, RigidTransform
     from adn.space.volume import Volume
     from adn.training import train
     from adn.virtual.folders import synthesize, synthesize_preset
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "AdnError": "adn.errors",
@@ -39,6 +38,7 @@ _HOME = {
     "load_recipe": "adn.config",
     "open_scan": "adn.io",
     "predict": "adn.prediction.pipeline",
+    "save_prediction": "adn.report",
     "synthesize": "adn.virtual.folders",
     "synthesize_preset": "adn.virtual.folders",
     "train": "adn.training",
@@ -59,21 +59,11 @@ __all__ = [
     "load_recipe",
     "open_scan",
     "predict",
+    "save_prediction",
     "synthesize",
     "synthesize_preset",
     "train",
 ]
-
-
-class _Door(ModuleType):
-    """Keeps `adn.predict` the function: the import system would put the module of the same name in its place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Door
 
 
 def __getattr__(name: str) -> Any:

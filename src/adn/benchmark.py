@@ -179,7 +179,7 @@ def _test_cases(work: _Work) -> list[Case]:
     if not found:
         raise InputError(
             f"{work.split or work.data}: a benchmark needs test cases with reference masks, but none is held out; "
-            f"make a split with 'adn split {work.data}' and give it with --split."
+            f"make a split with 'adn split {work.data}' and give it as `split`."
         )
     return found
 

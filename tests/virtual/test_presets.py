@@ -114,14 +114,14 @@ def test_a_missing_file_or_folder_is_refused_by_name(small, tmp_path):
     with pytest.raises(InputError, match=r"h\.nii\.gz: .*no such file"):
         preset.library(heads, lesions)
     (heads / "h.nii.gz").write_bytes(b"heads")
-    with pytest.raises(InputError, match="needs --lesions DIR"):
+    with pytest.raises(InputError, match="needs `lesions`"):
         preset.library(heads, None)
-    with pytest.raises(InputError, match="needs --anatomy DIR"):
+    with pytest.raises(InputError, match="needs `anatomy`"):
         preset.library(tmp_path / "nowhere", lesions)
 
 
 def test_folders_are_refused_where_a_set_needs_none(tmp_path):
-    with pytest.raises(InputError, match=r"leave out --anatomy"):
+    with pytest.raises(InputError, match=r"leave out `anatomy`"):
         synthesize_preset("vp-mni", tmp_path / "out", anatomy=tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -24,8 +25,9 @@ from adn.work.process import (
 
 __all__ = [
     "BAD_INPUT", "BLOCKED", "DONE", "INTERRUPTED", "OUR_FAULT", "SOME_FAILED", "check_writable", "debugging", "explain",
-    "progress_bar", "say_error", "set_up_logging", "stderr", "unwind_on_signals",
+    "progress_bar", "say_error", "set_up_logging", "stderr", "unwind_on_signals", "with_options",
 ]  # fmt: skip
+_ARGUMENT = re.compile(r"`([a-z_]+)`")
 
 
 def stderr() -> Console:
@@ -43,7 +45,12 @@ def progress_bar(quiet: bool) -> Progress:
 def say_error(console: Console, sentence: str) -> None:
     """One error, as one paragraph, with nothing in it read as markup."""
     console.print("[bold red]adn: error:[/]", end=" ")
-    console.print(sentence, markup=False)
+    console.print(with_options(sentence), markup=False)
+
+
+def with_options(sentence: str) -> str:
+    """A message of the library with its arguments, which stand in backticks, as the command line spells them."""
+    return _ARGUMENT.sub(lambda match: "--" + match[1].replace("_", "-"), sentence)
 
 
 def check_writable(folder: Path) -> None:

@@ -55,10 +55,10 @@ class Split:
         """
         if self.folds:
             if fold is None or not 0 <= fold < self.folds:
-                raise InputError(f"The split has folds 0 to {self.folds - 1}; choose one with --fold, got {fold}.")
+                raise InputError(f"The split has folds 0 to {self.folds - 1}; choose one as `fold`, got {fold}.")
             chosen = ["validation" if row.fold == fold and row.part == "train" else row.part for row in self.rows]
         elif fold is not None:
-            raise InputError(f"The split is a hold-out without folds; leave --fold {fold} out.")
+            raise InputError(f"The split is a hold-out without folds; leave `fold` {fold} out.")
         else:
             chosen = [row.part for row in self.rows]
         named = [tuple(row.case for row, p in zip(self.rows, chosen, strict=True) if p == part) for part in PARTS]

@@ -58,12 +58,12 @@ def import_tissue(
     if not ct.is_file():
         raise InputError(f"{case}: needs a case folder with ct.nii.gz; give the folder that holds the CT and its maps.")
     if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already; add --overwrite to replace it.")
+        raise InputError(f"{out} exists already; set `overwrite` to replace it.")
     scan = open_scan(ct).volume
     if source is None:
         data = _from_probabilities(case, scan)
     elif labels is None:
-        raise InputError(f"{case / source}: a label image needs its mapping, such as --labels freesurfer.")
+        raise InputError(f"{case / source}: a label image needs its mapping, such as `labels` freesurfer.")
     else:
         data = _from_labels(case / source, labels, scan)
     write_volume(scan.with_data(data, "label"), out)
@@ -106,7 +106,7 @@ def _from_labels(path: Path, labels: Mapping[int, int], scan: Volume) -> NDArray
     total = max(int((tissue > 0).sum()), 1)
     if min(int((tissue == kind).sum()) for kind in (GM, WM)) < MIN_SHARE * total:
         values = ", ".join(str(int(label)) for label in present[:8]) + (", …" if len(present) > 8 else "")
-        raise InputError(f"{path}: the mapping finds hardly any GM or WM among the labels {values}; check --labels.")
+        raise InputError(f"{path}: the mapping finds hardly any GM or WM among the labels {values}; check `labels`.")
     return tissue
 
 

@@ -166,7 +166,7 @@ def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) ->
     if len(ranked) == 1:
         return ranked[0], []
     others = "; ".join(one.label() for one in ranked[1:])
-    return ranked[0], [f"Several CT series: {ranked[0].label()} was read. Also there (see --series): {others}."]
+    return ranked[0], [f"Several CT series: {ranked[0].label()} was read. Also there (see `series`): {others}."]
 
 
 def _matching(series: list[Series], wanted: str, where: Path) -> list[Series]:

@@ -7,17 +7,17 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
-from adn.errors import WeightsError
+from adn.errors import DeviceError
 
 Precision = Literal["fp32", "bf16"]
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def choose_device(setting: str) -> torch.device:
-    """'cpu' or 'cuda' as asked; 'auto' takes a GPU if there is one. Raises WeightsError where 'cuda' is not there."""
+    """'cpu' or 'cuda' as asked; 'auto' takes a GPU if there is one. Raises DeviceError where 'cuda' is not there."""
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
     if kind == "cuda" and not torch.cuda.is_available():
-        raise WeightsError("Device 'cuda' was asked for, but torch finds no GPU; use --device cpu.")
+        raise DeviceError("Device 'cuda' was asked for, but torch finds no GPU; set `device` to cpu.")
     return torch.device(kind)
 
 

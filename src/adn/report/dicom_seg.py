@@ -44,7 +44,7 @@ def check_dicom_seg(sources: Sequence[Path | str] = ()) -> None:
     from importlib.util import find_spec
 
     if find_spec("highdicom") is None:
-        raise InputError("--dicom-seg needs the package highdicom, which is not installed: pip install highdicom.")
+        raise InputError("`dicom_seg` needs the package highdicom, which is not installed: pip install highdicom.")
     for source in sources:
         if Path(source).name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")):
             raise InputError(_not_dicom(source))
@@ -87,7 +87,7 @@ def write_dicom_seg(
         log.debug("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
         raise InputError(
             f"{source}: no DICOM SEG could be made ({type(error).__name__}): the DICOM headers of the series lack what "
-            "it needs; leave out --dicom-seg."
+            "it needs; leave out `dicom_seg`."
         ) from None
     return files
 
@@ -100,8 +100,8 @@ def mask_on_slices(prediction: Prediction, series: Series) -> NDArray[np.uint8]:
 
 def _not_dicom(source: Path | str) -> str:
     return (
-        f"{source}: --dicom-seg needs the scan as DICOM, but it came as an image file; give the DICOM series, or leave "
-        "out --dicom-seg."
+        f"{source}: `dicom_seg` needs the scan as DICOM, but it came as an image file; give the DICOM series, or leave "
+        "out `dicom_seg`."
     )
 
 

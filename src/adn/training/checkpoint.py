@@ -86,4 +86,6 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
         temporary.unlink(missing_ok=True)
-        raise OutputError(f"Cannot write the checkpoint {path} ({error}); free some space, then --resume.") from error
+        raise OutputError(
+            f"Cannot write the checkpoint {path} ({error}); free some space, then go on by `resume`."
+        ) from error

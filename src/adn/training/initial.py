@@ -32,7 +32,7 @@ def take_over(model: nn.Module, name_or_path: str | Path) -> None:
             raise InputError(
                 f"{name_or_path}: cannot be started from, because only {len(names & taken)} of {len(names)} tensors "
                 f"{'of T' if network else 'of the networks after T'} fit this recipe; choose the recipe that the "
-                "weights were trained with ('adn info' names those that ship), or train without --start."
+                "weights were trained with ('adn info' names those that ship), or train without `start`."
             )
     model.load_state_dict({name: given[name] if name in taken else tensor for name, tensor in own.items()})
     log.info("starting from %s: %d of %d tensors", name_or_path, len(taken), len(own))

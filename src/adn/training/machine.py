@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from adn.config import FitConfig
 from adn.errors import ConfigError, InputError
-from adn.nn.precision import choose_precision
+from adn.nn.precision import choose_device, choose_precision
 
 _FABRIC: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 PATIENCE = timedelta(hours=3)  # the other processes wait while the first one validates
@@ -27,8 +27,7 @@ def start_fabric(device: str, precision: str) -> Fabric:
 
     device: 'auto', 'cpu', 'cuda'. precision: as in `choose_precision`.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("Device 'cuda' was asked for, but torch finds no GPU; use --device cpu.")
+    choose_device(device)  # an absent GPU in adn's words
     kind = Fabric(accelerator=device, devices=1).device
     settings: dict[str, Any] = {"accelerator": device, "precision": _FABRIC[choose_precision(precision, kind)]}
     if not under_torchrun():

@@ -28,7 +28,7 @@ _PACKAGES = ("torch", "lightning-fabric", "monai", "numpy", "nibabel", "SimpleIT
 def start_run(out: Path, recipe: Recipe, request: dict[str, Any]) -> None:
     """Write `recipe.json` and `run.json` of a new run. Raises OutputError where the folder is in use."""
     if out.exists() and any(entry.name != RECIPE for entry in out.iterdir()):  # RECIPE alone: killed at once
-        raise OutputError(f"{out}: the run folder is not empty; give a new one, or go on with it by --resume {out}.")
+        raise OutputError(f"{out}: the run folder is not empty; give a new one, or go on with it by `resume`.")
     out.mkdir(parents=True, exist_ok=True)
     # run.json last: a folder that has it can be resumed.
     _write_json(out / RECIPE, recipe.model_dump(mode="json"))

@@ -95,7 +95,7 @@ def train(
     run = _Run(recipe, Path(out), device, workers, progress, on_epoch or (lambda _: None))
     if "tissue" in stages:
         if start:
-            raise InputError("The tissue network cannot begin from other weights: train it without --start.")
+            raise InputError("The tissue network cannot begin from other weights: train it without `start`.")
         _begin(run, resume, {"source": source.record(), "stages": list(stages)}, align)
         torch.manual_seed(recipe.train.seed)
         return _train_tissue(source, run)

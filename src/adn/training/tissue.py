@@ -34,7 +34,7 @@ def fit_tissue(
 ) -> TissueNet:
     """Train the tissue network of a recipe. Raises InputError for cases on disk: they have no tissue to learn from."""
     if source.data is not None:
-        raise InputError(f"Recipe '{recipe.name}' learns from virtual patients only: use --virtual, not --data.")
+        raise InputError(f"Recipe '{recipe.name}' learns from virtual patients only: give no `data`.")
     config, seed = recipe.train.tissue, recipe.train.seed
     if config.batch_size != 1:
         raise InputError("train.tissue.batch_size must be 1, because heads differ in size; use accumulation.")

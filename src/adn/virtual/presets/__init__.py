@@ -54,8 +54,8 @@ class Preset:
         Raises InputError, naming the file, where one is missing or differs.
         """
         return Library(
-            self._found("heads", self.heads, anatomy, "--anatomy"),
-            self._found("lesions", self.lesions, lesions, "--lesions"),
+            self._found("heads", self.heads, anatomy, "`anatomy`"),
+            self._found("lesions", self.lesions, lesions, "`lesions`"),
             self.registrations,
         )
 
