@@ -40,7 +40,7 @@ def imported_for_types():
         yield from ((node.module, alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize(("module", "name"), imported_for_types())
+@pytest.mark.parametrize(("module", "name"), list(imported_for_types()))
 def test_every_public_name_is_what_type_checkers_see_and_documented(module, name):
     assert inspect.getdoc(getattr(adn, name))
     assert getattr(adn, name) is getattr(importlib.import_module(module), name)

@@ -50,7 +50,7 @@ def disentangle(
     """Split A into P and Q and compensate Q: X̂ = X + Q (eq. 3), of bright lesions X − Q; all in fp32.
 
     aligned: X in [0, 1]. logits: D(X) before its sigmoid. p_form: 'probability' (P = σ(D), the paper) or 'fraction'
-    (P = A · σ(D), so that 0 ≤ P ≤ A; method.md section 1). clamp_q: Q = max(A − P, 0) (the released code).
+    (P = A · σ(D), so that 0 ≤ P ≤ A; docs/method.md, section 1). clamp_q: Q = max(A − P, 0) (the released code).
     """
     aligned, gate = aligned.float(), torch.sigmoid(logits.float())
     a = total_asymmetry(aligned, polarity)

@@ -38,7 +38,7 @@ class AlignConfig(_Section):
     """Network T and its loss L_T."""
 
     apply: bool = True  # False: networks see the head as it lies (rows of Table 1 without alignment)
-    channels: tuple[int, ...] = (32, 64, 128, 256)  # method.md, section 4
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # docs/method.md, section 4
     shrink: int = Field(default=2, ge=1)  # T sees a copy coarser in plane by this factor
     coordinates: bool = True  # T gets the brain times coordinates and their products, too
     max_in_plane_deg: float = 60.0  # paper, section 3

@@ -144,7 +144,7 @@ def test_the_asymmetry_term_presses_p_down_where_nothing_is_asymmetric(mask, wei
 
 
 def test_below_the_target_size_and_intrinsic_cancel():
-    """The way into collapse that method.md section 2 warns of."""
+    """The way into collapse that docs/method.md, section 2 warns of."""
     lesion = [0, 1, 0, 1]
     both = zip(slopes("size", lesion), slopes("intrinsic", lesion), strict=True)
     assert [a + b for a, b in both] == pytest.approx([0.0] * 4)

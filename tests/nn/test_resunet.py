@@ -1,4 +1,4 @@
-"""Networks D and F: the size that method.md section 4 gives, shapes, and which inputs they refuse."""
+"""Networks D and F: the size that docs/method.md, section 4 gives, shapes, and which inputs they refuse."""
 
 import pytest
 import torch

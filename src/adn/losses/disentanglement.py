@@ -82,7 +82,7 @@ def disentanglement_terms(
 
 
 def collapse_signs(parts: Disentangled, infarct: Float[Tensor, "b 1 d h w"]) -> dict[str, float]:
-    """Numbers that tell a meaningful P from P = 0 and P = A (method.md section 2), over the batch."""
+    """Numbers that tell a meaningful P from P = 0 and P = A (docs/method.md, section 2), over the batch."""
     p, a, q = (x.detach().flatten() for x in (parts[3], parts[1], parts[4]))
     inside = infarct.flatten() > 0.5
     varied = float(p.std()) > 0 and float(a.std()) > 0

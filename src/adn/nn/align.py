@@ -1,4 +1,4 @@
-"""Network T: where the mid-sagittal plane lies (paper, section 2; method.md section 4)."""
+"""Network T: where the mid-sagittal plane lies (paper, section 2; docs/method.md, section 4)."""
 
 from __future__ import annotations
 

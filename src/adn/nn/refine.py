@@ -1,4 +1,4 @@
-"""Refining T's pose at inference: a few steps on L_T divided by the brain's volume (method.md section 4)."""
+"""Refining T's pose at inference: a few steps on L_T divided by the brain's volume (docs/method.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The 3D ResUNet of networks D and F (method.md section 4; after Lee et al. 2017)."""
+"""The 3D ResUNet of networks D and F (docs/method.md, section 4; after Lee et al. 2017)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing virtual patients: what varies, and how far (method.md, section 7)."""
+"""Drawing virtual patients: what varies, and how far (docs/method.md, section 7)."""
 
 from __future__ import annotations
 

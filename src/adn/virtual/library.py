@@ -48,7 +48,7 @@ class Library:
 
     @classmethod
     def from_folders(cls, anatomy: Path | None = None, lesions: Path | None = None, split: str = "all") -> Library:
-        """List label maps and lesion masks. split: 'train', 'val', 'test' (method.md section 7) or 'all'.
+        """List label maps and lesion masks. split: 'train', 'val', 'test' (docs/method.md, section 7) or 'all'.
 
         Heads are split by order of name (10, 2, 4 of 16), lesions by a hash of the subject (70, 10, 20 %).
         """

@@ -1,4 +1,4 @@
-"""A virtual patient as plain data: every random choice, so that a case can be replayed (method.md, 7)."""
+"""A virtual patient as plain data: every random choice, so that a case can be replayed (docs/method.md, section 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tissue codes of virtual heads, and how FreeSurfer's labels map to them (method.md section 7)."""
+"""Tissue codes of virtual heads, and how FreeSurfer's labels map to them (docs/method.md, section 7)."""
 
 from __future__ import annotations
 
