@@ -16,7 +16,7 @@ from adn.io.atomic import atomic_path
 from adn.io.names import case_name, is_dicom
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-LABELS = ("infarct", "tissue", "brain", "ignore")
+LABELS = ("infarct", "tissue", "brain", "ignore", "seen")
 CSV_COLUMNS = ("name", "subject", "ct", *LABELS)
 _INFARCT = re.compile(r"infarct|lesion|stroke|isch", re.I)
 _BIDS_CT = re.compile(r"_ct\.nii(\.gz)?$", re.I)
@@ -34,6 +34,7 @@ class Case:
 
     ct: an image file, or a file, folder or zip with DICOM. infarct, tissue (1 GM, 2 WM, 3 CSF), brain: label images
     on the CT's grid, or None where there is none. ignore: where the reference is silent (AISD's invisible infarct).
+    seen: 1 in slices that were acquired, 0 in those made between or beside them; None: all were.
     test: the data set itself keeps the case for the end (nnU-Net's imagesTs), it trains only if a split says so.
     """
 
@@ -44,6 +45,7 @@ class Case:
     tissue: Path | None = None
     brain: Path | None = None
     ignore: Path | None = None
+    seen: Path | None = None
     test: bool = field(default=False, kw_only=True)
 
 

@@ -66,7 +66,7 @@ class Split:
 
 
 def read_split(path: Path | str) -> Split:
-    """Read a split: a CSV with columns case, subject, part (train, validation, test) and fold (may be empty).
+    """Read a split: a CSV with columns case, subject or patient, part (train, validation, test), fold (may be empty).
 
     Raises InputError for a missing column, an unknown part, a case that is listed twice, folds that are not numbered
     from 0, or a patient in two parts or folds.
@@ -115,7 +115,7 @@ def _row(path: Path, line: int, values: dict[str, str | None]) -> SplitRow:
         infarct_ml = float(volume) if volume else None
     except ValueError as error:
         raise InputError(f"{path}, line {line}: infarct_ml must be a number, got '{volume}'.") from error
-    subject = text.get("subject") or text["case"]
+    subject = text.get("subject") or text.get("patient") or text["case"]
     return SplitRow(text["case"], subject, part, int(fold) if fold else None, infarct_ml)
 
 

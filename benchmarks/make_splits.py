@@ -1,0 +1,87 @@
+"""The splits of the real data: who trains, chooses and judges; ids only.
+
+    python benchmarks/make_splits.py TEKNOFEST/cases.csv PHE_SICH/cases.csv [-o benchmarks/splits]
+
+Reads the developers' tables, whatever their order, and writes teknofest.csv (137 patients: 87 train, 25 validation, 25
+test, by maker and volume) and phe_sich.csv (80 heads: 30 train, 10 validation, 40 test), columns case, patient, part.
+The same tables and seed give the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from real_cases import read_table
+
+from adn.io.atomic import atomic_path
+
+SEED = 26
+TEKNOFEST = {"train": 87, "validation": 25, "test": 25}
+PHE_SICH = {"train": 30, "validation": 10, "test": 40}
+
+
+def deal(ranked: Sequence[str], counts: Mapping[str, int], seed: int = SEED) -> dict[str, str]:
+    """Give everyone a part so that every run of neighbours in `ranked` has its share of every part.
+
+    counts: how many each part gets, `len(ranked)` together. Going along the order, each gets a part at random among
+    those that are furthest behind their share.
+    """
+    if sum(counts.values()) != len(ranked):
+        raise ValueError(f"{len(ranked)} are to be dealt, but the parts want {sum(counts.values())}.")
+    rng = np.random.default_rng(seed)
+    given, parts = dict.fromkeys(counts, 0), {}
+    for place, name in enumerate(ranked, start=1):
+        behind = {
+            part: counts[part] * place / len(ranked) - given[part] for part in counts if given[part] < counts[part]
+        }
+        most = max(behind.values())
+        part = str(rng.choice([part for part, gap in behind.items() if gap > most - 0.5]))
+        given[part] += 1
+        parts[name] = part
+    return parts
+
+
+def split_teknofest(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Part of each patient, who counts by maker and the infarct of all series together."""
+    volume: dict[str, float] = defaultdict(float)
+    maker: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: row["case"]):
+        volume[row["patient"]] += float(row["infarct_ml"])
+        maker.setdefault(row["patient"], row["vendor"][:3])  # PHI and PHI2 are one maker
+    ranked = sorted(volume, key=lambda patient: (maker[patient], volume[patient], patient))
+    return deal(ranked, TEKNOFEST)
+
+
+def write(rows: Sequence[tuple[str, str, str]], path: Path) -> None:
+    """Write case, patient, part."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("case", "patient", "part"))
+        writer.writerows(sorted(rows))
+    for part in TEKNOFEST:
+        print(f"{path.name}: {part}, {len({patient for _, patient, at in rows if at == part})} patients, "
+              f"{sum(at == part for _, _, at in rows)} cases")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("teknofest", type=Path)
+    parser.add_argument("phe_sich", type=Path)
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).parent / "splits")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(exist_ok=True)
+    rows = read_table(arguments.teknofest)
+    parts = split_teknofest(rows)
+    write([(row["case"], row["patient"], parts[row["patient"]]) for row in rows], arguments.out / "teknofest.csv")
+    heads = sorted(row["case"] for row in read_table(arguments.phe_sich))
+    dealt = deal(heads, PHE_SICH)
+    write([(head, head, part) for head, part in dealt.items()], arguments.out / "phe_sich.csv")
+
+
+if __name__ == "__main__":
+    main()

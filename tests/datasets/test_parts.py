@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from adn.datasets.layouts import find_cases, write_cases
+from adn.datasets.parts import close_speckles, lay_slices
+from adn.errors import InputError
+from adn.io import read_volume
+
+SPACING = (5.0, 2.0, 2.0)
+
+
+def slices(n=4, rows=30, columns=20):
+    hu = np.stack([np.full((rows, columns), 10.0 * i) for i in range(n)])
+    infarct = np.zeros(hu.shape, np.uint8)
+    infarct[:, 10:20, 5:12] = 1
+    return hu, infarct
+
+
+def test_gaps_are_filled_between_acquired_neighbours_and_marked():
+    hu, infarct = slices()
+    part = lay_slices(hu, infarct, SPACING, [7, 8, 12, 13])
+    acquired = part.seen.data[:, 0, 0]
+    middle = np.flatnonzero(acquired)
+    assert middle.tolist() == [middle[0] + step for step in (0, 1, 5, 6)]
+    along = part.ct.data[middle[0] : middle[-1] + 1, 0, 0]
+    assert along.tolist() == [0, 10, 12, 15, 18, 20, 30]
+    assert part.infarct_ml == pytest.approx(4 * 70 * 0.02)  # what lies between is no outline
+    assert (part.infarct.data.any(axis=(1, 2))).all()
+    assert part.ct.grid.axes == "SPL"
+    assert part.ct.grid.spacing_mm == pytest.approx(SPACING)
+
+
+def test_an_outline_between_two_lies_between_them():
+    hu, infarct = slices(2)
+    infarct[1] = np.roll(infarct[1], 4, axis=1)
+    part = lay_slices(hu, infarct, (10.0, 2.0, 2.0), [0, 2])
+    first = int(np.flatnonzero(part.seen.data[:, 0, 0])[0])
+    between = np.flatnonzero(part.infarct.data[first + 1].any(axis=0))
+    assert (between[0] + between[-1]) / 2 == pytest.approx((5 + 11) / 2 + 2, abs=0.5)
+
+
+def test_a_short_stack_repeats_its_ends_unseen():
+    hu, infarct = slices(1)
+    part = lay_slices(hu + 31, infarct, (2.5, 2.0, 2.0))
+    assert part.ct.grid.shape[0] * 2.5 == 45.0
+    assert part.seen.data.any(axis=(1, 2)).sum() == 1
+    assert (part.ct.data == 31).all()
+    long = lay_slices(*slices(12), SPACING)
+    assert long.seen.data.all()
+    assert long.ct.grid.shape[0] == 12
+
+
+@pytest.mark.parametrize("places", [[0, 1, 2], [0, 2, 1, 3], [0, 1, 1, 2]])
+def test_numbers_that_do_not_rise_are_refused(places):
+    with pytest.raises(InputError, match="rising slice numbers"):
+        lay_slices(*slices(), SPACING, places)
+
+
+def test_speckle_is_closed_and_a_drawn_outline_kept():
+    drawn = np.kron(slices()[1], np.ones((1, 3, 3), np.uint8))
+    kept, share = close_speckles(drawn, (5.0, 0.5, 0.5))
+    assert np.array_equal(kept, drawn)
+    assert share < 0.05
+    speckled = drawn * (np.random.default_rng(0).random(drawn.shape) < 0.6).astype(np.uint8)
+    closed, share = close_speckles(speckled, (5.0, 0.5, 0.5))
+    assert share > 0.3
+    assert closed[drawn > 0].mean() > 0.9
+    assert not closed[drawn == 0].any()
+
+
+def test_a_part_is_found_as_a_case(tmp_path):
+    part = lay_slices(*slices(), SPACING, [0, 1, 5, 6])
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    part.write(tmp_path / "data" / "a")
+    case = find_cases(tmp_path / "data")[0]
+    assert case.seen == tmp_path / "data" / "a" / "seen.nii.gz"
+    assert np.array_equal(read_volume(case.seen, np.uint8).data, part.seen.data)
+    write_cases([case], tmp_path / "cases.csv")
+    assert find_cases(tmp_path / "cases.csv")[0].seen == case.seen.resolve()
