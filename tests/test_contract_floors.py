@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "adn"
 FLOORS = [
-    {"errors"},
+    {"errors", "config_mix"},
     {"space", "config", "work"},
     {"space.warp"},
     {"results"},  # up to here: the ground

@@ -32,7 +32,7 @@ _SPREAD: dict[str, tuple[Ellipsoid, ...]] = {
     "borderzone": (((26, -34, 40), (7, 26, 16)), ((30, 44, 38), (9, 26, 18)), ((26, 4, 34), (5, 30, 8))),
     "lacunar": (((24, -4, 8), (13, 26, 20)), ((11, 18, 8), (10, 14, 10)), ((4, 26, -30), (8, 8, 12))),
 }
-_BRAIN: Ellipsoid = ((0, 17, 10), (68, 87, 68))
+BRAIN: Ellipsoid = ((0, 17, 10), (68, 87, 68))
 _VOXEL_MM = 2.0
 
 
@@ -85,7 +85,7 @@ def procedural_mask(plan: InfarctPlan, generator: torch.Generator) -> LesionMask
     ragged = torch.randn((1, 1, control, control, control), generator=generator)
     level = 1 - offset.square().sum(0).sqrt() / radius
     level += 0.35 * F.interpolate(ragged, size=(side,) * 3, mode="trilinear")[0, 0]
-    level = level + 3 * depth(points, ellipsoids).clamp(max=0) + 20 * depth(points, (_BRAIN,)).clamp(max=0)
+    level = level + 3 * depth(points, ellipsoids).clamp(max=0) + 20 * depth(points, (BRAIN,)).clamp(max=0)
     level = level - 50 * (points[0] < 1)
     count = max(round(plan.volume_ml * 1000 / _VOXEL_MM**3), 1)
     threshold = level.flatten().topk(min(count, level.numel())).values[-1]

@@ -25,6 +25,7 @@ from adn.space.geometry import Grid, reorient_array
 from adn.virtual.anatomy import MNI_HALF_MM, Head, TissuePriors, head_from_codes, make_head
 from adn.virtual.draw import Choices
 from adn.virtual.lesions import LesionMask, crop_mask, procedural_mask
+from adn.virtual.overlay import Shape, mask_shape
 from adn.virtual.plan import InfarctPlan
 from adn.virtual.template import template_codes
 from adn.virtual.tissue_codes import BRAIN_CODES, codes_from_freesurfer
@@ -86,6 +87,15 @@ class Library:
         if not plan.source:
             return procedural_mask(plan, generator)
         return _load_lesion(_among(self.lesions, plan.source, "lesion mask"))
+
+    def shapes(self, least_ml: float = 1.0) -> dict[str, Shape]:
+        """The lesion masks as shapes to lay on real brains, by name, without those under `least_ml`."""
+        volumes = lesion_volumes_ml(tuple(self.lesions.values()))
+        return {
+            name: mask_shape(name, _load_lesion(path))
+            for (name, path), volume_ml in zip(self.lesions.items(), volumes, strict=True)
+            if volume_ml >= least_ml
+        }
 
 
 def _among(files: Mapping[str, Path], name: str, what: str) -> Path:
