@@ -53,6 +53,8 @@ def evaluate(
 ) -> Evaluation:
     """Score predicted infarcts against reference masks, matched by case name; write the tables and report to `out`.
 
+    Where a reference says what was acquired (seen.nii.gz), nothing else is scored.
+
     predictions: a folder of cases (as `adn predict` writes them) or of masks, or a CSV of paths (see `find_masks`); or
     several by name, the first being what the others are compared with. reference: the same for the experts' masks.
     out: a new folder (None: nothing is written). seed: of the bootstrap. progress: called with cases done and in all.
@@ -118,6 +120,8 @@ def _score_all(pairs: list[_Pair]) -> Iterator[_Result]:
         reference = references["own"]
         path = pair.prediction.infarct
         own = _on_grid(read_mask(path), reference.grid, pair.reference.name, path, pair.reference.infarct)
+        seen = _seen(pair.reference, own.grid)
+        own = own if seen is None else own.with_data(own.data & seen)
         paper = carry_mask(own, references["paper"].grid)
         scores = {
             grid: score(paper if grid.startswith("paper") else own, volume) for grid, volume in references.items()
@@ -131,15 +135,26 @@ def _score_all(pairs: list[_Pair]) -> Iterator[_Result]:
 def _references(files: MaskFiles, with_ignored: bool) -> dict[str, Volume]:
     """The reference on each grid (`CaseScores.grid`); what it ignores counts as infarct on the last two, if wanted."""
     own = read_mask(files.infarct)
+    seen = _seen(files, own.grid)
+    own = own if seen is None else own.with_data(own.data & seen)
     coarse = paper_grid(own.grid)
     references = {"own": own, "paper": carry_mask(own, coarse)}
     if with_ignored:
         both = own
         if files.ignore:
             ignored = _on_grid(read_mask(files.ignore), own.grid, files.name, files.ignore, files.infarct)
-            both = own.with_data(own.data | ignored.data)
+            both = own.with_data(own.data | (ignored.data if seen is None else ignored.data & seen))
         references |= {"own+ignore": both, "paper+ignore": carry_mask(both, coarse)}
     return references
+
+
+def _seen(files: MaskFiles, grid: Grid) -> NDArray[np.uint8] | None:
+    """1 where the reference's scan was acquired, in the axis order of `grid`; None where all of it was."""
+    return (
+        None
+        if files.seen is None
+        else _on_grid(read_mask(files.seen), grid, files.name, files.seen, files.infarct).data
+    )
 
 
 def _on_grid(volume: Volume, grid: Grid, name: str, path: Path, reference: Path) -> Volume:
@@ -160,6 +175,9 @@ def _counts(pair: _Pair, reference: Volume) -> NDArray[np.float64] | None:
         return None
     where = (reference.grid, pair.reference.name)
     inside = _on_grid(read_mask(brain), *where, brain, pair.reference.infarct).data if brain else None
+    seen = _seen(pair.reference, reference.grid)
+    if seen is not None:
+        inside = seen if inside is None else inside & seen
     probability = _on_grid(read_volume(path, unit="1"), *where, path, pair.reference.infarct)
     try:
         return reliability_counts(probability.data, reference.data, inside)

@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
 
+from adn.config import load_recipe
+from adn.datasets.check import inspect_case
+from adn.datasets.export import export_cases
 from adn.datasets.layouts import find_cases, write_cases
 from adn.datasets.parts import close_speckles, lay_slices
 from adn.errors import InputError
-from adn.io import read_volume
+from adn.evaluation import evaluate
+from adn.feed.cache import SILENT, case_key, ensure_prepared, load_prepared, prepare_case
+from adn.io import read_volume, write_volume
+from damaged import SPACING_MM, patient
 
 SPACING = (5.0, 2.0, 2.0)
 
@@ -77,3 +83,64 @@ def test_a_part_is_found_as_a_case(tmp_path):
     assert np.array_equal(read_volume(case.seen, np.uint8).data, part.seen.data)
     write_cases([case], tmp_path / "cases.csv")
     assert find_cases(tmp_path / "cases.csv")[0].seen == case.seen.resolve()
+
+
+def part_of_patient(folder, places=(0, 1, 2, 5, 6, 7, 8, 11)):
+    """The phantom's slices from the sixth, some of them left out."""
+    chosen = [6 + place for place in places]
+    ct, infarct = (patient()[name].data[chosen] for name in ("ct", "infarct"))
+    part = lay_slices(ct, infarct, SPACING_MM, places)
+    folder.mkdir(parents=True)
+    part.write(folder)
+    brain = part.seen.with_data(patient()["brain"].data[6:18])
+    write_volume(brain, folder / "brain.nii.gz")
+    return part
+
+
+def test_what_was_not_acquired_is_silent_in_a_prepared_case(tmp_path):
+    part = part_of_patient(tmp_path / "data" / "p")
+    (case,) = find_cases(tmp_path / "data")
+    grid = load_recipe("tiny").grid
+    prepared = prepare_case(case, grid)
+    silent = prepared.infarct == SILENT
+    assert silent[[0, -1]].all()  # above and below the part
+    counted_mm = (~silent).any(axis=(1, 2)).sum() * grid.spacing_mm[0]
+    assert counted_mm == pytest.approx(8 * SPACING_MM[0], abs=2 * grid.spacing_mm[0])
+    marked_ml = (prepared.infarct == 1).sum() * np.prod(grid.spacing_mm) / 1000
+    assert marked_ml == pytest.approx(part.infarct_ml, rel=0.3)
+    path, _ = ensure_prepared(case, grid, tmp_path / "cache")
+    assert np.array_equal(load_prepared(path).infarct, prepared.infarct)
+    key = case_key(case, grid)
+    write_volume(part.seen.with_data(np.ones_like(part.seen.data)), tmp_path / "data" / "p" / "seen.nii.gz")
+    assert case_key(case, grid) != key
+    assert (prepare_case(case, grid).infarct == SILENT).sum() < silent.sum()
+
+
+def test_a_part_passes_the_check_and_says_what_it_is(tmp_path):
+    part = part_of_patient(tmp_path / "data" / "p")
+    (case,) = find_cases(tmp_path / "data")
+    found = inspect_case(case)
+    assert found.infarct_ml == pytest.approx(part.infarct_ml)
+    assert "part of a head" in {finding.kind for finding in found.findings}
+    assert not any(finding.blocks for finding in found.findings)
+    write_volume(part.seen.with_data(part.seen.data * 0), tmp_path / "data" / "p" / "seen.nii.gz")
+    assert any(finding.blocks and finding.kind == "nothing seen" for finding in inspect_case(case).findings)
+
+
+def test_scores_look_at_what_was_acquired_only(tmp_path):
+    part = part_of_patient(tmp_path / "reference" / "p")
+    marked = part.infarct.data.copy()
+    marked[part.seen.data == 0] = 1  # whatever is marked there costs nothing
+    (tmp_path / "predicted" / "p").mkdir(parents=True)
+    write_volume(part.infarct.with_data(marked), tmp_path / "predicted" / "p" / "infarct.nii.gz")
+    found = evaluate(tmp_path / "predicted", tmp_path / "reference")
+    for case in found.cases:
+        assert case.scores.dice == 1.0
+    assert found.cases[0].scores.reference_ml == pytest.approx(part.infarct_ml)
+
+
+def test_seen_travels_to_bids_and_back(tmp_path):
+    part = part_of_patient(tmp_path / "data" / "p")
+    export_cases(find_cases(tmp_path / "data"), "bids", tmp_path / "bids")
+    (again,) = find_cases(tmp_path / "bids")
+    assert np.array_equal(read_volume(again.seen, np.uint8).data, part.seen.data)

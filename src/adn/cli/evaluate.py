@@ -35,7 +35,7 @@ def evaluate(
 
     Several PRED are compared with the first, pair by pair: adn evaluate adn=DIR other=DIR REF -o OUT.
 
-    A CSV has the columns name and infarct, if known probability, brain, ignore, subject; paths are relative to it.
+    A CSV has the columns name and infarct, if known probability, brain, ignore, seen, subject; its paths are relative.
 
     Cases without prediction or reference are listed, and a missing prediction gives exit code 3.
     """

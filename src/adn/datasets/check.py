@@ -75,9 +75,10 @@ def inspect_case(case: Case) -> Inspection:
     volume = scan.volume.reoriented("SPL")
     size = "×".join(str(n) for n in volume.grid.shape) + " of " + "×".join(f"{s:.3g}" for s in volume.grid.spacing_mm)
     brain = _brain(case, scan, notes)
-    _slices(case, scan, volume, brain, notes)
+    seen = _seen(case, volume, notes)
+    _slices(case, scan, volume, brain, seen, notes)
     _contrast(scan, volume, brain, notes)
-    infarct = _infarct(case, volume, notes)
+    infarct = _infarct(case, volume, seen, notes)
     fit: dict[str, float] = {}
     if infarct is not None and brain is not None:
         fit = _place(case, volume, brain, infarct, notes)
@@ -162,6 +163,20 @@ def _labels(case: Case, path: Path, what: str, allowed: Sequence[int], volume: V
     return None if strange else labels.with_data(labels.data.astype(np.uint8))
 
 
+def _seen(case: Case, volume: Volume, notes: _Notes) -> NDArray[np.bool_]:
+    """Which slices (SPL) were acquired: all, where the case does not tell."""
+    seen = _labels(case, case.seen, "mask of what was seen", (0, 1), volume, notes) if case.seen else None
+    if seen is None:
+        return np.ones(len(volume.data), bool)
+    acquired = np.asarray(seen.data.any(axis=(1, 2)))
+    if not acquired.any():
+        notes.add("nothing seen", True, "seen.nii.gz is empty: no slice was acquired.", "Save it again, or delete it.")
+    elif not acquired.all():
+        cause = f"Of {len(acquired)} slices {acquired.sum()} were acquired; no loss and no score looks at the others."
+        notes.add("part of a head", False, cause, "Nothing to do if seen.nii.gz is right.")
+    return acquired
+
+
 def _differing_grids(path: Path, what: str, labels: Volume, volume: Volume, notes: _Notes) -> None:
     if labels.grid.shape != volume.grid.shape:
         cause = f"{path.name} lies on {labels.grid}, its CT on {volume.grid}."
@@ -173,7 +188,8 @@ def _differing_grids(path: Path, what: str, labels: Volume, volume: Volume, note
     notes.add("grids differ", True, cause, f"{remedy} ({what})")
 
 
-def _infarct(case: Case, volume: Volume, notes: _Notes) -> Volume | None:
+def _infarct(case: Case, volume: Volume, seen: NDArray[np.bool_], notes: _Notes) -> Volume | None:
+    """The infarct in slices that were acquired."""
     if case.infarct is None:
         notes.add(
             "no mask",
@@ -190,7 +206,7 @@ def _infarct(case: Case, volume: Volume, notes: _Notes) -> Volume | None:
             f"{case.infarct.name} is empty: the case counts as a patient without infarct.",
             "Keep it if that is so; else save the mask again.",
         )
-    return infarct
+    return None if infarct is None else infarct.with_data(infarct.data * seen[:, None, None])
 
 
 def _place(case: Case, volume: Volume, brain: NDArray[np.bool_], infarct: Volume, notes: _Notes) -> dict[str, float]:
@@ -217,8 +233,15 @@ def _place(case: Case, volume: Volume, brain: NDArray[np.bool_], infarct: Volume
     return fit
 
 
-def _slices(case: Case, scan: Scan, volume: Volume, brain: NDArray[np.bool_] | None, notes: _Notes) -> None:
-    """Slices that are missing, blank or repeated, and what reading the scan had to say."""
+def _slices(
+    case: Case,
+    scan: Scan,
+    volume: Volume,
+    brain: NDArray[np.bool_] | None,
+    seen: NDArray[np.bool_],
+    notes: _Notes,
+) -> None:
+    """Slices that are missing, blank or repeated among those acquired, and what reading the scan had to say."""
     remedy = "Export the whole series again; if slices are lost, leave the case out."
     if scan.source == "dicom" and case.ct.suffix != ".zip":
         series, _ = choose(read_headers(folder_files(case.ct)), case.ct)
@@ -230,12 +253,12 @@ def _slices(case: Case, scan: Scan, volume: Volume, brain: NDArray[np.bool_] | N
                 "slices missing", True, f"Between slices {np.median(gaps):.1f} mm apart there are {where}.", remedy
             )
     used = np.flatnonzero(brain.any(axis=(1, 2))) if brain is not None else np.arange(len(volume.data))
-    inside = volume.data[used[0] : used[-1] + 1]
-    blank = [int(used[0]) + i for i, plane in enumerate(inside) if plane.min() == plane.max()]
+    looked_at = [int(i) for i in range(used[0], used[-1] + 1) if seen[i]]
+    blank = [i for i in looked_at if volume.data[i].min() == volume.data[i].max()]
     twice = [
-        int(used[0]) + i
-        for i in range(len(inside) - 1)
-        if np.array_equal(inside[i], inside[i + 1]) and int(used[0]) + i not in blank
+        i
+        for i in looked_at
+        if i + 1 in looked_at and i not in blank and np.array_equal(volume.data[i], volume.data[i + 1])
     ]
     if blank:
         notes.add("slices missing", True, f"Slices {_listing(blank)} (from below, from 0) hold one value only.", remedy)

@@ -123,7 +123,13 @@ class _Bids:
             parts = [f"sub-{self.labels[case.subject]}", *([session] if session else [])]
             stem, place = "_".join(parts), Path(*parts, "ct")
             masks = folder / "derivatives" / "masks" / place
-            endings = {"infarct": "label-infarct_mask", "brain": "label-brain_mask", "tissue": "label-tissue_dseg"}
+            endings = {
+                "infarct": "label-infarct_mask",
+                "brain": "label-brain_mask",
+                "tissue": "label-tissue_dseg",
+                "ignore": "label-ignore_mask",
+                "seen": "label-seen_mask",
+            }
             targets = {kind: masks / f"{stem}_{ending}.nii.gz" for kind, ending in endings.items()}
             _write_case(case, folder / place / f"{stem}_ct.nii.gz", targets)
             progress(done + 1, len(self.cases))
@@ -136,8 +142,9 @@ class _Bids:
         derived.mkdir(parents=True, exist_ok=True)
         _write_json({**facts, "Name": "Masks", "DatasetType": "derivative"}, derived / "dataset_description.json")
         (folder / "README").write_text(
-            "Non-contrast head CT. In derivatives/masks: infarct masks, and where known brain masks and tissue maps "
-            f"(1 GM, 2 WM, 3 CSF).\n{DISCLAIMER}\n",
+            "Non-contrast head CT. In derivatives/masks: infarct masks, and where known brain masks, tissue maps "
+            "(1 GM, 2 WM, 3 CSF), where the reference is silent (ignore), and what was acquired (seen).\n"
+            f"{DISCLAIMER}\n",
             encoding="utf-8",
         )
         # CT is not in the standard yet (proposal 24), so the validator is told to let it pass.

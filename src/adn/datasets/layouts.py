@@ -212,12 +212,14 @@ def _from_bids(path: Path) -> Iterable[Case]:
         stem = _BIDS_CT.sub("", ct.name)
         mine = [file for file in derived if file.name.startswith(f"{stem}_")]
         masks = [file for file in mine if re.search(r"_mask\.nii(\.gz)?$", file.name)]
+        named = {kind: [f for f in masks if kind in _entity(f).split()] for kind in ("ignore", "seen")}
         brains = [file for file in masks if "brain" in _entity(file)]
         infarcts = [file for file in masks if _INFARCT.search(_entity(file))]
         if not infarcts:  # a single mask that says nothing of itself
             infarcts = [file for file in masks if not _entity(file)]
         tissues = [file for file in mine if re.search(r"_dseg\.nii(\.gz)?$", file.name)]
-        yield Case(stem, _subject(stem), ct, *(_only(files, ct) for files in (infarcts, tissues, brains)))
+        found = (infarcts, tissues, brains, named["ignore"], named["seen"])
+        yield Case(stem, _subject(stem), ct, *(_only(files, ct) for files in found))
 
 
 def _entity(path: Path) -> str:

@@ -32,9 +32,10 @@ from adn.io.weights import TISSUE, find_weights
 from adn.prepare import Conformed, conform
 from adn.space.volume import Volume
 
-PREPARE_VERSION = 3  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
+PREPARE_VERSION = 4  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
 SILENT = 2
+_SEEN = 0.49  # of a model voxel must be acquired; just below a half, so that a slice between two of the model's counts
 _PARTIAL = re.compile(r"^\..*\.partial-(\d+)$")
 
 
@@ -42,7 +43,7 @@ _PARTIAL = re.compile(r"^\..*\.partial-(\d+)$")
 class Prepared:
     """A case on the model grid, arrays (D, H, W): brain float32 in [0, 1]; infarct uint8; tissue uint8 (0: unknown).
 
-    infarct is 2 (`SILENT`) where the reference is silent.
+    infarct is 2 (`SILENT`) where the reference is silent, and where nothing was acquired.
     """
 
     brain: NDArray[np.float32]
@@ -65,6 +66,8 @@ def prepare_case(case: Case, grid: GridConfig) -> Prepared:
     marks = infarct.astype(np.uint8)
     if case.ignore:
         marks[~infarct & (_on_model(read_infarct(case.ignore, scan), conformed, (1,))[0] >= 0.5)] = SILENT
+    if case.seen:
+        marks[_on_model(read_infarct(case.seen, scan), conformed, (1,))[0] < _SEEN] = SILENT
     tissue = np.zeros(infarct.shape, np.uint8)
     if labels is not None:
         parts = _on_model(labels, conformed, (1, 2, 3))
@@ -99,7 +102,7 @@ def cache_folder() -> Path:
 def case_key(case: Case, grid: GridConfig) -> str:
     """Hash of what affects the prepared case: its files' bytes, the model grid, the version, the network's weights."""
     digest = hashlib.sha256(f"{PREPARE_VERSION} {grid.model_dump_json(exclude={'box'})}".encode())
-    for kind in ("ct", "infarct", "tissue", "brain", "ignore"):
+    for kind in ("ct", "infarct", "tissue", "brain", "ignore", "seen"):
         path: Path | None = getattr(case, kind)
         for file in _files(path) if path else []:
             with file.open("rb") as stream:
@@ -147,8 +150,9 @@ def ensure_prepared(case: Case, grid: GridConfig, folder: Path | None = None) ->
 
 
 def _write(prepared: Prepared, case: Case, path: Path) -> None:
-    """Only the box that holds anything is kept."""
-    used = (prepared.brain > 0) | (prepared.infarct > 0) | (prepared.tissue > 0)
+    """Only the box that holds anything is kept, and whether the reference is silent all around it."""
+    around = int(prepared.infarct[0, 0, 0])  # the corner is outside of every part of a head
+    used = (prepared.brain > 0) | (prepared.infarct != around) | (prepared.tissue > 0)
     box = []
     for axis in range(3):
         along = np.flatnonzero(used.any(axis=tuple(other for other in range(3) if other != axis)))
@@ -158,7 +162,7 @@ def _write(prepared: Prepared, case: Case, path: Path) -> None:
         "infarct": np.ascontiguousarray(prepared.infarct[tuple(box)]),
         "tissue": np.ascontiguousarray(prepared.tissue[tuple(box)]),
     }
-    facts = {"shape": prepared.brain.shape, "corner": [part.start for part in box]}
+    facts = {"shape": prepared.brain.shape, "corner": [part.start for part in box], "around": around}
     save_file(arrays, path, {"adn": json.dumps(facts), "case": case.name, "subject": case.subject})
 
 
@@ -172,12 +176,16 @@ def load_prepared(path: Path) -> Prepared:
         raise InputError(f"{path}: the prepared case is damaged ({error}); delete the file and run again.") from error
     box = tuple(slice(start, start + size) for start, size in zip(facts["corner"], brain.shape, strict=True))
 
-    def whole(part: NDArray, dtype: type) -> NDArray:
-        result = np.zeros(facts["shape"], dtype)
+    def whole(part: NDArray, dtype: type, around: int = 0) -> NDArray:
+        result = np.full(facts["shape"], around, dtype)
         result[box] = part
         return result
 
-    return Prepared(whole(brain / np.float32(_UNIT), np.float32), whole(infarct, np.uint8), whole(tissue, np.uint8))
+    return Prepared(
+        whole(brain / np.float32(_UNIT), np.float32),
+        whole(infarct, np.uint8, facts["around"]),
+        whole(tissue, np.uint8),
+    )
 
 
 def sweep(folder: Path | None = None) -> int:

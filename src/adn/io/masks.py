@@ -17,8 +17,8 @@ from adn.space.volume import Volume
 
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _MASK, _PROBABILITY, _BRAINS = "infarct.nii.gz", "infarct_probability.nii.gz", ("brain_mask.nii.gz", "brain.nii.gz")
-_IGNORE = "ignore.nii.gz"
-_OPTIONAL = ("probability", "brain", "ignore")
+_IGNORE, _SEEN = "ignore.nii.gz", "seen.nii.gz"
+_OPTIONAL = ("probability", "brain", "ignore", "seen")
 LOOKED_FOR = (
     "folders <case>/infarct.nii.gz, masks <case>.nii.gz (.nii, .nrrd, .mha), or a CSV with the columns name and infarct"
 )
@@ -28,6 +28,7 @@ LOOKED_FOR = (
 class MaskFiles:
     """The files of one case. ignore: where the reference is silent (AISD's invisible infarct).
 
+    seen: 1 where something was acquired, 0 in slices made between or beside those; None: everywhere.
     subject: what it shares with cases that resemble it (patient, head); '' where unknown.
     """
 
@@ -36,6 +37,7 @@ class MaskFiles:
     probability: Path | None = None
     brain: Path | None = None
     ignore: Path | None = None
+    seen: Path | None = None
     subject: str = ""
 
 
@@ -44,7 +46,7 @@ def find_masks(path: Path | str) -> dict[str, MaskFiles]:
 
     path: a folder with a folder per case (as `adn predict`, `adn synth` write them), or with a mask file per case; one
     case folder; one mask file; or a CSV with the columns name (or case) and infarct, and, where known, probability,
-    brain, ignore and subject, its paths relative to it (a row without infarct is a case without mask). Raises
+    brain, ignore, seen and subject, its paths relative to it (a row without infarct is a case without mask). Raises
     InputError where there is no mask, one is absent or two share a name.
     """
     path = Path(path)
@@ -94,9 +96,10 @@ def _from_folder(folder: Path) -> list[MaskFiles]:
 
 
 def _from_case(folder: Path) -> MaskFiles:
-    probability, ignore = (path if path.is_file() else None for path in (folder / _PROBABILITY, folder / _IGNORE))
+    names = (_PROBABILITY, _IGNORE, _SEEN)
+    probability, ignore, seen = (folder / name if (folder / name).is_file() else None for name in names)
     brain = next((folder / name for name in _BRAINS if (folder / name).is_file()), None)
-    return MaskFiles(folder.name, folder / _MASK, probability, brain, ignore, _subject(folder))
+    return MaskFiles(folder.name, folder / _MASK, probability, brain, ignore, seen, _subject(folder))
 
 
 def _subject(folder: Path) -> str:
