@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 import torch
 
-from adn.asymmetry import compensated, disentangle, mirror_contrast, total_asymmetry
+from adn.asymmetry import brain_median_hu, compensated, disentangle, mirror_contrast, relative_hu, total_asymmetry
 from adn.space.warp import mirror
 
 ROW = [0.5, 0.2, 0.6, 0.1]  # its mirror is 0.1 0.6 0.2 0.5
@@ -187,3 +187,20 @@ def test_contrast_is_bounded_and_none_outside():
     assert float(found.min()) == -1.0
     assert not found[x == 0].any()
     assert not mirror_contrast(torch.zeros(1, 1, 2, 6, 6), SPACING).any()
+
+
+def test_density_is_told_against_the_brains_median():
+    """Ten voxels have 30 HU, twelve 40 and more, one is fluid, one outside: the median is 40, and 10 HU count as 1."""
+    x = torch.full((1, 1, 2, 3, 4), 30 / 80)
+    x[..., 2:] = 40 / 80
+    x[0, 0, 0, 0, 3], x[0, 0, 0, 1, 0], x[0, 0, 0, 2, 0] = 1.0, 0.0, 5 / 80
+    median = brain_median_hu(x)
+    assert float(median) == pytest.approx(40.0)
+    found = relative_hu(x, x, median)
+    assert found[0, 0, 1, 0].tolist() == pytest.approx([-1.0, -1.0, 0.0, 0.0])
+    assert float(found[0, 0, 0, 0, 3]) == pytest.approx(4.0)
+    assert float(found[0, 0, 0, 1, 0]) == 0  # outside the brain
+    assert float(found[0, 0, 0, 2, 0]) == pytest.approx(-3.5)
+    denser = relative_hu(x + 3 / 80, x, brain_median_hu(x + 3 / 80))
+    assert torch.allclose(denser[:, :, 1], found[:, :, 1], atol=1e-5)
+    assert float(brain_median_hu(torch.zeros(1, 1, 2, 2, 2))) == pytest.approx(15 / 0.55)

@@ -14,6 +14,8 @@ from adn.space.warp import mirror
 _FLUID_HU = 15.0  # surely fluid, or cut away: the median of what lies above stands for the brain
 _FLUID_SHARE = 0.55  # what is darker than this share of that median is left out as fluid: 18 HU where the brain has 33
 _LEAST_SHARE = 0.3  # of the voxels about a place are parenchyma
+_FULL_HU = 10.0  # against the brain's median, count as 1
+_MOST = 4.0  # of these; beyond lie calcification, blood and what partial volume leaves of bone
 Reach = Literal["contrast", "broad_contrast"]
 # of local means: mm in plane, mm in depth, and the HU that count as 1
 REACHES: dict[Reach, tuple[float, float, float]] = {"contrast": (10.0, 0.0, 10.0), "broad_contrast": (20.0, 15.0, 6.0)}
@@ -102,6 +104,29 @@ def mirror_contrast(
     return ((mirror(mean) - mean) * span / full_hu).clamp(-1, 1) * known
 
 
+def relative_hu(
+    x: Float[Tensor, "b 1 d h w"],
+    aligned: Float[Tensor, "b 1 _ h w"],
+    median_hu: Float[Tensor, "b 1 1 1 1"],
+    window_hu: tuple[float, float] = (0.0, 80.0),
+) -> Float[Tensor, "b 1 d h w"]:
+    """How much denser than the brain's median a voxel is: 10 HU count as 1, in [−4, 4], 0 outside the brain.
+
+    An extension of ours for D and F: scanners and ages differ by more HU than an early infarct is darker. x: X, its
+    mirror image or X̂. aligned: what says where the brain is, 0 outside. median_hu: `brain_median_hu` of X.
+    """
+    lower, upper = window_hu
+    hu = x.float() * (upper - lower) + lower
+    return ((hu - median_hu) / _FULL_HU).clamp(-_MOST, _MOST) * (aligned > 0)
+
+
+def brain_median_hu(
+    aligned: Float[Tensor, "b 1 d h w"], window_hu: tuple[float, float] = (0.0, 80.0)
+) -> Float[Tensor, "b 1 1 1 1"]:
+    """Median HU of what is no fluid, of each scan; 27 where there is nothing of the kind."""
+    return _median_hu(aligned.float() * (window_hu[1] - window_hu[0]) + window_hu[0])
+
+
 def _box_mean(x: Float[Tensor, "b c d h w"], around: tuple[int, ...]) -> Float[Tensor, "b c d h w"]:
     """Mean over boxes of so many voxels (odd) about each; outside lies 0.
 
@@ -120,5 +145,9 @@ def _band(n: int, side: int, like: Tensor) -> Float[Tensor, "side side"]:
 
 def _fluid_hu(hu: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 1 1 1"]:
     """Below it lies fluid, for each scan."""
+    return _FLUID_SHARE * _median_hu(hu)
+
+
+def _median_hu(hu: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 1 1 1"]:
     brain = torch.where(hu > _FLUID_HU, hu, torch.nan).flatten(1).nanmedian(dim=1).values
-    return _FLUID_SHARE * brain.nan_to_num(nan=_FLUID_HU / _FLUID_SHARE)[:, None, None, None, None]
+    return brain.nan_to_num(nan=_FLUID_HU / _FLUID_SHARE)[:, None, None, None, None]

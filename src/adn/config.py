@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from adn.errors import ConfigError
 
-Backbone = Literal["resunet", "segresnet", "dynunet", "swinunetr", "anisotropic"]
+Backbone = Literal["resunet", "segresnet", "dynunet", "swinunetr", "anisotropic", "slicewise"]
+OfX = Literal["aligned", "mirrored", "relative", "mirrored_relative", "contrast", "broad_contrast", "brain"]
+OfP = Literal["salient", "salient_relative", "pathological"]
 Polarity = Literal["dark", "bright"]
 Method = Literal["adn", "resunet", "unet", "deepmedic", "clerigues", "sean", "nnunet", "asymfex"]
 UNALIGNED_MM = 230.4  # a head turned by any angle fits this square: 192 pixels of 1.2 mm
@@ -65,11 +67,11 @@ class NetworkConfig(_Section):
     clamp_q: bool = False  # Q = max(A − P, 0)
     clamp_compensated: bool = False  # X̃ = min(X + P, max(X, X′))
     zero_outside: bool = True  # O = 0 outside the brain
-    # the paper's D sees X alone, its F X̂ alone; contrasts: `asymmetry.mirror_contrast`
-    d_inputs: tuple[Literal["aligned", "mirrored", "contrast", "broad_contrast"], ...] = ("aligned",)
-    f_inputs: tuple[Literal["salient", "aligned", "mirrored", "pathological", "contrast", "broad_contrast"], ...] = (
-        "salient",
-    )
+    # the paper's D sees X alone, its F X̂ alone; contrasts: `asymmetry.mirror_contrast`; relative: HU against the
+    # brain's median (`asymmetry.relative_hu`); brain: 1 inside it
+    d_inputs: tuple[OfX, ...] = ("aligned",)
+    f_inputs: tuple[OfX | OfP, ...] = ("salient",)
+    neighbours: int = Field(default=0, ge=0)  # D and F see what is known of X in so many slices above and below, too
     supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
     d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
     patch: tuple[int, int, int] = (1, 1, 1)  # voxels along D, H, W that D and F read and answer as one; paper: none
@@ -89,6 +91,7 @@ class LossConfig(_Section):
     invisible: Literal["excluded", "background"] = "excluded"  # infarct that only other images show (AISD's label 4)
     warm_start_weight: float = 10.0  # λ again, our reading
     warm_start_epochs: int = 2
+    gate_weight: float = Field(default=0.0, ge=0)  # what the supervision of σ(D) weighs after the warm start
     warm_start_dice: bool = False  # supervise σ(D) by BCE + Dice rather than BCE alone
     warm_start_replaces_d: bool = False  # in place of L_D rather than added to it
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
@@ -97,7 +100,10 @@ class LossConfig(_Section):
     # what cross-entropy is the mean over, of σ(D), too: the model grid, as in the paper, or the brain, so that marks
     # without infarct, which generalised Dice does not see, cost something
     cross_entropy_over: Literal["grid", "brain"] = "grid"
-    l_f: Literal["bce_generalised_dice", "bce", "bce_dice"] = "bce_generalised_dice"  # the others: of baselines
+    # bce_batch_dice: cross-entropy + Dice pooled over the batch; bce, bce_dice: of baselines
+    l_f: Literal["bce_generalised_dice", "bce_batch_dice", "bce", "bce_dice"] = "bce_generalised_dice"
+    bce_weight: float = Field(default=1.0, ge=0)  # of cross-entropy against Dice, in L_F and in what supervises σ(D)
+    dice_smooth: float = Field(default=0.0, ge=0)  # voxels added to both sides of bce_batch_dice's fraction
 
 
 class TissueConfig(_Section):
@@ -125,6 +131,9 @@ class FitConfig(_Section):
     average_steps: int = Field(default=0, ge=0)
     curriculum: bool = False  # virtual patients: easy ones first
     plateau_band: float | None = None  # stop when training Dice (of T: the loss) stays within it for 2 epochs
+    # the stage ends after so long, its learning rate falling with the time where that runs faster than the steps; such
+    # runs end in time on a busy machine, and cannot be repeated to the bit. None: by steps alone
+    seconds: float | None = Field(default=None, gt=0)
 
 
 class PatchConfig(_Section):
@@ -157,6 +166,9 @@ class TrainConfig(_Section):
     # True: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`data.augment`); else `data.augment_nnunet`
     augment: bool | Literal["nnunet", "intensity"] = False
     patches: PatchConfig = PatchConfig()
+    # D and F learn from so many slices of each sample, half of them with infarct where there is one; asymmetry and
+    # contrasts are of the whole box. For slicewise D and F. None: all slices
+    slices: int | None = Field(default=None, ge=1)
     # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`data.pool`);
     # None: each is shown once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
@@ -183,7 +195,14 @@ class Recipe(_Section):
         if self.train.patches.used and (self.align.apply or self.method == "adn"):
             raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
         if self.method == "adn" and (self.loss.l_f in ("bce", "bce_dice") or not self.align.apply):
-            raise ValueError('method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice"')
+            raise ValueError(
+                'method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice" or "bce_batch_dice"'
+            )
+        if self.method != "adn" and self.loss.l_f == "bce_batch_dice":
+            raise ValueError('loss.l_f = "bce_batch_dice" is for method "adn"; baselines have "bce_dice"')
+        slicewise = self.method == "adn" and {self.network.d_backbone, self.network.f_backbone} == {"slicewise"}
+        if self.train.slices and not (slicewise and self.loss.label_space == "aligned"):
+            raise ValueError('train.slices needs slicewise D and F, method "adn" and loss.label_space = "aligned"')
         if self.train.pool and self.network.polarity == "bright":
             raise ValueError('train.pool lays infarcts on, so it is not for network.polarity = "bright"')
         for key in ("d_backbone", "f_backbone"):
@@ -229,7 +248,8 @@ def side_factors(
 ) -> tuple[int, int, int]:
     """What a backbone's input sides D, H, W must be divisible by."""
     halvings = len(channels) if backbone == "swinunetr" else len(channels) - 1  # its first level is half as fine
-    in_depth = halvings - flat_levels(channels, spacing_mm) if backbone == "anisotropic" else halvings
+    flat = flat_levels(channels, spacing_mm) if backbone == "anisotropic" else 0
+    in_depth = 0 if backbone == "slicewise" else halvings - flat
     return 2**in_depth, 2**halvings, 2**halvings
 
 

@@ -4,8 +4,9 @@ import hashlib
 import shutil
 
 import pytest
+import torch
 
-from adn.config import load_recipe
+from adn.config import load_recipe, recipe_from_dict
 from adn.errors import ConfigError, InputError, WeightsError
 from adn.io import weights
 from adn.io.weights import find_weights, list_weights, save_weights
@@ -66,6 +67,16 @@ def test_an_ensemble_that_cannot_be_is_explained(folder, text, error, said):
 def test_training_starts_from_a_member_and_not_from_an_ensemble(folder):
     with pytest.raises(InputError, match="start from a member"):
         take_over(build_adn(load_recipe("tiny")), folder / "both.toml")
+
+
+def test_networks_of_other_backbones_start_from_t_alone():
+    recipe = load_recipe("fast-plus").model_dump()
+    recipe["network"] = {"channels": [8, 8], "d_backbone": "slicewise", "f_backbone": "slicewise"}
+    model, given = build_adn(recipe_from_dict(recipe)), weights.read_weights(find_weights("fast-plus").path)[0]
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    take_over(model, "fast-plus")
+    for name, x in model.state_dict().items():
+        assert torch.equal(x, given[name] if name.startswith("align.") else before[name])
 
 
 def test_a_damaged_member_of_shipped_weights_is_noticed(tmp_path, monkeypatch):

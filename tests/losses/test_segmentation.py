@@ -10,6 +10,7 @@ from adn.losses.segmentation import (
     generalised_dice,
     hardest_cross_entropy,
     over_levels,
+    soft_dice,
 )
 
 SHAPE = (2, 1, 5, 10, 20)  # 1,000 voxels a scan
@@ -206,3 +207,18 @@ def test_cross_entropy_over_the_brain_of_each_scan():
     half = torch.full(SHAPE, 0.5)
     found = binary_cross_entropy(half, lesion(10), torch.tensor([1000, 500]))
     assert found.tolist() == pytest.approx([math.log(2), 2 * math.log(2)])
+
+
+def test_batch_dice_is_pooled_and_smoothed_by_so_many_voxels():
+    """10 and 20 voxels of lesion, half of them found in one scan, none in the other: 2 · 5 / (5 + 30)."""
+    reference = lesion(10)
+    found = torch.zeros(SHAPE).flatten(1)
+    found[0, :5] = 1
+    found = found.reshape(SHAPE)
+    assert float(soft_dice(found, reference)) == pytest.approx(1 - 10 / 35)
+    assert float(soft_dice(found, reference, smooth=20.0)) == pytest.approx(1 - 30 / 55)
+    nothing = torch.zeros(SHAPE)
+    assert float(soft_dice(nothing, nothing, smooth=20.0)) == 0
+    assert float(soft_dice(found, nothing, smooth=20.0)) == pytest.approx(1 - 20 / 25)
+    counted = 1 - found  # what is silent counts on neither side
+    assert float(soft_dice(found, reference * counted, counted)) == 1

@@ -16,6 +16,7 @@ CASES = {
     "anisotropic": ((8, 16, 16), (3, 20, 12)),  # an odd number of slices
     "segresnet": ((8, 16, 32), (12, 4, 20)),
     "dynunet": ((8, 16, 24), (4, 20, 12)),
+    "slicewise": ((8, 16, 24), (3, 20, 12)),
     "swinunetr": ((12, 24, 48, 96, 192), (32, 64, 32)),
 }
 
@@ -28,7 +29,7 @@ def recipe(backbone, **network):
 
 
 def needs_monai(backbone):
-    if backbone not in {"resunet", "anisotropic"}:
+    if backbone not in {"resunet", "anisotropic", "slicewise"}:
         pytest.importorskip("monai", reason="MONAI is not installed")
     if backbone == "swinunetr":
         pytest.importorskip("einops", reason="einops is not installed")

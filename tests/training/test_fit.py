@@ -26,9 +26,26 @@ class Killed(BaseException):
 
 def test_the_rate_falls_to_nothing_by_the_power_and_rises_over_the_warm_up():
     config = CONFIG.model_copy(update={"learning_rate": 2.0, "poly_power": 0.9, "warmup_steps": 4})
-    assert _learning_rate(config, 0, 100) == pytest.approx(2.0 / 4)
-    assert _learning_rate(config, 50, 100) == pytest.approx(2.0 * 0.5**0.9)
-    assert _learning_rate(config, 99, 100) == pytest.approx(2.0 * 0.01**0.9)
+    assert _learning_rate(config, 0, 0.0) == pytest.approx(2.0 / 4)
+    assert _learning_rate(config, 50, 0.5) == pytest.approx(2.0 * 0.5**0.9)
+    assert _learning_rate(config, 99, 0.99) == pytest.approx(2.0 * 0.01**0.9)
+
+
+def test_a_stage_ends_when_its_time_is_over_and_its_last_epoch_is_closed(tmp_path, monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr(fit_module.time, "monotonic", lambda: float(next(clock)))
+    rates = []
+    board = fit_module.Board.add
+    monkeypatch.setattr(
+        fit_module.Board, "add", lambda *told: (rates.append(told[2]["lr"]) if "lr" in told[2] else None, board(*told))
+    )
+    config = CONFIG.model_copy(update={"seconds": 10.0, "max_epochs": 1000, "warmup_steps": 0})
+    run(tmp_path, network(), config=config, on_epoch=lambda epoch: {"dice": 0.1})
+    assert 1 < len(rates) < 10
+    assert rates == sorted(rates, reverse=True)
+    rows = read_log(tmp_path / "log.csv")
+    assert int(rows[-1]["step"]) == len(rates)
+    assert (tmp_path / "toy-best.ckpt").is_file()
 
 
 def test_a_row_an_epoch_holds_the_mean_of_every_scalar(tmp_path):

@@ -10,7 +10,7 @@ from adn.config import recipe_from_dict
 from adn.feed.samples import UNKNOWN_POSE, PosedBrain, Sample
 from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import disentanglement_terms
-from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy
+from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy, soft_dice
 from adn.nn.adn import ADN
 from adn.nn.released_tissue import TissueMaps
 from adn.space.warp import invert_rigid, rigid_matrix, warp
@@ -263,3 +263,49 @@ def test_the_cross_entropy_of_the_hardest_stands_in_l_f_and_in_the_warm_start():
     warm = scalars(recipe(loss={"hardest_share": 0.1, "warm_start_weight": 2.0}), sample, epoch=0)
     more = 2 * float(hardest_cross_entropy(gate, sample.infarct, 0.1).mean())
     assert float(warm["loss"] - hardest["loss"]) == pytest.approx(more, rel=1e-4)
+
+
+BATCH_DICE = {"l_f": "bce_batch_dice", "bce_weight": 3.0, "dice_smooth": 20.0, "cross_entropy_over": "brain"}
+
+
+@pytest.mark.parametrize(("epoch", "gate_weight", "weight"), [(0, 0.0, 0.5), (9, 0.0, 0.0), (9, 0.2, 0.2)])
+def test_cross_entropy_and_pooled_dice_on_f_and_a_share_of_it_on_ds_gate(epoch, gate_weight, weight):
+    gate = {"warm_start_weight": 0.5, "warm_start_dice": True, "gate_weight": gate_weight}
+    chosen, sample = recipe(loss={**BATCH_DICE, **gate}), batch()
+    sample.infarct[0, 0, 0, 0, 0] = -1
+    counted, infarct = (sample.infarct >= 0).float(), sample.infarct.clamp(min=0)
+    voxels = (sample.brain > 0).flatten(1).sum(1)
+    found = scalars(chosen, sample, epoch=epoch)
+
+    def of(logit):
+        p = torch.full_like(sample.brain, logit).sigmoid()
+        bce = binary_cross_entropy(p, infarct, voxels, counted).mean()
+        return float(3 * bce + soft_dice(p, infarct, counted, 20.0))
+
+    expected = of(-0.5) + weight * of(0.3) + 10 * float(found["l_d"])
+    assert float(found["loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_a_few_slices_carry_the_loss(aligned):
+    """Their answers and labels alone; T's pose applies to all of the head."""
+    chosen = recipe_from_dict(
+        {
+            "name": "test",
+            "grid": {"spacing_mm": SPACING, "shape": SHAPE, "box": SHAPE},
+            "align": {"channels": [4], "shrink": 1},
+            "network": {"channels": [8, 8], "d_backbone": "slicewise", "f_backbone": "slicewise", "neighbours": 1},
+            "loss": BATCH_DICE,
+            "train": {"slices": 3},
+        }
+    )
+    sample = batch()
+    carried = carry_sample(model(chosen), sample, aligned, "excluded", 3)
+    assert carried.output.infarct_probability_aligned.shape == (2, 1, 3, *SHAPE[1:])
+    assert carried.infarct.flatten(2).any(2).sum(1).max() <= 2
+    assert {x.shape for x in carried[1:]} == {(2, 1, 3, *SHAPE[1:])}
+    whole = carry_sample(model(chosen), sample, aligned).output.parts.aligned
+    for scan, some in zip(whole, carried.output.parts.aligned, strict=True):
+        assert all(any(torch.equal(some[:, i], scan[:, z]) for z in range(SHAPE[0])) for i in range(3))
+    found = segment_objective(chosen, aligned)(model(chosen), sample, 9)
+    assert found["loss"].isfinite()

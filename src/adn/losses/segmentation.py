@@ -54,11 +54,15 @@ def soft_dice(
     probability: Float[Tensor, "b 1 d h w"],
     reference: Float[Tensor, "b 1 d h w"],
     counted: Float[Tensor, "b 1 d h w"] | None = None,
+    smooth: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """1 − Dice of the infarct, pooled over the batch (nnU-Net's batch Dice); for baselines. counted: as above."""
+    """1 − Dice of the infarct, pooled over the batch (nnU-Net's batch Dice). counted: as above.
+
+    smooth: voxels added above and below, so that in a batch without infarct the loss falls with what is marked.
+    """
     p = probability.float() if counted is None else probability.float() * counted
     overlap, total = (p * reference).sum(), (p + reference).sum()
-    return 1 - 2 * overlap / total.clamp(min=1e-5)
+    return 1 - (2 * overlap + smooth) / (total + smooth).clamp(min=1e-5)
 
 
 def generalised_dice(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
-from adn.asymmetry import REACHES, Disentangled, disentangle, mirror_contrast
-from adn.config import Recipe
+from adn.asymmetry import REACHES, Disentangled, brain_median_hu, disentangle, mirror_contrast, relative_hu
+from adn.config import NetworkConfig, OfX, Recipe
 from adn.nn.align import AlignNet
 from adn.nn.backbones import build_backbone
 from adn.space.warp import mirror, warp
@@ -29,6 +30,17 @@ class AdnOutput(NamedTuple):
     coarse_probabilities: tuple[Tensor, ...] = ()
 
 
+class Known(NamedTuple):
+    """What is known of X before D, of all its slices or of some.
+
+    views: input name → (B, C, D, H, W), with neighbouring slices as channels where the recipe says so. median_hu:
+    (B, 1, 1, 1, 1), of the whole brain.
+    """
+
+    views: dict[str, Tensor]
+    median_hu: Tensor
+
+
 class ADN(nn.Module):
     """Composed of built parts: `align` (T), `asymmetry` (D) and `segment` (F), each tensor → tensor.
 
@@ -46,50 +58,82 @@ class ADN(nn.Module):
         known: Tensor = self.align(brain) if pose is None else pose
         return self.from_aligned(warp(brain, known, self.grid.spacing_mm, self.grid.box), known)
 
-    def from_aligned(self, aligned: Float[Tensor, "b 1 d h w"], pose: Tensor) -> AdnOutput:
+    def from_aligned(
+        self, aligned: Float[Tensor, "b 1 d h w"], pose: Tensor, slices: Int64[Tensor, "b k"] | None = None
+    ) -> AdnOutput:
         """Everything after T, on the brain box (or any grid whose sides the networks can halve).
 
-        With `mirror_average`, but in training, the mean of what X and X′ give: X′ mirrored gives the same, mirrored.
+        slices: only these of each scan are asked of D and F, and returned, K in place of D; what D and F see of X is as
+        in the whole. For networks that read slices apart. With `mirror_average`, but in training, the mean of what X
+        and X′ give: X′ mirrored gives the same, mirrored.
         """
-        own = self._once(aligned, pose)
+        own = self._once(aligned, pose, slices)
         if self.training or not self.network.mirror_average:
             return own
-        twin = self._once(mirror(aligned), pose)
+        twin = self._once(mirror(aligned), pose, slices)
         parts = Disentangled(*((a + mirror(b)) / 2 for a, b in zip(own.parts, twin.parts, strict=True)))
         probability = (own.infarct_probability_aligned + mirror(twin.infarct_probability_aligned)) / 2
         return AdnOutput(pose, parts, probability)
 
-    def _once(self, aligned: Tensor, pose: Tensor) -> AdnOutput:
-        contrasts = self._contrasts(aligned)
-        parts, coarse_gates = self.disentangle(aligned, contrasts)
-        probability, coarse_probabilities = self.segment_salient(parts, contrasts)
+    def _once(self, aligned: Tensor, pose: Tensor, slices: Tensor | None) -> AdnOutput:
+        known = self._known(aligned)
+        if slices is not None:
+            aligned = chosen_slices(aligned, slices)
+            known = known._replace(views={name: chosen_slices(x, slices) for name, x in known.views.items()})
+        parts, coarse_gates = self.disentangle(aligned, known)
+        probability, coarse_probabilities = self.segment_salient(parts, known)
         return AdnOutput(pose, parts, probability, coarse_gates, coarse_probabilities)
 
     def disentangle(
-        self, aligned: Float[Tensor, "b 1 d h w"], contrasts: dict[str, Tensor] | None = None
+        self, aligned: Float[Tensor, "b 1 d h w"], known: Known | None = None
     ) -> tuple[Disentangled, tuple[Tensor, ...]]:
-        """X → A, P, Q, X̂; and σ(D) of coarser levels. contrasts: of X, where they are known already."""
+        """X → A, P, Q, X̂; and σ(D) of coarser levels. known: of X, where it is at hand."""
         network = self.network
-        views = {"aligned": aligned, "mirrored": mirror(aligned), **(contrasts or self._contrasts(aligned))}
-        shown = _shown(network.d_inputs, views)
+        shown = _shown(network.d_inputs, (known or self._known(aligned)).views)
         logits, coarse_gates = _levels(self.asymmetry(shown))
         return disentangle(aligned, logits, network.p_form, network.clamp_q, network.polarity), coarse_gates
 
     def segment_salient(
-        self, parts: Disentangled, contrasts: dict[str, Tensor] | None = None
+        self, parts: Disentangled, known: Known | None = None
     ) -> tuple[Float[Tensor, "b 1 d h w"], tuple[Tensor, ...]]:
-        """X̂ → Ŷ, fp32; and Ŷ of coarser levels. contrasts: as above."""
-        views = {"salient": parts.salient, "aligned": parts.aligned, "mirrored": mirror(parts.aligned)}
-        views["pathological"] = parts.pathological_asymmetry
-        views |= contrasts or self._contrasts(parts.aligned)
+        """X̂ → Ŷ, fp32; and Ŷ of coarser levels. known: as above."""
+        known = known or self._known(parts.aligned)
+        views = {"salient": parts.salient, "pathological": parts.pathological_asymmetry, **known.views}
+        if "salient_relative" in self.network.f_inputs:
+            window = self.grid.window_hu
+            views["salient_relative"] = relative_hu(parts.salient, parts.aligned, known.median_hu, window)
         logits, coarse_probabilities = _levels(self.segment(_shown(self.network.f_inputs, views)))
         return torch.sigmoid(logits.float()), coarse_probabilities
 
-    def _contrasts(self, aligned: Tensor) -> dict[str, Tensor]:
-        """Those of X that D or F sees."""
+    def _known(self, aligned: Tensor) -> Known:
+        """What D or F sees of X."""
         asked = {*self.network.d_inputs, *self.network.f_inputs}
         spacing, window = self.grid.spacing_mm, self.grid.window_hu
-        return {reach: mirror_contrast(aligned, spacing, window, reach) for reach in REACHES if reach in asked}
+        median_hu = brain_median_hu(aligned, window)
+        views = {reach: mirror_contrast(aligned, spacing, window, reach) for reach in REACHES if reach in asked}
+        views |= {"aligned": aligned, "mirrored": mirror(aligned), "brain": (aligned > 0).float()}
+        if asked & {"relative", "mirrored_relative"}:
+            views["relative"] = relative_hu(aligned, aligned, median_hu, window)
+            views["mirrored_relative"] = mirror(views["relative"])
+        reach = self.network.neighbours
+        return Known({name: with_neighbours(x, reach) for name, x in views.items() if name in asked}, median_hu)
+
+
+def with_neighbours(x: Float[Tensor, "b 1 d h w"], reach: int) -> Float[Tensor, "b c d h w"]:
+    """The slices from `reach` below to `reach` above as channels; the ends are repeated beyond the border."""
+    last = x.shape[2] - 1
+    place = torch.arange(last + 1, device=x.device)
+    return torch.cat([x[:, :, (place + step).clamp(0, last)] for step in range(-reach, reach + 1)], 1) if reach else x
+
+
+def chosen_slices(x: Shaped[Tensor, "b c d h w"], slices: Int64[Tensor, "b k"]) -> Shaped[Tensor, "b c k h w"]:
+    """Slices along D, of each scan its own."""
+    return torch.stack([scan[:, chosen] for scan, chosen in zip(x, slices, strict=True)])
+
+
+def _channels(names: Sequence[str], network: NetworkConfig) -> int:
+    """Of a network's input: what hangs on D is shown of a slice itself, what is known of X of its neighbours, too."""
+    return sum(2 * network.neighbours + 1 if name in get_args(OfX) else 1 for name in names)
 
 
 def _shown(names: tuple[str, ...], views: dict[str, Tensor]) -> Tensor:
@@ -108,7 +152,7 @@ def build_adn(recipe: Recipe) -> ADN:
     network = recipe.network
     return ADN(
         AlignNet(recipe.grid, recipe.align),
-        build_backbone(network.d_backbone, len(network.d_inputs), recipe, network.d_attention),
-        build_backbone(network.f_backbone, len(network.f_inputs), recipe),
+        build_backbone(network.d_backbone, _channels(network.d_inputs, network), recipe, network.d_attention),
+        build_backbone(network.f_backbone, _channels(network.f_inputs, network), recipe),
         recipe,
     )

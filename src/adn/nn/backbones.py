@@ -12,6 +12,7 @@ from torch import nn
 from adn.config import Backbone, Recipe, flat_levels
 from adn.errors import InputError
 from adn.nn.resunet import ResUNet
+from adn.nn.slicewise import SliceUNet
 
 
 def build_backbone(backbone: Backbone, in_channels: int, recipe: Recipe, attending: int = 0) -> nn.Module:
@@ -26,6 +27,8 @@ def build_backbone(backbone: Backbone, in_channels: int, recipe: Recipe, attendi
         network = recipe.network
         return ResUNet(in_channels, channels, dropout, flat, supervised=network.supervised_levels,
                        attending=attending, patch=network.patch)  # fmt: skip
+    if backbone == "slicewise":
+        return SliceUNet(in_channels, channels, dropout)
     return _from_monai(backbone, in_channels, channels, dropout)
 
 

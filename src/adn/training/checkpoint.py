@@ -20,11 +20,12 @@ Row = dict[str, float]
 class State:
     """Progress of one stage. The log is written from here, so that log and checkpoint never disagree.
 
-    totals: of the epoch under way, name → [sum, how many steps had a value]. history: a row per finished epoch.
-    best: highest validation score so far (where the lowest is best, its negative).
+    seconds: spent, validation included. totals: of the epoch under way, name → [sum, how many steps had a value].
+    history: a row per finished epoch. best: highest validation score so far (where the lowest is best, its negative).
     """
 
     step: int = 0
+    seconds: float = 0.0
     totals: dict[str, list[float]] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     best: float | None = None

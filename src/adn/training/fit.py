@@ -79,14 +79,14 @@ def fit(
     if first:
         write_log(out / LOG, stage, state.history)  # a kill may have come between checkpoint and log
     batches = iter(loader(dataset, config, fabric, state.step, steps, workers, collate))
-    saved = time.monotonic()
+    saved, before = time.monotonic(), time.monotonic() - state.seconds
     wrapped.train()
-    while state.step < steps:
+    while _done(config, state, steps) < 1:
         if state.step % per_epoch == 0 and is_flat(state.history, config.plateau_band):
             log.info("%s: training Dice was flat for 2 epochs, stopping", stage)
             break
         began = time.monotonic()
-        rate = _learning_rate(config, state.step, steps)
+        rate = _learning_rate(config, state.step, _done(config, state, steps))
         for group in optimiser.param_groups:
             group["lr"] = rate
         torch.manual_seed(_step_seed(seed, state.step, fabric.global_rank))  # so that no generator needs saving
@@ -99,10 +99,12 @@ def fit(
             board.add(state.step, {**values, "lr": rate})
         if progress and first:
             progress(stage, state.step, steps, values)
-        end = state.step % per_epoch == 0
+        state.seconds = time.monotonic() - before
+        last = _done(config, state, steps) >= 1
+        end = last or state.step % per_epoch == 0
         if end:
             model.eval()
-            row: Row = {"epoch": state.step // per_epoch, "step": state.step, "lr": rate, **state.means()}
+            row: Row = {"epoch": math.ceil(state.step / per_epoch), "step": state.step, "lr": rate, **state.means()}
             with average.shown() if average else nullcontext():
                 _close_epoch(state, row, on_epoch if first else None, model, out / f"{stage}-best.ckpt", score, lowest)
         if first and (end or time.monotonic() - saved > CHECKPOINT_SECONDS):
@@ -123,9 +125,14 @@ def fit(
     return model
 
 
-def _learning_rate(config: FitConfig, step: int, steps: int) -> float:
-    """Poly decay to 0 over all steps (paper, section 3), risen from 0 over the first `warmup_steps`."""
-    rate = config.learning_rate * (1 - step / steps) ** config.poly_power
+def _done(config: FitConfig, state: State, steps: int) -> float:
+    """Share of the stage that is over: of its steps or of its time, whichever is more."""
+    return max(state.step / steps, state.seconds / config.seconds if config.seconds else 0.0)
+
+
+def _learning_rate(config: FitConfig, step: int, done: float) -> float:
+    """Poly decay to 0 as the stage goes (paper, section 3), risen from 0 over the first `warmup_steps`."""
+    rate = config.learning_rate * max(1 - done, 0.0) ** config.poly_power
     return rate * min(1.0, (step + 1) / max(config.warmup_steps, 1))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
+from adn.config import NetworkConfig
 from adn.errors import InputError
 from adn.io.weights import find_weights, read_weights
 
@@ -16,17 +18,22 @@ log = logging.getLogger(__name__)
 def take_over(model: nn.Module, name_or_path: str | Path) -> None:
     """Fill a model with every tensor of trained weights that has its name and shape; the others stay as they are.
 
-    name_or_path: as for `adn predict --weights`. Raises WeightsError where there are none, InputError where they are of
-    another method, or where T or most of the other networks do not fit.
+    name_or_path: as for `adn predict --weights`. Where D and F are of other backbones, T alone is taken over. Raises
+    WeightsError where there are none, InputError where they are of another method, or where T or most of the other
+    networks do not fit.
     """
     found = find_weights(name_or_path)
     if found.members:
         names = ", ".join(path.stem for path in found.members)
         raise InputError(f"{name_or_path}: is an ensemble, which is not trained as one; start from a member ({names}).")
-    given, _ = read_weights(found.path)
+    given, recipe = read_weights(found.path)
+    least_after_t = 0.5 if _same_backbones(model, recipe) else 0.0
     own = model.state_dict()
+    if not least_after_t:
+        log.info("%s has other backbones: only its T is taken over", name_or_path)
+        given = {name: tensor for name, tensor in given.items() if name.startswith("align.")}
     taken = {name for name, tensor in own.items() if name in given and given[name].shape == tensor.shape}
-    for network, least in (("align.", 1.0), ("", 0.5)):
+    for network, least in (("align.", 1.0), ("", least_after_t)):
         names = {name for name in own if name.startswith(network) and name.startswith("align.") == bool(network)}
         if len(names & taken) < least * len(names):
             raise InputError(
@@ -36,3 +43,10 @@ def take_over(model: nn.Module, name_or_path: str | Path) -> None:
             )
     model.load_state_dict({name: given[name] if name in taken else tensor for name, tensor in own.items()})
     log.info("starting from %s: %d of %d tensors", name_or_path, len(taken), len(own))
+
+
+def _same_backbones(model: nn.Module, recipe: dict[str, Any]) -> bool:
+    """True where the weights' D and F are of the kinds that the model's are; baselines are held to be."""
+    own, given = getattr(model, "network", None), recipe.get("network", {})
+    kinds = ("d_backbone", "f_backbone")
+    return not isinstance(own, NetworkConfig) or all(getattr(own, kind) == given.get(kind, "resunet") for kind in kinds)

@@ -19,12 +19,14 @@ from adn.losses.segmentation import (
     generalised_dice,
     hardest_cross_entropy,
     over_levels,
+    soft_dice,
 )
-from adn.nn.adn import ADN, AdnOutput
+from adn.nn.adn import ADN, AdnOutput, chosen_slices
 from adn.nn.align import AlignNet
 from adn.nn.baselines import Baseline
 from adn.nn.released_tissue import TissueMaps
 from adn.space.warp import invert_rigid, warp
+from adn.training.slices import draw_slices
 
 Objective = Callable[[Any, Any, int], dict[str, Tensor]]  # not a number: left out of the log's means
 
@@ -59,13 +61,15 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
     """L_DF = L_F + λ L_D with the warm start (eq. 6).
 
     aligned: batches lie on the brain box already (else T runs). tissue_network: reads the tissue maps off the aligned
-    volume, in place of those of the batch.
+    volume, in place of those of the batch. With `train.slices` means over the model grid are over such a share of it.
     """
-    loss, grid_voxels = recipe.loss, math.prod(recipe.grid.shape)
+    loss, slices = recipe.loss, recipe.train.slices
+    share = slices / (recipe.grid.box or recipe.grid.shape)[0] if slices else 1
+    grid_voxels = round(math.prod(recipe.grid.shape) * share)
     of_f, of_gate = partial(_l_f, loss), partial(_warm_start, loss)
 
     def objective(model: ADN, batch: Sample, epoch: int) -> dict[str, Tensor]:
-        carried = carry_sample(model, batch, aligned, loss.invisible)
+        carried = carry_sample(model, batch, aligned, loss.invisible, slices)
         output, target, counted = carried.output, carried.infarct, carried.counted
         parts = output.parts
         tissue = carried.tissue if tissue_network is None else read_tissue(tissue_network, parts.aligned)
@@ -73,15 +77,16 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
             probability, reference, scored = _in_label_space(recipe, batch, carried, aligned)
             voxels = (parts.aligned > 0).flatten(1).sum(1) if loss.cross_entropy_over == "brain" else grid_voxels
             bce = _cross_entropy(loss, probability, reference, scored, voxels)
-            dice = generalised_dice(probability, reference, scored).mean()
-            l_f = over_levels(bce + dice, output.coarse_probabilities, target, counted, voxels, of_f)
+            dice = _dice(loss, probability, reference, scored)
+            l_f = over_levels(loss.bce_weight * bce + dice, output.coarse_probabilities, target, counted, voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
             l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
             warm = 0 * sum((gate.mean() for gate in output.coarse_gates), bce)  # torchrun waits for each parameter
-            if _is_warm(loss, epoch):
+            gate_weight = loss.warm_start_weight if _is_warm(loss, epoch) else loss.gate_weight
+            if gate_weight:
                 warm = of_gate(parts.gate, target, counted, voxels)
                 warm = over_levels(warm, output.coarse_gates, target, counted, voxels, of_gate)
-            total = l_f + loss.warm_start_weight * warm
+            total = l_f + gate_weight * warm
             if not (_is_warm(loss, epoch) and loss.warm_start_replaces_d):
                 total = total + loss.weight_d * l_d
             scalars = {"loss": total, "bce": bce, "dice_loss": dice, "l_d": l_d}
@@ -108,15 +113,23 @@ def _cross_entropy(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tens
     return hardest_cross_entropy(p, reference, loss.hardest_share, counted).mean()
 
 
+def _dice(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Tensor:
+    """Generalised Dice of each scan, or Dice pooled over the batch."""
+    if loss.l_f == "bce_batch_dice":
+        return soft_dice(p, reference, counted, loss.dice_smooth)
+    return generalised_dice(p, reference, counted).mean()
+
+
 def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """L_F at a coarser level."""
-    return _cross_entropy(loss, p, reference, counted, voxels) + generalised_dice(p, reference, counted).mean()
+    bce = _cross_entropy(loss, p, reference, counted, voxels)
+    return loss.bce_weight * bce + _dice(loss, p, reference, counted)
 
 
 def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
-    warm = _cross_entropy(loss, gate, target, counted, voxels)
-    return warm + generalised_dice(gate, target, counted).mean() if loss.warm_start_dice else warm
+    warm = loss.bce_weight * _cross_entropy(loss, gate, target, counted, voxels)
+    return warm + _dice(loss, gate, target, counted) if loss.warm_start_dice else warm
 
 
 def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -141,11 +154,17 @@ class Carried(NamedTuple):
     counted: Tensor
 
 
-def carry_sample(model: ADN | Baseline, batch: Sample, aligned: bool, invisible: str = "background") -> Carried:
+def carry_sample(
+    model: ADN | Baseline, batch: Sample, aligned: bool, invisible: str = "background", slices: int | None = None
+) -> Carried:
     """Run the networks, and have infarct and tissue on the aligned box too.
 
-    aligned: the batch lies there already, else T's pose carries it. invisible: as in `LossConfig`.
+    aligned: the batch lies there already, else T's pose carries it. invisible: as in `LossConfig`. slices: so many
+    of each scan are drawn, and only these are carried.
     """
+    if slices:
+        assert isinstance(model, ADN)  # the recipe has checked it
+        return _carry_slices(model, batch if aligned else _align_batch(model, batch), invisible, slices)
     brain, infarct, tissue = batch
     counted, infarct = which_count(infarct, invisible), infarct.clamp(min=0)
     if aligned:
@@ -157,6 +176,26 @@ def carry_sample(model: ADN | Baseline, batch: Sample, aligned: bool, invisible:
     grid = model.grid
     marks = warp(torch.cat([infarct, 1 - counted], 1), pose, grid.spacing_mm, grid.box) > 0.5
     return Carried(output, marks[:, :1].float(), carry_tissue(tissue, pose, grid), 1 - marks[:, 1:].float())
+
+
+def _align_batch(model: ADN, batch: Sample) -> Sample:
+    """The batch on the aligned box by T's pose."""
+    grid = model.grid
+    with torch.no_grad():
+        pose = model.align(batch.brain)
+        layers = torch.cat([batch.brain, (batch.infarct > 0).float(), (batch.infarct < 0).float()], 1)
+        brain, infarct, silent = warp(layers, pose, grid.spacing_mm, grid.box).split(1, 1)
+    marks = (infarct > 0.5).float() - (silent > 0.5).float()
+    return Sample(brain, marks, carry_tissue(batch.tissue, pose, grid))
+
+
+def _carry_slices(model: ADN, batch: Sample, invisible: str, count: int) -> Carried:
+    """Some slices of an aligned batch: what the networks made of them, and their labels."""
+    chosen = draw_slices(batch.brain, batch.infarct, count)
+    infarct, tissue = chosen_slices(batch.infarct, chosen), chosen_slices(batch.tissue, chosen)
+    pose = torch.eye(4, device=chosen.device).expand(len(chosen), 4, 4)
+    output = model.from_aligned(batch.brain, pose, chosen)
+    return Carried(output, infarct.clamp(min=0), tissue, which_count(infarct, invisible))
 
 
 def which_count(infarct: Tensor, invisible: str) -> Tensor:

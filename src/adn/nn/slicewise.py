@@ -1,0 +1,74 @@
+"""A 2D U-Net of networks D and F that reads each slice apart: how much of a head is there cannot change its answer."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+GROUPS = 8
+RARE_LOGIT = -3.0  # of an untrained network: infarct is rare, and the first steps need not learn that
+EMPTY_LOGIT = -12.0  # where a slice shows nothing at all
+
+
+class SliceBlock(nn.Module):
+    """[Conv 3 × 3, GroupNorm] twice on a residual; ReLU between them and after the sum, dropout last."""
+
+    def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.first_norm = nn.GroupNorm(GROUPS, out_channels)
+        self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.second_norm = nn.GroupNorm(GROUPS, out_channels)
+        self.short_cut = nn.Conv2d(in_channels, out_channels, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "n a h w"]) -> Float[Tensor, "n b h w"]:
+        """(N, in, H, W) → (N, out, H, W)."""
+        inner = F.relu(self.first_norm(self.first(x)))
+        return self.dropout(F.relu(self.second_norm(self.second(inner)) + self.short_cut(x)))
+
+
+class SliceUNet(nn.Module):
+    """Encoder and decoder in plane with concatenated skips (Ronneberger et al. 2015); slices are a batch.
+
+    GroupNorm sees one slice at a time, so that a part of a head is answered as the same slices of the whole are; what
+    lies above and below is seen as channels (`network.neighbours`). channels: of each level, finest first, multiples of
+    8. H and W must be divisible by 2^(levels − 1). Slices whose input is 0 throughout are not computed when predicting.
+    """
+
+    def __init__(self, in_channels: int, channels: tuple[int, ...], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.factor = 2 ** (len(channels) - 1)
+        entries = (in_channels, *channels[:-1])
+        self.down = nn.ModuleList(SliceBlock(a, b, dropout) for a, b in zip(entries, channels, strict=True))
+        rises = zip(channels[:0:-1], channels[-2::-1], strict=True)
+        self.up = nn.ModuleList(SliceBlock(a + b, b, dropout) for a, b in rises)
+        self.head = nn.Conv2d(channels[0], 1, 1)
+        nn.init.constant_(self.head.bias, RARE_LOGIT)  # type: ignore[arg-type]
+
+    def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b 1 d h w"]:
+        """Logits of every slice."""
+        if any(side % self.factor for side in x.shape[3:]):
+            raise ValueError(f"SliceUNet needs H and W divisible by {self.factor}, but got {tuple(x.shape[3:])}.")
+        slices = x.transpose(1, 2).flatten(0, 1)
+        if self.training:
+            logits = self._of_slices(slices)
+        else:
+            shown = slices.flatten(1).any(1)
+            logits = torch.full_like(slices[:, :1], EMPTY_LOGIT)
+            if bool(shown.any()):
+                logits[shown] = self._of_slices(slices[shown]).to(logits.dtype)
+        return logits.unflatten(0, (len(x), -1)).transpose(1, 2)
+
+    def _of_slices(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
+        x = x.contiguous(memory_format=torch.channels_last)  # 2D convolutions are faster so on CPUs
+        skips = []
+        for level, block in enumerate(self.down):
+            x = block(F.max_pool2d(x, 2) if level else x)
+            skips.append(x)
+        x = skips.pop()
+        for block in self.up:
+            x = block(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], 1))
+        return self.head(x)
