@@ -15,9 +15,10 @@ from adn.datasets.layouts import Case
 from adn.datasets.orientation import SURE, SUSPECT, best_flip, fits
 from adn.errors import InputError
 from adn.findings.quality import inspect_mask
-from adn.io import dicom, open_scan
+from adn.io import open_scan
 from adn.io.head_ct import NotHounsfieldError
 from adn.io.series import choose, folder_files, read_headers
+from adn.io.stacks import gaps_mm
 from adn.prepare import coarse as cm
 from adn.prepare import strip_skull
 from adn.results import Scan
@@ -245,7 +246,7 @@ def _slices(
     remedy = "Export the whole series again; if slices are lost, leave the case out."
     if scan.source == "dicom" and case.ct.suffix != ".zip":
         series, _ = choose(read_headers(folder_files(case.ct)), case.ct)
-        gaps = dicom.gaps_mm(series)
+        gaps = gaps_mm(series)
         holes = missing_slices(gaps)
         if holes:
             where = ", ".join(f"{gaps[i]:.1f} mm after slice {i + 1}" for i in holes)

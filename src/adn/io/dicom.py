@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ from adn.errors import InputError
 from adn.io import nifti
 from adn.io.head_ct import MIN_SLICES
 from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
-from adn.io.slices import measured_rows
+from adn.io.slices import measured_rows, slice_indices
+from adn.io.stacks import check_stack, gaps_mm, uneven
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
@@ -26,10 +28,18 @@ LOWEST_AIR_HU = -1000.0  # a padding value above this would be tissue: the tag i
 TILT_DEG = 0.5  # below: no visible shear (under 1 mm at the ends of a head)
 SMALL_TILT_DEG = 1.0  # dcm2niix leaves so little as it is, and so may we (under 2 mm)
 SIDEWAYS_DEG = 1.0  # dcm2niix corrects a shear along the rows' direction only
-UNEVEN_SHARE = 0.1  # of the median distance between slices
-UNEVEN_MM = 0.3
-HEIGHT_SHARE = 0.01  # by which a converted volume may be too high or too low
+INSIDE_SHARE = 0.95  # of an acquired slice lies in the converted volume
+SAMPLES = 64  # rows and columns of each acquired slice that are looked for in the converted volume
+SAME_HU = 1.0  # rounding of rescaled values
+SAME_SHARE = 0.999  # of the samples, where conversion resampled nothing
+TIE = 0.1  # of correlation: thin slices resemble their neighbours
+SHEARED_DEG = 0.05  # more than this moves the ends of a head by a quarter of a pixel
+ALIKE = 0.9  # correlation of a slice with its place in a volume that was resampled
+_SEEN_HU = (-200.0, 300.0)  # what is compared where values were interpolated
 CONVERT_SECONDS = 900
+# What dcm2niix takes a series apart by; none of it says where a slice lies.
+_ALIKE = {"SeriesInstanceUID": "2.25.1", "SeriesNumber": 1, "AcquisitionNumber": 1}
+_ALIKE |= dict.fromkeys(("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"), "120000")
 _VARIANT = re.compile(r"(_Tilt)?(_Eq)?(_\d+)?$")
 
 log = logging.getLogger(__name__)
@@ -51,7 +61,9 @@ def headers_at(path: Path, wanted: str | None) -> list[Header]:
         own = read_headers([path])
         if not own:
             raise InputError(f"{path}: needed a DICOM image, but the file holds none; give a file of the CT series.")
-        headers = [header for header in headers if header.uid == own[0].uid]
+        if own[0].frames > 1:
+            return own  # the file that was named, not another one of its series
+        headers = [header for header in headers if (header.uid, header.patient) == (own[0].uid, own[0].patient)]
     return headers
 
 
@@ -65,13 +77,13 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
     if not headers:
         raise InputError(f"{where}: needed a head CT, but there are no DICOM images in it; give the series' folder.")
     series, warnings = choose(headers, where, wanted)
+    check_stack(series, where)
     if series.slices < MIN_SLICES:
         raise InputError(
             f"{where}: needed at least {MIN_SLICES} slices, but {series.label()} is the most there is; "
             "give the folder of the whole head CT."
         )
-    _check_pixels(series, where)
-    volume, name = _convert(series, where)
+    volume, name, planes = _converted(series, where)
     tilt, gaps = tilt_deg(series), gaps_mm(series)
     if TILT_DEG < tilt < SMALL_TILT_DEG and "_Tilt" not in name:
         warnings.append(f"A gantry tilt of {tilt:.1f} degrees is too small to be corrected and was left as it is.")
@@ -81,7 +93,7 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
         )
         volume = _placed(volume, series)
         warnings.append(f"A gantry tilt of {tilt:.1f} degrees was corrected.")
-    _check_height(volume, series, where)
+    _check_found_again(volume, series, planes, where, resampled="_Eq" in name or tilt > SHEARED_DEG)
     if uneven(gaps):
         _demand("_Eq", name, f"distances of {gaps.min():.1f} to {gaps.max():.1f} mm between slices", where)
         step = volume.grid.spacing_mm[2]
@@ -129,29 +141,55 @@ def _placed(volume: Volume, series: Series) -> Volume:
     return Volume(volume.data, Grid(volume.grid.shape, RAS_FROM_LPS @ lps), volume.unit)
 
 
-def gaps_mm(series: Series) -> NDArray[np.float64]:
-    """Distances between neighbouring slices across their planes, mm."""
-    return np.abs(np.diff(series.positions @ series.first.normal))
+def thinning(series: Series) -> int:
+    """Of how many pixels along a row or column one is looked for again."""
+    return max(1, min(series.first.shape) // SAMPLES)
 
 
-def uneven(gaps: NDArray) -> bool:
-    """True where the distances differ enough to misplace structures if taken as equal."""
-    if len(gaps) < 2:
-        return False
-    middle = float(np.median(gaps))
-    return float(np.abs(gaps - middle).max()) > max(UNEVEN_SHARE * middle, UNEVEN_MM)
+def _check_found_again(
+    volume: Volume, series: Series, planes: NDArray[np.float32], where: Path, *, resampled: bool
+) -> None:
+    """Raise InputError unless each acquired slice lies in the volume where its header puts it.
 
+    planes: (slices, rows, columns) HU, every `thinning`-th pixel. To the value where conversion resampled nothing, by
+    correlation where it did.
+    """
+    from scipy.ndimage import map_coordinates
 
-def _check_height(volume: Volume, series: Series, where: Path) -> None:
-    """The volume's first and last slice must be as far apart as the headers say (enhanced tilted CT: they are not)."""
-    steps = np.abs((RAS_FROM_LPS @ volume.grid.affine)[:3, :3].T @ series.first.normal)
-    axis = int(np.argmax(steps / np.array(volume.grid.spacing_mm)))
-    height, stated = steps[axis] * (volume.data.shape[axis] - 1), float(gaps_mm(series).sum())
-    if abs(height - stated) > max(HEIGHT_SHARE * stated, 0.5):
-        raise InputError(
-            f"{where}: the DICOM headers place the slices over {stated:.1f} mm, dcm2niix over {height:.1f} mm: the "
-            "geometry would be false; give the scan as NIfTI."
+    places = np.stack(list(slice_indices(volume.grid, series, thinning(series))))
+    seen: Any = ((places >= -0.5) & (places <= np.array(volume.grid.shape) - 0.5)).all(axis=-1)
+    index = np.moveaxis(places, -1, 0)
+    stored: NDArray = map_coordinates(volume.data, np.rint(index), order=0, mode="nearest")
+    between: NDArray = map_coordinates(volume.data, index, order=1, mode="nearest", prefilter=False)
+    for number, plane in enumerate(planes):
+        within, own = seen[number], between[number]
+        others = [between[other] for other in (number - 1, number + 1) if 0 <= other < len(between)]
+        same = within.mean() > INSIDE_SHARE and (
+            _equal(plane[within], stored[number][within]) or (resampled and _likest(plane, own, others, within))
         )
+        if not same:
+            raise InputError(
+                f"{where}: slice {number + 1} of {len(planes)}, counted from one end, is not where "
+                "ImagePositionPatient puts it once dcm2niix has converted it: the geometry would "
+                "be false; give the scan as NIfTI."
+            )
+
+
+def _equal(plane: NDArray, found: NDArray) -> bool:
+    return bool((np.abs(plane - found) <= SAME_HU).mean() >= SAME_SHARE)
+
+
+def _likest(plane: NDArray, own: NDArray, others: list[NDArray], seen: NDArray[np.bool_]) -> bool:
+    """True where a slice correlates with its own place in the volume, and no more with those of its neighbours."""
+    likeness = _likeness(plane[seen], own[seen])
+    return likeness >= ALIKE and all(likeness + TIE > _likeness(plane[seen], other[seen]) for other in others)
+
+
+def _likeness(plane: NDArray, found: NDArray) -> float:
+    a, b = (np.clip(values, *_SEEN_HU) for values in (plane, found))
+    if min(a.std(), b.std()) < SAME_HU:  # nothing but air
+        return float(np.abs(a.mean() - b.mean()) < 10 * SAME_HU)
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def _demand(mark: str, name: str, what: str, where: Path) -> None:
@@ -161,40 +199,19 @@ def _demand(mark: str, name: str, what: str, where: Path) -> None:
         )
 
 
-def _check_pixels(series: Series, where: Path) -> None:
-    """Truncated pixel data would be read as zeros by some tools: find it before."""
-    from pydicom import config, dcmread
+def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.float32]]:
+    """Run dcm2niix on this series alone: its best volume, the name it gave it, and the acquired slices, thinned.
 
-    for header in series.headers:
-        try:
-            with config.disable_value_validation():
-                data = dcmread(header.path, force=True)
-            pixels = data.PixelData
-            bits = header.shape[0] * header.shape[1] * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated)
-            needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
-            syntax = data.file_meta.get("TransferSyntaxUID")
-            short = len(pixels) < needed and not (syntax and syntax.is_encapsulated)
-        except Exception as error:  # pydicom raises many kinds on damaged bytes
-            raise InputError(_truncated(header, where)) from error
-        if short or not pixels:
-            raise InputError(_truncated(header, where))
-
-
-def _truncated(header: Header, where: Path) -> str:
-    name = where if header.path == where else f"{where}: {header.path.name}"
-    return f"{name}: the DICOM file is truncated or damaged (its pixel data is incomplete); copy the series again."
-
-
-def _convert(series: Series, where: Path) -> tuple[Volume, str]:
-    """Run dcm2niix on this series alone; return its best volume and the name it gave it."""
+    It is given copies, one a slice, sorted by position and numbered anew, because it believes instance numbers, and
+    takes a series apart where times or numbers change within it.
+    """
     import dcm2niix
 
     with tempfile.TemporaryDirectory(prefix="adn-") as temporary:
         source, target = Path(temporary, "in"), Path(temporary, "out")
         source.mkdir()
         target.mkdir()
-        for i, header in enumerate(series.headers):
-            _link(header.path, source / f"{i:06d}.dcm")
+        planes = list(_numbered_copies(series, source, where))
         command = [dcm2niix.bin, "-g", "i", "-z", "n", "-b", "n", "-f", "scan", "-o", str(target), str(source)]
         try:
             run = subprocess.run(command, capture_output=True, timeout=CONVERT_SECONDS, check=False)
@@ -208,16 +225,85 @@ def _convert(series: Series, where: Path) -> tuple[Volume, str]:
                 "in an unknown way. Copy the series again, or give NIfTI."
             )
         try:
-            return nifti.load(best)[0], best.name
+            return nifti.load(best)[0], best.name, np.stack(planes)
         except InputError as error:
             raise InputError(str(error).replace(str(best), str(where))) from error
 
 
-def _link(path: Path, name: Path) -> None:
+def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDArray[np.float32]]:
+    """Write the copies into `folder`; yield each slice in HU, every `step`-th pixel, in the order of `positions`.
+
+    Raises InputError where pixel data is incomplete, which some tools would read as zeros.
+    """
+    from pydicom import config, dcmwrite
+
+    step = thinning(series)
+    if series.first.frames > 1:
+        (header,) = series.headers
+        shutil.copyfile(header.path, folder / "000000.dcm")
+        yield from _pixels_hu(header, _checked(header, where), where)[series.order, ::step, ::step]
+        return
+    frames = [header for header in series.headers for _ in header.positions]
+    for number, place in enumerate(series.order, start=1):
+        header = frames[place]
+        data = _checked(header, where)
+        plane = _pixels_hu(header, data, where)[0]
+        with config.disable_value_validation():
+            data.InstanceNumber = number
+            for tag, value in _ALIKE.items():
+                setattr(data, tag, value)
+            implicit = {} if "TransferSyntaxUID" in data.file_meta else {"implicit_vr": True, "little_endian": True}
+            dcmwrite(folder / f"{number:06d}.dcm", data, **implicit)
+        yield plane[::step, ::step]
+
+
+def _checked(header: Header, where: Path) -> Any:
+    """One file as pydicom reads it, its pixel data complete."""
+    from pydicom import config, dcmread
+
     try:
-        name.symlink_to(path.resolve())
-    except OSError:  # no right to make links, as on Windows
-        shutil.copyfile(path, name)
+        with config.disable_value_validation():
+            data = dcmread(header.path, force=True)
+        pixels = data.PixelData
+        bits = header.shape[0] * header.shape[1] * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated)
+        needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
+        short = len(pixels) < needed and not _packed(data)
+    except Exception as error:  # pydicom raises many kinds on damaged bytes
+        raise InputError(_truncated(header, where)) from error
+    if short or not pixels:
+        raise InputError(_truncated(header, where))
+    return data
+
+
+def _packed(data: Any) -> bool:
+    syntax = data.file_meta.get("TransferSyntaxUID")
+    return bool(syntax and syntax.is_encapsulated)
+
+
+def _pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
+    """(frames, rows, columns) in HU."""
+    if _packed(data):
+        import SimpleITK as sitk  # unpacks what pydicom cannot without further packages
+
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(str(header.path))
+        try:
+            return sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
+        except RuntimeError as error:
+            raise InputError(_truncated(header, where)) from error
+    stored = np.frombuffer(data.PixelData, _sample_type(data))[: header.frames * header.shape[0] * header.shape[1]]
+    return stored.reshape(-1, *header.shape) * np.float32(header.slope) + np.float32(header.intercept)
+
+
+def _sample_type(data: Any) -> np.dtype:
+    order = "<" if data.file_meta.get("TransferSyntaxUID", "") != "1.2.840.10008.1.2.2" else ">"
+    return np.dtype(f"{order}{'i' if data.get('PixelRepresentation') else 'u'}{int(data.BitsAllocated) // 8}")
+
+
+def _truncated(header: Header, where: Path) -> str:
+    name = where if header.path == where else f"{where}: {header.path.name}"
+    return f"{name}: the DICOM file is truncated or damaged (its pixel data is incomplete); copy the series again."
 
 
 def _best_output(folder: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import defaultdict
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.io.head_ct import MIN_SLICES
 from adn.io.names import is_dicom
+from adn.io.stacks import stacks
 
 _TAGS = [
     "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "PatientName", "PatientID",
     "ContrastBolusAgent", "BodyPartExamined", "ConvolutionKernel", "SeriesInstanceUID", "SeriesNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "PixelSpacing", "NumberOfFrames",
+    "AcquisitionNumber", "AcquisitionTime", "ContentTime", "InstanceNumber", "PatientBirthDate",
     "PixelPaddingValue", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "BitsAllocated",
     "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
@@ -36,7 +39,11 @@ _REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE"
 
 @dataclass(frozen=True)
 class Header:
-    """What adn needs of one DICOM file. positions: LPS mm of each frame's first voxel; orientation: row, column."""
+    """What adn needs of one DICOM file. positions: LPS mm of each frame's first voxel; orientation: row, column.
+
+    spacing_mm: NaN where it is not recorded. seconds: of the day, of the acquisition. patient: tells patients apart
+    within one run of adn, and means nothing else.
+    """
 
     path: Path
     uid: str
@@ -53,6 +60,13 @@ class Header:
     orientation: NDArray[np.float64] | None
     positions: NDArray[np.float64]
     padding_hu: float | None
+    slope: float = 1.0
+    intercept: float = 0.0
+    frames: int = 1
+    acquisition: int | None = None
+    instance_number: int | None = None
+    seconds: float | None = None
+    patient: int = 0
 
     @property
     def localizer(self) -> bool:
@@ -134,11 +148,11 @@ class Series:
 
 def read_headers(paths: Iterable[Path]) -> list[Header]:
     """Headers of the files that are DICOM images; copies are dropped. Raises InputError for damaged ones."""
-    headers: dict[str, Header] = {}
+    headers: dict[tuple[str, bytes], Header] = {}
     for path in paths:
         header = _read_header(path)
         if header is not None:
-            headers.setdefault(header.instance or str(path), header)
+            headers.setdefault((header.instance or str(path), header.positions.tobytes()), header)
     return list(headers.values())
 
 
@@ -151,27 +165,76 @@ def files_below(folder: Path, *, recursive: bool = True) -> list[Path]:
 def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) -> tuple[Series, list[str]]:
     """Pick the axial head CT with the most slices, or the series `wanted` names; say so where there were several.
 
-    wanted: SeriesInstanceUID, series number, or part of the description. Raises InputError where there is no CT, or
-    nothing fits, listing what there is.
+    wanted: SeriesInstanceUID, series number, part of the description, or a place in the list that messages give, as
+    '#2'. Raises InputError where there is no CT, or nothing fits, listing what there is; and where there are several
+    patients and nothing is wanted.
     """
     series = _group(header for header in headers if not header.localizer)
     if wanted is not None:
         series = _matching(series, wanted, where)
-    computed = [one for one in series if one.first.modality == "CT" and one.first.orientation is not None]
+    tomograms = [one for one in series if one.first.modality == "CT"]
+    computed = [one for one in tomograms if one.first.orientation is not None]
+    if tomograms and not computed:
+        raise InputError(
+            f"{where}: needed slices whose places are known, but ImageOrientationPatient is absent: nothing is "
+            "guessed. Export the series again from the archive, or give the scan as NIfTI."
+        )
     if not computed:
         found = ", ".join(sorted({header.modality or "unknown" for header in headers})) or "nothing else"
         what = "only localizers" if series == [] and headers else f"images of modality {found}, no axial CT series"
         raise InputError(f"{where}: needed a head CT, but it holds {what}; give the folder of the CT series.")
     ranked = sorted(computed, key=Series.preference, reverse=True)
     if len(ranked) == 1:
+        _not_in_pieces(ranked[0], headers, where)
         return ranked[0], []
-    others = "; ".join(one.label() for one in ranked[1:])
-    return ranked[0], [f"Several CT series: {ranked[0].label()} was read. Also there (see `series`): {others}."]
+    _not_in_pieces(ranked[0], headers, where)
+    chosen, *rest = _choices(ranked)
+    others = "; ".join(rest)
+    if len({one.first.patient for one in ranked}) > 1 and wanted is None:
+        raise InputError(
+            f"{where}: needed the scan of one patient, but there are several: {'; '.join(_choices(ranked))}. Give the "
+            "folder of one of them, or choose by `series`."
+        )
+    return ranked[0], [
+        f"Several CT series: {chosen.removeprefix('#1 ')} was read. Also there (see `series`): {others}."
+    ]
+
+
+def _choices(ranked: Sequence[Series]) -> list[str]:
+    """Each series as a message lists it: numbered, and where two look alike, with what tells them apart."""
+    start = min((one.first.seconds for one in ranked if one.first.seconds is not None), default=0.0)
+    later = [(one.first.seconds or start) - start for one in ranked]
+    taken = [f", taken {wait / 60:.1f} min after the first" if wait else "" for wait in later]
+    uids = [one.first.uid for one in ranked]
+    again = [
+        f", acquisition {one.first.acquisition}" if uids.count(one.first.uid) > 1 and one.first.acquisition else ""
+        for one in ranked
+    ]
+    return [
+        f"#{number} {one.label()}{which}{when}"
+        for number, (one, which, when) in enumerate(zip(ranked, again, taken, strict=True), start=1)
+    ]
+
+
+def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None:
+    """Refuse images that have a SeriesInstanceUID each, of which no single one is a scan."""
+    alike = [
+        one
+        for one in headers
+        if one.modality == "CT" and (one.shape, one.plane) == (best.first.shape, best.first.plane)
+    ]
+    if best.slices == 1 and len({one.uid for one in alike}) >= MIN_SLICES:
+        raise InputError(
+            f"{where}: needed one series, but each of {len(alike)} slices has a SeriesInstanceUID of its own: which "
+            "belong together is not known. Export the series again from the archive, or give the scan as NIfTI."
+        )
 
 
 def _matching(series: list[Series], wanted: str, where: Path) -> list[Series]:
     text = wanted.strip().lower()
+    listed = sorted(series, key=Series.preference, reverse=True)
     tests = (
+        lambda one: text == f"#{listed.index(one) + 1}",
         lambda one: one.first.uid == text,
         lambda one: text.isdigit() and one.first.number == int(text),
         lambda one: bool(text) and text in one.first.description.lower(),
@@ -186,8 +249,8 @@ def _matching(series: list[Series], wanted: str, where: Path) -> list[Series]:
 def _group(headers: Iterable[Header]) -> list[Series]:
     groups: dict[tuple, list[Header]] = defaultdict(list)
     for header in headers:
-        groups[header.uid, header.shape, header.plane].append(header)
-    return [Series(tuple(group)) for group in groups.values()]
+        groups[header.patient, header.uid, header.shape, header.plane].append(header)
+    return [Series(tuple(stack)) for group in groups.values() for stack in stacks(group)]
 
 
 def _read_header(path: Path) -> Header | None:
@@ -200,7 +263,7 @@ def _read_header(path: Path) -> Header | None:
     try:
         with config.disable_value_validation():  # its warnings quote values, which may be personal
             data = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
-            if "Rows" in data and "SeriesInstanceUID" in data:
+            if "Rows" in data:
                 return _header(path, data)
         kind = str(getattr(data.file_meta.get("MediaStorageSOPClassUID"), "name", ""))
     except Exception as error:  # pydicom raises many kinds on damaged bytes
@@ -231,21 +294,38 @@ def _header(path: Path, data: Any) -> Header:
     padding = data.get("PixelPaddingValue")
     return Header(
         path=path,
-        uid=str(data.SeriesInstanceUID),
+        uid=str(data.get("SeriesInstanceUID") or ""),
         instance=str(data.get("SOPInstanceUID") or ""),
         modality=str(data.get("Modality") or ""),
-        number=None if data.get("SeriesNumber") in (None, "") else int(data.SeriesNumber),
+        number=_whole(data.get("SeriesNumber")),
         description=_impersonal(data, data.get("SeriesDescription")),
         kind=frozenset(str(word).upper() for word in _several(data.get("ImageType"))),
         body=str(data.get("BodyPartExamined") or ""),
         kernel=_impersonal(data, next(iter(_several(data.get("ConvolutionKernel"))), "")),
         contrast=agent not in ("", "NO", "NONE", "N/A", "WITHOUT"),
         shape=(int(data.Rows), int(data.get("Columns") or 0)),
-        spacing_mm=(1.0, 1.0) if spacing is None else (float(spacing[0]), float(spacing[1])),
+        spacing_mm=(math.nan, math.nan) if spacing is None else (float(spacing[0]), float(spacing[1])),
         orientation=orientation,
         positions=np.array([point for point in points if point is not None], dtype=np.float64).reshape(-1, 3),
         padding_hu=None if padding is None else float(padding) * float(slope or 1) + float(intercept or 0),
+        slope=float(slope or 1),
+        intercept=float(intercept or 0),
+        frames=int(data.get("NumberOfFrames") or 1),
+        acquisition=_whole(data.get("AcquisitionNumber")),
+        instance_number=_whole(data.get("InstanceNumber")),
+        seconds=_seconds(data.get("AcquisitionTime") or data.get("ContentTime")),
+        patient=hash(tuple(str(data.get(tag) or "") for tag in ("PatientID", "PatientName", "PatientBirthDate"))),
     )
+
+
+def _whole(value: Any) -> int | None:
+    return None if value in (None, "") else int(value)
+
+
+def _seconds(time: Any) -> float | None:
+    """A DICOM time (HHMMSS.FFFFFF) as seconds of the day; None where it is none."""
+    found = re.fullmatch(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)", str(time or "").strip())
+    return None if found is None else int(found[1]) * 3600.0 + int(found[2]) * 60.0 + float(found[3])
 
 
 def _nested(data: Any, shared: Any, frame: Any, sequence: str, keyword: str) -> Any:

@@ -69,23 +69,28 @@ def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
     """
     from scipy.ndimage import map_coordinates
 
-    right, down = _directions(series)
-    first = series.first
-    rows, columns = np.meshgrid(np.arange(first.shape[0]), np.arange(first.shape[1]), indexing="ij")
-    across = rows[..., None] * (down * first.spacing_mm[0]) + columns[..., None] * (right * first.spacing_mm[1])
-    index_from_lps = np.linalg.inv(RAS_FROM_LPS @ volume.grid.affine)
-    result = np.zeros((len(series.positions), *first.shape), np.float32)
+    result = np.zeros((len(series.positions), *series.first.shape), np.float32)
     data = volume.data.astype(np.float32)
     filled = np.argwhere(data)
     if not len(filled):
         return result
     low, high = filled.min(axis=0) - 1, filled.max(axis=0) + 1  # beyond, all is 0: most of a slice is not brain
-    to_plane = _steps_to_plane(index_from_lps, volume.grid, series)
-    for plane, position, steps in zip(result, series.positions, to_plane, strict=True):
-        index = ((position + across) @ index_from_lps[:3, :3].T + index_from_lps[:3, 3] + steps).round(SAME_VOXEL)
+    for plane, index in zip(result, slice_indices(volume.grid, series), strict=True):
         near = ((index > low) & (index < high)).all(axis=-1)
         plane[near] = map_coordinates(data, index[near].T, order=1, mode="grid-constant", prefilter=False)
     return result
+
+
+def slice_indices(grid: Grid, series: Series, step: int = 1) -> Iterator[NDArray[np.float64]]:
+    """For each acquired slice, the index in `grid` of every `step`-th of its voxels, (rows, columns, 3)."""
+    right, down = _directions(series)
+    first = series.first
+    rows, columns = np.meshgrid(*(np.arange(0, side, step) for side in first.shape), indexing="ij")
+    across = rows[..., None] * (down * first.spacing_mm[0]) + columns[..., None] * (right * first.spacing_mm[1])
+    index_from_lps = np.linalg.inv(RAS_FROM_LPS @ grid.affine)
+    to_plane = _steps_to_plane(index_from_lps, grid, series)
+    for position, steps in zip(series.positions, to_plane, strict=True):
+        yield ((position + across) @ index_from_lps[:3, :3].T + index_from_lps[:3, 3] + steps).round(SAME_VOXEL)
 
 
 def _steps_to_plane(index_from_lps: NDArray, grid: Grid, series: Series) -> NDArray[np.float64]:

@@ -21,9 +21,9 @@ from adn.datasets.aisd.png import png_volume
 from adn.errors import InputError
 from adn.io import open_scan, write_volume
 from adn.io.atomic import atomic_folder
-from adn.io.dicom import gaps_mm
 from adn.io.series import Series, choose, read_headers
 from adn.io.slices import labels_on_grid
+from adn.io.stacks import gaps_mm
 from adn.space.volume import Volume
 
 INFARCT_VALUES = (1, 2, 3, 5)  # remote, clear acute, blurred acute, infarct (method, section 6)
