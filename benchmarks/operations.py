@@ -15,9 +15,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from adn.benchmark import METHODS
-from adn.config import Recipe, load_recipe, row_recipe
+from adn.config import Recipe
 from adn.nn.baselines import Baseline, build_model
 from adn.nn.baselines.nnunet import patch_plan
+from adn.recipes import load_recipe, row_recipe
 
 
 def operations(recipe: Recipe) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from adn.config import load_recipe
+from adn.recipes import load_recipe
 from adn.space.geometry import RigidTransform
 from adn.virtual.draw import draw_patient
 from adn.virtual.folders import patient_generator, render_plan

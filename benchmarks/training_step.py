@@ -27,10 +27,10 @@ def measure(name: str, way: str, device: str, steps: int) -> dict[str, float | s
     """Train `steps` + 1 steps in this process; seconds of the quickest after the first, and peak memory in GiB."""
     import torch
 
-    from adn.config import load_recipe
     from adn.feed.samples import Sample, collate
     from adn.nn.adn import build_adn
     from adn.nn.precision import choose_precision
+    from adn.recipes import load_recipe
     from adn.training.fit import fit
     from adn.training.objectives import segment_objective
 

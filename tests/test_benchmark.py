@@ -7,8 +7,8 @@ import pytest
 
 from adn import benchmark as module
 from adn.benchmark import METHODS, benchmark, is_flat
-from adn.config import load_recipe, row_names
 from adn.errors import ConfigError, InputError
+from adn.recipes import load_recipe, row_names
 from adn.virtual.folders import synthesize
 
 

@@ -3,8 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from adn.config import Recipe, load_recipe, recipe_from_dict, recipe_names, side_factors
+from adn.config import Recipe, side_factors
 from adn.errors import ConfigError
+from adn.recipes import load_recipe, recipe_from_dict, recipe_names
 
 
 def test_the_recipes_in_the_package_load():
@@ -146,3 +147,18 @@ def test_an_absent_recipe_is_an_error_that_lists_what_there_is(name):
 def test_a_recipe_cannot_be_changed():
     with pytest.raises(ValidationError):
         Recipe(name="x").threshold = 0.4
+
+
+def test_a_recipe_may_hold_only_what_differs_from_its_base(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text('name = "own"\nbase = "fast"\n[train.segment]\nmax_epochs = 2\n')
+    recipe, base = load_recipe(own), load_recipe("fast")
+    assert recipe.train.segment == base.train.segment.model_copy(update={"max_epochs": 2})
+    assert (recipe.name, recipe.grid, recipe.network) == ("own", base.grid, base.network)
+
+
+def test_a_base_that_is_not_there_is_an_error(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text('name = "own"\nbase = "quick"\n')
+    with pytest.raises(ConfigError, match=r"'own': its base 'quick' is none of .*fast"):
+        load_recipe(own)

@@ -9,6 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "adn"
 FLOORS = [
     {"errors", "config_mix"},
     {"space", "config", "work"},
+    {"recipes"},
     {"space.warp"},
     {"results"},  # up to here: the ground
     {"io", "metrics", "asymmetry"},
@@ -28,7 +29,7 @@ FLOORS = [
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-PACKAGE_DATA = {"recipes", "weights"}
+PACKAGE_DATA = {"weights"}
 TENSOR_SPACE = {"nn", "losses", "asymmetry", "space.warp", "virtual"}
 FILE_FORMATS = {"SimpleITK", "pydicom", "nibabel", "dcm2niix", "nilearn", "highdicom"}
 TORCH = {"torch", "monai", "lightning_fabric"}

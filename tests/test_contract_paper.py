@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adn.config import Recipe, load_recipe
+from adn.config import Recipe
+from adn.recipes import load_recipe
 from test_recipes import ROWS
 
 ROOT = Path(__file__).parents[1]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adn.config import load_recipe
+from adn.recipes import load_recipe
 
 # Section 3 of the method's specification: each thing that a row states has one switch: (paper, released).
 ROWS = {

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from adn.config import load_recipe, recipe_from_dict
 from adn.feed.virtual import PosedBrains
 from adn.io import dicom, open_scan
 from adn.io.weights import find_weights, list_weights, read_weights
 from adn.metrics import score
 from adn.prediction.pipeline import load_model, predict
+from adn.recipes import load_recipe, recipe_from_dict
 from adn.results import Scan
 from adn.space.geometry import Grid
 from adn.space.volume import Volume

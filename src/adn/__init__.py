@@ -9,11 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adn.config import Recipe, load_recipe
+    from adn.config import Recipe
     from adn.errors import AdnError, InputError
     from adn.evaluation import evaluate
     from adn.io import open_scan
     from adn.prediction.pipeline import load_model, predict
+    from adn.recipes import load_recipe
     from adn.report import save_prediction
     from adn.results import Measurements, Prediction, Scan
     from adn.space.geometry import Grid, RigidTransform
@@ -35,7 +36,7 @@ _HOME = {
     "Volume": "adn.space.volume",
     "evaluate": "adn.evaluation",
     "load_model": "adn.prediction.pipeline",
-    "load_recipe": "adn.config",
+    "load_recipe": "adn.recipes",
     "open_scan": "adn.io",
     "predict": "adn.prediction.pipeline",
     "save_prediction": "adn.report",

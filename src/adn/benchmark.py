@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from adn.brain import find_brain, shipped_tissue
-from adn.config import Recipe, load_recipe, recipe_from_dict, row_recipe
+from adn.config import Recipe
 from adn.datasets.layouts import Case, find_cases, write_cases
 from adn.datasets.splits import read_split
 from adn.errors import InputError
@@ -25,6 +25,7 @@ from adn.nn.baselines import build_model
 from adn.nn.refine import refine_pose
 from adn.prediction.pipeline import Model, carry_home, infer_maps, load_model
 from adn.prepare import conform
+from adn.recipes import load_recipe, recipe_from_dict, row_recipe
 from adn.report.benchmark import BenchmarkRow, benchmark_markdown
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adn.config import TissueConfig, recipe_from_dict
+from adn.config import TissueConfig
 from adn.errors import WeightsError
 from adn.io.weights import TISSUE, WeightsFile, find_weights, read_weights
 from adn.nn.precision import choose_device, choose_precision, made_ready
@@ -24,6 +24,7 @@ from adn.nn.tissue import TissueNet, head_box
 from adn.prepare.brain_shape import doubt_brain
 from adn.prepare.coarse import components, fill_slices, largest, peel_slices
 from adn.prepare.strip import strip_skull
+from adn.recipes import recipe_from_dict
 from adn.space.volume import Volume
 
 log = logging.getLogger(__name__)

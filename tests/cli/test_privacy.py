@@ -10,9 +10,9 @@ import torch
 from pydicom import config, dcmread
 from pydicom.datadict import DicomDictionary, keyword_for_tag
 
-from adn.config import load_recipe
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
+from adn.recipes import load_recipe
 from phantoms import head, write_dicom_series
 
 pytest.importorskip("highdicom")

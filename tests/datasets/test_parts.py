@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from adn.config import load_recipe
 from adn.datasets.check import inspect_case
 from adn.datasets.export import export_cases
 from adn.datasets.layouts import find_cases, write_cases
@@ -10,6 +9,7 @@ from adn.errors import InputError
 from adn.evaluation import evaluate
 from adn.feed.cache import SILENT, case_key, ensure_prepared, load_prepared, prepare_case
 from adn.io import read_volume, write_volume
+from adn.recipes import load_recipe
 from damaged import SPACING_MM, patient
 
 SPACING = (5.0, 2.0, 2.0)

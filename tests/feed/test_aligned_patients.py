@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adn.config import load_recipe
 from adn.feed.virtual import AlignedPatients, aligned_sample, render_sample
 from adn.metrics.overlap import dice
+from adn.recipes import load_recipe
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
 from adn.virtual.draw import draw_patient

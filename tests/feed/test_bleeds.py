@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from adn.asymmetry import compensated, total_asymmetry
-from adn.config import load_recipe
 from adn.feed.virtual import AlignedPatients, render_sample
+from adn.recipes import load_recipe
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
 from adn.virtual.draw import draw_patient

@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from adn.config import load_recipe
 from adn.datasets.layouts import find_cases
 from adn.errors import InputError
 from adn.feed import cache
 from adn.feed.cache import cached_path, case_key, ensure_prepared, load_prepared, prepare_case, sweep
+from adn.recipes import load_recipe
 from damaged import patient, write_patient
 
 GRID = load_recipe("tiny").grid

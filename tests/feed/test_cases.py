@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from adn.config import load_recipe
 from adn.datasets.export import export_cases
 from adn.datasets.layouts import find_cases
 from adn.datasets.splits import Split, SplitRow, make_split, write_split
 from adn.errors import InputError
 from adn.feed.cases import PreparedCases, choose_cases
+from adn.recipes import load_recipe
 from damaged import write_patient
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adn.config import load_recipe
 from adn.feed.pool import Look, PooledPatients, draw_look, render_member, show
 from adn.feed.virtual import aligned_sample
+from adn.recipes import load_recipe
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
 from adn.virtual.draw import Choices, draw_patient

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from adn.config import load_recipe
 from adn.datasets.layouts import find_cases
 from adn.feed.cases import PreparedCases
 from adn.io.nifti import write_volume
+from adn.recipes import load_recipe
 from phantoms import head
 
 

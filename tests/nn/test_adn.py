@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from adn.asymmetry import mirror_contrast
-from adn.config import recipe_from_dict
 from adn.nn.adn import ADN, build_adn
+from adn.recipes import recipe_from_dict
 from adn.space.warp import mirror, rigid_matrix, warp
 
 SPACING, SHAPE, BOX = (6.0, 2.5, 2.0), (8, 20, 24), (4, 12, 16)

@@ -5,10 +5,10 @@ import sys
 import pytest
 import torch
 
-from adn.config import recipe_from_dict
 from adn.errors import InputError
 from adn.nn.adn import build_adn
 from adn.nn.backbones import build_backbone
+from adn.recipes import recipe_from_dict
 
 SPACING = (5.0, 1.3, 1.2)
 CASES = {

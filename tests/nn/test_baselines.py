@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from adn.config import load_recipe, row_names
 from adn.nn.baselines import build_model
 from adn.nn.baselines.asymfex import disparity
 from adn.nn.baselines.baseline import Baseline
@@ -11,6 +10,7 @@ from adn.nn.baselines.deepmedic import DeepMedic
 from adn.nn.baselines.nnunet import plan
 from adn.nn.baselines.sean import SymmetryAttention
 from adn.nn.baselines.unet import UNet
+from adn.recipes import load_recipe, row_names
 from adn.space.warp import mirror
 
 BASELINES = [name for name in row_names() if not name.startswith("adn")]

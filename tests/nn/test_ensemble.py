@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from adn.asymmetry import Disentangled
-from adn.config import EnsembleConfig, load_recipe, recipe_from_dict
+from adn.config import EnsembleConfig
 from adn.errors import WeightsError
 from adn.nn.adn import AdnOutput, build_adn
 from adn.nn.baselines import Baseline
 from adn.nn.ensemble import Ensemble, join
+from adn.recipes import load_recipe, recipe_from_dict
 
 
 class Says(Baseline):

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from adn.config import recipe_from_dict
 from adn.losses.alignment import mirror_difference
 from adn.nn.align import AlignNet
 from adn.nn.refine import refine_pose
+from adn.recipes import recipe_from_dict
 from adn.space.warp import rigid_matrix, warp
 
 SPACING, SHAPE = (6.0, 3.5, 3.0), (16, 48, 56)  # 96 × 168 × 168 mm

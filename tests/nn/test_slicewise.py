@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from adn.config import recipe_from_dict
 from adn.nn.adn import build_adn, chosen_slices, with_neighbours
 from adn.nn.slicewise import EMPTY_LOGIT, SliceUNet
+from adn.recipes import recipe_from_dict
 from adn.space.warp import mirror
 
 SHAPE = (5, 12, 16)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from adn.config import load_recipe
 from adn.io import open_scan
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
 from adn.prediction.pipeline import box_corners, load_model, predict
+from adn.recipes import load_recipe
 from adn.results import Scan
 from adn.space.geometry import Grid, reorient_array
 from adn.space.volume import Volume

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from adn.config import load_recipe
 from adn.io.weights import WeightsFile
 from adn.nn.adn import ADN
 from adn.nn.align import AlignNet
 from adn.prediction.pipeline import Model, predict
+from adn.recipes import load_recipe
 from adn.results import Scan
 from adn.space.volume import Volume
 from phantoms import head

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from adn.config import recipe_from_dict
 from adn.feed.samples import UNKNOWN_POSE, PosedBrain, Sample
 from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import disentanglement_terms
 from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy, soft_dice
 from adn.nn.adn import ADN
 from adn.nn.released_tissue import TissueMaps
+from adn.recipes import recipe_from_dict
 from adn.space.warp import invert_rigid, rigid_matrix, warp
 from adn.training.objectives import (
     align_objective,

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from adn.config import load_recipe
 from adn.errors import ConfigError, InputError, OutputError
+from adn.recipes import load_recipe
 from adn.training.record import continue_run, read_run, start_run
 from adn.training.sources import Source
 

@@ -3,9 +3,9 @@
 import pytest
 
 from adn.brain import load_tissue
-from adn.config import load_recipe
 from adn.errors import InputError
 from adn.feed.heads import MAX_SLICES, VirtualHeads
+from adn.recipes import load_recipe
 from adn.training import train
 from adn.training.logbook import read_log
 from adn.virtual.folders import Library

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from toy import Brains
 
-from adn.config import load_recipe
 from adn.feed.samples import collate
 from adn.nn.adn import build_adn
+from adn.recipes import load_recipe
 from adn.training.fit import fit
 from adn.training.objectives import segment_objective
 

@@ -161,9 +161,9 @@ def prepare(
     What is prepared lies in $XDG_CACHE_HOME/adn/prepared (by default below ~/.cache) and is found again by its content,
     so that a stopped run goes on, a changed file is prepared anew, and the folder may be deleted at any time.
     """
-    from adn.config import load_recipe
     from adn.datasets.layouts import find_cases
     from adn.feed.cache import cache_folder, sweep
+    from adn.recipes import load_recipe
 
     grid, folder = load_recipe(recipe).grid, cache_folder()
     found = find_cases(path)

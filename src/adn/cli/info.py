@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from adn.config import recipe_names
+from adn.recipes import recipe_names
 
 
 def cores() -> int:

@@ -81,7 +81,7 @@ def _checked(recipe: str | None, out: Path | None, options: dict[str, Any], virt
     if (options["split"] or options["fold"] is not None) and virtual:
         raise InputError("--split and --fold choose among cases on disk: use them with --data, not --virtual.")
     terminal.check_writable(out)
-    from adn.config import load_recipe
+    from adn.recipes import load_recipe
 
     return load_recipe(recipe), out
 

@@ -91,7 +91,7 @@ def _describe(path: Path) -> WeightsFile:
 def _members(path: Path) -> list[str]:
     if path.suffix != ".toml":
         return []
-    from adn.config import ensemble_from_toml
+    from adn.recipes import ensemble_from_toml
 
     return [member.weights for member in ensemble_from_toml(path).members]
 

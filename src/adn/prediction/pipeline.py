@@ -19,7 +19,7 @@ from torch import Tensor
 
 from adn.asymmetry import SIGN
 from adn.brain import CLASSICAL, Brain, TissueModel, find_brain, load_tissue
-from adn.config import Recipe, ensemble_from_toml, recipe_from_dict
+from adn.config import Recipe
 from adn.errors import InputError, WeightsError
 from adn.findings.hypodensity import relative_hypodensity
 from adn.findings.measure import measure, without_small
@@ -32,6 +32,7 @@ from adn.nn.ensemble import Ensemble, join
 from adn.nn.precision import choose_device, choose_precision, made_ready
 from adn.nn.refine import refine_pose
 from adn.prepare import Conformed, SkullStripper, conform, strip_skull
+from adn.recipes import ensemble_from_toml, recipe_from_dict
 from adn.results import (
     MAX_ASYMMETRY_HU,
     MAX_BRIGHT_ML,

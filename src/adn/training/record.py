@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 import adn
-from adn.config import Recipe, load_recipe
+from adn.config import Recipe
 from adn.errors import InputError, OutputError
 from adn.io.atomic import atomic_path
+from adn.recipes import load_recipe
 
 log = logging.getLogger(__name__)
 RECIPE, RUN = "recipe.json", "run.json"

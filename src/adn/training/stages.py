@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from adn.config import Recipe, load_recipe
+from adn.config import Recipe
 from adn.errors import InputError
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import collate
@@ -21,6 +21,7 @@ from adn.nn.adn import ADN
 from adn.nn.align import AlignNet
 from adn.nn.baselines import Baseline, build_model
 from adn.nn.released_tissue import TissueMaps
+from adn.recipes import load_recipe
 from adn.results import TrainingPicture
 from adn.training.baselines import baseline_data, baseline_objective
 from adn.training.checkpoint import Row, load_weights
