@@ -82,7 +82,6 @@ def test_an_unknown_key_names_the_nearest(values, message):
             "network.patch is for resunet and anisotropic, but network.d_backbone is segresnet",
         ),
         ({"network": {"d_attention": 5}}, "network.d_attention is 5, but there are 4 levels"),
-        ({"loss": {"hardest_share": 0.0}}, "loss.hardest_share"),
         ({"loss": {"l_f": "bce"}}, 'loss.l_f = "bce_generalised_dice"'),
         ({"train": {"pool": 0}}, "train.pool"),
         ({"train": {"pool": 9}, "network": {"polarity": "bright"}}, "train.pool lays infarcts on"),
@@ -162,3 +161,12 @@ def test_a_base_that_is_not_there_is_an_error(tmp_path):
     own.write_text('name = "own"\nbase = "quick"\n')
     with pytest.raises(ConfigError, match=r"'own': its base 'quick' is none of .*fast"):
         load_recipe(own)
+
+
+def test_settings_of_former_versions_are_read_where_they_change_nothing():
+    old = load_recipe("tiny").model_dump()
+    old["loss"]["hardest_share"], old["train"]["compile"] = None, False
+    assert recipe_from_dict(old) == load_recipe("tiny")
+    old["train"]["compile"] = True
+    with pytest.raises(ConfigError, match=r"train\.compile = True was a setting of adn 0\.1"):
+        recipe_from_dict(old)

@@ -65,7 +65,7 @@ def test_extensions_of_ours_are_off(name):
     assert (network.d_backbone, network.f_backbone, network.polarity) == ("resunet", "resunet", "dark")
     assert network.channels == (32, 64, 128, 256)
     assert (network.supervised_levels, network.d_attention, network.mirror_average) == (1, 0, False)
-    assert (recipe.loss.hardest_share, recipe.smallest_ml) == (None, 0.0)
+    assert recipe.smallest_ml == 0.0
     assert recipe.loss.tissue
     assert recipe.loss.weight_d == recipe.loss.warm_start_weight == 10.0  # λ
     assert recipe.loss.warm_start_epochs == 2

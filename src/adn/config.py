@@ -87,8 +87,6 @@ class LossConfig(_Section):
     warm_start_dice: bool = False  # supervise σ(D) by BCE + Dice rather than BCE alone
     warm_start_replaces_d: bool = False  # in place of L_D rather than added to it
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
-    # cross-entropy is the mean over this share of voxels, the hardest of each scan; None: over all, as in the paper
-    hardest_share: float | None = Field(default=None, gt=0, le=1)
     # what cross-entropy is the mean over, of σ(D), too: the model grid, as in the paper, or the brain, so that marks
     # without infarct, which generalised Dice does not see, cost something
     cross_entropy_over: Literal["grid", "brain"] = "grid"
@@ -154,7 +152,6 @@ class TrainConfig(_Section):
     seed: int = 0
     validation_samples: int = 16
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    compile: bool = False  # torch.compile the networks: minutes at first, then faster steps (needs a C++ compiler)
     # True: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`data.augment`); else `data.augment_nnunet`
     augment: bool | Literal["nnunet", "intensity"] = False
     patches: PatchConfig = PatchConfig()

@@ -8,7 +8,6 @@ import torch
 from adn.losses.segmentation import (
     binary_cross_entropy,
     generalised_dice,
-    hardest_cross_entropy,
     over_levels,
     soft_dice,
 )
@@ -127,32 +126,6 @@ def test_each_scan_is_scored_alone_and_in_full_precision():
     assert torch.equal(generalised_dice(p, reference), alone)
     assert generalised_dice(p.bfloat16(), reference).dtype == torch.float32
     assert binary_cross_entropy(p.bfloat16(), reference, 1000).dtype == torch.float32
-
-
-def test_the_hardest_share_by_hand():
-    """Two voxels of 1,000 are wrong: of the two hardest the mean is their own, of the four it is near half."""
-    p, reference = torch.full(SHAPE, 1e-4), torch.zeros(SHAPE)
-    p[:, :, 0, 0, :2] = 0.75
-    assert hardest_cross_entropy(p, reference, 0.002).tolist() == pytest.approx([math.log(4)] * 2, rel=1e-5)
-    assert hardest_cross_entropy(p, reference, 0.004).tolist() == pytest.approx([math.log(4) / 2] * 2, rel=1e-3)
-    assert torch.allclose(hardest_cross_entropy(p, reference, 1.0), binary_cross_entropy(p, reference, 1000))
-    counted = torch.ones(SHAPE)
-    counted[:, :, 0, 0, 0] = 0  # one of the two
-    assert hardest_cross_entropy(p, reference, 0.002, counted).tolist() == pytest.approx(
-        [math.log(4) / 2] * 2, rel=1e-3
-    )
-
-
-def test_a_false_mark_in_a_scan_without_infarct_costs_more_among_the_hardest():
-    """100 voxels of 100,000: each weighs 1/1,000 among the hardest hundredth, 1/100,000 among all."""
-    reference, slopes = torch.zeros(1, 1, 10, 100, 100), []
-    for share in (0.01, 1.0):
-        logits = torch.full(reference.shape, -9.0)
-        logits[:, :, 0, 0] = 0.0
-        logits.requires_grad_(True)
-        hardest_cross_entropy(torch.sigmoid(logits), reference, share).sum().backward()
-        slopes.append(float(logits.grad[0, 0, 0, 0, 0]))
-    assert slopes == pytest.approx([0.5 / 1000, 0.5 / 100_000], rel=1e-4)
 
 
 def both(p, reference, counted, voxels):

@@ -9,7 +9,7 @@ from torch import nn
 from adn.feed.samples import UNKNOWN_POSE, PosedBrain, Sample
 from adn.losses.alignment import mirror_difference, plane_difference, reconstruction_difference
 from adn.losses.disentanglement import disentanglement_terms
-from adn.losses.segmentation import binary_cross_entropy, generalised_dice, hardest_cross_entropy, soft_dice
+from adn.losses.segmentation import binary_cross_entropy, generalised_dice, soft_dice
 from adn.nn.adn import ADN
 from adn.nn.released_tissue import TissueMaps
 from adn.recipes import recipe_from_dict
@@ -250,19 +250,6 @@ def test_coarser_levels_of_f_and_of_the_gate_weigh_a_half():
     assert all(p.grad.abs() > 0 for part in (network.asymmetry, network.segment) for p in part.parameters())
     later = segment_objective(chosen, aligned=True)(network, sample, 9)  # the warm start is over
     assert float(later["loss"]) == pytest.approx(l_f + 10 * float(later["l_d"]), rel=1e-5)
-
-
-def test_the_cross_entropy_of_the_hardest_stands_in_l_f_and_in_the_warm_start():
-    sample = batch()
-    plain, hardest = scalars(recipe(), sample), scalars(recipe(loss={"hardest_share": 0.1}), sample)
-    p = torch.sigmoid(torch.full_like(sample.brain, -0.5))
-    expected = float(hardest_cross_entropy(p, sample.infarct, 0.1).mean())
-    assert float(hardest["bce"]) == pytest.approx(expected, rel=1e-5)
-    assert float(hardest["loss"] - plain["loss"]) == pytest.approx(expected - float(plain["bce"]), rel=1e-3)
-    gate = torch.sigmoid(torch.full_like(sample.brain, 0.3))
-    warm = scalars(recipe(loss={"hardest_share": 0.1, "warm_start_weight": 2.0}), sample, epoch=0)
-    more = 2 * float(hardest_cross_entropy(gate, sample.infarct, 0.1).mean())
-    assert float(warm["loss"] - hardest["loss"]) == pytest.approx(more, rel=1e-4)
 
 
 BATCH_DICE = {"l_f": "bce_batch_dice", "bce_weight": 3.0, "dice_smooth": 20.0, "cross_entropy_over": "brain"}

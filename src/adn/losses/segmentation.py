@@ -28,21 +28,6 @@ def binary_cross_entropy(
     return _cross_entropy(probability, reference, counted).sum((1, 2, 3, 4)) / grid_voxels
 
 
-def hardest_cross_entropy(
-    probability: Float[Tensor, "b 1 d h w"],
-    reference: Float[Tensor, "b 1 d h w"],
-    share: float,
-    counted: Float[Tensor, "b 1 d h w"] | None = None,
-) -> Float[Tensor, " b"]:
-    """Mean BCE of the hardest voxels of each scan, `share` of them (top-k loss, Wu et al. 2016). counted: as above.
-
-    Over all voxels of a volume, those that are easy drown the few that are wrong: beside a Dice loss a false mark in a
-    scan without infarct, which Dice does not see, then costs next to nothing.
-    """
-    terms = _cross_entropy(probability, reference, counted).flatten(1)
-    return terms.topk(max(round(share * terms.shape[1]), 1), 1, sorted=False).values.mean(1)
-
-
 def _cross_entropy(probability: Tensor, reference: Tensor, counted: Tensor | None) -> Tensor:
     """BCE of every voxel."""
     p = probability.float().clamp(EPSILON, 1 - EPSILON)

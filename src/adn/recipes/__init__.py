@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from adn.config import EnsembleConfig, GridConfig, Recipe
 from adn.errors import ConfigError
 
+RETIRED: dict[str, Any] = {"loss.hardest_share": None, "train.compile": False}  # still in files of adn 0.1
 UNALIGNED_MM = 230.4  # a head turned by any angle fits this square: 192 pixels of 1.2 mm
 
 
@@ -110,9 +111,12 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
-    """Build a recipe from plain data (TOML, JSON, a checkpoint). Raises ConfigError."""
+    """Build a recipe from plain data (TOML, JSON, a checkpoint). Raises ConfigError.
+
+    Settings of former versions (`RETIRED`) are left out where they have the value that now is the only one.
+    """
     try:
-        return Recipe.model_validate(_resolved(values))
+        return Recipe.model_validate(_without_retired(_resolved(values)))
     except ValidationError as error:
         raise ConfigError(_explain("Recipe", Recipe, error)) from error
 
@@ -125,6 +129,17 @@ def ensemble_from_toml(path: Path) -> EnsembleConfig:
         raise ConfigError(f"Ensemble '{path}' cannot be read as TOML in UTF-8: {error}.") from error
     except ValidationError as error:
         raise ConfigError(_explain(f"Ensemble '{path}'", EnsembleConfig, error)) from error
+
+
+def _without_retired(values: dict[str, Any]) -> dict[str, Any]:
+    kept = dict(values)
+    for key, only in RETIRED.items():
+        section, name = key.split(".")
+        if isinstance(kept.get(section), dict) and name in kept[section]:
+            kept[section] = dict(kept[section])
+            if (value := kept[section].pop(name)) != only:
+                raise ConfigError(f"Recipe: {key} = {value} was a setting of adn 0.1; there is none any more.")
+    return kept
 
 
 def _explain(what: str, root: type[BaseModel], error: ValidationError) -> str:

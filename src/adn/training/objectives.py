@@ -17,7 +17,6 @@ from adn.losses.disentanglement import collapse_signs, disentanglement_terms
 from adn.losses.segmentation import (
     binary_cross_entropy,
     generalised_dice,
-    hardest_cross_entropy,
     over_levels,
     soft_dice,
 )
@@ -76,7 +75,7 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
         with torch.autocast(batch.brain.device.type, enabled=False):
             probability, reference, scored = _in_label_space(recipe, batch, carried, aligned)
             voxels = (parts.aligned > 0).flatten(1).sum(1) if loss.cross_entropy_over == "brain" else grid_voxels
-            bce = _cross_entropy(loss, probability, reference, scored, voxels)
+            bce = binary_cross_entropy(probability, reference, voxels, scored).mean()
             dice = _dice(loss, probability, reference, scored)
             l_f = over_levels(loss.bce_weight * bce + dice, output.coarse_probabilities, target, counted, voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
@@ -106,13 +105,6 @@ def _is_warm(loss: LossConfig, epoch: int) -> bool:
     return epoch < loss.warm_start_epochs
 
 
-def _cross_entropy(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
-    """Over the model grid or the brain, or of the hardest voxels."""
-    if loss.hardest_share is None:
-        return binary_cross_entropy(p, reference, voxels, counted).mean()
-    return hardest_cross_entropy(p, reference, loss.hardest_share, counted).mean()
-
-
 def _dice(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Tensor:
     """Generalised Dice of each scan, or Dice pooled over the batch."""
     if loss.l_f == "bce_batch_dice":
@@ -122,13 +114,13 @@ def _dice(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Te
 
 def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """L_F at a coarser level."""
-    bce = _cross_entropy(loss, p, reference, counted, voxels)
+    bce = binary_cross_entropy(p, reference, voxels, counted).mean()
     return loss.bce_weight * bce + _dice(loss, p, reference, counted)
 
 
 def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
-    warm = loss.bce_weight * _cross_entropy(loss, gate, target, counted, voxels)
+    warm = loss.bce_weight * binary_cross_entropy(gate, target, voxels, counted).mean()
     return warm + _dice(loss, gate, target, counted) if loss.warm_start_dice else warm
 
 

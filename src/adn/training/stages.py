@@ -110,11 +110,6 @@ def train(
         with atomic_path(run.out / START) as temporary:  # so that the run goes on without the weights
             torch.save({"model": model.state_dict()}, temporary)
     sets = open_sets(recipe, source, run.out / "patients")
-    if recipe.train.compile:
-        networks = (getattr(model.align, "stages", None), getattr(model, "asymmetry", None), model.segment)
-        for network in networks:
-            if network is not None:  # each method has some of them
-                network.compile()
     if recipe.align.apply and "align" in stages:
         _fit_align(model, sets, run)
     elif recipe.align.apply:
