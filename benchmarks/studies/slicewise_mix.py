@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adn.config import Recipe, load_recipe
+from adn.config import Recipe
 from adn.config_mix import LaidConfig
 from adn.datasets.layouts import find_cases
 from adn.datasets.splits import read_split
@@ -32,6 +32,7 @@ from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
 from adn.nn.refine import refine_pose
 from adn.prediction.pipeline import load_model
+from adn.recipes import load_recipe
 from adn.space.warp import mirror, warp
 from adn.training.fit import fit
 from adn.training.initial import take_over
