@@ -23,6 +23,7 @@ from adn.feed.virtual import draw_left_over, ease_at, scanned_lattice, turning_s
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
 from adn.virtual.anatomy import blur
+from adn.virtual.disease import Shares, infarct_in_voxels
 from adn.virtual.draw import Choices, draw_acute, draw_patient
 from adn.virtual.fields import Lesion, apply, lesions_of, normalised, random_field, read_field, shifted, swelling
 from adn.virtual.folders import Library, patient_generator
@@ -32,7 +33,6 @@ from adn.virtual.render import QuietScan, develop, render_quiet, truth
 POOL_STREAM = 20_000_000  # where a pool's members are drawn, apart from the looks at them
 STORED_HU = (-300.0, 400.0)  # of slices: half precision keeps a tenth of a HU of the brain
 COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
-WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
 EARLY_SHARE = 0.6  # of looks show infarcts as early ones show: faint, in places only, without an edge, sulci closed
 LARGE_EARLY = 0.75  # of these are a large artery's territory
 MASK_EDGE_MM = 4.0  # the widest edge of an early one from a mask, of which the smallest would be lost in a wider one
@@ -264,25 +264,11 @@ def _darken(
     mni_from_aligned: np.ndarray,
     uneven: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """HU with the infarcts, and the share of each voxel that is infarct, (D, H, W) each; as `render` has it."""
-    grey, white, fluid = shares[:3]
+    """HU with the infarcts, and the share of each voxel that is infarct, (D, H, W) each."""
     infarcted = torch.zeros_like(hu)
-    if not lesions:
-        return hu, infarcted
-    around = F.avg_pool2d(F.pad(fluid, (2, 2, 2, 2))[None], 5, 1)[0]
-    sulci = fluid * (around < WIDE_FLUID)
-    fluid_hu = plan.csf_hu + 3
     for lesion in lesions:
-        infarct: InfarctPlan = lesion.plan
         extents = [_extent(lesion, from_where, mni_from_aligned, height) for height in _heights(plan)]
-        extent = torch.stack(extents).mean(0)
-        drop = (grey * infarct.drop_gm_hu + white * infarct.drop_wm_hu) * (1 + uneven).clamp(0, 1.8)
-        darker = torch.maximum(hu - extent * drop, hu.clamp(max=fluid_hu))
-        closed = (plan.gm_hu - infarct.drop_gm_hu - plan.csf_hu) * infarct.effacement
-        hu = darker + extent * sulci * max(closed, 0.0)
-        share = (
-            torch.stack([(e > 0.5).float() for e in extents]).mean(0) * shares[3] * (1 - (fluid - sulci).clamp(0, 1))
-        )
+        hu, share = infarct_in_voxels(plan, lesion.plan, hu, extents, Shares(*shares[:4]), uneven)
         infarcted = torch.maximum(infarcted, share)
     return hu, infarcted
 

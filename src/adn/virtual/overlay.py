@@ -14,6 +14,7 @@ from torch import Tensor
 from adn.config_mix import LaidConfig
 from adn.space.warp import mirror
 from adn.virtual.anatomy import blur
+from adn.virtual.disease import darkened
 from adn.virtual.fields import random_field, read_field
 from adn.virtual.lesions import BRAIN, LesionMask
 
@@ -185,14 +186,9 @@ def lay(
     infarct[box] = extent > 0.5
     if not infarct.any():
         return None
-    result[box] = torch.where(inside, _darkened(here, extent * drop), here)
+    result[box] = torch.where(inside, darkened(here, extent * drop, _FLUID_HU), here)
     volume_ml = float(infarct.sum()) * math.prod(spacing_mm) / 1000
     return Laid(result, infarct, volume_ml, float((hu - result)[infarct].mean()), overlay)
-
-
-def _darkened(hu: Tensor, by_hu: Tensor) -> Tensor:
-    """No darker than fluid."""
-    return torch.maximum(hu - by_hu, hu.clamp(max=_FLUID_HU))
 
 
 def lay_one(

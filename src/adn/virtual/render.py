@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.virtual.anatomy import Head, blur
+from adn.virtual.disease import infarct_in_samples
 from adn.virtual.fields import Lesion, LesionSource, apply, lesions_of, random_field, read_field, read_lesion, swelling
 from adn.virtual.lattice import Lattice, Samples
-from adn.virtual.plan import InfarctPlan, PatientPlan
+from adn.virtual.plan import PatientPlan
 from adn.virtual.scanner import between_slices, in_field, scan_noise, slice_positions, stream, take_scan
 from adn.virtual.soft_tissue import SOFT_HU, mix_solids
 from adn.virtual.tissue_codes import AIR_HU, BRAIN_CODES, FLUID, GREY, Tissue
@@ -234,7 +235,7 @@ def _anatomy(
     infarcted = torch.zeros(codes.shape, dtype=torch.bool, device=codes.device)
     for lesion in lesions:
         near, extent = read_lesion(lesion.soft, lesion.index_from_mni @ mni_from_index, values[:3])
-        brain_hu[near] = _infarct_hu(plan, lesion.plan, brain_hu[near], extent, codes[near], density[near])
+        brain_hu[near] = infarct_in_samples(plan, lesion.plan, brain_hu[near], extent, codes[near], density[near])
         if lesion.plan.acute:
             infarcted[near] |= (extent > 0.5) & (codes[near] != int(Tissue.VENTRICLE))
     for spot in plan.bright:
@@ -287,21 +288,6 @@ def _base_hu(plan: PatientPlan) -> Tensor:
     for code, hu in values.items():
         table[int(code)] = hu
     return table
-
-
-def _infarct_hu(
-    plan: PatientPlan, infarct: InfarctPlan, hu: Tensor, extent: Tensor, codes: Tensor, density: Tensor
-) -> Tensor:
-    """Darken parenchyma (acute) or replace it by fluid (old); fill sulci by swelling."""
-    parenchyma = codes <= int(Tissue.STEM)
-    if not infarct.acute:
-        cavity = extent * (infarct.fluid + 0.15 * density).clamp(0, 1)
-        return torch.where(parenchyma, hu + (plan.csf_hu + 2 - hu) * cavity, hu)
-    drop = torch.where(codes <= int(Tissue.DEEP_GM), infarct.drop_gm_hu, infarct.drop_wm_hu)
-    floor = plan.csf_hu + 3
-    darker = torch.maximum(hu - extent * drop * (1 + 0.2 * density).clamp(0.4, 1.6), hu.clamp(max=floor))
-    swollen = hu + (plan.gm_hu - infarct.drop_gm_hu - hu).clamp(min=0) * extent * infarct.effacement
-    return torch.where(parenchyma, darker, torch.where(codes == int(Tissue.CSF), swollen, hu))
 
 
 def truth(shares: Tensor, infarcted: Tensor, pixel_mm: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,77 @@
+"""What an infarct does to Hounsfield units: the one model, for rendered heads, for pools of them, and for real brains.
+
+Parenchyma darkens by some HU, more or less from place to place, and no further than to fluid; swelling closes sulci;
+an old infarct becomes fluid.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adn.virtual.plan import InfarctPlan, PatientPlan
+from adn.virtual.tissue_codes import Tissue
+
+ABOVE_CSF_HU = 3.0  # an acute infarct stays so much brighter than CSF
+CAVITY_HU = 2.0  # an old one is so much brighter
+WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
+_WIDE_VOXELS = 5  # 12 mm of the grid that pools are kept on
+
+
+class Shares(NamedTuple):
+    """Of each voxel, what is grey matter, other parenchyma, fluid and brain, (D, H, W) each, 0 to 1."""
+
+    grey: Tensor
+    white: Tensor
+    fluid: Tensor
+    brain: Tensor
+
+
+def darkened(hu: Tensor, by_hu: Tensor, floor_hu: float) -> Tensor:
+    """HU less `by_hu`, but what is above the floor stays above it, and what is below stays as it is."""
+    return torch.maximum(hu - by_hu, hu.clamp(max=floor_hu))
+
+
+def infarct_in_samples(
+    plan: PatientPlan, infarct: InfarctPlan, hu: Tensor, extent: Tensor, codes: Tensor, density: Tensor
+) -> Tensor:
+    """HU of samples of one tissue each, (n,), with an infarct.
+
+    extent: 0 to 1. codes: of `Tissue`. density: a smooth random field, by which the darkening varies.
+    """
+    parenchyma = codes <= int(Tissue.STEM)
+    if not infarct.acute:
+        cavity = extent * (infarct.fluid + 0.15 * density).clamp(0, 1)
+        return torch.where(parenchyma, hu + (plan.csf_hu + CAVITY_HU - hu) * cavity, hu)
+    drop = torch.where(codes <= int(Tissue.DEEP_GM), infarct.drop_gm_hu, infarct.drop_wm_hu)
+    darker = darkened(hu, extent * drop * (1 + 0.2 * density).clamp(0.4, 1.6), plan.csf_hu + ABOVE_CSF_HU)
+    swollen = hu + (plan.gm_hu - infarct.drop_gm_hu - hu).clamp(min=0) * extent * infarct.effacement
+    return torch.where(parenchyma, darker, torch.where(codes == int(Tissue.CSF), swollen, hu))
+
+
+def infarct_in_voxels(
+    plan: PatientPlan, infarct: InfarctPlan, hu: Tensor, extents: list[Tensor], shares: Shares, uneven: Tensor
+) -> tuple[Tensor, Tensor]:
+    """HU of voxels that mix tissues, (D, H, W), with an acute infarct, and the share of each voxel that is infarct.
+
+    extents: 0 to 1, at a few heights of a thick slice. uneven: a smooth field, relative, by which the darkening varies.
+    Darkening adds up over what a voxel holds, so this agrees with `infarct_in_samples` but for the slice's blur.
+    """
+    sulci = closing(shares.fluid)
+    extent = torch.stack(extents).mean(0)
+    drop = (shares.grey * infarct.drop_gm_hu + shares.white * infarct.drop_wm_hu) * (1 + uneven).clamp(0, 1.8)
+    darker = darkened(hu, extent * drop, plan.csf_hu + ABOVE_CSF_HU)
+    closed = (plan.gm_hu - infarct.drop_gm_hu - plan.csf_hu) * infarct.effacement
+    inside = torch.stack([(e > 0.5).float() for e in extents]).mean(0)
+    share = inside * shares.brain * (1 - (shares.fluid - sulci).clamp(0, 1))
+    return darker + extent * sulci * max(closed, 0.0), share
+
+
+def closing(fluid: Tensor) -> Tensor:
+    """The fluid of sulci, which swelling closes; that of ventricles and cisterns is left out."""
+    half = _WIDE_VOXELS // 2
+    around = F.avg_pool2d(F.pad(fluid, (half, half, half, half))[None], _WIDE_VOXELS, 1)[0]
+    return fluid * (around < WIDE_FLUID)
