@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ from adn.training.fit import fit
 from adn.training.initial import take_over
 from adn.training.objectives import segment_objective
 from adn.training.sources import Source, library
-from adn.virtual.folders import patient_generator
+from adn.virtual.folders import Library, patient_generator
 from adn.virtual.overlay import Shape, donor_shape, draw_twin, lay_one, replace_by_twin
 
 SPLITS = Path(__file__).parents[1] / "splits"
@@ -47,7 +48,8 @@ SPAN = 80.0  # HU of the window
 SHARES = {"outlined": 0.27, "emptied": 0.28, "whole": 0.33, "virtual": 0.12}
 LAID_SHARE = {"emptied": 0.25, "whole": 0.55}  # get a virtual infarct
 SEEN_HU, UNSEEN_WEIGHT = -2.0, 0.15  # infarcts less dark against their twin than this are seldom shown
-VALIDATED = 24  # outlined validation patients; and as many whole heads with and without a laid infarct
+MASKS = 150  # about so many of the lesion masks are laid; reading all takes long on a busy machine
+VALIDATED = 12  # outlined validation patients; with all whole heads, as they are and with a laid infarct
 
 
 class Box(NamedTuple):
@@ -250,7 +252,7 @@ def validation(recipe: Recipe, boxes: Path, shapes: dict[str, Shape]) -> dict[st
     mix.shapes = shapes  # masks of validation subjects alone
     generator = patient_generator(99, 0)
     heads = [box._replace(infarct=torch.where(grown(box.infarct < 0, 3), -1.0, 0.0)) for box in mix.heads]
-    laid = [mix.laid(box, generator) for box in heads for _ in range(2)]
+    laid = [mix.laid(box, generator) for box in heads]
     groups = {"outlined": mix.outlined[:VALIDATED], "whole": heads, "laid": [x for x in laid if (x.infarct > 0).any()]}
     return {name: [Sample(*(x[None] for x in box)) for box in group] for name, group in groups.items()}
 
@@ -297,25 +299,35 @@ def validator(
     return validate
 
 
+def some_shapes(masks: Library) -> dict[str, Shape]:
+    """About MASKS of the lesion masks of a library."""
+    names = list(masks.lesions)
+    chosen = names[:: max(len(names) // MASKS, 1)]
+    return replace(masks, lesions={name: masks.lesions[name] for name in chosen}).shapes()
+
+
 def train(arguments: argparse.Namespace) -> None:
     """Train D and F; T is that of fast-plus."""
     recipe = load_recipe("slicewise")
     stage = recipe.train.segment.model_copy(update={"seconds": arguments.seconds, "max_epochs": 100})
     segment = stage.model_copy(update={"epoch_samples": arguments.epoch_samples})
-    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"segment": segment})})
+    network = recipe.network.model_copy(update={"channels": tuple(arguments.channels)})
+    recipe = recipe.model_copy(
+        update={"train": recipe.train.model_copy(update={"segment": segment}), "network": network}
+    )
     source = Source(anatomy=arguments.anatomy, lesions=arguments.lesions)
     heads, held_out = library(source, "train"), library(source, "val")
     count = segment.max_epochs * segment.epoch_samples
     virtual = PooledPatients(recipe, heads, 0, count, arguments.pool, arguments.boxes / "patients")
-    mix = Mix(recipe, arguments.boxes, "train", heads.shapes(), virtual, 0, count)
+    mix = Mix(recipe, arguments.boxes, "train", some_shapes(heads), virtual, 0, count)
     torch.manual_seed(0)
     model = build_adn(recipe)
     take_over(model, "fast-plus")
     model.align.requires_grad_(False)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    groups = validation(recipe, arguments.boxes, held_out.shapes())
+    groups = validation(recipe, arguments.boxes, some_shapes(held_out))
     validate = validator(model, groups, recipe, arguments.out)
-    fit(model, mix, segment_objective(recipe, aligned=True), segment, arguments.out, "segment", "bf16", 0, collate,
+    fit(model, mix, segment_objective(recipe, aligned=True), segment, arguments.out, "segment", "bf16", 1, collate,
         None, validate, "cpu")  # fmt: skip
     save_weights(model.state_dict(), recipe.model_dump(mode="json"), arguments.out / "slicewise.safetensors")
 
@@ -330,7 +342,8 @@ def main() -> None:
     parser.add_argument("--lesions", type=Path)
     parser.add_argument("--seconds", type=float, default=3000)
     parser.add_argument("--epoch-samples", type=int, default=1500)
-    parser.add_argument("--pool", type=int, default=300)
+    parser.add_argument("--pool", type=int, default=60)
+    parser.add_argument("--channels", type=int, nargs="+", default=[16, 32, 64, 128])
     arguments = parser.parse_args()
     if arguments.step == "prepare":
         align_cases(arguments.real, arguments.boxes, load_recipe("fast-plus"))
