@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from adn.nn.refine import refine_pose
-from adn.prediction.pipeline import aligned_from_scan, load_model
+from adn.prediction.model import load_model
+from adn.prediction.pipeline import aligned_from_scan
 from adn.prepare import conform, strip_skull
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
@@ -67,7 +68,7 @@ def main() -> None:
         centroid = (np.linalg.inv(grid.index_from_frame) @ np.append(inside, 1.0))[:3]
         row = [roll]
         for pose in (torch.eye(4)[None], pose_t, pose_refined):
-            found = aligned_from_scan(conformed, RigidTransform(pose[0].double().numpy()), model.recipe)
+            found = aligned_from_scan(conformed, RigidTransform(pose[0].double().numpy()), model.recipe.grid)
             row += error(plane(found @ grid.index_from_frame), true, centroid)
         rows.append(row)
         print(i, library.head(plan.head).name, " ".join(f"{v:.2f}" for v in row), flush=True)

@@ -22,7 +22,7 @@ from adn.feed.virtual import AlignedPatients
 from adn.findings.measure import without_small
 from adn.metrics.overlap import dice
 from adn.metrics.statistics import bootstrap_mean
-from adn.prediction.pipeline import Model, load_model
+from adn.prediction.model import Model, load_model
 from adn.virtual.folders import Library
 
 SEED = 4242  # of no training run

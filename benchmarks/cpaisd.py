@@ -23,7 +23,8 @@ from ct_measures import Study
 from virtual_vs_real import cpaisd_studies
 
 from adn.metrics.overlap import dice
-from adn.prediction.pipeline import Model, load_model, predict
+from adn.prediction.assemble import predict
+from adn.prediction.model import Model, load_model
 from adn.results import Prediction, Scan
 from adn.space.geometry import Grid
 from adn.space.volume import Volume

@@ -27,7 +27,7 @@ import torch
 from adn.asymmetry import total_asymmetry
 from adn.feed.virtual import aligned_sample
 from adn.nn.baselines import Baseline
-from adn.prediction.pipeline import Model, load_model
+from adn.prediction.model import Model, load_model
 from adn.results import TrainingPicture
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume

@@ -36,7 +36,7 @@ from adn.feed.virtual import aligned_sample
 from adn.io import open_scan
 from adn.io.nifti import read_volume
 from adn.nn.refine import refine_pose
-from adn.prediction.pipeline import Model, load_model
+from adn.prediction.model import Model, load_model
 from adn.prepare import conform
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume

@@ -19,7 +19,8 @@ import torch
 
 from adn.findings.territory import mni_from_aligned, territory_shares
 from adn.nn.refine import refine_pose
-from adn.prediction.pipeline import aligned_from_scan, load_model
+from adn.prediction.model import load_model
+from adn.prediction.pipeline import aligned_from_scan
 from adn.prepare import conform
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
@@ -57,7 +58,7 @@ def main() -> None:
         brain = torch.from_numpy(conformed.brain.data)[None, None]
         with torch.no_grad():
             pose = refine_pose(model.network.align, brain, model.network.align(brain), model.recipe)  # type: ignore[arg-type]
-        aligned = aligned_from_scan(conformed, RigidTransform(pose[0].double().numpy()), model.recipe)
+        aligned = aligned_from_scan(conformed, RigidTransform(pose[0].double().numpy()), model.recipe.grid)
         start = time.perf_counter()
         found = mni_from_aligned(volume, mask, aligned)
         seconds = time.perf_counter() - start

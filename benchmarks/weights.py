@@ -29,7 +29,8 @@ from adn.io.atomic import atomic_folder
 from adn.io.nifti import read_volume, write_volume
 from adn.metrics.overlap import dice
 from adn.metrics.summary import CaseScores
-from adn.prediction.pipeline import Model, load_model, predict
+from adn.prediction.assemble import predict
+from adn.prediction.model import Model, load_model
 from adn.space.volume import Volume
 from adn.virtual.plan import PatientPlan
 

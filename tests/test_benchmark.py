@@ -2,14 +2,24 @@
 
 import csv
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from adn import benchmark as module
 from adn.benchmark import METHODS, benchmark, is_flat
+from adn.datasets.layouts import Case
 from adn.errors import ConfigError, InputError
+from adn.io import open_scan, read_volume, write_volume
+from adn.io.weights import WeightsFile
+from adn.nn.adn import build_adn
+from adn.prediction.assemble import predict
+from adn.prediction.model import Model
 from adn.recipes import load_recipe, row_names
 from adn.virtual.folders import synthesize
+from phantoms import head
 
 
 def test_every_row_has_a_recipe_and_the_papers_numbers_are_those_of_table_1():
@@ -91,6 +101,26 @@ def test_two_rows_are_trained_scored_resumed_and_skipped(cases, tmp_path, monkey
     assert times == {p: p.stat().st_mtime_ns for p in times}
     with pytest.raises(InputError, match="another recipe or of other data"):
         benchmark("tiny", cases / "data", tmp_path / "out", split=cases / "split.csv")
+
+
+@pytest.mark.parametrize("zero_outside", [True, False])
+def test_the_benchmark_marks_the_voxels_that_predict_marks(tmp_path, zero_outside):
+    torch.manual_seed(3)
+    recipe = load_recipe("tiny")
+    recipe = recipe.model_copy(
+        update={"network": recipe.network.model_copy(update={"zero_outside": zero_outside}), "threshold": 0.45}
+    )
+    weights = WeightsFile("none", Path(__file__), "", 0.0, False)
+    model = Model(build_adn(recipe).eval(), recipe, weights, torch.device("cpu"), "fp32")
+    write_volume(head((24, 72, 60), (7.0, 3.1, 2.9)), tmp_path / "ct.nii.gz")
+    found = predict(open_scan(tmp_path / "ct.nii.gz"), model)
+    write_volume(found.brain_mask, tmp_path / "brain.nii.gz")
+    case = Case("case", "case", tmp_path / "ct.nii.gz", None, brain=tmp_path / "brain.nii.gz")
+    work = module._Work(tmp_path, None, None, None, None, None, "cpu", 0, None, print)
+    infarct = module._predict(case, model, work)
+    np.testing.assert_array_equal(infarct.data, found.infarct.reoriented("SPL").data)
+    outside = read_volume(tmp_path / "brain.nii.gz").reoriented("SPL").data == 0
+    assert bool(infarct.data[outside].any()) is not zero_outside
 
 
 def test_adn_plus_is_adn_with_its_extensions_on_any_recipe():

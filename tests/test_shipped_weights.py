@@ -10,7 +10,8 @@ from adn.feed.virtual import PosedBrains
 from adn.io import dicom, open_scan
 from adn.io.weights import find_weights, list_weights, read_weights
 from adn.metrics import score
-from adn.prediction.pipeline import load_model, predict
+from adn.prediction.assemble import predict
+from adn.prediction.model import load_model
 from adn.recipes import load_recipe, recipe_from_dict
 from adn.results import Scan
 from adn.space.geometry import Grid

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from adn.errors import AdnError, InputError
     from adn.evaluation import evaluate
     from adn.io import open_scan
-    from adn.prediction.pipeline import load_model, predict
+    from adn.prediction.assemble import predict
+    from adn.prediction.model import load_model
     from adn.recipes import load_recipe
     from adn.report import save_prediction
     from adn.results import Measurements, Prediction, Scan
@@ -35,10 +36,10 @@ _HOME = {
     "Scan": "adn.results",
     "Volume": "adn.space.volume",
     "evaluate": "adn.evaluation",
-    "load_model": "adn.prediction.pipeline",
+    "load_model": "adn.prediction.model",
     "load_recipe": "adn.recipes",
     "open_scan": "adn.io",
-    "predict": "adn.prediction.pipeline",
+    "predict": "adn.prediction.assemble",
     "save_prediction": "adn.report",
     "synthesize": "adn.virtual.folders",
     "synthesize_preset": "adn.virtual.folders",

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,14 @@ from adn.datasets.layouts import Case, find_cases, write_cases
 from adn.datasets.splits import read_split
 from adn.errors import InputError
 from adn.evaluation import evaluate
-from adn.findings.measure import without_small
 from adn.io import open_scan
 from adn.io.atomic import atomic_folder, atomic_path
 from adn.io.nifti import read_volume, write_volume
 from adn.nn.baselines import build_model
-from adn.nn.refine import refine_pose
-from adn.prediction.pipeline import Model, carry_home, infer_maps, load_model
-from adn.prepare import conform
+from adn.prediction.model import Model, load_model
+from adn.prediction.pipeline import home, infer, locate
 from adn.recipes import load_recipe, recipe_from_dict, row_recipe
 from adn.report.benchmark import BenchmarkRow, benchmark_markdown
-from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 from adn.training import train
 from adn.training.fit import Progress
@@ -213,21 +211,12 @@ def _run_row(method: Method, recipe: Recipe, cases: list[Case], work: _Work) -> 
 
 def _predict(case: Case, model: Model, work: _Work) -> Volume:
     """The infarct on the scan's grid (axes in SPL order), as `predict` finds it, without maps and measurements."""
-    scan = open_scan(case.ct).volume.reoriented("SPL")
-    mask = _brain(case, scan, work)
-    conformed = conform(scan, mask, model.recipe.grid)
-    with torch.no_grad():
-        brain = torch.from_numpy(conformed.brain.data)[None, None].to(model.device)
-        pose = refine_pose(model.network.align, brain, model.network.align(brain), model.recipe)
-        maps = infer_maps(model, brain, pose)[:1]
-    motion = RigidTransform(pose[0].double().cpu().numpy())
-    probability = carry_home(maps, conformed, motion, model.recipe, mask.data > 0)[0]
-    threshold = model.recipe.threshold
-    probability = without_small(probability, threshold, model.recipe.smallest_ml, scan.grid.voxel_ml)
-    return scan.with_data((probability >= threshold).astype(np.uint8), "label")
+    located = locate(open_scan(case.ct), model, strip=partial(_brain, case, work))
+    found = home(infer(located, model), located, model.recipe)
+    return located.volume.with_data(found.infarct, "label")
 
 
-def _brain(case: Case, scan: Volume, work: _Work) -> Volume:
+def _brain(case: Case, work: _Work, scan: Volume) -> Volume:
     """The case's own mask, as in training; else the tissue network's, found once for all rows. Axes in SPL order."""
     path = case.brain or work.out / "brains" / f"{case.name}.nii.gz"
     if not path.is_file():

@@ -10,7 +10,7 @@ from adn.errors import ConfigError, InputError, WeightsError
 from adn.io import weights
 from adn.io.weights import find_weights, list_weights, save_weights
 from adn.nn.adn import build_adn
-from adn.prediction.pipeline import load_model
+from adn.prediction.model import load_model
 from adn.recipes import load_recipe, recipe_from_dict
 from adn.training.initial import take_over
 

@@ -9,7 +9,9 @@ import torch
 from adn.io import open_scan
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
-from adn.prediction.pipeline import box_corners, load_model, predict
+from adn.prediction.assemble import predict
+from adn.prediction.model import load_model
+from adn.prediction.pipeline import box_corners
 from adn.recipes import load_recipe
 from adn.results import Scan
 from adn.space.geometry import Grid, reorient_array

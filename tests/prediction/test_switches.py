@@ -8,7 +8,8 @@ from torch import nn
 from adn.io.weights import WeightsFile
 from adn.nn.adn import ADN
 from adn.nn.align import AlignNet
-from adn.prediction.pipeline import Model, predict
+from adn.prediction.assemble import predict
+from adn.prediction.model import Model
 from adn.recipes import load_recipe
 from adn.results import Scan
 from adn.space.volume import Volume

@@ -39,5 +39,5 @@ def test_limits_are_those_of_the_page():
 
 
 def test_steps_are_those_of_the_pipeline():
-    predict = pytest.importorskip("adn.predict")
-    assert list(STEPS) == ["read", "load", *predict.STEPS, "write"]
+    pipeline = pytest.importorskip("adn.prediction.pipeline")
+    assert list(STEPS) == ["read", "load", *pipeline.STEPS, "write"]

@@ -7,7 +7,7 @@ import pytest
 
 from adn.feed.augment import Augmented
 from adn.feed.virtual import AlignedPatients, PosedPatients
-from adn.prediction.pipeline import load_model
+from adn.prediction.model import load_model
 from adn.recipes import load_recipe, recipe_from_dict
 from adn.training import train
 from adn.training.sources import Source, open_sets

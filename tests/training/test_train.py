@@ -14,7 +14,7 @@ from toy import Brains
 from adn.errors import InputError, OutputError
 from adn.io.weights import read_weights
 from adn.nn.adn import build_adn
-from adn.prediction.pipeline import load_model
+from adn.prediction.model import load_model
 from adn.recipes import load_recipe
 from adn.training import resume, train
 from adn.training.logbook import read_log

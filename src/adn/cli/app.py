@@ -111,7 +111,7 @@ def predict(
 
     table = out / "results.csv"
     terminal.check_writable(out)
-    find_weights(weights)  # one sentence now rather than one per scan
+    found = find_weights(weights)  # one sentence now rather than one per scan
     if dicom_seg:
         from adn.report import check_dicom_seg
 
@@ -119,7 +119,7 @@ def predict(
     if len(scans) > 1 and table.exists() and not overwrite:
         raise InputError(f"{table} exists already. Choose another output folder with -o, or add --overwrite.")
     tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
-    request = Request(out, series, weights, device, overwrite, dicom_seg)
+    request = Request(out, series, found, device, overwrite, dicom_seg)
     jobs = min(jobs, len(tasks))
     outcomes = _draw(tasks, process_all(tasks, request, jobs, max(1, cores() // jobs)), quiet)
     if len(tasks) > 1:

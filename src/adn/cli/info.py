@@ -53,6 +53,7 @@ def library_versions() -> dict[str, str]:
 
 def _plain(entry: Any) -> dict[str, Any]:
     values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(entry).items()}
+    del values["ensemble"]
     return values | {"members": [path.stem for path in entry.members]}
 
 

@@ -60,7 +60,7 @@ def serve(
     limits = Limits()
     with _only_server_of(folder), _listening(host, port) as listener:
         cases = Cases(folder, waiting=limits.waiting)
-        jobs = Jobs(cases, weights=weights, device=device)
+        jobs = Jobs(cases, weights=chosen, device=device)
         token = _token(host, token)
         app = create_app(cases, jobs, host=host, token=token, limits=limits, weights=_weights(chosen))
         _run(app, listener, host, token, open_page, f"Cases are kept in {folder.absolute()}")

@@ -15,6 +15,8 @@ from adn.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from adn.config import EnsembleConfig
+
 DEFAULT = "ensemble"
 TISSUE = "tissue"  # finds the brain and its tissues
 HASHES = "SHA256SUMS"
@@ -24,8 +26,8 @@ HASHES = "SHA256SUMS"
 class WeightsFile:
     """One set of weights, or an ensemble of them. shipped: inside the package.
 
-    members: files of an ensemble's weights, in its order. sha256, megabytes: of the file, and of an ensemble of its
-    file and its members' one after the other.
+    members: files of an ensemble's weights, in its order. ensemble: what its file says. sha256, megabytes: of the file,
+    and of an ensemble of its file and its members' one after the other.
     """
 
     name: str
@@ -34,6 +36,7 @@ class WeightsFile:
     megabytes: float
     shipped: bool
     members: tuple[Path, ...] = ()
+    ensemble: EnsembleConfig | None = None
 
 
 def shipped_folder() -> Path:
@@ -44,7 +47,7 @@ def shipped_folder() -> Path:
 def list_weights() -> list[WeightsFile]:
     """The weights that ship with the package; reads hashes and sizes only."""
     folder = shipped_folder()
-    return [_describe(path) for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.toml")])]
+    return [_describe(path)[0] for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.toml")])]
 
 
 def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
@@ -53,10 +56,10 @@ def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
     A .toml file joins several (`config.EnsembleConfig`). Raises WeightsError if any are absent or damaged, ConfigError
     where such a file says what it cannot.
     """
-    found = _describe(_locate(str(name_or_path or DEFAULT)))
+    found, hashes = _describe(_locate(str(name_or_path or DEFAULT)))
     expected = _expected_hashes()
-    for path in (found.path, *found.members):
-        if path.parent == shipped_folder() and expected.get(path.name) != _sha256(path):
+    for path, digest in hashes.items():
+        if path.parent == shipped_folder() and expected.get(path.name) != digest:
             raise WeightsError(f"{path.name}: is damaged (its SHA-256 is not the recorded one); install adn again.")
     return found
 
@@ -79,28 +82,24 @@ def _locate(wanted: str, folder: Path = Path()) -> Path:
     return path
 
 
-def _describe(path: Path) -> WeightsFile:
-    members = tuple(_locate(wanted, path.parent) for wanted in _members(path))
+def _describe(path: Path) -> tuple[WeightsFile, dict[Path, str]]:
+    """A set of weights, and the SHA-256 of each of its files."""
+    ensemble = None
+    if path.suffix == ".toml":
+        from adn.recipes import ensemble_from_toml
+
+        ensemble = ensemble_from_toml(path)
+    members = tuple(_locate(member.weights, path.parent) for member in (ensemble.members if ensemble else ()))
     if any(member.suffix == ".toml" for member in members):
         raise WeightsError(f"{path}: is an ensemble with an ensemble in it; name single weights.")
-    files = (path, *members)
-    megabytes = sum(file.stat().st_size for file in files) / 1e6
-    return WeightsFile(path.stem, path, _sha256(*files), megabytes, path.parent == shipped_folder(), members)
-
-
-def _members(path: Path) -> list[str]:
-    if path.suffix != ".toml":
-        return []
-    from adn.recipes import ensemble_from_toml
-
-    return [member.weights for member in ensemble_from_toml(path).members]
-
-
-def _sha256(*files: Path) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    joined, size, hashes = hashlib.sha256(), 0, {}
+    for file in (path, *members):
+        content = file.read_bytes()
+        size += len(content)
+        joined.update(content)
+        hashes[file] = hashlib.sha256(content).hexdigest() if members else joined.hexdigest()
+    shipped = path.parent == shipped_folder()
+    return WeightsFile(path.stem, path, joined.hexdigest(), size / 1e6, shipped, members, ensemble), hashes
 
 
 def _expected_hashes() -> dict[str, str]:

@@ -29,6 +29,7 @@ from adn.work.process import (
 )
 
 if TYPE_CHECKING:
+    from adn.io.weights import WeightsFile
     from adn.results import Prediction
 
 
@@ -38,7 +39,7 @@ class Request:
 
     out: Path
     series: str | None = None
-    weights: str | None = None
+    weights: str | WeightsFile | None = None
     device: str = "auto"
     overwrite: bool = False
     dicom_seg: bool = False
@@ -104,7 +105,8 @@ def predict_one(
         check_is_dicom(scan, task.scan)
 
     tell("load")
-    from adn.prediction.pipeline import load_model, predict
+    from adn.prediction.assemble import predict
+    from adn.prediction.model import load_model
 
     if "model" not in models:
         models["model"] = load_model(request.weights, request.device)

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 
+from adn.io.weights import WeightsFile
 from adn.prediction.batch import Outcome, Request, Task, remove_partial
 from adn.server.cases import Cases
 from adn.server.models import FINAL, Failure, Record
@@ -30,7 +31,7 @@ class Jobs:
         self,
         cases: Cases,
         *,
-        weights: str | None = None,
+        weights: str | WeightsFile | None = None,
         device: str = "auto",
         predict: Predict = predict_for_page,
     ) -> None:

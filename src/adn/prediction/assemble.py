@@ -1,0 +1,220 @@
+"""`predict`: a head CT in, infarct and asymmetry maps out, all on the scan's own grid."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adn.asymmetry import SIGN
+from adn.config import Recipe
+from adn.findings.hypodensity import relative_hypodensity
+from adn.findings.measure import measure
+from adn.findings.quality import bright_ml, cut_ends, inspect_mask, noise_hu
+from adn.findings.territory import mni_from_aligned, territory_shares
+from adn.prediction.model import Model
+from adn.prediction.pipeline import Located, OnScan, Steps, as_rigid, home, infer, locate
+from adn.prepare import SkullStripper
+from adn.results import (
+    MAX_ASYMMETRY_HU,
+    MAX_BRIGHT_ML,
+    MAX_NOISE_HU,
+    Measurements,
+    Prediction,
+    Provenance,
+    Quality,
+    Scan,
+    TerritoryShare,
+)
+from adn.space.geometry import Grid, bounding_box, reorient_array
+from adn.space.units import unit_to_hu
+from adn.space.volume import Volume
+from adn.space.warp import mirror, warp
+
+BRIGHT = (
+    "These weights look for bright lesions, such as bleeds: read 'bright lesion' where files and report say 'infarct'."
+)
+
+
+def predict(
+    scan: Scan,
+    model: Model,
+    *,
+    strip: SkullStripper | None = None,
+    threshold: float | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Prediction:
+    """Find the infarct in one scan.
+
+    scan: from `open_scan`. strip: finds the brain; None: the tissue network, and the classical stripper where what that
+    found is not plausible (docs/brain-and-tissue.md). threshold: on the probability after it went home; None takes the
+    recipe's. progress: called with the name of each step (`pipeline.STEPS`). Raises InputError where there is no brain.
+    """
+    steps = Steps(progress)
+    located = locate(scan, model, strip=strip, steps=steps)
+    with steps.step("disentangle and segment"):
+        maps = infer(located, model)
+    with steps.step("carry home"):
+        on_scan = home(maps, located, model.recipe, threshold)
+    return assemble(scan, located, on_scan, model, steps)
+
+
+def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps: Steps | None = None) -> Prediction:
+    """Measure what was found in a scan, and lay everything on the axes of its file. steps: times the measuring."""
+    steps = steps or Steps()
+    volume, mask, recipe = located.volume, located.brain.mask, model.recipe
+    polarity = recipe.network.polarity
+    with steps.step("measure"):
+        hypodensity = SIGN[polarity] * relative_hypodensity(volume, mask, located.aligned_from_scan)
+        measurements = measure(on_scan.infarct, volume, mask, located.aligned_from_scan)
+        territories = _territories(located, on_scan)
+        quality = _quality(located, recipe)
+        remarks = (*located.brain.warnings, *inspect_mask(volume, mask))
+    return Prediction(
+        case=scan.name,
+        scan=scan,
+        infarct=_as_filed(on_scan.infarct, scan, "label"),
+        infarct_probability=_as_filed(on_scan.probability, scan, "1"),
+        brain_mask=_as_filed((mask.data > 0).astype(np.uint8), scan, "label"),
+        **_asymmetries(scan, located, on_scan, recipe),
+        pose_network=as_rigid(located.pose_network),
+        pose=as_rigid(located.pose),
+        measurements=_slices_as_filed(measurements, scan.volume.grid),
+        provenance=_provenance(model, on_scan.threshold, steps.seconds, located.brain.stripper),
+        relative_hypodensity=_as_filed(hypodensity, scan, "1"),
+        quality=quality,
+        territories=territories,
+        aligned_from_scan=located.aligned_from_scan @ _spl_from_stored(scan.volume.grid),
+        warnings=(*scan.warnings, *remarks, *doubts(quality, polarity), *method_remarks(recipe)),
+        polarity=polarity,
+    )
+
+
+def _asymmetries(scan: Scan, located: Located, on_scan: OnScan, recipe: Recipe) -> dict[str, Volume]:
+    """A, P, Q, X̂ and X̃ in HU on the axes of the scan's file, by their names in `Prediction`."""
+    window, network = recipe.grid.window_hu, recipe.network
+    box = bounding_box(located.brain.mask.data > 0)  # most of a scan lies outside
+    a_hu, whole_p_hu = unit_to_hu(on_scan.total[box], window), unit_to_hu(on_scan.pathological[box], window)
+    p_hu = np.minimum(whole_p_hu, a_hu)
+    # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
+    filled_q_hu = a_hu - (p_hu if network.clamp_q else whole_p_hu)
+    filled_p_hu = p_hu if network.clamp_compensated else whole_p_hu
+    maps = {
+        "asymmetry_total": a_hu,
+        "asymmetry_pathological": p_hu,
+        "asymmetry_intrinsic": a_hu - p_hu,
+    }
+    sign = SIGN[network.polarity]
+    filled = {"salient": sign * filled_q_hu, "compensated": sign * filled_p_hu}
+    ct = located.volume.data
+    volumes = {name: _added(np.zeros(ct.shape, np.float32), box, values) for name, values in maps.items()}
+    volumes |= {name: _added(ct.copy(), box, values) for name, values in filled.items()}
+    return {name: _as_filed(data, scan, "HU") for name, data in volumes.items()}
+
+
+def _added(ground: NDArray, box: tuple[slice, ...], values: NDArray) -> NDArray:
+    """`ground` itself, with values added in a box."""
+    ground[box] += values
+    return ground
+
+
+def _as_filed(data: NDArray, scan: Scan, unit: str) -> Volume:
+    """An array in SPL order as a volume on the axes of the scan's file."""
+    return Volume(reorient_array(data, "SPL", scan.volume.grid.axes), scan.volume.grid, unit)
+
+
+def _slices_as_filed(measurements: Measurements, grid: Grid) -> Measurements:
+    """With slices counted as the file stores them, which may be downwards."""
+    if "I" not in grid.axes:
+        return measurements
+    last = grid.shape[grid.axes.index("I")] - 1
+    return replace(measurements, slices=tuple(sorted(last - i for i in measurements.slices)))
+
+
+def _territories(located: Located, on_scan: OnScan) -> tuple[TerritoryShare, ...]:
+    if not on_scan.infarct.any():
+        return ()
+    volume, aligned = located.volume, located.aligned_from_scan
+    mni = mni_from_aligned(volume, located.brain.mask, aligned) @ aligned
+    return territory_shares(on_scan.infarct, volume.grid.voxel_ml, mni)
+
+
+def _quality(located: Located, recipe: Recipe) -> Quality:
+    volume, mask = located.volume, located.brain.mask
+    depth, height, width = recipe.grid.spacing_mm
+    coarse = F.avg_pool3d(located.image, (1, 2, 2))
+    aligned = warp(coarse, located.pose, (depth, 2 * height, 2 * width))
+    base_cut, vertex_cut = cut_ends(mask)
+    return Quality(
+        brain_ml=float((mask.data > 0).sum()) * mask.grid.voxel_ml,
+        asymmetry_before_hu=_mean_difference_hu(coarse, recipe),
+        asymmetry_after_hu=_mean_difference_hu(aligned, recipe),
+        noise_hu=noise_hu(volume, mask),
+        base_cut=base_cut,
+        vertex_cut=vertex_cut,
+        bright_ml=bright_ml(volume, mask),
+    )
+
+
+def _mean_difference_hu(brain: Tensor, recipe: Recipe) -> float:
+    """Of a brain (1, 1, D, H, W) from its mirror image, per voxel of brain."""
+    lower, upper = recipe.grid.window_hu
+    return float((brain - mirror(brain)).abs().sum() / (brain > 0).sum().clamp(min=1)) * (upper - lower)
+
+
+def doubts(quality: Quality, polarity: str) -> list[str]:
+    """Warnings about a prediction as a whole."""
+    found = []
+    if polarity == "bright":
+        found.append(BRIGHT)
+    elif quality.bright_ml > MAX_BRIGHT_ML:
+        found.append(
+            f"{quality.bright_ml:.1f} mL in the brain measure 55 to 95 HU, away from bone: this may be blood. "
+            "Bleeding is not assessed: look for it before anything else."
+        )
+    if quality.noise_hu > MAX_NOISE_HU:
+        found.append(
+            f"The scan is noisy ({quality.noise_hu:.0f} HU in tissue): early infarcts are hard to tell from noise."
+        )
+    if quality.asymmetry_after_hu > MAX_ASYMMETRY_HU:
+        found.append(
+            f"The two hemispheres differ a lot after alignment ({quality.asymmetry_after_hu:.0f} HU on average): "
+            "the alignment may have failed, or the brain is deformed."
+        )
+    return found
+
+
+def method_remarks(recipe: Recipe) -> list[str]:
+    """What must be known of predictions by another method than ADN."""
+    if recipe.method == "adn":
+        return []
+    aligned = "" if recipe.align.apply else " It takes the head as it lies, so sides and asymmetries are rough."
+    return [f"The method '{recipe.method}' does not disentangle: P is the asymmetry where it marks.{aligned}"]
+
+
+def _spl_from_stored(grid: Grid) -> NDArray[np.float64]:
+    """4 × 4: array index as stored → array index in SPL order. Whole numbers: axes move and turn round."""
+    return np.rint(np.linalg.inv(grid.reoriented("SPL").affine) @ grid.affine) + 0.0
+
+
+def _provenance(model: Model, threshold: float, seconds: dict[str, float], stripper: str) -> Provenance:
+    names = ("torch", "numpy", "nibabel", "SimpleITK", "dcm2niix")
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    return Provenance(
+        adn_version=metadata.version("adn-stroke"),
+        recipe=model.recipe.name,
+        weights=model.weights.name,
+        weights_sha256=model.weights.sha256,
+        precision=model.precision,
+        device=model.device.type,
+        threshold=threshold,
+        versions=versions,
+        seconds=seconds,
+        stripper=stripper,
+    )
