@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -155,8 +155,8 @@ def carry_sample(
     of each scan are drawn, and only these are carried.
     """
     if slices:
-        assert isinstance(model, ADN)  # the recipe has checked it
-        return _carry_slices(model, batch if aligned else _align_batch(model, batch), invisible, slices)
+        network = cast(ADN, model)  # or as Fabric wraps it; the recipe has checked it
+        return _carry_slices(network, batch if aligned else _align_batch(network, batch), invisible, slices)
     brain, infarct, tissue = batch
     counted, infarct = which_count(infarct, invisible), infarct.clamp(min=0)
     if aligned:
