@@ -140,6 +140,40 @@ class PatchConfig(_Section):
         return self.size is not None or self.share is not None
 
 
+Range = tuple[float, float]
+
+
+class LooksConfig(_Section):
+    """What each look at a pool's patient draws anew (`feed.pool`), uniformly where nothing else is said.
+
+    Ranges are wider than real scans', so that what is learnt does not hang on one of them.
+    """
+
+    healthy_share: float = Field(default=0.1, ge=0, le=1)  # without infarct
+    least_ml: float = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
+    early_share: float = Field(default=0.6, ge=0, le=1)  # faint, in places only, without an edge, sulci closed
+    early_large_share: float = Field(default=0.75, ge=0, le=1)  # of the early: a large artery's territory
+    early_drop_hu: Range = (1.0, 9.0)  # of grey matter
+    early_drop_power: float = 1.3  # above 1: the fainter, the more often
+    early_white: Range = (0.3, 1.1)  # of white matter, as a share of that
+    early_edge_mm: Range = (1.5, 12.0)  # log-uniform
+    early_edge_of_radius: float = 0.4  # and at most so much of a procedural infarct's radius
+    early_edge_of_mask_mm: float = 4.0  # or of one from a mask, of which the smallest would be lost in a wider one
+    patchy: Range = (0.2, 0.8)  # σ, relative, of the darkening from place to place
+    noise_hu: Range = (1.0, 6.0)  # of the scanner, log-uniform
+    grain_mm: Range = (0.6, 1.5)  # of its noise
+    rough_hu: float = 6.0  # σ of noise on top: so much times the square of a uniform number
+    mask_error_mm: Range = (-1.5, 1.5)  # of the brain's outline
+    gain: Range = (0.8, 1.3)  # of contrast about the brain's mean
+    denser_hu: Range = (-4.0, 8.0)
+    grey_hu: Range = (-3.0, 3.0)  # added to grey matter
+    uneven_hu: Range = (0.0, 4.0)  # smooth shading that differs between the sides
+    blur_share: float = Field(default=0.25, ge=0, le=1)
+    blur_voxels: Range = (0.3, 0.6)  # σ in plane
+    stack_share: float = Field(default=0.3, ge=0, le=1)  # copies of one slice, as single slices are read
+    stack_of_area: float = 0.5  # which holds so much of the largest slice's brain
+
+
 class TrainConfig(_Section):
     """The stages of training and what they share."""
 
@@ -161,6 +195,7 @@ class TrainConfig(_Section):
     # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`data.pool`);
     # None: each is shown once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
+    looks: LooksConfig = LooksConfig()
 
 
 class Recipe(_Section):

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adn.config import Recipe
+from adn.config import LooksConfig, Recipe
 from adn.feed.samples import Sample, deskull
 from adn.feed.virtual import draw_left_over, ease_at, scanned_lattice, turning_shape
 from adn.space.geometry import RigidTransform
@@ -33,13 +33,6 @@ from adn.virtual.render import QuietScan, develop, render_quiet, truth
 POOL_STREAM = 20_000_000  # where a pool's members are drawn, apart from the looks at them
 STORED_HU = (-300.0, 400.0)  # of slices: half precision keeps a tenth of a HU of the brain
 COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
-EARLY_SHARE = 0.6  # of looks show infarcts as early ones show: faint, in places only, without an edge, sulci closed
-LARGE_EARLY = 0.75  # of these are a large artery's territory
-MASK_EDGE_MM = 4.0  # the widest edge of an early one from a mask, of which the smallest would be lost in a wider one
-HEALTHY = 0.1  # share without infarct
-LEAST_ML = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
-LARGE_SLICE = 0.5  # of the largest slice's brain is there in those shown so
-STACK_SHARE = 0.3  # of looks show copies of one slice, as single slices are read
 
 
 class Member(NamedTuple):
@@ -83,7 +76,7 @@ class PooledPatients(Dataset[Sample]):
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.pool, self.folder = count, pool, folder
-        self.choices = library.choices(healthy_share=HEALTHY)
+        self.choices = library.choices(healthy_share=recipe.train.looks.healthy_share)
         self.curriculum = recipe.train.segment.curriculum
 
     def __len__(self) -> int:
@@ -94,7 +87,9 @@ class PooledPatients(Dataset[Sample]):
         generator = patient_generator(self.seed, index)
         member = self.member(int(torch.randint(self.pool, (), generator=generator)))
         choices = replace(self.choices, ease=ease_at(index, self.count, self.curriculum))
-        return show(member, draw_look(generator, member.plan, choices), self.library, self.recipe)
+        return show(
+            member, draw_look(generator, member.plan, choices, self.recipe.train.looks), self.library, self.recipe
+        )
 
     def member(self, place: int) -> Member:
         """The patient at this place of the pool, read from the folder or rendered and put there."""
@@ -138,42 +133,60 @@ def render_member(plan: PatientPlan, library: Library, recipe: Recipe, device: t
     return Member(plan, QuietScan(slices.cpu(), centres, shares[:4].cpu()))
 
 
-def draw_look(generator: torch.Generator, plan: PatientPlan, choices: Choices) -> Look:
-    """Draw what changes; ranges are wider than real scans', so that what is learned does not hang on one of them."""
+def draw_look(
+    generator: torch.Generator,
+    plan: PatientPlan,
+    choices: Choices,
+    looks: LooksConfig = LooksConfig(),  # noqa: B008
+) -> Look:
+    """Draw what changes."""
     u = torch.rand(19, generator=generator).tolist()
     seed = int(torch.randint(2**31, (), generator=generator))
-    noise_hu, grain_mm, mask_error_mm = 6 ** u[0], 0.6 + 0.9 * u[1], 3 * u[2] - 1.5
-    scanner = replace(plan.scanner, noise_hu=noise_hu, grain_mm=grain_mm, mask_error_mm=mask_error_mm)
-    early = 0 <= u[13] - choices.ease < EARLY_SHARE * (1 - choices.ease)  # below: an easy one
+    scanner = replace(
+        plan.scanner,
+        noise_hu=_log_between(looks.noise_hu, u[0]),
+        grain_mm=_between(looks.grain_mm, u[1]),
+        mask_error_mm=_between(looks.mask_error_mm, u[2]),
+    )
+    early = 0 <= u[13] - choices.ease < looks.early_share * (1 - choices.ease)  # below: an easy one
     choices = replace(choices, ease=float(u[13] < choices.ease))
-    infarcts = draw_acute(generator, replace(choices, large_share=LARGE_EARLY) if early else choices)
+    infarcts = draw_acute(generator, replace(choices, large_share=looks.early_large_share) if early else choices)
     if early:
-        infarcts = tuple(_as_early(infarct, *u[14:18]) for infarct in infarcts)
+        infarcts = tuple(_as_early(infarct, looks, *u[14:18]) for infarct in infarcts)
     return Look(
         plan=replace(plan, infarcts=infarcts, scanner=scanner, noise_seed=seed),
         left_over=draw_left_over(generator, plan),
-        gain=0.8 + 0.5 * u[3],
-        denser_hu=12 * u[4] - 4,
-        grey_hu=6 * u[5] - 3,
-        uneven_hu=4 * u[6],
-        rough_hu=6 * u[18] ** 2,
-        patchy=0.2 + 0.6 * u[12],
-        blur_voxels=0.3 + 0.3 * u[7] if u[8] < 0.25 else 0.0,
-        slice_share=u[10] if u[9] < STACK_SHARE else None,
+        gain=_between(looks.gain, u[3]),
+        denser_hu=_between(looks.denser_hu, u[4]),
+        grey_hu=_between(looks.grey_hu, u[5]),
+        uneven_hu=_between(looks.uneven_hu, u[6]),
+        rough_hu=looks.rough_hu * u[18] ** 2,
+        patchy=_between(looks.patchy, u[12]),
+        blur_voxels=_between(looks.blur_voxels, u[7]) if u[8] < looks.blur_share else 0.0,
+        slice_share=u[10] if u[9] < looks.stack_share else None,
         flip=u[11] < 0.5,
         seed=seed,
     )
 
 
-def _as_early(infarct: InfarctPlan, u0: float, u1: float, u2: float, u3: float) -> InfarctPlan:
-    """As experts outline infarcts of the first hours: 1 to 9 HU darker, with an edge as wide as the infarct allows.
+def _between(ends: tuple[float, float], u: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * u
+
+
+def _log_between(ends: tuple[float, float], u: float) -> float:
+    return ends[0] * (ends[1] / ends[0]) ** u
+
+
+def _as_early(infarct: InfarctPlan, looks: LooksConfig, u0: float, u1: float, u2: float, u3: float) -> InfarctPlan:
+    """As experts outline infarcts of the first hours: little darker, with an edge as wide as the infarct allows.
 
     Networks that have seen sharp and even infarcts alone take them for all there is, and leave real ones be
     (docs/model-card.md, round 10).
     """
-    drop = 1 + 8 * u0**1.3
-    edge_mm = min(1.5 * 8**u1, 0.4 * infarct.radius_mm if infarct.territory else MASK_EDGE_MM)
-    white = drop * (0.3 + 0.8 * u2)
+    drop = _between(looks.early_drop_hu, u0**looks.early_drop_power)
+    widest = looks.early_edge_of_radius * infarct.radius_mm if infarct.territory else looks.early_edge_of_mask_mm
+    edge_mm = min(_log_between(looks.early_edge_mm, u1), widest)
+    white = drop * _between(looks.early_white, u2)
     return replace(infarct, drop_gm_hu=drop, drop_wm_hu=white, edge_mm=edge_mm, effacement=u3)
 
 
@@ -225,9 +238,9 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
     value = ((hu - lower) / span).clamp(1 / 1024, 1) * inside
     infarct, tissue, _ = truth(shares, infarcted, grid.spacing_mm[1:])
     infarct = infarct & (inside > 0)
-    asked = infarct.sum() * math.prod(grid.spacing_mm) >= 1000 * LEAST_ML
+    asked = infarct.sum() * math.prod(grid.spacing_mm) >= 1000 * recipe.train.looks.least_ml
     sample = Sample(value[None], (infarct * asked).float()[None], tissue[None])
-    return sample if look.slice_share is None else _stacked(sample, look.slice_share)
+    return sample if look.slice_share is None else _stacked(sample, look.slice_share, recipe.train.looks)
 
 
 def _positions(shape: tuple[int, ...], spacing_mm: tuple[float, ...], pose: RigidTransform) -> Tensor:
@@ -286,10 +299,10 @@ def _extent(lesion: Lesion, from_where: Tensor, mni_from_aligned: np.ndarray, he
     return F.grid_sample(lesion.soft, place.movedim(0, -1)[None], align_corners=False)[0, 0]
 
 
-def _stacked(sample: Sample, share: float) -> Sample:
+def _stacked(sample: Sample, share: float, looks: LooksConfig) -> Sample:
     """Copies of one slice among those that hold much brain; one with infarct where there is one."""
     area = (sample.brain > 0)[0].flatten(1).sum(1)
-    large = area >= LARGE_SLICE * area.max()
+    large = area >= looks.stack_of_area * area.max()
     ill = large & (sample.infarct > 0)[0].flatten(1).any(1)
     held = (ill if ill.any() else large).nonzero()[:, 0]
     place = int(held[min(int(share * len(held)), len(held) - 1)])
