@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+import adn
 from adn.config import Recipe
 from adn.config_mix import LaidConfig
 from adn.datasets.layouts import find_cases
@@ -32,7 +33,6 @@ from adn.feed.samples import Sample, collate
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
 from adn.nn.refine import refine_pose
-from adn.prediction.pipeline import load_model
 from adn.recipes import load_recipe
 from adn.space.warp import mirror, warp
 from adn.training.fit import fit
@@ -62,7 +62,7 @@ class Box(NamedTuple):
 
 def align_cases(real: Path, boxes: Path, recipe: Recipe) -> None:
     """Carry training and validation cases to the brain box by the T of fast-plus, as prediction does."""
-    network, grid = load_model("fast-plus").network, recipe.grid
+    network, grid = adn.load_model("fast-plus").network, recipe.grid
     for name in ("teknofest", "phe_sich"):
         split, cases = read_split(SPLITS / f"{name}.csv"), {case.name: case for case in find_cases(real / name)}
         for part, members in zip(("train", "validation"), split.parts(), strict=False):
