@@ -1,7 +1,6 @@
 """Stand-ins for `predict_one`, in a module of their own so that worker processes can import them."""
 
 import os
-import shutil
 import signal
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from adn.cli import app
 from adn.errors import InputError
 from adn.io import weights
+from adn.io.atomic import atomic_folder
 from adn.prediction.batch import Outcome, process_all
 from adn.work.process import begin_worker
 
@@ -23,22 +23,18 @@ def by_name(task, request, models):
     if "bug" in task.case:
         raise ZeroDivisionError("an accident")
     if "crash" in task.case:
-        (request.out / f".{task.case}.partial-{os.getpid()}").mkdir(parents=True)
-        os.kill(os.getpid(), signal.SIGKILL)
+        with atomic_folder(request.out / task.case):
+            os.kill(os.getpid(), signal.SIGKILL)
     row = {"case": task.case, "volume_ml": 12.34, "side": "left", "device": models["loaded by"]}
     return Outcome(task, 0, row=row, warnings=("thin slices",), report=request.out / task.case / "report.html")
 
 
 def slow(task, request, models):
     """Half-writes, then waits to be interrupted."""
-    partial_folder = request.out / f".{task.case}.partial"
-    try:
-        partial_folder.mkdir(parents=True)
+    with atomic_folder(request.out / task.case) as partial_folder:
         (partial_folder / "half.nii.gz").write_bytes(b"half")
         for _ in range(600):  # in steps, as computing is: a signal may be given to a thread that is not asleep
             time.sleep(0.1)
-    finally:
-        shutil.rmtree(partial_folder, ignore_errors=True)
 
 
 def half_write(pipe, path):

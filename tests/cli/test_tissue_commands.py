@@ -57,6 +57,19 @@ def test_tissue_and_brain_of_a_scan_lie_on_its_grid(run, patient, tmp_path):
     assert run("tissue", scan, "-o", tmp_path, "--overwrite", "--quiet") == (0, "", "")
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "tissue.nii.gz"])
+def test_a_folder_that_adn_did_not_write_is_never_replaced(run, patient, tmp_path, name):
+    scan, _, _ = patient
+    kept = [tmp_path / "patient" / "ct.nii.gz", tmp_path / "patient" / name]
+    kept[0].parent.mkdir()
+    for path in kept:
+        path.write_text("mine")
+    code, _, err = run("tissue", scan, "-o", tmp_path, "--overwrite")
+    assert code == 2
+    assert "not overwritten" in err
+    assert [path.read_text() for path in kept] == ["mine", "mine"]
+
+
 def test_what_is_no_head_is_refused_and_leaves_nothing(run, tmp_path):
     hu = np.full((20, 90, 90), -1000, np.int16)
     hu[:, 20:70, 20:70] = 45

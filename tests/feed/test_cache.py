@@ -1,6 +1,5 @@
 """Prepared cases: the same numbers from the cache, found by content, made anew for what changed, whole or not there."""
 
-import os
 import shutil
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from adn.datasets.layouts import find_cases
 from adn.errors import InputError
 from adn.feed import cache
-from adn.feed.cache import cached_path, case_key, ensure_prepared, load_prepared, prepare_case, sweep
+from adn.feed.cache import cached_path, case_key, ensure_prepared, load_prepared, prepare_case
 from adn.recipes import load_recipe
 from damaged import patient, write_patient
 
@@ -49,23 +48,17 @@ def test_the_key_follows_content_and_grid_and_nothing_else(case, tmp_path, monke
     assert case_key(case, GRID) != key
 
 
-def test_an_interruption_leaves_nothing_and_a_kill_is_swept_up(case, tmp_path, monkeypatch):
+def test_an_interruption_leaves_nothing(case, tmp_path, monkeypatch):
     folder = tmp_path / "cache"
 
     def stop(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(cache.os, "replace", stop)
+        patched.setattr(cache, "_write", stop)
         with pytest.raises(KeyboardInterrupt):
             ensure_prepared(case, GRID, folder)
     assert list(folder.iterdir()) == []
-    dead = os.spawnlp(os.P_NOWAIT, "true", "true")
-    os.waitpid(dead, 0)
-    for process in (dead, os.getpid()):
-        (folder / f".p.partial-{process}").mkdir()
-    assert sweep(folder) == 1
-    assert [entry.name for entry in folder.iterdir()] == [f".p.partial-{os.getpid()}"]
 
 
 def test_a_case_without_mask_or_with_another_grid_names_itself(tmp_path):

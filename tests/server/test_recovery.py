@@ -36,8 +36,8 @@ def after_a_crash(tmp_path, state, attempts=1, results=False):
     home = tmp_path / case
     record = json.loads((home / "case.json").read_text())
     (home / "case.json").write_text(json.dumps(record | {"state": state, "attempts": attempts}))
-    (home / ".scan-1.partial-1").mkdir()
-    (tmp_path / ".incoming-x").mkdir()
+    (home / ".scan-1.partial-1-0000000000").mkdir()
+    (tmp_path / ".scratch.partial-1-0000000000").mkdir()
     if results:
         (home / "scan-1").mkdir()
         (home / "scan-1" / "result.json").write_text("{}")
@@ -48,8 +48,8 @@ def test_killed_once_is_run_again(tmp_path):
     case = after_a_crash(tmp_path, "running")
     with client_of(server(tmp_path)) as client:
         assert wait(client, case, ("running",))["state"] == "running"
-        assert not (tmp_path / ".incoming-x").exists()
-        assert not (tmp_path / case / ".scan-1.partial-1").exists()
+        assert not (tmp_path / ".scratch.partial-1-0000000000").exists()
+        assert not (tmp_path / case / ".scan-1.partial-1-0000000000").exists()
 
 
 def test_killed_twice_is_failed_in_plain_words(tmp_path):

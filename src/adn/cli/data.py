@@ -162,10 +162,11 @@ def prepare(
     so that a stopped run goes on, a changed file is prepared anew, and the folder may be deleted at any time.
     """
     from adn.datasets.layouts import find_cases
-    from adn.feed.cache import cache_folder, sweep
+    from adn.feed.cache import prepared_folder
+    from adn.io.atomic import sweep
     from adn.recipes import load_recipe
 
-    grid, folder = load_recipe(recipe).grid, cache_folder()
+    grid, folder = load_recipe(recipe).grid, prepared_folder()
     found = find_cases(path)
     cases = [case for case in found if case.infarct is not None]
     if not cases:

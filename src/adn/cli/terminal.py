@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from adn.errors import OutputError
 from adn.work.process import (
     BAD_INPUT,
     BLOCKED,
@@ -54,13 +52,7 @@ def with_options(sentence: str) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise OutputError unless files can be made in `folder`, or in its nearest existing parent. Leaves nothing."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"Results need a folder that can be written to, but {folder} cannot ({error.strerror}). "
-            "Choose another with -o."
-        ) from error
+    """Raise OutputError unless results can be written into `folder`; as `adn.io.atomic.check_writable`."""
+    from adn.io import atomic  # the command line starts without what reads images
+
+    atomic.check_writable(folder)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -64,7 +62,10 @@ def label_one(task: Task, request: Request, models: dict[str, Any]) -> Outcome:
     if folder.exists() and not request.overwrite:
         raise InputError(f"{folder} exists already. Choose another output folder with -o, or add --overwrite.")
     from adn.io import open_scan, write_volume
+    from adn.io.atomic import atomic_folder, check_folder_free
 
+    earlier: dict[str, Any] = {"marker": "tissue.nii.gz", "only": ("tissue.nii.gz", "brain.nii.gz")}
+    check_folder_free(folder, **earlier, overwrite=request.overwrite)
     scan = open_scan(task.scan)
     from adn.brain import load_tissue, segment_tissue
 
@@ -75,15 +76,9 @@ def label_one(task: Task, request: Request, models: dict[str, Any]) -> Outcome:
         raise InputError(
             f"{task.scan}: needs an axial head CT with skull; what the tissue network took for the brain {found.doubt}."
         )
-    partial = folder.with_name(f".{task.case}.partial-{os.getpid()}")
-    partial.mkdir(parents=True)
-    try:
+    with atomic_folder(folder, **earlier, overwrite=request.overwrite) as partial:
         write_volume(found.tissue, partial / "tissue.nii.gz")
         write_volume(found.brain, partial / "brain.nii.gz")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     voxel_ml = found.tissue.grid.voxel_ml
     row: dict[str, Any] = {"case": task.case}
     row |= {name: float((found.tissue.data == k).sum()) * voxel_ml for k, name in ((1, "GM"), (2, "WM"), (3, "CSF"))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from adn.datasets.orientation import SURE, SUSPECT, best_flip, fits
 from adn.errors import InputError
 from adn.findings.quality import inspect_mask
 from adn.io import open_scan
+from adn.io.digest import sha256
 from adn.io.head_ct import NotHounsfieldError
 from adn.io.series import choose, folder_files, read_headers
 from adn.io.stacks import gaps_mm
@@ -93,7 +93,7 @@ def inspect_case(case: Case) -> Inspection:
         f"{size} mm",
         None if infarct is None else float(infarct.data.sum()) * volume.grid.voxel_ml,
         _content(volume),
-        hashlib.sha256(infarct.data.tobytes()).hexdigest() if infarct is not None and infarct.data.any() else None,
+        sha256(infarct.data.tobytes()) if infarct is not None and infarct.data.any() else None,
         fit,
         volume,
         infarct,
@@ -300,4 +300,4 @@ def _contrast(scan: Scan, volume: Volume, brain: NDArray[np.bool_] | None, notes
 def _content(volume: Volume) -> str:
     """A hash of what the scan shows, whatever its file format, axis order, or treatment of air and bone."""
     values = np.clip(np.rint(volume.data), *_CONTENT_HU).astype(np.uint8)
-    return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()
+    return sha256(f"{values.shape}", values.tobytes())

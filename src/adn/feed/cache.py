@@ -7,11 +7,7 @@ nothing needs to be invalidated. Deleting the folder costs only time.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +19,11 @@ from safetensors.numpy import save_file
 from adn.config import GridConfig
 from adn.datasets.labels import read_infarct, read_labels
 from adn.datasets.layouts import Case
-from adn.errors import InputError, OutputError
+from adn.errors import InputError
 from adn.io import open_scan
-from adn.io.atomic import explain_write_error
+from adn.io.atomic import atomic_path
+from adn.io.cache import cache_folder
+from adn.io.digest import file_sha256, sha256
 from adn.io.itk import DETACHED_SUFFIXES
 from adn.io.series import files_below
 from adn.io.weights import TISSUE, find_weights
@@ -36,7 +34,6 @@ PREPARE_VERSION = 4  # raise when reading, stripping, labelling or conforming ch
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
 SILENT = 2
 _SEEN = 0.49  # of a model voxel must be acquired; just below a half, so that a slice between two of the model's counts
-_PARTIAL = re.compile(r"^\..*\.partial-(\d+)$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,22 +91,20 @@ def _on_model(labels: Volume, conformed: Conformed, values: tuple[int, ...]) -> 
     return np.stack([conformed.carry(labels.with_data((labels.data == v).astype(np.float32), "1")) for v in values])
 
 
-def cache_folder() -> Path:
+def prepared_folder() -> Path:
     """Where prepared cases lie: $XDG_CACHE_HOME/adn/prepared, by default below ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adn" / "prepared"
+    return cache_folder("prepared")
 
 
 def case_key(case: Case, grid: GridConfig) -> str:
     """Hash of what affects the prepared case: its files' bytes, the model grid, the version, the network's weights."""
-    digest = hashlib.sha256(f"{PREPARE_VERSION} {grid.model_dump_json(exclude={'box'})}".encode())
+    parts = [f"{PREPARE_VERSION} {grid.model_dump_json(exclude={'box'})}"]
     for kind in ("ct", "infarct", "tissue", "brain", "ignore", "seen"):
         path: Path | None = getattr(case, kind)
-        for file in _files(path) if path else []:
-            with file.open("rb") as stream:
-                digest.update(f"{kind} {hashlib.file_digest(stream, 'sha256').hexdigest()}".encode())
+        parts += [f"{kind} {file_sha256(file)}" for file in (_files(path) if path else [])]
     if case.tissue is None or case.brain is None:
-        digest.update(find_weights(TISSUE).sha256.encode())
-    return digest.hexdigest()[:16]
+        parts.append(find_weights(TISSUE).sha256)
+    return sha256(*parts)[:16]
 
 
 def _files(path: Path) -> list[Path]:
@@ -121,14 +116,13 @@ def _files(path: Path) -> list[Path]:
 
 def cached_path(case: Case, grid: GridConfig, folder: Path | None = None) -> Path:
     """Where the prepared case is, or will be."""
-    return (folder or cache_folder()) / f"{case.name}-{case_key(case, grid)}.safetensors"
+    return (folder or prepared_folder()) / f"{case.name}-{case_key(case, grid)}.safetensors"
 
 
 def ensure_prepared(case: Case, grid: GridConfig, folder: Path | None = None) -> tuple[Path, bool]:
     """Prepare a case unless it is there already; returns its file and whether it was made now.
 
-    The file is written inside `.<case>.partial-<process>` and moved, so it is whole or not there. Raises InputError,
-    naming the case, or OutputError.
+    The file is whole or not there. Raises InputError, naming the case, or OutputError.
     """
     try:
         path = cached_path(case, grid, folder)
@@ -137,15 +131,8 @@ def ensure_prepared(case: Case, grid: GridConfig, folder: Path | None = None) ->
         prepared = prepare_case(case, grid)
     except InputError as error:
         raise InputError(f"Case {case.name}: {error}") from error
-    partial = path.with_name(f".{case.name}.partial-{os.getpid()}")
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        _write(prepared, case, partial / path.name)
-        os.replace(partial / path.name, path)
-    except OSError as error:
-        raise OutputError(explain_write_error(error, path)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with atomic_path(path, make_folder=True) as temporary:
+        _write(prepared, case, temporary)
     return path, True
 
 
@@ -186,24 +173,3 @@ def load_prepared(path: Path) -> Prepared:
         whole(infarct, np.uint8, facts["around"]),
         whole(tissue, np.uint8),
     )
-
-
-def sweep(folder: Path | None = None) -> int:
-    """Remove what killed processes half wrote; returns how many."""
-    count = 0
-    for entry in (folder or cache_folder()).glob(".*.partial-*"):
-        match = _PARTIAL.match(entry.name)
-        if match and not _alive(int(match.group(1))):
-            shutil.rmtree(entry, ignore_errors=True)
-            count += 1
-    return count
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's
-    return True

@@ -6,7 +6,6 @@ Anatomy is what takes long to render, and infarcts are what networks must see ma
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from torch.utils.data import Dataset
 from adn.config import LooksConfig, Recipe
 from adn.feed.samples import Sample, deskull
 from adn.feed.virtual import draw_left_over, ease_at, scanned_lattice, turning_shape
+from adn.io.atomic import atomic_path
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
 from adn.virtual.anatomy import blur
@@ -117,10 +117,8 @@ class PooledPatients(Dataset[Sample]):
             "centres": centres,
             "shares": (shares * 255).round().to(torch.uint8),
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}")
-        torch.save(values, part)
-        part.replace(path)
+        with atomic_path(path, make_folder=True) as temporary:
+            torch.save(values, temporary)
 
 
 def render_member(plan: PatientPlan, library: Library, recipe: Recipe, device: torch.device | str = "cpu") -> Member:

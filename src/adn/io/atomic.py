@@ -1,55 +1,69 @@
-"""Files and folders that appear complete or not at all."""
+"""The one writer: files and folders that appear complete or not at all. No other module renames, removes or makes
+temporary ones.
+
+What is half written has a hidden name in the folder of its target, `.<target>.partial-<process>-<machine><chance>`: by
+it `sweep` knows what a killed process left, and removes it, also whenever the same target is written again.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import platform
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adn.errors import OutputError
+from adn.io.digest import sha256
+
+_MACHINE = sha256(platform.node())[:4]  # a process number means something on one only
+_HIDDEN = re.compile(r"\.(?P<name>.+)\.(?P<kind>partial|old|gone)-(?P<process>\d+)-(?P<machine>[0-9a-f]{4})[0-9a-f]{6}")
+_at_work: set[str] = set()  # hidden names that this process is writing now
 
 
 @contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str, *, make_folder: bool = False) -> Iterator[Path]:
     """Give a temporary name in the folder of `path`; at the end of the block the file there takes `path`'s place.
 
     Whatever ends the block early (an error, Ctrl-C) removes the temporary file and leaves `path` as it was. Raises
-    OutputError where the folder is absent or not writable, or the disk is full.
+    OutputError where the folder is absent (and `make_folder` is not asked for) or not writable, or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _hidden(path, "partial") as temporary:
+            yield temporary
+            os.replace(temporary, path)
     except OSError as error:
         raise OutputError(explain_write_error(error, path)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def atomic_folder(target: Path, *, marker: str, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(
+    target: Path, *, marker: str = "", only: Collection[str] = (), overwrite: bool = False
+) -> Iterator[Path]:
     """Give a hidden folder beside `target`; at the end of the block it is renamed to `target`, as a whole.
 
-    Whatever ends the block early leaves nothing. overwrite: replace an earlier result, known by its file `marker`.
-    Raises OutputError where `target` is there already, or the disk is full or not writable.
+    Whatever ends the block early leaves nothing. overwrite: replace an earlier result, known by its file `marker` and,
+    where `only` is given, by holding nothing but files of these names. Raises OutputError where `target` is there
+    already, or the disk is full or not writable.
     """
-    check_folder_free(target, marker=marker, overwrite=overwrite)
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    sweep(target.parent, target.name)
+    check_folder_free(target, marker=marker, only=only, overwrite=overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
-        try:
+        with _hidden(target, "partial") as partial:
+            partial.mkdir()
             yield partial
-            check_folder_free(target, marker=marker, overwrite=overwrite)  # another run may have been quicker
+            # another run may have been quicker
+            check_folder_free(target, marker=marker, only=only, overwrite=overwrite)
             _replace_folder(partial, target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)  # gone already where all went well
     except OSError as error:
         # Files inside explain themselves by the hidden folder's name: say it again with the name the user gave.
         reason = error.__cause__ if isinstance(error, OutputError) else error
@@ -58,8 +72,45 @@ def atomic_folder(target: Path, *, marker: str, overwrite: bool = False) -> Iter
         raise OutputError(explain_write_error(reason, target)) from reason
 
 
-def check_folder_free(target: Path, *, marker: str, overwrite: bool = False) -> None:
-    """Raise OutputError where `target` is there already, unless it may be overwritten and is an earlier result."""
+@contextmanager
+def scratch_folder(inside: Path | None = None) -> Iterator[Path]:
+    """A new folder for work, readable by its owner only, removed with all it holds at the end of the block.
+
+    inside: where it is made, so that what it holds can be moved to its place (`move_folder`); None: the system's
+    temporary folder.
+    """
+    if inside is None:
+        with tempfile.TemporaryDirectory(prefix="adn-") as folder:
+            yield Path(folder)
+    else:
+        with _hidden(inside / "scratch", "partial") as folder:
+            folder.mkdir(mode=0o700)
+            yield folder
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Give a folder another name on the same disk, at once. Raises FileExistsError where there is one already."""
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, "is there already", str(target))
+    source.rename(target)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that adn made: it is gone for readers at once, then its content. One that is absent is no error.
+
+    Raises OSError where it cannot be renamed, and then nothing of it is touched.
+    """
+    if not folder.exists():
+        return
+    with _hidden(folder, "gone") as gone:
+        folder.rename(gone)
+
+
+def check_folder_free(target: Path, *, marker: str = "", only: Collection[str] = (), overwrite: bool = False) -> None:
+    """Raise OutputError where `target` is there already, unless it may be overwritten and is an earlier result.
+
+    marker, only: as of `atomic_folder`.
+    """
     if not (target.exists() or target.is_symlink()):
         return
     if not overwrite:
@@ -67,26 +118,119 @@ def check_folder_free(target: Path, *, marker: str, overwrite: bool = False) -> 
             f"{target} is already there and is not overwritten: "
             f"choose another output folder, remove it, or ask for overwriting."
         )
-    if not (target / marker).is_file():
+    if not marker or not (target / marker).is_file():
         raise OutputError(f"{target} is not a result of adn, so it is not overwritten: choose another output folder.")
+    others = sorted(path.name for path in target.iterdir() if path.name not in only) if only else []
+    if others:
+        raise OutputError(
+            f"{target} holds more than a result of adn ({others[0]}), so it is not overwritten: "
+            "choose another output folder."
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OutputError unless files can be made in `folder`, or in its nearest existing parent. Leaves nothing."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Results need a folder that can be written to, but {folder} cannot ({error.strerror}). "
+            "Choose another with -o."
+        ) from error
+
+
+def sweep(folder: Path, name: str | None = None, *, owned: bool = False) -> int:
+    """Remove what killed processes left half written in a folder; returns how many files and folders.
+
+    name: of one target only. What another process writes now, or a process of another machine wrote, is left alone,
+    unless the folder is `owned`: nobody but this process writes there. A result that was about to be replaced when
+    its process was killed is put back.
+    """
+    count = 0
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _HIDDEN.fullmatch(entry.name) if entry.name.startswith(f".{name or ''}") else None
+            if match is None or (name is not None and match["name"] != name) or not (owned or _left(match)):
+                continue
+            _put_back_or_remove(Path(entry.path), match)
+            count += 1
+    return count
+
+
+def _left(match: re.Match[str]) -> bool:
+    """True where the process that wrote under this name can do so no more."""
+    if match["machine"] != _MACHINE:
+        return False
+    process = int(match["process"])
+    return match[0] not in _at_work if process == os.getpid() else not _alive(process)
+
+
+def _put_back_or_remove(path: Path, match: re.Match[str]) -> None:
+    target = path.with_name(match["name"])
+    if match["kind"] == "old" and not target.exists():
+        with suppress(OSError):
+            path.rename(target)
+        return
+    _remove(path)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
+
+
+@contextmanager
+def _hidden(target: Path, kind: str) -> Iterator[Path]:
+    """A hidden name beside a target, of which nothing is left at the end of the block, nor of killed processes'."""
+    sweep(target.parent, target.name)
+    path = _hidden_name(target, kind)
+    _at_work.add(path.name)
+    try:
+        yield path
+    finally:
+        _remove(path)
+        _at_work.discard(path.name)
+
+
+def _hidden_name(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{kind}-{os.getpid()}-{_MACHINE}{secrets.token_hex(3)}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _replace_folder(partial: Path, target: Path) -> None:
     if not target.exists():
         partial.rename(target)
         return
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
+    old = _hidden_name(target, "old")
     target.rename(old)
     try:
         partial.rename(target)
     except BaseException:
         old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
 
 
-def explain_write_error(error: OSError, path: Path) -> str:
-    """One sentence for a failed write: what was to be written, why it failed, what to do."""
+def explain_write_error(error: OSError, path: Path | None = None) -> str:
+    """One sentence for a failed write: what was to be written, why it failed, what to do.
+
+    path: what was to be written; None: something below the system's temporary folder.
+    """
+    path = path or Path(tempfile.gettempdir())
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason = "the disk is full or the quota is used up; free some space and run again"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

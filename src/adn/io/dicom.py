@@ -6,7 +6,6 @@ import logging
 import re
 import shutil
 import subprocess
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.io import nifti
+from adn.io.atomic import scratch_folder
 from adn.io.head_ct import MIN_SLICES
 from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
 from adn.io.slices import measured_rows, slice_indices
@@ -207,8 +207,8 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
     """
     import dcm2niix
 
-    with tempfile.TemporaryDirectory(prefix="adn-") as temporary:
-        source, target = Path(temporary, "in"), Path(temporary, "out")
+    with scratch_folder() as temporary:
+        source, target = temporary / "in", temporary / "out"
         source.mkdir()
         target.mkdir()
         planes = list(_numbered_copies(series, source, where))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DSfloat
 
+from adn.io.digest import sha256
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
@@ -67,7 +67,7 @@ def _template(grid: Grid, name: str, seed: str, comment: str) -> FileDataset:
     data.SOPClassUID = CTImageStorage
     data.SpecificCharacterSet = "ISO_IR 100"
     data.PatientName, data.PatientBirthDate, data.PatientSex = f"VIRTUAL^{name}", "", "O"
-    data.PatientID = f"VIRTUAL-{hashlib.sha256(seed.encode()).hexdigest()[:12]}"  # archives merge what shares it
+    data.PatientID = f"VIRTUAL-{sha256(seed)[:12]}"  # archives merge what shares it
     data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = (
         generate_uid(entropy_srcs=[seed, level]) for level in ("study", "series", "frame of reference")
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from adn.errors import AdnError, InputError, OutputError
 from adn.io import archive, dicom, itk, nifti
-from adn.io.atomic import explain_write_error
+from adn.io.atomic import explain_write_error, scratch_folder
 from adn.io.head_ct import check_grid, check_values
 from adn.io.names import case_name, is_dicom
 from adn.io.series import Header, Series, choose
@@ -47,7 +46,7 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError(explain_write_error(error, Path(tempfile.gettempdir()))) from error
+            raise OutputError(explain_write_error(error)) from error
         reason = error.strerror or type(error).__name__
         raise InputError(f"{path}: cannot be read ({reason}); check its permissions and the disk.") from error
     volume, padding, filled = _fill(reading, str(path))
@@ -126,8 +125,8 @@ def _zipped(path: Path) -> bool:
 @contextmanager
 def _unpacked(path: Path) -> Iterator[tuple[list[Header], list[Path]]]:
     """DICOM headers and image files of a zip, there until the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="adn-") as folder:
-        files = archive.extract(path, Path(folder))
+    with scratch_folder() as folder:
+        files = archive.extract(path, folder)
         images = [file for file in files if file.name.endswith(_IMAGE_SUFFIXES)]
         yield dicom.read_headers(file for file in files if file not in images), images
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adn.errors import WeightsError
+from adn.io.atomic import atomic_path
+from adn.io.digest import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,14 +92,11 @@ def _describe(path: Path) -> tuple[WeightsFile, dict[Path, str]]:
     members = tuple(_locate(member.weights, path.parent) for member in (ensemble.members if ensemble else ()))
     if any(member.suffix == ".toml" for member in members):
         raise WeightsError(f"{path}: is an ensemble with an ensemble in it; name single weights.")
-    joined, size, hashes = hashlib.sha256(), 0, {}
-    for file in (path, *members):
-        content = file.read_bytes()
-        size += len(content)
-        joined.update(content)
-        hashes[file] = hashlib.sha256(content).hexdigest() if members else joined.hexdigest()
-    shipped = path.parent == shipped_folder()
-    return WeightsFile(path.stem, path, joined.hexdigest(), size / 1e6, shipped, members, ensemble), hashes
+    contents = {file: file.read_bytes() for file in (path, *members)}
+    joined = sha256(*contents.values())
+    hashes = {file: sha256(content) for file, content in contents.items()} if members else {path: joined}
+    megabytes = sum(map(len, contents.values())) / 1e6
+    return WeightsFile(path.stem, path, joined, megabytes, path.parent == shipped_folder(), members, ensemble), hashes
 
 
 def _expected_hashes() -> dict[str, str]:
@@ -118,9 +115,8 @@ def save_weights(tensors: dict[str, Tensor], recipe: dict[str, Any], path: Path,
         {k: v.detach().to("cpu", kind).contiguous() for k, v in tensors.items()},
         metadata={"recipe": json.dumps(recipe)},
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

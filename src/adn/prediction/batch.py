@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 import traceback
 from collections import deque
@@ -191,7 +190,9 @@ def died(worker: Worker, task: Task, request: Request) -> Outcome:
 
 def remove_partial(worker: Worker, task: Task, request: Request) -> None:
     """Remove what a process that has ended half wrote."""
-    shutil.rmtree(request.out / f".{task.case}.partial-{worker.process.pid}", ignore_errors=True)
+    from adn.io.atomic import sweep
+
+    sweep(request.out, task.case)
 
 
 def _in_workers(tasks: list[Task], request: Request, jobs: int, threads: int, predict: Predict) -> Iterator[Outcome]:

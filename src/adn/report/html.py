@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from importlib import resources
 from itertools import pairwise
@@ -14,6 +13,7 @@ from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, o
 from adn.figures.display import STROKE_WINDOW_HU, slab_slices, stroke_window_hu
 from adn.figures.panels import HYPODENSITY_COLOURS, HYPODENSITY_EDGES
 from adn.figures.prediction import Panel
+from adn.io.digest import sha256_bytes
 from adn.report.numbers import result_dict
 from adn.report.slices import all_slices
 from adn.report.words import checks, looked_for, number, ranges, territory_rows, verdict, volume_text
@@ -64,7 +64,7 @@ def render_report(prediction: Prediction) -> str:
         checks=checks(prediction),
         bands=list(zip(HYPODENSITY_COLOURS, band_names(), strict=True)),
         script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script_hash=base64.b64encode(sha256_bytes(script)).decode(),
         bright=bright,
         slice_ranges=ranges(prediction.measurements.slices),
         slice_count=axial_stack(scan).shape[0],

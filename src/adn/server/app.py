@@ -207,7 +207,7 @@ def _take(cases: Cases, files: list[UploadFile], dicom_seg: bool, limits: Limits
     if not files:
         raise ProblemError(422, "The upload needs one or more files in the part 'files'.")
     with cases.staging() as folder:
-        staged = FilePath(folder, "case")
+        staged = folder / "case"
         staged.mkdir()
         kind = uploads.store(files, staged, limits)
         if dicom_seg and kind == "nifti":

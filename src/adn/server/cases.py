@@ -7,21 +7,20 @@ FOLDER/<id>/<name>/…             the result folder, as `adn predict` writes it
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import secrets
-import shutil
-import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from adn.io import atomic_path
+from adn.io.atomic import atomic_path, move_folder, remove_folder, scratch_folder, sweep
+from adn.io.digest import sha256
 from adn.server import layers as views
 from adn.server.folders import RESULT, describe, media_type
 from adn.server.models import FINAL, STEPS, Case, Failure, Record, State, Step, fresh_steps, now
@@ -43,7 +42,8 @@ class Cases:
         self.changed = threading.Condition()
         self._records: dict[str, Record] = {}
         self._results: dict[str, Path] = {}
-        self._views = tempfile.TemporaryDirectory(prefix="adn-view-")
+        self._closing = ExitStack()
+        self._views = self._closing.enter_context(scratch_folder())
         self._making = threading.Lock()
         if folder is not None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ class Cases:
 
     def close(self) -> None:
         """Remove what was made for the viewer only."""
-        self._views.cleanup()
+        self._closing.close()
 
     # --- reading
 
@@ -111,9 +111,9 @@ class Cases:
                 503, f"{self.waiting} cases are waiting already; try again when one is done.", {"Retry-After": "60"}
             )
 
-    def staging(self) -> tempfile.TemporaryDirectory:
+    def staging(self) -> AbstractContextManager[Path]:
         """A hidden folder for an upload on its way, removed unless it becomes a case."""
-        return tempfile.TemporaryDirectory(prefix=".incoming-", dir=self.folder)
+        return scratch_folder(self.folder)
 
     def add(self, staged: Path, kind: Any, dicom_seg: bool) -> Record:
         """Make a case of a staged folder that holds UPLOAD; it appears as a whole."""
@@ -128,7 +128,7 @@ class Cases:
                 dicom_seg=dicom_seg,
             )
             _write(record, staged)
-            staged.rename(self.home(record))
+            move_folder(staged, self.home(record))
             self._records[record.id] = record
             self.changed.notify_all()
         log.info("case %s: queued (%s)", record.id, kind)
@@ -170,10 +170,10 @@ class Cases:
         """Its last change: the upload is removed, and where the case is not done, so are results."""
         record = self.record(case_id)
         if state != "done":
-            shutil.rmtree(self.results(record), ignore_errors=True)
+            remove_folder(self.results(record))
         steps = _end_step(record.steps, seconds) if state == "done" else record.steps
         self.update(case_id, state=state, finished=now(), error=error, steps=steps)
-        shutil.rmtree(self.home(record) / UPLOAD, ignore_errors=True)
+        remove_folder(self.home(record) / UPLOAD)
         log.info("case %s: %s", case_id, state)
 
     def requeue(self, case_id: str, attempts: int) -> None:
@@ -185,20 +185,18 @@ class Cases:
         if self.read_only(record):
             raise ProblemError(403, "These results were opened for reading only; delete their folder by hand.")
         with self.changed:
-            gone = self.home(record).with_name(f".deleted-{record.id}")
-            self.home(record).rename(gone)
+            remove_folder(self.home(record))
             del self._records[record.id]
             self.changed.notify_all()
-        shutil.rmtree(gone, ignore_errors=True)
         log.info("case %s: deleted", record.id)
 
     # --- at the start
 
     def _recover(self, folder: Path) -> None:
         """Read what is there after a stop or a crash, and remove what was half written."""
-        for path in [*folder.glob(".incoming-*"), *folder.glob(".deleted-*"), *folder.glob("*/.*.partial-*")]:
-            shutil.rmtree(path, ignore_errors=True)
+        sweep(folder, owned=True)
         for path in folder.glob(f"*/{RECORD}"):
+            sweep(path.parent, owned=True)
             try:
                 record = Record.model_validate_json(path.read_bytes())
             except (ValidationError, OSError) as error:
@@ -210,7 +208,7 @@ class Cases:
             if record.state == "running":
                 self._recover_running(record)
             elif record.state in FINAL:
-                shutil.rmtree(self.home(record) / UPLOAD, ignore_errors=True)
+                remove_folder(self.home(record) / UPLOAD)
 
     def _recover_running(self, record: Record) -> None:
         """What was being worked on when the server died: done if its results are there, else once more, else failed."""
@@ -232,7 +230,7 @@ class Cases:
             for name, title in STEPS.items()
             if name in seconds
         )
-        case_id = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+        case_id = sha256(str(path))[:16]
         self._results[case_id] = path
         self._records[case_id] = Record(
             id=case_id, name=path.name, state="done", created=made, finished=made, steps=steps, kind="result"
@@ -240,7 +238,7 @@ class Cases:
 
     def _view(self, record: Record, name: str) -> Path:
         """A layer that the result folder does not hold, made when first asked for, outside that folder."""
-        target = Path(self._views.name, record.id, name)
+        target = Path(self._views, record.id, name)
         with self._making:
             if not target.exists():
                 target.parent.mkdir(exist_ok=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from adn.errors import InputError
+from adn.io.digest import file_sha256
 from adn.server import layers as views
 from adn.server.models import Case, File, Record
 
@@ -65,7 +65,7 @@ def _file(path: Path) -> File:
         name=path.name,
         title=_title(path.name),
         bytes=about.st_size,
-        sha256=_sha256(path, about.st_size, about.st_mtime_ns),
+        sha256=_digest(path, about.st_size, about.st_mtime_ns),
         media_type=media_type(path.name),
     )
 
@@ -79,7 +79,6 @@ def _title(name: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _sha256(path: Path, size: int, changed: int) -> str:
+def _digest(path: Path, size: int, changed: int) -> str:
     """Of a file that has not changed since."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from adn.errors import OutputError
+from adn.io.atomic import atomic_path
 from adn.training.average import Average
 
 Row = dict[str, float]
@@ -80,13 +80,12 @@ def load_weights(path: Path, model: nn.Module) -> bool:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Under one temporary name, then moved: a kill leaves the former checkpoint whole and at most one stray file."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    """A kill leaves the former checkpoint whole and at most one stray file, which the next write removes."""
     try:
-        torch.save(content, temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
-        temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
+    except (OutputError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
+        reason = error.__cause__ if isinstance(error, OutputError) else error
         raise OutputError(
-            f"Cannot write the checkpoint {path} ({error}); free some space, then go on by `resume`."
+            f"Cannot write the checkpoint {path} ({reason}); free some space, then go on by `resume`."
         ) from error

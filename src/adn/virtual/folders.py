@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +14,9 @@ import torch
 
 from adn.errors import InputError
 from adn.io import open_scan
+from adn.io.atomic import atomic_folder, scratch_folder
 from adn.io.dicom_series import write_ct_series
+from adn.io.digest import sha256_bytes
 from adn.io.nifti import write_volume
 from adn.results import DISCLAIMER
 from adn.space.geometry import Grid, RigidTransform
@@ -108,13 +106,11 @@ def write_case(
     grid = scanner_grid(lattice)
     # stored as scanners' converters do: left to right first, slices last
     ct = Volume(patient.ct.round().clamp(-1024, 3071).to(torch.int16).numpy(), grid).reoriented("LAS")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-    try:
+    with atomic_folder(folder) as temporary, scratch_folder() as scratch:
         if format == "dicom" or lattice.tilt_deg:
-            ct = _through_dicom(ct, plan, temporary / "dicom", folder.name)
+            place = temporary if format == "dicom" else scratch
+            ct = _through_dicom(ct, plan, place / "dicom", folder.name)
         if format == "nifti":
-            shutil.rmtree(temporary / "dicom", ignore_errors=True)
             write_volume(ct, temporary / "ct.nii.gz")
         truth = {"infarct": patient.infarct, "tissue": patient.tissue, "brain": patient.brain}
         labels = {name: Volume(data.to(torch.uint8).numpy(), grid, "label") for name, data in truth.items()}
@@ -130,11 +126,6 @@ def write_case(
             "plan": plan.to_dict(),
         }
         (temporary / "plan.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        temporary.chmod(0o755)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _through_dicom(ct: Volume, plan: PatientPlan, folder: Path, name: str) -> Volume:
@@ -253,5 +244,5 @@ def _plan_record(path: Path) -> Any:
 
 def patient_generator(seed: int, index: int) -> torch.Generator:
     """The generator of patient `index` of a data set."""
-    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
+    digest = sha256_bytes(f"{seed}/{index}")
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +18,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from adn.errors import InputError
+from adn.errors import InputError, OutputError
+from adn.io.atomic import atomic_path
+from adn.io.cache import cache_folder
+from adn.io.digest import sha256
 from adn.space.geometry import Grid, reorient_array
 from adn.virtual.anatomy import MNI_HALF_MM, Head, TissuePriors, head_from_codes, make_head
 from adn.virtual.draw import Choices
@@ -113,7 +114,7 @@ def lesion_subject(path: Path) -> str:
 def lesion_split(path: Path) -> str:
     """'train', 'val' or 'test', by a hash of the subject, so that all files of one fall on one side."""
     # the ending is that of SOOP's files, so that the split stays what it was when the first weights were trained
-    place = int(hashlib.sha256(f"{lesion_subject(path)}_lesion.nii.gz".encode()).hexdigest(), 16) % 10
+    place = int(sha256(f"{lesion_subject(path)}_lesion.nii.gz"), 16) % 10
     return "train" if place < 7 else "val" if place < 8 else "test"
 
 
@@ -131,22 +132,16 @@ def _spl(image: Any) -> tuple[NDArray, Grid]:
     return np.ascontiguousarray(array), grid.reoriented("SPL")
 
 
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "adn"
-
-
 def _cached_json(key: str, make: Callable[[], dict]) -> dict:
     """Read a small result from the user's cache, or make and keep it. An unwritable cache is no error."""
-    path = _cache_folder() / f"{key}.json"
+    path = cache_folder() / f"{key}.json"
     if path.is_file():
         return json.loads(path.read_text())
     value = make()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(value))
-        os.replace(temporary, path)
-    except OSError:
+        with atomic_path(path, make_folder=True) as temporary:
+            temporary.write_text(json.dumps(value))
+    except OutputError:
         log.info("cannot write the cache %s; it is made again next time", path.parent)
     return value
 
@@ -154,7 +149,7 @@ def _cached_json(key: str, make: Callable[[], dict]) -> dict:
 def lesion_volumes_ml(paths: Sequence[Path]) -> list[float]:
     """Volume of each mask, mL; remembered between runs."""
     listing = "\n".join(f"{p.name} {p.stat().st_size}" for p in paths)
-    key = "lesions-" + hashlib.sha256(listing.encode()).hexdigest()[:16]
+    key = "lesions-" + sha256(listing)[:16]
 
     def measure() -> dict:
         volumes = []
@@ -232,7 +227,7 @@ def _read_codes(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 
 def _registration_key(codes: NDArray[np.uint8]) -> str:
-    return f"head-{REGISTRATION_VERSION}-{hashlib.sha256(codes.tobytes()).hexdigest()[:16]}"
+    return f"head-{REGISTRATION_VERSION}-{sha256(codes.tobytes())[:16]}"
 
 
 def _register(path: Path, codes: NDArray[np.uint8], labels: NDArray[np.int32]) -> dict:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +18,8 @@ from adn.datasets.aisd.page import PREVIEW
 from adn.datasets.aisd.png import png_volume
 from adn.errors import InputError
 from adn.io import open_scan, write_volume
-from adn.io.atomic import atomic_folder
+from adn.io.atomic import atomic_folder, remove_folder
+from adn.io.digest import sha256
 from adn.io.series import Series, choose, read_headers
 from adn.io.slices import labels_on_grid
 from adn.io.stacks import gaps_mm
@@ -91,7 +90,7 @@ def import_case(files: CaseFiles, destination: Path, assumed: Assumed | None) ->
         found = _from_dicom_or_png(files, pictures, line, assumed)
     except InputError as error:
         if _record(folder) is not None:  # an earlier import must not stay and look like this one's
-            shutil.rmtree(folder)
+            remove_folder(folder)
         return replace(line, problems=(*line.problems, str(error)))
     if found is None:
         return None
@@ -267,9 +266,9 @@ def _plain(assumed: Assumed | None) -> list | None:
 
 def _digest(files: CaseFiles) -> str:
     """Changes with any file of the case: its content."""
-    text = hashlib.sha256(f"{_VERSION}".encode())
+    parts: list[bytes | str] = [f"{_VERSION}"]
     for path in (*(files.images[n] for n in sorted(files.images)), *(files.masks[n] for n in sorted(files.masks))):
-        text.update(f"{path.stem}".encode() + path.read_bytes())
+        parts += [path.stem, path.read_bytes()]
     for path in sorted(files.dicom):
-        text.update(f"{path.name} {path.stat().st_size}".encode())
-    return text.hexdigest()
+        parts.append(f"{path.name} {path.stat().st_size}")
+    return sha256(*parts)

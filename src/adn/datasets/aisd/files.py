@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.io.archive import named_files
+from adn.io.atomic import atomic_folder
 
 UNPACKED = ".unpacked"  # inside the destination, on the same disk; removed when the import is done
 _CASE = re.compile(r"(?<!\d)\d{7}(?!\d)")
@@ -101,10 +101,8 @@ def _unpack(archive: Path, work: Path) -> Path:
     target = work / f"{_ARCHIVE.sub('', archive.name)}-{archive.stat().st_size}"
     if target.is_dir():
         return target
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    partial.mkdir(parents=True)
     log.info("unpacking %s", archive)
-    try:
+    with atomic_folder(target) as partial:
         for count, (name, stream) in enumerate(named_files(archive)):
             place = _place(PurePosixPath(_ARCHIVE.sub("", archive.name)) / name)
             if place is None:
@@ -116,9 +114,6 @@ def _unpack(archive: Path, work: Path) -> Path:
             (partial / inner).parent.mkdir(parents=True, exist_ok=True)
             with (partial / inner).open("wb") as sink:
                 shutil.copyfileobj(stream, sink, 2**20)
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

@@ -6,7 +6,6 @@ Its licence is non-commercial: adn neither downloads nor ships anything of it.
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from adn.datasets.aisd.match import NOMINAL_WINDOW_HU
 from adn.datasets.aisd.page import write_page
 from adn.datasets.aisd.png import NOMINAL_SPACING_MM
 from adn.datasets.splits import Split, SplitRow, write_split
-from adn.io import atomic_path
+from adn.io.atomic import atomic_path, remove_folder
 
 REPORT, PAGE, SPLIT = "import.csv", "import.html", "split.csv"
 _TEST = """
@@ -71,7 +70,7 @@ def import_aisd(
     rows = [SplitRow(x.case, x.case, part_of(x.case), None, x.infarct_ml) for x in lines if x.outcome == "imported"]
     if rows:
         write_split(Split(tuple(rows)), destination / SPLIT)
-    shutil.rmtree(destination / UNPACKED, ignore_errors=True)
+    remove_folder(destination / UNPACKED)
     return lines
 
 

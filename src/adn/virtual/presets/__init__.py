@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adn.errors import InputError
+from adn.io.digest import file_sha256
 from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
 
@@ -69,14 +69,14 @@ class Preset:
                 f"{folder or self.name}: the set {self.name} needs {option} DIR, a folder with {len(wanted)} files of "
                 f"{self.sources[kind]}; check the path."
             )
-        there = {_sha256(path): path for path in sorted(folder.glob("*.nii*"))}
+        there = {file_sha256(path): path for path in sorted(folder.glob("*.nii*"))}
         for name, expected in wanted.items():
             if expected not in there:
                 raise InputError(self._complaint(folder / name, expected, kind))
         return {name: there[expected] for name, expected in wanted.items()}
 
     def _complaint(self, path: Path, expected: str, kind: str) -> str:
-        came = f"this one has {_sha256(path)}" if path.is_file() else "the folder holds no such file"
+        came = f"this one has {file_sha256(path)}" if path.is_file() else "the folder holds no such file"
         return (
             f"{path}: the set {self.name} needs the file with SHA-256 {expected}, but {came}; "
             f"get it again from {self.sources[kind]}."
@@ -101,7 +101,3 @@ def stratum_of(infarct_ml: float) -> str | None:
     if infarct_ml == 0:
         return HEALTHY
     return next((name for name, (low, high) in STRATA_ML.items() if low < infarct_ml <= high), None)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

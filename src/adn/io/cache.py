@@ -1,0 +1,15 @@
+"""The one folder of this user for what costs time to make again and nothing to delete."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder(kind: str = "") -> Path:
+    """$XDG_CACHE_HOME/adn, or ~/.cache/adn where that is not set, empty or not absolute. kind: of a part's own folder.
+
+    It need not exist yet.
+    """
+    asked = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (asked if asked.is_absolute() else Path.home() / ".cache") / "adn" / kind
