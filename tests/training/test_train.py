@@ -125,6 +125,23 @@ def test_networks_are_compiled_where_the_recipe_says_so(tmp_path, monkeypatch):
     assert compiled == ["Sequential", "ResUNet", "ResUNet"]  # T's convolutions, D, F
 
 
+def test_slicewise_networks_learn_from_a_few_slices_and_predict_whole_heads(tmp_path):
+    recipe = small_recipe(batch_size=2)
+    network = {"d_backbone": "slicewise", "f_backbone": "slicewise", "neighbours": 1, "mirror_average": True}
+    network |= {"d_inputs": ("relative", "brain"), "f_inputs": ("salient_relative", "pathological", "contrast")}
+    loss = recipe.loss.model_copy(update={"l_f": "bce_batch_dice", "dice_smooth": 20.0})
+    values = {"network": recipe.network.model_copy(update=network), "loss": loss}
+    values |= {"train": recipe.train.model_copy(update={"slices": 3})}
+    weights = train(recipe.model_copy(update=values), tmp_path / "run", device="cpu", stages=["segment"])
+    (row, *_) = read_log(tmp_path / "run" / "log.csv")
+    assert math.isfinite(float(row["loss"]))
+    model = load_model(weights, device="cpu")
+    whole = Brains(recipe.grid.box)[0].brain[None]
+    with torch.no_grad():
+        output = model.network.from_aligned(whole, torch.eye(4)[None])
+    assert output.infarct_probability_aligned.shape == whole.shape
+
+
 def test_a_folder_without_cases_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="ct"):
         train(small_recipe(), tmp_path / "run", data=tmp_path, device="cpu")
