@@ -31,7 +31,7 @@ REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "head_ct" / "aisd_
 def _no_pictures(monkeypatch, request):
     """Drawing takes most of an import's time here: only the page's test does it."""
     if "page" not in request.node.name:
-        monkeypatch.setattr(aisd_case, "_draw_preview", lambda ct, infarct, name, path: path.write_bytes(b"jpeg"))
+        monkeypatch.setattr(aisd_case, "draw_preview", lambda ct, infarct, name, path: path.write_bytes(b"jpeg"))
 
 
 def imported(root, **settings):

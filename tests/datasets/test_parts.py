@@ -48,12 +48,12 @@ def test_an_outline_between_two_lies_between_them():
 def test_a_short_stack_repeats_its_ends_unseen():
     hu, infarct = slices(1)
     part = lay_slices(hu + 31, infarct, (2.5, 2.0, 2.0))
-    assert part.ct.grid.shape[0] * 2.5 == 45.0
+    assert part.ct.grid.shape[0] * 2.5 == 75.0
     assert part.seen.data.any(axis=(1, 2)).sum() == 1
     assert (part.ct.data == 31).all()
-    long = lay_slices(*slices(12), SPACING)
+    long = lay_slices(*slices(16), SPACING)
     assert long.seen.data.all()
-    assert long.ct.grid.shape[0] == 12
+    assert long.ct.grid.shape[0] == 16
 
 
 @pytest.mark.parametrize("places", [[0, 1, 2], [0, 2, 1, 3], [0, 1, 1, 2]])
@@ -85,14 +85,14 @@ def test_a_part_is_found_as_a_case(tmp_path):
     assert find_cases(tmp_path / "cases.csv")[0].seen == case.seen.resolve()
 
 
-def part_of_patient(folder, places=(0, 1, 2, 5, 6, 7, 8, 11)):
+def part_of_patient(folder, places=(0, 1, 2, 5, 6, 7, 8, 12)):
     """The phantom's slices from the sixth, some of them left out."""
     chosen = [6 + place for place in places]
     ct, infarct = (patient()[name].data[chosen] for name in ("ct", "infarct"))
     part = lay_slices(ct, infarct, SPACING_MM, places)
     folder.mkdir(parents=True)
     part.write(folder)
-    brain = part.seen.with_data(patient()["brain"].data[6:18])
+    brain = part.seen.with_data(patient()["brain"].data[6:19])
     write_volume(brain, folder / "brain.nii.gz")
     return part
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from adn.cli import terminal
 from adn.cli.aisd import import_aisd
+from adn.cli.teknofest import import_teknofest
 from adn.cli.tissue import import_tissue
 from adn.errors import InputError
 from adn.prediction.batch import Outcome, Request, Task, overall_code, process_all
@@ -40,6 +41,7 @@ data = typer.Typer(
     no_args_is_help=True,
 )
 data.command("import-aisd", epilog=DISCLAIMER)(import_aisd)
+data.command("import-teknofest", epilog=DISCLAIMER)(import_teknofest)
 data.command("import-tissue", epilog=DISCLAIMER)(import_tissue)
 
 

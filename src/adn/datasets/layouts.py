@@ -72,14 +72,20 @@ def find_cases(path: Path | str) -> list[Case]:
     return cases
 
 
-def write_cases(cases: Iterable[Case], path: Path) -> None:
-    """Write cases as a CSV of absolute paths, which `find_cases` reads, and `adn evaluate` as references."""
+def write_cases(cases: Iterable[Case], path: Path, *, relative: bool = False) -> None:
+    """Write cases as a CSV of paths, which `find_cases` reads, and `adn evaluate` as references.
+
+    relative: to the table's folder, which all files must then be below, so that the folder can be moved.
+    """
+    home = path.parent.resolve()
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(CSV_COLUMNS)
         for case in cases:
             files = (getattr(case, kind) for kind in CSV_COLUMNS[2:])
-            writer.writerow([case.name, case.subject, *(file.resolve() if file else "" for file in files)])
+            places = [file.resolve() if file else None for file in files]
+            written = [place.relative_to(home) if place and relative else place for place in places]
+            writer.writerow([case.name, case.subject, *(place or "" for place in written)])
 
 
 def layout_of(path: Path) -> str:

@@ -20,7 +20,7 @@ from adn.space.volume import Volume
 _CLOSE_MM = 2.0  # holes of a threshold's speckle are smaller
 SPECKLED = 0.05  # closing and filling add this share and more to a speckled mask, and less to one drawn by hand
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
-_LEAST_MM = 45.0  # of height, in at least so many slices: enough for a scan to be read and its brain found
+_LEAST_MM = 75.0  # of height, in at least so many slices: enough for a scan to be read and its brain found
 _LEAST_SLICES = 7
 
 
@@ -54,7 +54,7 @@ def lay_slices(
 
     hu, infarct: (n, rows, columns), rows to posterior, columns to patient left. spacing_mm: of neighbouring slices,
     rows and columns. places: rising slice numbers, a step of which is spacing_mm[0]; None where there are no gaps.
-    Slices between them are interpolated linearly, the infarct by the distance from its border; a stack under 45 mm gets
+    Slices between them are interpolated linearly, the infarct by the distance from its border; a stack under 75 mm gets
     copies of its ends. Raises InputError for numbers that do not rise, or are not as many as the slices.
     """
     steps = list(range(len(hu))) if places is None else [int(place) - int(places[0]) for place in places]

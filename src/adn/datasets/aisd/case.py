@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 
 from adn.datasets.aisd.files import CaseFiles, read_png
 from adn.datasets.aisd.match import Match, Unmatched, match_slices, read_stack, turned
-from adn.datasets.aisd.page import PREVIEW
 from adn.datasets.aisd.png import png_volume
+from adn.datasets.imports import PREVIEW, draw_preview
 from adn.errors import InputError
 from adn.io import open_scan, write_volume
 from adn.io.atomic import atomic_folder, remove_folder
@@ -30,8 +29,6 @@ INVISIBLE_VALUE = 4  # invisible acute: kept apart, for training to leave out an
 LATE_DICOM = frozenset(("0091465", "0091468", "0091505", "0091519"))  # in dicom-3.tar.gz, published after the others
 RECORD = "aisd.json"
 _VERSION = 1  # raise when the import changes, so that cases are imported anew
-_PREVIEW_SLICES, _PREVIEW_DPI = 6, 120
-_drawing = threading.Lock()  # matplotlib draws in one thread at a time
 
 
 class Assumed(NamedTuple):
@@ -234,16 +231,8 @@ def _write_case(folder: Path, ct: Volume, labels: Volume, record: dict[str, Any]
         write_volume(infarct, partial / "infarct.nii.gz")
         if invisible.data.any():
             write_volume(invisible, partial / "ignore.nii.gz")
-        _draw_preview(ct, infarct, folder.name, partial / PREVIEW)
+        draw_preview(ct, infarct, folder.name, partial / PREVIEW)
         (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-
-
-def _draw_preview(ct: Volume, infarct: Volume, name: str, path: Path) -> None:
-    from adn.figures import contact_sheet
-
-    with _drawing:
-        figure = contact_sheet([ct], [infarct], [name], columns=_PREVIEW_SLICES)
-        figure.savefig(path, format="jpeg", dpi=_PREVIEW_DPI, facecolor=figure.get_facecolor())
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

@@ -5,12 +5,9 @@ Its licence is non-commercial: adn neither downloads nor ships anything of it.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +16,9 @@ from adn.datasets.aisd.files import UNPACKED, find_aisd
 from adn.datasets.aisd.match import NOMINAL_WINDOW_HU
 from adn.datasets.aisd.page import write_page
 from adn.datasets.aisd.png import NOMINAL_SPACING_MM
+from adn.datasets.imports import write_lines
 from adn.datasets.splits import Split, SplitRow, write_split
-from adn.io.atomic import atomic_path, remove_folder
+from adn.io.atomic import remove_folder
 
 REPORT, PAGE, SPLIT = "import.csv", "import.html", "split.csv"
 _TEST = """
@@ -81,20 +79,7 @@ def part_of(case: str) -> str:
 
 def write_report(lines: Sequence[Imported], path: Path) -> None:
     """One row per case, for a spreadsheet."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["part", *Imported.__dataclass_fields__])
-        for line in lines:
-            writer.writerow([part_of(line.case), *(_cell(value) for value in asdict(line).values())])
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    if isinstance(value, (tuple, list)):
-        joint = " " if value and isinstance(value[0], float) else "; "
-        return joint.join(str(_cell(item)) for item in value)
-    return "" if value is None else value
+    write_lines(lines, path, {"part": lambda line: part_of(line.case)})
 
 
 def _assume(lines: Sequence[Imported]) -> Assumed:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adn.datasets.imports import pictures, render
 from adn.io import atomic_path
-from adn.results import DISCLAIMER
 
 if TYPE_CHECKING:
     from adn.datasets.aisd.case import Imported
-
-PREVIEW = "preview.jpg"  # in each case folder
 
 
 def write_page(lines: Sequence[Imported], test_cases: Collection[str], folder: Path, path: Path) -> None:
@@ -25,14 +21,10 @@ def write_page(lines: Sequence[Imported], test_cases: Collection[str], folder: P
 
 def render_page(lines: Sequence[Imported], test_cases: Collection[str], folder: Path) -> str:
     """The page as HTML text."""
-    from jinja2 import Environment, StrictUndefined
-
-    template = (resources.files("adn.datasets.aisd") / "import.html.j2").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     imported = [line for line in lines if line.outcome == "imported"]
     by_dicom = [line for line in imported if line.hu == "dicom"]
-    return page.from_string(template).render(
-        disclaimer=DISCLAIMER,
+    return render(
+        "aisd/import.html.j2",
         lines=lines,
         imported=imported,
         troubled=sorted((line for line in lines if line.problems), key=lambda line: line.outcome != "left out"),
@@ -40,9 +32,5 @@ def render_page(lines: Sequence[Imported], test_cases: Collection[str], folder: 
         reversed_count=sum(line.order == "reversed" for line in by_dicom),
         test_cases=test_cases,
         absent_tests=sorted(set(test_cases) - {line.case for line in imported}),
-        pictures={line.case: _picture(folder / line.case / PREVIEW) for line in imported},
+        pictures=pictures((line.case for line in imported), folder),
     )
-
-
-def _picture(path: Path) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,70 @@
+"""What importers of public data sets share: a picture of each case, a page of all, a table of lines."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from adn.io import atomic_path
+from adn.results import DISCLAIMER
+from adn.space.volume import Volume
+
+PREVIEW = "preview.jpg"  # in each case folder
+_PREVIEW_SLICES, _PREVIEW_DPI = 6, 120
+_drawing = threading.Lock()  # matplotlib draws in one thread at a time
+
+
+def draw_preview(ct: Volume, infarct: Volume, name: str, path: Path) -> None:
+    """Six slices with the infarct outlined, as JPEG."""
+    from adn.figures import contact_sheet
+
+    with _drawing:
+        figure = contact_sheet([ct], [infarct], [name], columns=_PREVIEW_SLICES)
+        figure.savefig(path, format="jpeg", dpi=_PREVIEW_DPI, facecolor=figure.get_facecolor())
+
+
+def pictures(cases: Iterable[str], folder: Path) -> dict[str, str]:
+    """The picture of each case as a data URI, by case."""
+    return {case: _data_uri(folder / case / PREVIEW) for case in cases}
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def render(template: str, **values: Any) -> str:
+    """A page as HTML text. template: its path below this package."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    def load(name: str) -> str:
+        return resources.files("adn.datasets").joinpath(name).read_text(encoding="utf-8")
+
+    page = Environment(
+        loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return page.get_template(template).render(disclaimer=DISCLAIMER, **values)
+
+
+def write_lines(lines: Sequence[Any], path: Path, more: Mapping[str, Callable[[Any], Any]] | None = None) -> None:
+    """One row for each line (a dataclass), for a spreadsheet. more: columns before its fields, by name."""
+    more = more or {}
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*more, *(field.name for field in fields(lines[0]))] if lines else [*more])
+        for line in lines:
+            writer.writerow([*(found(line) for found in more.values()), *map(_cell, asdict(line).values())])
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    if isinstance(value, (tuple, list)):
+        joint = " " if value and isinstance(value[0], float) else "; "
+        return joint.join(str(_cell(item)) for item in value)
+    return "" if value is None else value

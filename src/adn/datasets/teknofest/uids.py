@@ -1,0 +1,45 @@
+"""Which series a slice belongs to and where it lies in it, told by the scanner's own instance UID alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_SIEMENS_PREFIX = 22  # of the last component: 6 characters, then 16 of date and time
+_MAKERS = (
+    ("GE", "1.2.840.113619."),
+    ("Siemens", "1.3.12.2."),
+    ("Toshiba", "1.2.392."),
+    ("Philips", "1.2.840.113704."),
+)
+SERIES_PAUSE = 600  # more than this between the times of two slices starts another series
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A slice as its UID speaks of it.
+
+    series: the same for all slices of a series (and, for Toshiba and Philips, of others by the same scanner). time: of
+    the slice, 0 where the UID has none of its own. number: rises with the slices. counts: its steps are slices.
+    """
+
+    maker: str
+    series: str
+    time: int
+    number: int
+    counts: bool
+
+
+def read_uid(uid: str) -> Instance | None:
+    """Take an instance UID apart; None where it is not of a form that is known."""
+    parts = uid.split(".")
+    maker = next((name for name, root in _MAKERS if uid.startswith(root)), "other")
+    if len(parts) < 6 or not all(part.isdigit() for part in parts):
+        return None
+    *before, last = parts
+    if maker == "Siemens":
+        if len(last) <= _SIEMENS_PREFIX:
+            return None
+        return Instance(maker, ".".join([*before, last[:_SIEMENS_PREFIX]]), 0, int(last[_SIEMENS_PREFIX:]), True)
+    if maker in ("Toshiba", "Philips"):
+        return Instance(maker, ".".join(before[:-1]), int(before[-1]), int(last), maker == "Philips")
+    return Instance(maker, ".".join(before), 0, int(last), maker == "GE")
