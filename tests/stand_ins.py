@@ -1,44 +1,86 @@
-"""Stand-ins for `predict_one`, in a module of their own so that worker processes can import them."""
+"""Stand-ins for what works on a scan, in a module of their own so that worker processes can import them."""
 
 import os
 import signal
 import sys
 import time
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from adn.cli import app
 from adn.errors import InputError
 from adn.io import weights
 from adn.io.atomic import atomic_folder
-from adn.prediction.batch import Outcome, process_all
-from adn.work.process import begin_worker
+from adn.prediction.batch import Networks, Outcome, Request, predict_all
+from adn.work.pool import begin_worker
 
 
-def by_name(task, request, models):
-    """What happens is written in the scan's name."""
-    models.setdefault("loaded by", os.getpid())
-    if "bad" in task.case:
-        raise InputError(f"{task.scan} is not a head CT.")
-    if "bug" in task.case:
-        raise ZeroDivisionError("an accident")
-    if "crash" in task.case:
-        with atomic_folder(request.out / task.case):
+@dataclass(frozen=True)
+class ByName:
+    """A stand-in for `Predictor`: what happens is written in the scan's name."""
+
+    request: Request
+    networks: Networks
+
+    @cached_property
+    def loaded_by(self):
+        """As the networks are: once in every process."""
+        return os.getpid()
+
+    def __call__(self, task):
+        """The outcome of one scan."""
+        if "bad" in task.case:
+            raise InputError(f"{task.scan} is not a head CT.")
+        if "bug" in task.case:
+            raise ZeroDivisionError("an accident")
+        if "crash" in task.case:
+            with atomic_folder(self.request.out / task.case, marker="result.json"):
+                os.kill(os.getpid(), signal.SIGKILL)
+        row = {"case": task.case, "volume_ml": 12.34, "side": "left", "device": self.loaded_by}
+        return Outcome(task, 0, row=row, warnings=("thin slices",), report=self.request.out / task.case / "report.html")
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A stand-in for `Predictor`: half-writes, then waits to be interrupted."""
+
+    request: Request
+    networks: Networks
+
+    def __call__(self, task):
+        """Nothing ever comes of a scan."""
+        with atomic_folder(self.request.out / task.case, marker="result.json") as partial_folder:
+            (partial_folder / "half.nii.gz").write_bytes(b"half")
+            for _ in range(600):  # in steps, as computing is: a signal may be given to a thread that is not asleep
+                time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Work for `map_processes`: counts what its copy has worked on; dies of what is negative, refuses 0."""
+
+    folder: Path
+
+    @cached_property
+    def counts(self):
+        """How many numbers this copy has seen, in a list."""
+        return []
+
+    def __call__(self, number):
+        """(process, how many it has worked on)."""
+        self.counts.append(number)
+        (self.folder / f"half-{number}").touch()
+        if number < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-    row = {"case": task.case, "volume_ml": 12.34, "side": "left", "device": models["loaded by"]}
-    return Outcome(task, 0, row=row, warnings=("thin slices",), report=request.out / task.case / "report.html")
-
-
-def slow(task, request, models):
-    """Half-writes, then waits to be interrupted."""
-    with atomic_folder(request.out / task.case) as partial_folder:
-        (partial_folder / "half.nii.gz").write_bytes(b"half")
-        for _ in range(600):  # in steps, as computing is: a signal may be given to a thread that is not asleep
-            time.sleep(0.1)
+        (self.folder / f"half-{number}").unlink()
+        if number == 0:
+            raise InputError("0 is not a number to work on.")
+        return os.getpid(), len(self.counts)
 
 
 def half_write(pipe, path):
-    """A worker of `adn.work.process` that half-writes a file, waits, and removes it when it unwinds."""
+    """A worker of `adn.work.pool` that half-writes a file, waits, and removes it when it unwinds."""
     begin_worker(1)
     try:
         Path(path).write_bytes(b"half")
@@ -51,9 +93,9 @@ def half_write(pipe, path):
 
 
 if __name__ == "__main__":  # adn, with a stand-in in the place of the pipeline
-    from stand_ins import slow as importable_slow
+    from stand_ins import Slow as ImportableSlow
 
     weights.find_weights = lambda name: None
-    app.process_all = partial(process_all, predict=importable_slow)
+    app.predict_all = partial(predict_all, work=ImportableSlow)
     sys.argv = ["adn", "predict", *sys.argv[1:]]
     sys.exit(app.main())

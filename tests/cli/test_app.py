@@ -19,13 +19,13 @@ from adn.cli import app, terminal
 from adn.errors import WeightsError
 from adn.prediction import batch
 from adn.results import DISCLAIMER
-from stand_ins import by_name
+from stand_ins import ByName
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run `adn` with arguments in this process; gives exit code, stdout, stderr as one line each."""
-    monkeypatch.setattr(app, "process_all", partial(batch.process_all, predict=by_name))
+    monkeypatch.setattr(app, "predict_all", partial(batch.predict_all, work=ByName))
     monkeypatch.setattr("adn.io.weights.find_weights", lambda name: None)
 
     def run(*arguments):

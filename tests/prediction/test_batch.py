@@ -1,17 +1,18 @@
 """Many scans: each gets its outcome, whatever happens to the others."""
 
+import gc
 from pathlib import Path
 
 import pytest
 
 from adn.errors import InputError
-from adn.prediction.batch import Outcome, Request, Task, overall_code, predict_one, process_all
-from stand_ins import by_name
+from adn.prediction.batch import Networks, Request, Task, collecting_later, predict_all, predict_one
+from stand_ins import ByName
 
 
 def run(names, out, jobs):
     tasks = [Task(Path(f"{name}.nii.gz"), name) for name in names]
-    outcomes = list(process_all(tasks, Request(out), jobs, 1, by_name))
+    outcomes = list(predict_all(tasks, Request(out), Networks(), jobs, 1, ByName))
     assert sorted(o.task.case for o in outcomes) == sorted(names)
     return {outcome.task.case: outcome for outcome in outcomes}
 
@@ -38,17 +39,23 @@ def test_a_process_loads_its_model_once(tmp_path, jobs):
     assert len({outcome.row["device"] for outcome in outcomes.values()}) <= jobs
 
 
-def test_exit_codes():
-    def code(*codes):
-        return overall_code([Outcome(Task(Path("x"), "x"), c) for c in codes])
-
-    assert [code(0), code(0, 0)] == [0, 0]
-    assert [code(2), code(2, 2)] == [2, 2]
-    assert [code(1), code(1, 2)] == [1, 1]
-    assert [code(0, 2), code(0, 1), code(0, 1, 2)] == [3, 3, 3]
-
-
 def test_an_earlier_result_is_refused_before_anything_is_computed(tmp_path):
     (tmp_path / "case").mkdir()
     with pytest.raises(InputError, match="--overwrite"):
-        predict_one(Task(Path("absent.nii.gz"), "case"), Request(tmp_path), {})
+        predict_one(Task(Path("absent.nii.gz"), "case"), Request(tmp_path), Networks())
+
+
+def test_garbage_is_collected_again_afterwards_whatever_happened():
+    @collecting_later()
+    def fails():
+        assert not gc.isenabled()
+        raise ValueError("an accident")
+
+    with pytest.raises(ValueError, match="an accident"):
+        fails()
+    assert gc.isenabled()
+    gc.disable()
+    with collecting_later():
+        pass
+    assert not gc.isenabled()  # as it was
+    gc.enable()

@@ -8,12 +8,13 @@ import time
 from adn.errors import InputError
 from adn.io import read_volume, write_volume
 from adn.io.atomic import atomic_folder
-from adn.prediction.batch import DONE, Outcome
+from adn.prediction.batch import Outcome
+from adn.work.exits import DONE
 
 FINE, BAD, CRASH, SLOW, BUG = range(5)
 
 
-def predict(task, request, models, progress):
+def predict(task, request, networks, progress):
     progress("read")
     volume = read_volume(task.scan) if task.scan.is_file() and task.scan.suffix != ".zip" else None
     order = FINE if volume is None else int(volume.data.flat[0])

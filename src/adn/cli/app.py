@@ -21,8 +21,9 @@ from adn.cli.synth import Format, Preset
 from adn.cli.synth import run as run_synth
 from adn.cli.tissue import tissue
 from adn.errors import InputError
-from adn.prediction.batch import Outcome, Request, Task, overall_code, process_all
+from adn.prediction.batch import Networks, Outcome, Request, Task, predict_all
 from adn.results import DISCLAIMER
+from adn.work.exits import overall_code
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 our fault; 2 usage or bad input; 3 some of several scans failed; "
@@ -119,12 +120,12 @@ def predict(
     if len(scans) > 1 and table.exists() and not overwrite:
         raise InputError(f"{table} exists already. Choose another output folder with -o, or add --overwrite.")
     tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
-    request = Request(out, series, found, device, overwrite, dicom_seg)
+    request, networks = Request(out, series, overwrite, dicom_seg), Networks(found, device)
     jobs = min(jobs, len(tasks))
-    outcomes = _draw(tasks, process_all(tasks, request, jobs, max(1, cores() // jobs)), quiet)
+    outcomes = _draw(tasks, predict_all(tasks, request, networks, jobs, max(1, cores() // jobs)), quiet)
     if len(tasks) > 1:
         _write_table(outcomes, tasks, table, quiet)
-    raise typer.Exit(overall_code(outcomes))
+    raise typer.Exit(overall_code(outcome.code for outcome in outcomes))
 
 
 @app.command(epilog=DISCLAIMER)

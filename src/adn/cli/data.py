@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,13 +19,11 @@ from adn.cli.aisd import import_aisd
 from adn.cli.teknofest import import_teknofest
 from adn.cli.tissue import import_tissue
 from adn.errors import InputError
-from adn.prediction.batch import Outcome, Request, Task, overall_code, process_all
 from adn.results import DISCLAIMER
+from adn.work.exits import overall_code
+from adn.work.pool import Failure, map_processes
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from adn.config import GridConfig
     from adn.datasets.check import Finding
     from adn.datasets.layouts import Case
     from adn.datasets.splits import Split
@@ -35,6 +34,7 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Cases at a time; default:
 Data = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of cases, CSV of paths, BIDS data set, or nnU-Net raw data set.")
 ]
+Result = TypeVar("Result")
 data = typer.Typer(
     help="Your own scans and masks: check them, prepare them, write them in other layouts.",
     epilog=DISCLAIMER,
@@ -43,20 +43,6 @@ data = typer.Typer(
 data.command("import-aisd", epilog=DISCLAIMER)(import_aisd)
 data.command("import-teknofest", epilog=DISCLAIMER)(import_teknofest)
 data.command("import-tissue", epilog=DISCLAIMER)(import_tissue)
-
-
-@dataclass(frozen=True)
-class CaseTask(Task):
-    """A case and its files."""
-
-    files: Case
-
-
-@dataclass(frozen=True)
-class PrepareRequest(Request):
-    """The cache (`out`) and the grid to prepare for."""
-
-    grid: GridConfig | None = None
 
 
 @data.command(epilog=DISCLAIMER)
@@ -73,15 +59,14 @@ def check(
     """
     from adn.datasets.compare import compare_cases
     from adn.datasets.layouts import find_cases
+    from adn.datasets.page import inspect_and_draw
     from adn.datasets.splits import read_rows
 
     if out is not None:
         terminal.check_writable(out)
     cases, parts = find_cases(path), read_rows(split) if split else None
-    outcomes = _each(cases, Request(Path()), inspect_one, jobs, "cases checked", quiet)
-    failed = [outcome for outcome in outcomes if outcome.code]
-    done = [outcome.row for outcome in outcomes if not outcome.code]
-    inspections = sorted((row["inspection"] for row in done), key=lambda one: one.case.name)
+    done, codes = _each(cases, inspect_and_draw, jobs, "cases checked", quiet)
+    inspections = sorted((inspection for inspection, _ in done), key=lambda one: one.case.name)
     findings = [*compare_cases(inspections, parts), *(finding for one in inspections for finding in one.findings)]
     findings.sort(key=lambda one: not one.blocks)
     if out is not None:
@@ -89,25 +74,14 @@ def check(
 
         out.mkdir(parents=True, exist_ok=True)
         write_table(findings, out / "check.csv")
-        pictures = {row["inspection"].case.name: row["picture"] for row in done}
+        pictures = {inspection.case.name: picture for inspection, picture in done}
         write_page(str(path), inspections, findings, pictures, out / "check.html")
     if not quiet:
         _show(findings, len(inspections), out)
-    if failed:
-        raise typer.Exit(overall_code(outcomes))
+    if any(codes):
+        raise typer.Exit(overall_code(codes))
     if any(finding.blocks for finding in findings):
         raise typer.Exit(terminal.BLOCKED)
-
-
-def inspect_one(task: Task, request: Request, memory: dict[str, Any]) -> Outcome:
-    """Look at one case and draw it; the volumes stay in this process."""
-    from adn.datasets.check import inspect_case
-    from adn.datasets.page import picture
-
-    assert isinstance(task, CaseTask)
-    inspection = inspect_case(task.files)
-    row = {"inspection": replace(inspection, scan=None, infarct=None), "picture": picture(inspection)}
-    return Outcome(task, terminal.DONE, row=row)
 
 
 def _show(findings: list[Finding], count: int, out: Path | None) -> None:
@@ -164,7 +138,7 @@ def prepare(
     so that a stopped run goes on, a changed file is prepared anew, and the folder may be deleted at any time.
     """
     from adn.datasets.layouts import find_cases
-    from adn.feed.cache import prepared_folder
+    from adn.feed.cache import ensure_prepared, prepared_folder
     from adn.io.atomic import sweep
     from adn.recipes import load_recipe
 
@@ -176,26 +150,16 @@ def prepare(
     terminal.check_writable(folder)
     sweep(folder)
     start = time.monotonic()
-    outcomes = _each(cases, PrepareRequest(folder, grid=grid), prepare_one, jobs, "cases prepared", quiet)
-    made = sum(bool(outcome.row.get("made")) for outcome in outcomes)
-    there = sum(outcome.code == terminal.DONE for outcome in outcomes) - made
+    work = partial(ensure_prepared, grid=grid, folder=folder)
+    done, codes = _each(cases, work, jobs, "cases prepared", quiet, clean_up=lambda _: sweep(folder))
+    made = sum(is_new for _, is_new in done)
+    there = len(done) - made
     if not quiet:
         known = f" ({there} were there already)" if there else ""
         left = f" {len(found) - len(cases)} without infarct mask left out." if len(found) > len(cases) else ""
         done = f"{made + there} of {len(cases)} cases prepared{known}, {_rate(made, start)}, in {folder}."
         typer.echo(f"{done}{left}\n{DISCLAIMER}")
-    raise typer.Exit(overall_code(outcomes))
-
-
-def prepare_one(task: Task, request: Request, memory: dict[str, Any]) -> Outcome:
-    """Prepare one case unless it is there."""
-    from adn.feed.cache import ensure_prepared
-
-    assert isinstance(task, CaseTask)
-    assert isinstance(request, PrepareRequest)
-    assert request.grid is not None
-    _, made = ensure_prepared(task.files, request.grid, request.out)
-    return Outcome(task, terminal.DONE, row={"made": made})
+    raise typer.Exit(overall_code(codes))
 
 
 def _rate(count: int, start: float) -> str:
@@ -335,25 +299,28 @@ def _part(part: str, fold: int | None) -> str:
     return part if fold is None else f"fold {fold}"
 
 
-def _each(cases: list[Case], request: Request, work: Any, jobs: int | None, what: str, quiet: bool) -> list[Outcome]:
-    """Work on all cases over the cores; say what failed and how fast it goes."""
+def _each(
+    cases: list[Case],
+    work: Callable[[Case], Result],
+    jobs: int | None,
+    what: str,
+    quiet: bool,
+    clean_up: Callable[[Case], object] | None = None,
+) -> tuple[list[Result], list[int]]:
+    """Work on all cases over the cores; say what failed and how fast it goes. Returns results, and all exit codes."""
     from adn.cli.info import cores
     from adn.cli.terminal import progress_bar
 
     jobs = min(jobs or cores(), len(cases))
-    tasks: list[Task] = [CaseTask(case.ct, case.name, case) for case in cases]
-    coming: Iterator[Outcome] = process_all(tasks, request, jobs, max(1, cores() // jobs), work)
-    start, outcomes = time.monotonic(), []
+    start, done, codes = time.monotonic(), [], []
     with progress_bar(quiet) as bar:
-        row = bar.add_task(what, total=len(tasks))
-        for outcome in coming:
-            outcomes.append(outcome)
-            bar.update(row, advance=1, description=f"{what}, {_rate(len(outcomes), start)}")
-            if outcome.code:
-                _say_failed(bar, outcome)
-    return outcomes
-
-
-def _say_failed(bar: Progress, outcome: Outcome) -> None:
-    text = outcome.error if outcome.task.case in outcome.error else f"{outcome.task.case}: {outcome.error}"
-    terminal.say_error(bar.console, text)
+        row = bar.add_task(what, total=len(cases))
+        for case, found in map_processes(work, cases, jobs, max(1, cores() // jobs), clean_up=clean_up):
+            codes.append(found.code if isinstance(found, Failure) else terminal.DONE)
+            bar.update(row, advance=1, description=f"{what}, {_rate(len(codes), start)}")
+            if isinstance(found, Failure):
+                text = found.error if case.name in found.error else f"{case.name}: {found.error}"
+                terminal.say_error(bar.console, text)
+            else:
+                done.append(found)
+    return done, codes

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from adn.work.process import (
+from adn.work.exits import (
     BAD_INPUT,
     BLOCKED,
     DONE,
@@ -18,8 +18,8 @@ from adn.work.process import (
     debugging,
     explain,
     set_up_logging,
-    unwind_on_signals,
 )
+from adn.work.signals import unwind_on_signals
 
 __all__ = [
     "BAD_INPUT", "BLOCKED", "DONE", "INTERRUPTED", "OUR_FAULT", "SOME_FAILED", "check_writable", "debugging", "explain",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from adn.cli import terminal
 from adn.errors import InputError
-from adn.prediction.batch import Outcome, Request, Task, overall_code, process_all
 from adn.results import DISCLAIMER
+from adn.work.exits import overall_code
+from adn.work.pool import Failure, map_processes
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier maps of the same case.")]
@@ -34,55 +35,32 @@ def tissue(
     from adn.cli.info import cores
     from adn.cli.terminal import progress_bar
     from adn.io import case_names
+    from adn.io.atomic import sweep
+    from adn.prediction.tissue import Labeller, TissueTask
+
+    def clean_up(task: TissueTask) -> None:
+        sweep(task.folder.parent, task.folder.name)
 
     terminal.check_writable(out)
-    tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
-    jobs, outcomes = min(jobs, len(tasks)), []
-    request = Request(out, device=device, overwrite=overwrite)
+    tasks = [TissueTask(scan, out / case) for scan, case in zip(scans, case_names(scans), strict=True)]
+    jobs, codes = min(jobs, len(tasks)), []
+    done = map_processes(Labeller(device, overwrite), tasks, jobs, max(1, cores() // jobs), clean_up=clean_up)
     with progress_bar(quiet) as bar:
         row = bar.add_task("scans", total=len(tasks))
-        for outcome in process_all(tasks, request, jobs, max(1, cores() // jobs), label_one):
-            outcomes.append(outcome)
+        for task, found in done:
             bar.advance(row)
-            if outcome.code:
-                terminal.say_error(bar.console, f"{outcome.task.case}: {outcome.error}")
+            case = task.folder.name
+            codes.append(found.code if isinstance(found, Failure) else terminal.DONE)
+            if isinstance(found, Failure):
+                terminal.say_error(bar.console, f"{case}: {found.error}")
             elif not quiet:
-                for warning in outcome.warnings:
-                    bar.console.print(f"{outcome.task.case}: warning: {warning}", markup=False)
-                ml = ", ".join(f"{name} {value:.0f} mL" for name, value in outcome.row.items() if name != "case")
-                typer.echo(f"{outcome.task.case}: {ml}")
+                for warning in found.warnings:
+                    bar.console.print(f"{case}: warning: {warning}", markup=False)
+                ml = ", ".join(f"{name} {value:.0f} mL" for name, value in found.ml.items())
+                typer.echo(f"{case}: {ml}")
     if not quiet:
         typer.echo(DISCLAIMER)
-    raise typer.Exit(overall_code(outcomes))
-
-
-def label_one(task: Task, request: Request, models: dict[str, Any]) -> Outcome:
-    """Read, label and save one scan. Raises as its parts do, InputError where the result is not plausible."""
-    folder = request.out / task.case
-    if folder.exists() and not request.overwrite:
-        raise InputError(f"{folder} exists already. Choose another output folder with -o, or add --overwrite.")
-    from adn.io import open_scan, write_volume
-    from adn.io.atomic import atomic_folder, check_folder_free
-
-    earlier: dict[str, Any] = {"marker": "tissue.nii.gz", "only": ("tissue.nii.gz", "brain.nii.gz")}
-    check_folder_free(folder, **earlier, overwrite=request.overwrite)
-    scan = open_scan(task.scan)
-    from adn.brain import load_tissue, segment_tissue
-
-    if "tissue" not in models:
-        models["tissue"] = load_tissue(device=request.device)
-    found = segment_tissue(scan.volume, models["tissue"])
-    if found.doubt:
-        raise InputError(
-            f"{task.scan}: needs an axial head CT with skull; what the tissue network took for the brain {found.doubt}."
-        )
-    with atomic_folder(folder, **earlier, overwrite=request.overwrite) as partial:
-        write_volume(found.tissue, partial / "tissue.nii.gz")
-        write_volume(found.brain, partial / "brain.nii.gz")
-    voxel_ml = found.tissue.grid.voxel_ml
-    row: dict[str, Any] = {"case": task.case}
-    row |= {name: float((found.tissue.data == k).sum()) * voxel_ml for k, name in ((1, "GM"), (2, "WM"), (3, "CSF"))}
-    return Outcome(task, terminal.DONE, row=row, warnings=scan.warnings)
+    raise typer.Exit(overall_code(codes))
 
 
 def import_tissue(

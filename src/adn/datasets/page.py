@@ -7,13 +7,15 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adn.datasets.check import Finding, Inspection
+from adn.datasets.check import Finding, Inspection, inspect_case
+from adn.datasets.layouts import Case
 from adn.figures import contact_sheet
 from adn.io.atomic import atomic_path
 from adn.results import DISCLAIMER
@@ -21,6 +23,12 @@ from adn.results import DISCLAIMER
 COLUMNS = ("case", "problem", "blocks", "cause", "remedy")
 PICTURE_SLICES = 7
 _DPI, _QUALITY = 120, 80  # about 60 kB a case, so that a page of 400 cases still opens
+
+
+def inspect_and_draw(case: Case) -> tuple[Inspection, bytes]:
+    """What one case holds, without its volumes, and its picture, as `write_page` takes them."""
+    inspection = inspect_case(case)
+    return replace(inspection, scan=None, infarct=None), picture(inspection)
 
 
 def picture(inspection: Inspection) -> bytes:

@@ -8,12 +8,14 @@ import threading
 import time
 
 from adn.io.weights import WeightsFile
-from adn.prediction.batch import Outcome, Request, Task, remove_partial
+from adn.prediction.batch import Networks, Outcome, Request, Task, remove_partial
 from adn.server.cases import Cases
-from adn.server.models import FINAL, Failure, Record
+from adn.server.models import FINAL, Record
+from adn.server.models import Failure as CaseFailure
 from adn.server.problems import ProblemError
 from adn.server.worker import Predict, predict_for_page, work
-from adn.work.process import DONE, OUR_FAULT, Worker, end
+from adn.work.exits import OUR_FAULT
+from adn.work.pool import Failure, Worker, end
 
 _TICK_S = 0.1  # how soon a cancel or the server's end is noticed
 _GRACE_S = 0.5
@@ -35,8 +37,8 @@ class Jobs:
         device: str = "auto",
         predict: Predict = predict_for_page,
     ) -> None:
-        self._cases, self._weights, self._device = cases, weights, device
-        self._make_worker = lambda: Worker(work, predict)
+        self._cases = cases
+        self._make_worker = lambda: Worker(work, predict, Networks(weights, device))
         self._worker: Worker | None = None
         self._step_began = 0.0
         self._cancelled: set[str] = set()
@@ -92,11 +94,11 @@ class Jobs:
     def _work_on(self, record: Record) -> None:
         task = Task(self._cases.upload(record), record.name)
         home = self._cases.home(record)
-        request = Request(home, None, self._weights, self._device, overwrite=True, dicom_seg=record.dicom_seg)
+        request = Request(home, overwrite=True, dicom_seg=record.dicom_seg)
         if self._worker is None or not self._worker.process.is_alive():
             self._worker = self._make_worker()
         outcome = self._hear(self._worker, record, task, request)
-        if isinstance(outcome, Outcome):
+        if not isinstance(outcome, str):
             self._conclude(record, outcome)
             return
         self._end_worker(task, request)
@@ -106,15 +108,15 @@ class Jobs:
             self._cancelled.discard(record.id)
             self._cases.finish(record.id, "cancelled")
 
-    def _hear(self, worker: Worker, record: Record, task: Task, request: Request) -> Outcome | str:
-        """The outcome, or 'cancelled' or 'closing' if that comes first."""
+    def _hear(self, worker: Worker, record: Record, task: Task, request: Request) -> Outcome | Failure | str:
+        """What became of it, or 'cancelled' or 'closing' if that comes first."""
         self._step_began = time.monotonic()
         try:
             worker.pipe.send((task, request))
             while True:
                 if worker.pipe.poll(_TICK_S):
                     told = worker.pipe.recv()
-                    if isinstance(told, Outcome):
+                    if isinstance(told, Outcome | Failure):
                         return told
                     self._cases.step(record.id, told, time.monotonic() - self._step_began)
                     self._step_began = time.monotonic()
@@ -126,13 +128,13 @@ class Jobs:
             if self._closing.wait(_GRACE_S):  # Ctrl-C reaches a process that has only just been started, too
                 return "closing"
             self._end_worker(task, request)
-            return Outcome(task, OUR_FAULT, _died(worker.process.exitcode))
+            return Failure(OUR_FAULT, _died(worker.process.exitcode))
 
-    def _conclude(self, record: Record, outcome: Outcome) -> None:
-        if outcome.code == DONE:
-            self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
-        else:
+    def _conclude(self, record: Record, outcome: Outcome | Failure) -> None:
+        if isinstance(outcome, Failure):
             self._fail(record, outcome.error, by_user=outcome.code != OUR_FAULT)
+        else:
+            self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
 
     def _fail(self, record: Record, sentence: str, by_user: bool = False) -> None:
         """by_user: something about the scan, which its user can change."""
@@ -142,7 +144,9 @@ class Jobs:
         sentence = sentence.replace(f"{record.name}: ", "").replace(str(home), "the case's folder")
         title = "This scan cannot be processed" if by_user else "The processing failed"
         with contextlib.suppress(ProblemError):  # deleted by hand
-            self._cases.finish(record.id, "failed", Failure(title=title, detail=sentence[:1].upper() + sentence[1:]))
+            self._cases.finish(
+                record.id, "failed", CaseFailure(title=title, detail=sentence[:1].upper() + sentence[1:])
+            )
 
     def _end_worker(self, task: Task | None = None, request: Request | None = None) -> None:
         """End the process; with what it was at, remove what that left."""
@@ -152,7 +156,7 @@ class Jobs:
         end([worker])
         worker.pipe.close()
         if task and request:
-            remove_partial(worker, task, request)
+            remove_partial(request, task)
 
 
 def _died(code: int | None) -> str:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from adn.server.models import Problem
-from adn.work.process import debugging
+from adn.work.exits import debugging
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger(__name__)

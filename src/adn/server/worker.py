@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
-from adn.prediction.batch import Outcome, Request, Task, attempt, predict_one
-from adn.work.process import begin_worker, end_worker
+from adn.prediction.batch import Networks, Outcome, Request, Task, predict_one
+from adn.work.pool import begin_worker, serve
 
-Predict = Callable[..., Outcome]
+Tell = Callable[[str], None]
+Predict = Callable[[Task, Request, Networks, Tell], Outcome]
 
 
-def predict_for_page(task: Task, request: Request, models: dict[str, Any], progress: Callable[[str], None]) -> Outcome:
-    """As `adn predict` does, and what the viewer needs beside it."""
+def predict_for_page(task: Task, request: Request, networks: Networks, tell: Tell) -> Outcome:
+    """As `adn predict` does, and what the viewer needs beside it. tell: called with the name of each step."""
     from adn.server.layers import write_views
 
-    return predict_one(task, request, models, progress=progress, also=write_views)
+    return predict_one(task, request, networks, progress=tell, also=write_views)
 
 
-def work(pipe: Connection, predict: Predict) -> None:
-    """Pairs of Task and Request in; names of steps, then an Outcome, out; until the pipe closes or SIGTERM comes."""
+@dataclass(frozen=True)
+class _PageWork:
+    """What the process does with one pair of Task and Request."""
+
+    predict: Predict
+    networks: Networks
+    tell: Tell
+
+    def __call__(self, asked: tuple[Task, Request]) -> Outcome:
+        return self.predict(*asked, self.networks, self.tell)
+
+
+def work(pipe: Connection, predict: Predict, networks: Networks) -> None:
+    """Pairs of Task and Request in; names of steps, then an Outcome or a Failure, out; until the pipe closes."""
     begin_worker(threads=None)  # as many as the command line, since the last digits of a result depend on it
     if hasattr(os, "nice"):
         os.nice(5)  # the page comes first
-    models: dict[str, Any] = {}
-    try:
-        while True:
-            task, request = pipe.recv()
-            pipe.send(attempt(task, request, models, partial(predict, progress=pipe.send)))
-    except EOFError:
-        end_worker()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    serve(pipe, _PageWork(predict, networks, pipe.send))

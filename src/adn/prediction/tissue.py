@@ -1,0 +1,74 @@
+"""`adn tissue` on one scan: its tissue and brain, labelled and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adn.errors import InputError
+from adn.io import open_scan, write_volume
+from adn.io.atomic import atomic_folder, check_folder_free
+
+if TYPE_CHECKING:
+    from adn.brain import TissueModel
+
+MARKER, BRAIN = "tissue.nii.gz", "brain.nii.gz"
+TISSUES = {1: "GM", 2: "WM", 3: "CSF"}
+
+
+@dataclass(frozen=True)
+class TissueTask:
+    """A scan, and the folder that gets its maps."""
+
+    scan: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
+class TissueVolumes:
+    """What was found in one scan: mL of each tissue by its name; warnings about the scan."""
+
+    ml: dict[str, float]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Labels one scan after another with the tissue network, which is loaded when first needed, and kept."""
+
+    device: str = "auto"
+    overwrite: bool = False
+
+    @cached_property
+    def model(self) -> TissueModel:
+        """The tissue network. Raises as `load_tissue` does."""
+        from adn.brain import load_tissue
+
+        return load_tissue(device=self.device)
+
+    def __call__(self, task: TissueTask) -> TissueVolumes:
+        """Read, label and save one scan.
+
+        Raises InputError where it cannot be read, what was found cannot be its brain, or the folder is there already
+        and is not to be overwritten; OutputError where that holds anything but earlier maps.
+        """
+        if task.folder.exists() and not self.overwrite:
+            raise InputError(f"{task.folder} exists already. Choose another output folder, or ask to `overwrite`.")
+        check_folder_free(task.folder, marker=MARKER, only=(MARKER, BRAIN), overwrite=self.overwrite)
+        scan = open_scan(task.scan)
+        from adn.brain import segment_tissue
+
+        found = segment_tissue(scan.volume, self.model)
+        if found.doubt:
+            raise InputError(
+                f"{task.scan}: needs an axial head CT with skull; "
+                f"what the tissue network took for the brain {found.doubt}."
+            )
+        with atomic_folder(task.folder, marker=MARKER, only=(MARKER, BRAIN), overwrite=self.overwrite) as partial:
+            write_volume(found.tissue, partial / MARKER)
+            write_volume(found.brain, partial / BRAIN)
+        voxel_ml = found.tissue.grid.voxel_ml
+        ml = {name: float((found.tissue.data == label).sum()) * voxel_ml for label, name in TISSUES.items()}
+        return TissueVolumes(ml, scan.warnings)

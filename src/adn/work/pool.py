@@ -1,0 +1,187 @@
+"""Work on many items in several fresh processes. One that dies is known to have died on its own item."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from typing import Any, TypeVar
+
+from adn.work.exits import OUR_FAULT, debugging, explain, set_up_logging
+from adn.work.signals import unwind_on_signals
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_SPAWN = get_context("spawn")  # fork would copy torch's threads in an undefined state
+_GRACE_S = 10.0  # for a worker to remove what it was writing
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What became of an item that could not be worked on. code: exit code, never 0. error: a sentence."""
+
+    code: int
+    error: str
+
+
+def map_processes(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    threads: int,
+    *,
+    clean_up: Callable[[Item], object] | None = None,
+) -> Iterator[tuple[Item, Result | Failure]]:
+    """Yield each item with its result, as they come. One that fails, or the death of its process, stops no other.
+
+    work: importable where it is defined, and able to be pickled. Every process has a copy of its own, which works on
+    one item after another, so that what it keeps in itself (such as a loaded model) is there for the next. jobs:
+    processes, each computing with `threads` threads; 1: all is done in this one. clean_up: called with the item of a
+    process that died, to remove what that half wrote; a new process takes its place.
+    """
+    if jobs > 1:
+        yield from _in_processes(work, items, jobs, threads, clean_up)
+        return
+    for item in items:
+        yield item, attempt(work, item)
+
+
+def attempt(work: Callable[[Item], Result], item: Item) -> Result | Failure:
+    """The result of one item, or why there is none, whatever happens."""
+    try:
+        return work(item)
+    except Exception as error:
+        if debugging():
+            traceback.print_exc()
+        return Failure(*explain(error))
+
+
+def _in_processes(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    threads: int,
+    clean_up: Callable[[Item], object] | None,
+) -> Iterator[tuple[Item, Result | Failure]]:
+    waiting = deque(items)
+    busy: dict[Worker, Item] = {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < jobs:
+                worker = Worker(_work_in_pool, work, threads)
+                busy[worker] = waiting.popleft()
+                _give(worker, busy[worker])
+            # The timeout lets Python see a Ctrl-C that the system gave to another thread than this waiting one.
+            ready = connection.wait([worker.pipe for worker in busy], timeout=0.5)
+            for worker in [one for one in busy if one.pipe in ready]:
+                item = busy[worker]
+                result = _collect(worker, item, clean_up)
+                if waiting and worker.process.is_alive():
+                    busy[worker] = waiting.popleft()
+                    _give(worker, busy[worker])
+                else:
+                    worker.pipe.close()  # an idle worker ends when its pipe does
+                    del busy[worker]
+                yield item, result
+    finally:
+        end(busy)
+
+
+def _give(worker: Worker, item: Any) -> None:
+    with contextlib.suppress(BrokenPipeError):  # it has just died; `_collect` will say so
+        worker.pipe.send(item)
+
+
+def _collect(worker: Worker, item: Item, clean_up: Callable[[Item], object] | None) -> Any:
+    try:
+        return worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join()
+        if clean_up:
+            clean_up(item)
+        return Failure(
+            OUR_FAULT,
+            f"Its process ended unexpectedly (exit code {worker.process.exitcode}), "
+            "most often for lack of memory. Try fewer --jobs.",
+        )
+
+
+def _work_in_pool(pipe: connection.Connection, work: Callable[[Any], Any], threads: int) -> None:
+    begin_worker(threads)
+    serve(pipe, work)
+
+
+def serve(pipe: connection.Connection, work: Callable[[Any], Any]) -> None:
+    """A worker's life: items in, results or Failures out, until the pipe closes or SIGTERM comes."""
+    try:
+        while True:
+            pipe.send(attempt(work, pipe.recv()))
+    except EOFError:
+        end_worker()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class Worker:
+    """A fresh process that runs `target(pipe, *args)`, and our end of its pipe.
+
+    One pipe each, so that a process that dies is known to have died on its own task.
+    """
+
+    def __init__(self, target: Callable[..., None], *args: Any) -> None:
+        self.pipe, far_end = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=target, args=(far_end, *args), daemon=True)
+        # Inherited: Ctrl-C is for us, we tell the workers. Only a main thread may and needs to say so.
+        main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+        try:
+            self.process.start()
+        finally:
+            if main:
+                signal.signal(signal.SIGINT, before)
+        far_end.close()
+
+
+def end(workers: Iterable[Worker]) -> None:
+    """SIGTERM, so that workers unwind and remove what is half written; SIGKILL where that takes too long."""
+    workers = list(workers)
+    for worker in workers:
+        worker.process.terminate()
+    for worker in workers:
+        worker.process.join(_GRACE_S)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+def begin_worker(threads: int | None) -> None:
+    """What a worker does first: unwinds on signals and when its parent dies, takes its share of cores, is silent.
+
+    threads: None leaves every library its own default, as in a process of the command line.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells its workers
+    unwind_on_signals()
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+        if threads is not None:
+            os.environ[name] = str(threads)
+    set_up_logging()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_worker() -> None:
+    """When its pipe has closed: nothing is left to remove, so it may end in any way."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
