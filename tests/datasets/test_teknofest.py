@@ -110,7 +110,7 @@ def test_a_missing_mask_leaves_out_its_slice_and_none_its_series(kind, tmp_path)
     write_series(tmp_path / "bare", head, kinds=("PNG",))
     (line,) = import_teknofest(tmp_path / "bare", tmp_path / "none")
     assert line.outcome == "left out"
-    assert "No slice can be used" in line.problems[-1]
+    assert "No slice can be used. Slice 10" in line.problems[-1]
 
 
 def test_a_damaged_file_and_a_strange_uid_are_said(tmp_path):

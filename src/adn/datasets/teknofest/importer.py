@@ -6,7 +6,6 @@ without a stated licence: adn neither downloads nor ships anything of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +25,7 @@ from adn.datasets.teknofest.series import DecoderError, FoundSeries, group, read
 from adn.errors import InputError
 from adn.io import atomic_path, read_volume
 from adn.io.atomic import atomic_folder
+from adn.io.digest import file_sha256, sha256
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
@@ -105,7 +105,7 @@ def _import_series(series: FoundSeries, destination: Path, close: bool) -> Impor
     with atomic_folder(folder, marker=RECORD, overwrite=True) as partial:
         part.write(partial)
         ct, infarct = _acquired(part.ct, part), _acquired(part.infarct, part)
-        draw_preview(ct, infarct, series.name, partial / PREVIEW)
+        draw_preview(ct, infarct, "", partial / PREVIEW)
         record = {"digest": digest, "line": asdict(line)}
         (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return line
@@ -129,8 +129,8 @@ def _lay(series: FoundSeries, line: ImportedSeries, close: bool) -> tuple[PartOf
         masks.append(mask)
         places.append(series.places[place] if series.places else place)
     if not planes or len({plane.shape for plane in planes}) > 1:
-        line = replace(line, problems=tuple(problems))
-        raise InputError("No slice can be used." if not planes else "The slices have different sizes.")
+        reasons = " ".join(problems[len(line.problems) :][:2])
+        raise InputError(f"No slice can be used. {reasons}" if not planes else "The slices have different sizes.")
     first = series.slices[0]
     spacing = (first.thickness_mm, *first.spacing_mm)
     hu, outline = np.stack(planes), np.stack(masks)
@@ -215,12 +215,12 @@ def render_page(lines: Sequence[ImportedSeries], folder: Path) -> str:
 
 def _digest(series: FoundSeries, close: bool) -> str:
     """Changes with any file of the series, and with what is asked for."""
-    text = hashlib.sha256(f"{_VERSION} {close}".encode())
+    text = f"{_VERSION} {close}"
     for one in series.slices:
         for path in (one.files.dicom, one.files.mask or one.files.overlay):
             if path is not None:
-                text.update(f"{path.stem} ".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return text.hexdigest()
+                text += f" {path.stem} {file_sha256(path)}"
+    return sha256(text)
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

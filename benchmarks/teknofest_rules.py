@@ -1,0 +1,45 @@
+"""How often the importer's rules for direction and for one head hold on the developers' series.
+
+    python benchmarks/teknofest_rules.py REAL/teknofest
+
+Every series there lies inferior first, and cases.csv tells the patients; SAME_HEAD was chosen from this very table.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from real_cases import read_table
+
+from adn.datasets.teknofest.anatomy import SAME_HEAD, likeness, portraits, runs_down
+from adn.io import read_volume
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    rows = read_table(folder / "cases.csv")
+    told, stacks = Counter(), []
+    for row in rows:
+        ct = read_volume(folder / row["case"] / "ct.nii.gz", np.int16).reoriented("SPL")
+        down, grounds = runs_down(ct.data, ct.grid.spacing_mm[1])
+        told[grounds, "wrong" if down else "right"] += 1
+        stacks.append(portraits(ct.data, ct.grid.spacing_mm[1]))
+    print(dict(told))
+    same, other = [], []
+    for (a, x), (b, y) in combinations(zip(rows, stacks, strict=True), 2):
+        if a["vendor"][:3] == b["vendor"][:3]:
+            (same if a["patient"] == b["patient"] else other).append((likeness(x, y), a["case"], b["case"]))
+    for name, pairs in (("one head", same), ("two heads", other)):
+        pairs.sort(reverse=True)
+        above = sum(pair[0] >= SAME_HEAD for pair in pairs)
+        print(f"{name}: {above} of {len(pairs)} pairs at {SAME_HEAD} or more; highest:")
+        for value, a, b in pairs[:7]:
+            print(f"  {value:.4f} {a} {b}")
+
+
+if __name__ == "__main__":
+    main()
