@@ -22,7 +22,7 @@ from adn.feed.virtual import draw_left_over, ease_at, scanned_lattice, turning_s
 from adn.io.atomic import atomic_path
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
-from adn.virtual.anatomy import blur
+from adn.virtual.blur import blur
 from adn.virtual.disease import Shares, infarct_in_voxels
 from adn.virtual.draw import Choices, draw_acute, draw_patient
 from adn.virtual.fields import Lesion, apply, lesions_of, normalised, random_field, read_field, shifted, swelling

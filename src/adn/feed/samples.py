@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adn.config import GridConfig
-from adn.virtual.anatomy import blur
+from adn.virtual.blur import blur
 
 
 class Sample(NamedTuple):

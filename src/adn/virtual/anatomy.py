@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror, rigid_matrix, warp
+from adn.virtual.blur import blur
 from adn.virtual.soft_tissue import dress, solid_map
 from adn.virtual.tissue_codes import BRAIN_CODES, FLUID, GREY, LEFT_CEREBRUM, RIGHT_CEREBRUM, Tissue
 
@@ -57,21 +57,6 @@ class TissuePriors:
 
     maps: Tensor
     centre_mm: tuple[float, float, float]
-
-
-def blur(x: Tensor, sigma: Sequence[float]) -> Tensor:
-    """Separable Gaussian on (B, C, D, H, W); sigma in voxels for D, H, W; 0 leaves an axis alone. Zero outside."""
-    for axis, s in enumerate(sigma):
-        if s <= 0:
-            continue
-        radius = max(int(3 * s + 0.5), 1)
-        place = torch.arange(x.shape[axis + 2], device=x.device, dtype=x.dtype)
-        offset = place[:, None] - place
-        taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype) / s) ** 2)
-        # a product with a band matrix: several times faster than a convolution with one channel
-        band = torch.exp(-0.5 * (offset / s) ** 2).masked_fill(offset.abs() > radius, 0.0) / taps.sum()
-        x = x @ band if axis == 2 else band @ x if axis == 1 else (band @ x.flatten(3)).view_as(x)
-    return x
 
 
 def isin(codes: Tensor, values: tuple[int, ...]) -> Tensor:

@@ -12,10 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adn.virtual.anatomy import blur
+from adn.virtual.blur import blur
 from adn.virtual.lesions import LesionMask
-from adn.virtual.plan import InfarctPlan, PatientPlan
-from adn.virtual.scanner import stream
+from adn.virtual.plan import InfarctPlan, PatientPlan, stream
 
 FIELD_MM = 125.0  # random fields are defined on a cube of ± this about the head
 SWELLING_MM = 8.0  # σ over which an infarct's swelling fades

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adn.config_mix import LaidConfig
 from adn.space.warp import mirror
-from adn.virtual.anatomy import blur
+from adn.virtual.blur import blur
 from adn.virtual.disease import darkened
 from adn.virtual.fields import random_field, read_field
 from adn.virtual.lesions import BRAIN, LesionMask

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+import torch
+
 from adn.space.geometry import RigidTransform
 
 Stage = Literal["hyperacute", "acute", "subacute", "old"]
@@ -141,6 +143,14 @@ class PatientPlan:
         plain["metal"] = tuple(MetalPlan(**{k: _tuple(v) for k, v in x.items()}) for x in values["metal"])
         plain["scanner"] = ScannerPlan(**values["scanner"])
         return cls(**plain)
+
+
+def stream(plan: PatientPlan, number: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Independent streams of one patient's randomness: 0 fields, 1 lesions, 2 noise, 3 metal.
+
+    What must agree between devices is drawn on the CPU; noise is drawn where it is used.
+    """
+    return torch.Generator(device).manual_seed(plan.noise_seed * 8 + number)
 
 
 def _tuple(value: Any) -> Any:

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adn.virtual.anatomy import Head, blur
+from adn.virtual.anatomy import Head
+from adn.virtual.blur import blur
 from adn.virtual.disease import infarct_in_samples
 from adn.virtual.fields import Lesion, LesionSource, apply, lesions_of, random_field, read_field, read_lesion, swelling
 from adn.virtual.lattice import Lattice, Samples
-from adn.virtual.plan import PatientPlan
-from adn.virtual.scanner import between_slices, in_field, scan_noise, slice_positions, stream, take_scan
+from adn.virtual.plan import PatientPlan, stream
+from adn.virtual.scanner import between_slices, in_field, scan_noise, slice_positions, take_scan
 from adn.virtual.soft_tissue import SOFT_HU, mix_solids
 from adn.virtual.tissue_codes import AIR_HU, BRAIN_CODES, FLUID, GREY, Tissue
 

@@ -10,22 +10,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adn.virtual.anatomy import blur
+from adn.virtual.blur import blur
 from adn.virtual.lattice import Lattice
-from adn.virtual.plan import MetalPlan, PatientPlan
+from adn.virtual.plan import MetalPlan, PatientPlan, stream
 from adn.virtual.tissue_codes import AIR_HU
 
 METAL_HU = 3000.0
 HEADREST_MM, HEADREST_LIFT_MM = 116.0, 5.0  # radius of the cradle, and how far its centre lies before the head's
 _RAYS = (2, 3, 4, 5, 7, 9, 13)  # lobes per turn of metal's streaks
-
-
-def stream(plan: PatientPlan, number: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Independent streams of one patient's randomness: 0 fields, 1 lesions, 2 noise, 3 metal.
-
-    What must agree between devices is drawn on the CPU; noise is drawn where it is used.
-    """
-    return torch.Generator(device).manual_seed(plan.noise_seed * 8 + number)
 
 
 def take_scan(

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adn.virtual.anatomy import blur
+from adn.virtual.blur import blur
 from adn.virtual.soft_tissue import smooth_noise
 from adn.virtual.tissue_codes import Tissue
 
