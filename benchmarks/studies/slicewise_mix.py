@@ -2,6 +2,7 @@
 
     python benchmarks/studies/slicewise_mix.py prepare REAL BOXES
     python benchmarks/studies/slicewise_mix.py train REAL BOXES OUT --anatomy DIR --lesions DIR --seconds 3000
+    python benchmarks/studies/slicewise_mix.py validate REAL BOXES WEIGHTS --lesions DIR
 
 REAL: folders teknofest and phe_sich as `benchmarks/real_cases.py` writes them. BOXES: aligned brain boxes, of training
 and validation patients only. What the run was to show, and what it did, is in docs/lab/2026-11-28-slicewise.md.
@@ -293,7 +294,8 @@ def validator(
                 row[f"{name}_p_inside"] = sum(x for *_, x in found) / len(found)
         row["dice"] = (row["outlined_0.5_dice"] + row["laid_0.5_dice"]) / 2 - 0.3 * row["whole_0.5_over_5ml"]
         print(f"epoch {epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in row.items()), flush=True)
-        save_weights(model.state_dict(), recipe.model_dump(mode="json"), out / f"epoch{epoch}.safetensors")
+        if epoch:
+            save_weights(model.state_dict(), recipe.model_dump(mode="json"), out / f"epoch{epoch}.safetensors")
         return row
 
     return validate
@@ -334,7 +336,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("prepare", "train"))
+    parser.add_argument("step", choices=("prepare", "train", "validate"))
     parser.add_argument("real", type=Path)
     parser.add_argument("boxes", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
@@ -347,8 +349,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.step == "prepare":
         align_cases(arguments.real, arguments.boxes, load_recipe("fast-plus"))
-    else:
+    elif arguments.step == "train":
         train(arguments)
+    else:  # any weights on this grid, those that ship too
+        model = adn.load_model(str(arguments.out))
+        shapes = some_shapes(Library.from_folders(None, arguments.lesions, "val"))
+        groups = validation(model.recipe, arguments.boxes, shapes)
+        validator(model.network, groups, model.recipe, Path())(0)
 
 
 if __name__ == "__main__":
