@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adn.findings.quality import bright_ml, noise_hu
-from adn.results import MAX_BRIGHT_ML
+from adn.findings.quality import MAX_BRIGHT_ML, bright_ml, noise_hu
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient

@@ -17,7 +17,7 @@ import nibabel as nib
 import numpy as np
 
 from adn.errors import InputError
-from adn.findings.quality import inspect_mask
+from adn.findings.quality import mask_remarks
 from adn.prepare import strip_skull
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
@@ -44,7 +44,7 @@ def score(case: Path) -> tuple[float, float]:
     print(
         f"{case.name}  Dice {dice:.4f}  too much {(found & ~truth).sum() * ml:5.0f} mL  "
         f"missed {(truth & ~found).sum() * ml:5.0f} mL  of {truth.sum() * ml:5.0f} mL  {seconds:5.2f} s  {scan}  "
-        + " ".join(inspect_mask(scan, mask)),
+        + " ".join(remark.sentence for remark in mask_remarks(scan, mask)),
         flush=True,
     )
     return dice, seconds

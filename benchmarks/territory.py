@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from adn.atlas import REGIONS
 from adn.findings.territory import mni_from_aligned, territory_shares
 from adn.nn.refine import refine_pose
 from adn.prediction.model import load_model
@@ -26,7 +27,6 @@ from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
 from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
-from adn.virtual.lesions import REGIONS
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from adn.brain import CLASSICAL, NETWORK, TissueModel, find_brain, load_tissue, 
 from adn.config import TissueConfig
 from adn.io.weights import find_weights
 from adn.prepare import strip_skull
+from adn.remarks import Doubt
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
@@ -103,15 +104,16 @@ def test_thin_slices_and_odd_pixels_keep_their_place(spacing):
 
 def test_the_network_strips_where_it_is_plausible(scan):
     brain = find_brain(scan[0], model())
-    assert (brain.stripper, brain.warnings) == (NETWORK, ())
+    assert (brain.stripper, brain.remarks) == (NETWORK, ())
     assert brain.tissue is not None
 
 
 def test_else_the_classical_stripper_does_and_says_so(scan):
     brain = find_brain(scan[0], model(SaysNo()))
     assert brain.stripper == CLASSICAL
-    assert "classical method" in brain.warnings[0]
-    assert "is empty" in brain.warnings[0]
+    (remark,) = brain.remarks
+    assert (remark.kind, remark.values) == ("classical_stripper", {"reason": "empty"})
+    assert "outline is empty" in remark.sentence
     assert brain.tissue is None
     assert np.array_equal(brain.mask.data, strip_skull(scan[0]).data)
 
@@ -120,7 +122,7 @@ def test_two_pieces_and_coarse_voxels_are_doubted(scan):
     ct, labels = scan
     halves = ct.data.copy()
     halves[14:17][labels.data[14:17] > 0] = 1000.0
-    assert segment_tissue(ct.with_data(halves), model()).doubt == "is in several pieces"
+    assert segment_tissue(ct.with_data(halves), model()).doubt == Doubt("pieces")
     coronal, _ = labelled_head((70, 26, 88), (2.0, 8.0, 2.0))
     assert "axial slices" in str(segment_tissue(coronal, model()).doubt)
 

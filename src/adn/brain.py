@@ -25,6 +25,7 @@ from adn.prepare.brain_shape import doubt_brain
 from adn.prepare.coarse import components, fill_slices, largest, peel_slices
 from adn.prepare.strip import strip_skull
 from adn.recipes import recipe_from_dict
+from adn.remarks import Doubt, Remark
 from adn.space.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -54,21 +55,21 @@ class TissueModel:
 class Tissues:
     """Labels on the scan's grid, uint8. tissue: 1 GM, 2 WM, 3 CSF, 0 outside. brain: 0 or 1, the tissues' hull.
 
-    doubt: why this cannot be the brain of that scan, in words; None where nothing speaks against it.
+    doubt: why this cannot be the brain of that scan; None where nothing speaks against it.
     """
 
     tissue: Volume
     brain: Volume
-    doubt: str | None
+    doubt: Doubt | None
 
 
 @dataclass(frozen=True, eq=False)
 class Brain:
-    """A brain mask (uint8, on the scan's grid), who found it, warnings, and tissue where the network was plausible."""
+    """A brain mask (uint8, on the scan's grid), who found it, remarks, and tissue where the network was plausible."""
 
     mask: Volume
     stripper: str
-    warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     tissue: Volume | None = None
 
 
@@ -93,7 +94,7 @@ def shipped_tissue() -> TissueModel:
 
 
 def find_brain(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = False) -> Brain:
-    """The brain mask of the tissue network, or where that is not plausible the classical one, with a warning.
+    """The brain mask of the tissue network, or where that is not plausible the classical one, with a remark.
 
     volume_hu: finite HU, any axis order. mirror_average: as for `segment_tissue`; the brain does without. Raises
     InputError where nothing looks like a brain.
@@ -102,8 +103,8 @@ def find_brain(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = 
     if found.doubt is None:
         return Brain(found.brain, NETWORK, tissue=found.tissue)
     log.info("the tissue network's brain is not plausible: %s", found.doubt)
-    warning = f"The brain was outlined by the classical method, because the tissue network's outline {found.doubt}."
-    return Brain(strip_skull(volume_hu), CLASSICAL, (warning,))
+    remark = Remark("classical_stripper", {"reason": found.doubt.kind, **found.doubt.values})
+    return Brain(strip_skull(volume_hu), CLASSICAL, (remark,))
 
 
 def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = True) -> Tissues:
@@ -117,8 +118,9 @@ def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: boo
     depth_mm, *in_plane_mm = scan.grid.spacing_mm
     if depth_mm > _MAX_SLICE_MM or max(in_plane_mm) > _MAX_PIXEL_MM:
         nothing = volume_hu.with_data(np.zeros(volume_hu.grid.shape, np.uint8), "label")
-        reason = f"needs axial slices, but voxels measure {_times(scan.grid.spacing_mm)} mm"
-        return Tissues(nothing, nothing, reason)
+        height_mm, width_mm = in_plane_mm
+        sides = {"depth_mm": depth_mm, "height_mm": height_mm, "width_mm": width_mm}
+        return Tissues(nothing, nothing, Doubt("coarse_voxels", sides))
     labels, doubt = _infer(scan, model, mirror_average)
     _give_memory_back()
     brain = (labels > 0).astype(np.uint8)
@@ -127,7 +129,7 @@ def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: boo
     return Tissues(tissue, mask, doubt)
 
 
-def _infer(scan: Volume, model: TissueModel, mirror_average: bool) -> tuple[NDArray[np.uint8], str | None]:
+def _infer(scan: Volume, model: TissueModel, mirror_average: bool) -> tuple[NDArray[np.uint8], Doubt | None]:
     """Labels of a scan in SPL order, and what the network itself leaves in doubt."""
     seen = network_grid(scan, model.config)
     padded = pad_in_plane(seen, model.network.multiple)
@@ -168,16 +170,16 @@ def pad_in_plane(ct_hu: Tensor, multiple: int) -> Tensor:
     return F.pad(ct_hu, (0, columns, 0, rows), value=_AIR_HU)
 
 
-def _doubt_probabilities(p_outside: Tensor) -> str | None:
+def _doubt_probabilities(p_outside: Tensor) -> Doubt | None:
     p = 1 - p_outside
     brain = p > 0.5
     size = int(brain.sum())
     if not size:
-        return "is empty"
+        return Doubt("empty")
     if int((components(brain.numpy()) == 1).sum()) < _MIN_ONE_PIECE * size:
-        return "is in several pieces"
+        return Doubt("pieces")
     if int(((p > 0.2) & (p < 0.8)).sum()) > _MAX_UNSURE * size:
-        return "is uncertain"
+        return Doubt("uncertain")
     return None
 
 
@@ -230,7 +232,3 @@ def _give_memory_back() -> None:
     """Hand what the network used back to the system, where the C library can: 100 MB would stay in its heap."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _times(values: tuple[float, ...]) -> str:
-    return " × ".join(f"{value:.1f}" for value in values)

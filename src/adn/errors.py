@@ -11,11 +11,24 @@ A message is one or two sentences: what was needed, what came, what to do. Argum
 as `series`; the command line prints the option in their place.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class AdnError(Exception):
-    """Any error that adn raises on purpose. The command line exits with `exit_code`."""
+    """Any error that adn raises on purpose. The command line exits with `exit_code`.
+
+    what: the message without the file. path: the file, folder or case that it is about, None where there is none; the
+    whole message is then `path: what`.
+    """
 
     exit_code = 1
+
+    def __init__(self, what: str, path: Path | str | None = None) -> None:
+        super().__init__(what if path is None else f"{path}: {what}")
+        self.what = what
+        self.path = None if path is None else str(path)
 
 
 class InputError(AdnError, ValueError):

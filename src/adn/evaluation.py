@@ -96,8 +96,9 @@ def _match(predictions: dict[str, Path], reference: Path) -> tuple[list[_Pair], 
         common = [name for name in references if name in found]
         if not common:
             raise InputError(
-                f"{path}: none of its cases ({_some(found)}) is in {reference} ({_some(references)}), and cases are "
-                "matched by name. Rename them, or give a CSV with the columns name and infarct."
+                f"none of its cases ({_some(found)}) is in {reference} ({_some(references)}), and cases are "
+                "matched by name. Rename them, or give a CSV with the columns name and infarct.",
+                path,
             )
         pairs += [_Pair(method, found[name], references[name]) for name in common]
         unmatched += [Unmatched(method, name, "no prediction") for name in references if name not in found]
@@ -162,8 +163,9 @@ def _on_grid(volume: Volume, grid: Grid, name: str, path: Path, reference: Path)
     turned = volume.reoriented(grid.axes)
     if not turned.grid.same_as(grid):
         raise InputError(
-            f"{name}: a prediction is scored on its reference's grid, but {grid_difference(turned.grid, grid)}. "
-            f"Resample one onto the other (a mask: nearest): {path} and {reference}."
+            f"a prediction is scored on its reference's grid, but {grid_difference(turned.grid, grid)}. "
+            f"Resample one onto the other (a mask: nearest): {path} and {reference}.",
+            name,
         )
     return turned
 
@@ -182,7 +184,7 @@ def _counts(pair: _Pair, reference: Volume) -> NDArray[np.float64] | None:
     try:
         return reliability_counts(probability.data, reference.data, inside)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(error.what, path) from error
 
 
 def _all_in_brain(pairs: list[_Pair]) -> bool:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adn.atlas import Territory
+from adn.remarks import Remark, warnings
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 
-# Beyond these a warning is given (see `Quality`).
-USUAL_BRAIN_ML = (900.0, 1900.0)
-MAX_NOISE_HU = 9.0  # clinical scans have 2 to 6
-MAX_ASYMMETRY_HU = 12.0  # 3 to 6 are usual after alignment
-MAX_BRIGHT_ML = 1.0
 Side = Literal["left", "right", "both", "none"]
 DISCLAIMER = "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A head CT as read. volume: HU. warnings: plain sentences. source: 'nifti' or 'dicom' and so on.
+    """A head CT as read. volume: HU. source: 'nifti' or 'dicom' and so on. remarks: what reading it brought up.
 
     padding: True where the scanner measured nothing (None: nowhere).
     """
@@ -31,7 +28,12 @@ class Scan:
     volume: Volume
     source: str
     padding: Volume | None = None
-    warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The remarks as plain sentences."""
+        return warnings(self.remarks)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Measurements:
 class TerritoryShare:
     """How much of an infarct lies in one arterial territory of one side. Approximate: by an affine way to MNI space."""
 
-    territory: str
+    territory: Territory
     side: Literal["left", "right"]
     volume_ml: float
 
@@ -107,7 +109,7 @@ class Prediction:
     (`adn.findings.hypodensity`). territories: of the infarct, largest first. aligned_from_scan: 4 × 4, array index of
     the scan → LPS mm in the aligned frame, mid-sagittal plane at x = 0. polarity: 'bright' where bright lesions were
     looked for: then the asymmetries and the relative hypodensity are how much brighter than the twin, and are
-    taken from the scan.
+    taken from the scan. remarks: what is to be known of scan, brain and result, those of reading the scan included.
     """
 
     case: str
@@ -128,8 +130,13 @@ class Prediction:
     quality: Quality
     territories: tuple[TerritoryShare, ...]
     aligned_from_scan: NDArray[np.float64]
-    warnings: tuple[str, ...] = field(default=())
+    remarks: tuple[Remark, ...] = ()
     polarity: Literal["dark", "bright"] = "dark"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those remarks that warn, as plain sentences."""
+        return warnings(self.remarks)
 
 
 @dataclass(frozen=True)

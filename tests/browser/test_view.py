@@ -10,13 +10,14 @@ from fake_prediction import make_prediction
 from PIL import Image
 from visits import NARROW, served, settled, violations
 
+from adn.remarks import Remark
 from adn.report import save_prediction
 
 CASES = {
     "left": {"side": "left"},
     "right-rpi": {"side": "right", "axes": "RPI"},
     "left-spl": {"side": "left", "axes": "SPL"},
-    "none": {"side": "none", "warnings": ("The slices are thick.",)},
+    "none": {"side": "none", "remarks": (Remark("slices_thick", {"slice_mm": 12.0}),)},
 }
 
 
@@ -135,7 +136,7 @@ def test_without_infarct(tab, server, cases):
     page = tab(server).open_case(cases["none"])
     assert page.inner_text("h1") == "No infarct marked"
     assert "does not exclude an infarct" in page.inner_text("main")
-    assert "The slices are thick." in page.inner_text(".warnings")
+    assert "Thick slices (12.0 mm)" in page.inner_text(".warnings")
     assert page.is_disabled("text=Largest infarct")
 
 

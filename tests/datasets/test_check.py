@@ -8,6 +8,7 @@ from adn.datasets.check import inspect_case, missing_slices
 from adn.datasets.compare import compare_cases
 from adn.datasets.layouts import find_cases
 from adn.datasets.splits import Split, SplitRow
+from adn.remarks import SENTENCES
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from damaged import patient, write_patient
@@ -131,6 +132,30 @@ def test_a_lost_dicom_slice_and_a_recorded_contrast_agent_are_found(tmp_path):
     found = inspect_case(case).findings
     assert "10.0 mm after slice 12" in only(found, "slices missing").cause
     assert only(found, "contrast agent").blocks
+
+
+def test_verdicts_do_not_depend_on_words(tmp_path, monkeypatch):
+    bright = with_data("ct", lambda data: np.where(patient()["brain"].data > 0, data + 25, data))
+    before = {(one.kind, one.blocks) for one in inspect(tmp_path / "a", ct=bright).findings}
+    assert ("contrast agent", False) in before
+    for kind in SENTENCES:
+        monkeypatch.setitem(SENTENCES, kind, "Other words, of bright contrast agents cut off.")
+    assert {(one.kind, one.blocks) for one in inspect(tmp_path / "b", ct=bright).findings} == before
+
+
+def test_another_series_with_contrast_does_not_make_this_one_contrast_enhanced(tmp_path):
+    head = phantoms.head()
+    noisy = head.with_data(head.data + np.random.default_rng(0).normal(0, 3, head.data.shape).astype(np.float32))
+    phantoms.write_dicom_series(noisy, tmp_path / "p/dicom/1", tags={"SeriesInstanceUID": "1.2.3.1"})
+    phantoms.write_dicom_series(
+        noisy,
+        tmp_path / "p/dicom/2",
+        tags={"SeriesInstanceUID": "1.2.3.2", "SeriesNumber": 9, "ContrastBolusAgent": "IOHEXOL"},
+    )
+    (case,) = find_cases(tmp_path)
+    findings = inspect_case(case).findings
+    assert "contrast agent" in only(findings, "reading").cause
+    assert not any(one.kind == "contrast agent" for one in findings)
 
 
 def test_protocols_change_the_gap_and_lose_nothing():

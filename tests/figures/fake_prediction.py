@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from adn.remarks import Remark
 from adn.results import Measurements, Prediction, Provenance, Quality, Scan, Side, TerritoryShare
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
@@ -22,7 +23,7 @@ def make_prediction(
     spacing_mm: tuple[float, float, float] = SPACING_MM,
     affine: np.ndarray | None = None,
     noise_hu: float = 0.0,
-    warnings: tuple[str, ...] = (),
+    remarks: tuple[Remark, ...] = (),
 ) -> Prediction:
     """shape and spacing_mm: slices, rows, columns. axes: the file's axis order. affine: SPL, to override (oblique)."""
     grid = Grid.centred(shape, spacing_mm) if affine is None else Grid(shape, affine)
@@ -77,5 +78,5 @@ def make_prediction(
         quality=Quality(float(brain.sum() * grid.voxel_ml), 6.0, 4.0, noise_hu, False, False, 0.0),
         territories=(TerritoryShare("middle cerebral artery, superior branch", side, ml),) if ml else (),  # type: ignore[arg-type]
         aligned_from_scan=np.linalg.inv(grid.reoriented(axes).index_from_frame),
-        warnings=warnings,
+        remarks=remarks,
     )

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from adn.atlas import REGIONS
 from adn.findings.territory import mni_from_aligned, territory_shares
 from adn.findings.territory.register import _template
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
-from adn.virtual.lesions import REGIONS
 
 
 def mni_head(spacing_mm=(5.0, 3.0, 3.0), nod_deg=0.0, slices=slice(None)):

@@ -9,6 +9,7 @@ import pytest
 from adn.errors import InputError, OutputError
 from adn.io import read_volume, write_volume
 from adn.io.nifti import load
+from adn.remarks import Remark
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
@@ -118,7 +119,7 @@ def test_missing_orientation_is_a_warning(tmp_path):
     image.set_sform(None, 0)
     image.set_qform(None, 0)
     image.to_filename(tmp_path / "a.nii")
-    assert "left and right are assumed" in load(tmp_path / "a.nii")[1][0]
+    assert load(tmp_path / "a.nii")[1] == [Remark("orientation_unrecorded", {"format": "nifti"})]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])

@@ -84,8 +84,8 @@ def test_polarity_decides_which_side_a_shows(scan):
     q = bright.asymmetry_intrinsic.data
     assert np.allclose(bright.salient.data, scan.volume.data - q, atol=1e-3)  # taken away, not filled in
     assert (dark.polarity, bright.polarity) == ("dark", "bright")
-    assert any("bright lesions" in text for text in bright.warnings)
-    assert not any("bright lesions" in text for text in dark.warnings)
+    assert "bright_polarity" in {remark.kind for remark in bright.remarks}
+    assert "bright_polarity" not in {remark.kind for remark in dark.remarks}
 
 
 def test_a_mask_smaller_than_the_smallest_is_left_out(scan):

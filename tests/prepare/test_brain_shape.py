@@ -5,6 +5,7 @@ import pytest
 from phantom import head
 
 from adn.prepare.brain_shape import doubt_brain
+from adn.remarks import Doubt
 
 
 @pytest.fixture(scope="module")
@@ -41,4 +42,4 @@ def test_bone_and_air_inside_and_a_skipped_slice(scan):
     assert "% bone" in str(doubt_brain(ct.with_data(noisy), brain))
     gap = brain.data.copy()
     gap[14] = 0
-    assert doubt_brain(ct, brain.with_data(gap)) == "skips slices"
+    assert doubt_brain(ct, brain.with_data(gap)) == Doubt("skips_slices")

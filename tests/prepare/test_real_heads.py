@@ -12,7 +12,7 @@ import pytest
 
 from adn.config import GridConfig
 from adn.errors import InputError
-from adn.findings.quality import inspect_mask
+from adn.findings.quality import mask_remarks
 from adn.prepare import conform, strip_skull
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
@@ -43,7 +43,7 @@ def test_real_head(name: str, tmp_path: Path) -> None:
     mask = strip_skull(scan)
     volume_ml = mask.data.sum() * mask.grid.voxel_ml
     assert 900 < volume_ml < 1900
-    assert inspect_mask(scan, mask) == ()
+    assert mask_remarks(scan, mask) == ()
     result = conform(scan, mask, GridConfig())
     assert result.mask.data.sum() * result.mask.grid.voxel_ml == pytest.approx(volume_ml, rel=0.02)
     values = result.brain.data[result.mask.data > 0] * 80.0

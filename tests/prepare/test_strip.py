@@ -10,8 +10,9 @@ import pytest
 from phantom import dice, head
 
 from adn.errors import InputError
-from adn.findings.quality import inspect_mask
+from adn.findings.quality import mask_remarks
 from adn.prepare import strip_skull
+from adn.remarks import Remark
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
@@ -79,21 +80,24 @@ def test_accepts_a_scan_without_skull(phantom: tuple[Volume, Volume], background
     assert dice(strip_skull(stripped), truth) >= 0.97
 
 
+def kinds(remarks: tuple[Remark, ...]) -> set[str]:
+    return {remark.kind for remark in remarks}
+
+
 def test_warns_of_a_cut_vertex(phantom: tuple[Volume, Volume]) -> None:
     scan, _ = phantom
-    assert inspect_mask(scan, strip_skull(scan)) == ()
+    assert mask_remarks(scan, strip_skull(scan)) == ()
     planes = scan.data[:28]
     cut = Volume(planes, replace(scan.grid, shape=planes.shape))
-    warnings = inspect_mask(cut, strip_skull(cut))
-    assert any("top of the head is cut off" in w for w in warnings)
+    assert "vertex_cut" in kinds(mask_remarks(cut, strip_skull(cut)))
 
 
 def test_warns_of_unusual_volume_and_brightness(phantom: tuple[Volume, Volume]) -> None:
     scan, truth = phantom
     small = truth.with_data(truth.data * (np.arange(44) > 28)[:, None, None].astype(np.uint8))
-    assert any("unusually small" in w for w in inspect_mask(scan, small))
+    assert "brain_small" in kinds(mask_remarks(scan, small))
     bright = scan.with_data(scan.data + 40.0)
-    assert any("bright" in w for w in inspect_mask(bright, truth))
+    assert kinds(mask_remarks(bright, truth)) == {"brain_bright"}
 
 
 def _not_heads() -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import pytest
 from fake_prediction import make_prediction
 
 from adn.figures import key_slices
+from adn.remarks import Remark
 from adn.report import write_report
 
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
@@ -53,7 +54,7 @@ def test_without_the_script_the_slider_stays_hidden(tmp_path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("side", ["left", "none"])
 def test_axe_finds_nothing(chromium, tmp_path, side, scheme):
-    write_report(make_prediction(side, warnings=("Thin slices.",)), tmp_path / "report.html")
+    write_report(make_prediction(side, remarks=(Remark("slices_thin", {"slice_mm": 1.0}),)), tmp_path / "report.html")
     page = chromium.new_page(color_scheme=scheme)
     page.goto((tmp_path / "report.html").as_uri())
     page.evaluate(AXE.read_text(encoding="utf-8"))

@@ -11,11 +11,14 @@ import pytest
 from fake_prediction import make_prediction
 
 from adn.figures import even_slices
+from adn.findings.quality import finding_remarks, quality_remarks
+from adn.remarks import Remark
 from adn.report import render_report, write_report
 from adn.report.words import checks, main_arteries, number, ranges, territory_rows, verdict, volume_text
 from adn.results import DISCLAIMER, TerritoryShare
 
 NASTY = "<script>alert('x')</script> & \"Müller\" $x_1$ {{ 7 * 7 }}"
+NASTY_REMARK = Remark("several_series", {"read": "'<b>thin</b>'", "others": "none"})
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -47,7 +50,7 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("side", ["left", "right", "none"])
 @pytest.mark.parametrize("axes", ["LAS", "PIR"])
 def test_report_is_one_file_that_needs_nothing_else(side, axes):
-    text = render_report(make_prediction(side, axes, case=NASTY, warnings=("thick <b>slices</b>",)))
+    text = render_report(make_prediction(side, axes, case=NASTY, remarks=(NASTY_REMARK,)))
     page = Page(text)
     assert not {"link", "iframe", "object", "a"} & {tag for tag, _ in page.tags}
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)  # nothing that came with the scan can run
@@ -62,7 +65,7 @@ def test_report_is_one_file_that_needs_nothing_else(side, axes):
     assert not re.search(r"https?://|url\(|@import", text)
     assert all(attrs.get("alt") for tag, attrs in page.tags if tag == "img")
     assert NASTY in page.text
-    assert "thick <b>slices</b>" in page.text
+    assert "'<b>thin</b>' was read" in page.text
     assert page.text.count(DISCLAIMER) == 2
 
 
@@ -134,17 +137,20 @@ def test_small_territories_are_counted_together():
 def test_checks_say_what_to_look_at():
     prediction = make_prediction()
     assert all(check.good for check in checks(prediction))
-    bad = replace(
+    quality = replace(
         prediction.quality, brain_ml=700.0, noise_hu=12.0, vertex_cut=True, bright_ml=3.0, asymmetry_after_hu=14.0
     )
-    found = {check.name: check for check in checks(replace(prediction, quality=bad))}
+    outline = (Remark("vertex_cut"), Remark("brain_small", {"brain_ml": 700.0}))
+    bad = replace(prediction, quality=quality, remarks=(*outline, *quality_remarks(quality, "dark")))
+    found = {check.name: check for check in checks(bad)}
     assert [name for name, check in found.items() if check.good] == ["Head position", "Sides marked"]
     assert found["Whole brain scanned"].measured == "top cut off"
     both = replace(prediction.measurements, side="both", left_ml=3.0, right_ml=4.0)
-    found = {check.name: check for check in checks(replace(prediction, measurements=both))}
+    judged = replace(prediction, measurements=both, remarks=finding_remarks(both, prediction.pose))
+    found = {check.name: check for check in checks(judged)}
     assert [name for name, check in found.items() if not check.good] == ["Sides marked"]
     assert found["Sides marked"].measured == "left 3.0 mL, right 4.0 mL"
-    assert "look at brain outline, whole brain scanned" in render_report(replace(prediction, quality=bad))
+    assert "look at brain outline, whole brain scanned" in render_report(bad)
 
 
 def test_every_slice_is_in_the_strip_and_contours_lie_on_it():

@@ -7,13 +7,20 @@ import pytest
 from fake_prediction import make_prediction
 
 from adn.errors import OutputError
+from adn.remarks import Remark
 from adn.report import csv_row, result_dict, write_results_csv
 from adn.report.words import checks
 from adn.results import DISCLAIMER
 
+REMARKS = (
+    Remark("tilt_corrected", {"tilt_deg": 18.25}),
+    Remark("contrast_recorded"),
+    Remark("head_turned", {"turned_deg": 50.0, "rolled_deg": 2.0}),
+)
+
 
 def test_result_survives_strict_json():
-    result = result_dict(make_prediction(warnings=("thick", "thick")))
+    result = result_dict(make_prediction(remarks=REMARKS))
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["disclaimer"] == DISCLAIMER
     assert result["left_ml"] + result["right_ml"] == pytest.approx(result["volume_ml"])
@@ -21,9 +28,17 @@ def test_result_survives_strict_json():
     assert result["poses"]["network"]["translation_mm"] == {"left": 2.0, "posterior": 0.0, "superior": 0.0}
     assert result["grid"]["axes"] == "LAS"
     assert result["grid"]["shape"] == [47, 61, 14]
-    assert result["warnings"] == ["thick"]
+    assert result["schema_version"] == 2
+    assert result["polarity"] == "dark"
+    assert result["remarks"] == [
+        {"kind": one.kind, "values": one.values, "blocks": False, "sentence": one.sentence} for one in REMARKS
+    ]
+    assert result["warnings"] == [REMARKS[0].sentence, REMARKS[1].sentence]  # the third is told by a check
+    assert result["territories"][0]["artery"] == "middle cerebral artery"
     assert result["verdict"].startswith("Infarct marked: ")
-    assert [check["good"] for check in result["checks"]] == [check.good for check in checks(make_prediction())]
+    assert [check["good"] for check in result["checks"]] == [
+        check.good for check in checks(make_prediction(remarks=REMARKS))
+    ]
 
 
 def test_what_does_not_exist_is_null():
@@ -36,13 +51,13 @@ def test_what_does_not_exist_is_null():
 
 
 def test_csv_holds_results_and_failures(tmp_path):
-    prediction = make_prediction(case='a,"b"\nc', warnings=("one", "two"))
+    prediction = make_prediction(case='a,"b"\nc', remarks=REMARKS)
     path = tmp_path / "results.csv"
     write_results_csv([csv_row(result_dict(prediction)), {"case": "bad", "error": "no brain"}], path)
     good, bad = csv.DictReader(path.open(newline="", encoding="utf-8"))
     assert good["case"] == prediction.case
     assert float(good["volume_ml"]) == pytest.approx(prediction.measurements.volume_ml, abs=1e-5)
-    assert good["warnings"] == "one | two"
+    assert good["warnings"] == f"{REMARKS[0].sentence} | {REMARKS[1].sentence}"
     assert good["slices"] == " ".join(map(str, prediction.measurements.slices))
     assert float(good["seconds"]) == 1.25
     assert good["territories"] == "; ".join(

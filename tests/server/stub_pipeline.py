@@ -19,7 +19,7 @@ def predict(task, request, networks, progress):
     volume = read_volume(task.scan) if task.scan.is_file() and task.scan.suffix != ".zip" else None
     order = FINE if volume is None else int(volume.data.flat[0])
     if order == BAD:
-        raise InputError(f"{task.scan}: is not a head CT.")
+        raise InputError("is not a head CT.", task.scan)
     if order == BUG:
         raise ZeroDivisionError("an accident")
     progress("write")

@@ -24,8 +24,8 @@ from adn.work.exits import overall_code
 from adn.work.pool import Failure, map_processes
 
 if TYPE_CHECKING:
-    from adn.datasets.check import Finding
     from adn.datasets.layouts import Case
+    from adn.datasets.problems import Finding
     from adn.datasets.splits import Split
 
 MANY = 4  # cases with the same remark that are still listed one by one
@@ -146,7 +146,7 @@ def prepare(
     found = find_cases(path)
     cases = [case for case in found if case.infarct is not None]
     if not cases:
-        raise InputError(f"{path}: there are {len(found)} scans, but none has an infarct mask to train on.")
+        raise InputError(f"there are {len(found)} scans, but none has an infarct mask to train on.", path)
     terminal.check_writable(folder)
     sweep(folder)
     start = time.monotonic()
@@ -193,7 +193,7 @@ def list_cases(
         names = getattr(split_parts.parts(fold or 0 if part == "test" and split_parts.folds else fold), part)
         cases = [case for case in cases if case.name in set(names)]
         if len(cases) < len(names) or not cases:
-            raise InputError(f"{split}: its part '{part}' has {len(names)} cases, of which {path} holds {len(cases)}.")
+            raise InputError(f"its part '{part}' has {len(names)} cases, of which {path} holds {len(cases)}.", split)
     if out is None:
         for case in cases:
             typer.echo(case.ct)
@@ -269,7 +269,7 @@ def split(
     kept = {case.name for case in cases if case.test}
     reserved = [SplitRow(name, subject, "test", None, ml) for name, subject, ml in measured if name in kept]
     if not measured:
-        raise InputError(f"{path}: there are scans, but no infarct masks to split by.")
+        raise InputError("there are scans, but no infarct masks to split by.", path)
     share = (0.0 if folds or reserved else 0.15) if test is None else test
     made = make_split([row for row in measured if row[0] not in kept], seed, folds, validation, share)
     made = Split((*made.rows, *reserved))

@@ -74,7 +74,7 @@ def _named(predictions: list[str]) -> dict[str, Path]:
         if not sign or Path(text).exists():  # a folder's own name may hold an equals sign
             name, path = method_name(Path(text)), text
         if not name or not path:
-            raise InputError(f"{text}: needed NAME=PRED, with a name before and a path behind the equals sign.")
+            raise InputError("needed NAME=PRED, with a name before and a path behind the equals sign.", text)
         if name in named:
             raise InputError(f"Two predictions are called '{name}': {named[name]} and {path}. Name them: NAME=PRED.")
         named[name] = Path(path)

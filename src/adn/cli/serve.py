@@ -147,9 +147,7 @@ def _lock(file: IO[str], folder: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
     except OSError as error:
-        raise InputError(
-            f"{folder}: another 'adn serve' works in this folder; give another one, or stop it."
-        ) from error
+        raise InputError("another 'adn serve' works in this folder; give another one, or stop it.", folder) from error
 
 
 def _run(app: FastAPI, listener: socket.socket, host: str, token: str | None, open_page: bool, about: str) -> None:

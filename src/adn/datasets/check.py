@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from adn.datasets.labels import read_label_image
 from adn.datasets.layouts import Case
 from adn.datasets.orientation import SURE, SUSPECT, best_flip, fits
+from adn.datasets.problems import OF_MASK, UNREADABLE, VALUES, Finding, Label, Problem
 from adn.errors import InputError
-from adn.findings.quality import inspect_mask
+from adn.findings.quality import mask_remarks
 from adn.io import open_scan
 from adn.io.digest import sha256
 from adn.io.head_ct import NotHounsfieldError
@@ -31,17 +32,6 @@ _VESSEL_DEPTH_MM = 8.0  # from the inner table, where bone blurs in
 _VESSEL_ML = 8.0  # 11 heads without contrast had up to 4.4 mL there
 _BRAIN_MEAN_HU = (5.0, 75.0)
 _GAP = 1.5  # times both neighbouring gaps
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One problem. kind: two or three words; blocks: training would fail on it or learn something false."""
-
-    case: str
-    kind: str
-    blocks: bool
-    cause: str
-    remedy: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +97,7 @@ class _Notes:
         self.name = name
         self.found: list[Finding] = []
 
-    def add(self, kind: str, blocks: bool, cause: str, remedy: str) -> None:
+    def add(self, kind: Problem, blocks: bool, cause: str, remedy: str) -> None:
         self.found.append(Finding(self.name, kind, blocks, cause, remedy))
 
 
@@ -135,18 +125,20 @@ def _brain(case: Case, scan: Scan, notes: _Notes) -> NDArray[np.bool_] | None:
         except InputError as error:
             notes.add("no brain", True, str(error), "Leave the case out, or give a brain mask (brain.nii.gz).")
             return None
-    for warning in inspect_mask(volume, mask):
-        kind = "contrast agent" if "bright" in warning else "brain cut off" if "cut off" in warning else "brain size"
-        notes.add(kind, False, warning, "Look at the picture; leave the case out if it is no whole non-contrast head.")
+    for remark in mask_remarks(volume, mask):
+        remedy = "Look at the picture; leave the case out if it is no whole non-contrast head."
+        notes.add(OF_MASK[remark.kind], False, remark.sentence, remedy)
     return mask.data > 0
 
 
-def _labels(case: Case, path: Path, what: str, allowed: Sequence[int], volume: Volume, notes: _Notes) -> Volume | None:
+def _labels(
+    case: Case, path: Path, what: Label, allowed: Sequence[int], volume: Volume, notes: _Notes
+) -> Volume | None:
     """A label image on the scan's grid (SPL, uint8), or None with findings of what is wrong."""
     try:
         labels = read_label_image(path).reoriented("SPL")
     except InputError as error:
-        notes.add(f"unreadable {what}", True, str(error), "Save the file again as NIfTI.")
+        notes.add(UNREADABLE[what], True, str(error), "Save the file again as NIfTI.")
         return None
     values = np.unique(labels.data)
     strange = [value for value in values if value not in allowed]
@@ -157,7 +149,7 @@ def _labels(case: Case, path: Path, what: str, allowed: Sequence[int], volume: V
             if any(value != int(value) for value in strange)
             else f"Save what is meant with the values {', '.join(map(str, allowed))}."
         )
-        notes.add(f"{what} values", True, f"{path.name} holds {some}; needed {', '.join(map(str, allowed))} only.", how)
+        notes.add(VALUES[what], True, f"{path.name} holds {some}; needed {', '.join(map(str, allowed))} only.", how)
     if not labels.grid.same_as(volume.grid):
         _differing_grids(path, what, labels, volume, notes)
         return None
@@ -178,7 +170,7 @@ def _seen(case: Case, volume: Volume, notes: _Notes) -> NDArray[np.bool_]:
     return acquired
 
 
-def _differing_grids(path: Path, what: str, labels: Volume, volume: Volume, notes: _Notes) -> None:
+def _differing_grids(path: Path, what: Label, labels: Volume, volume: Volume, notes: _Notes) -> None:
     if labels.grid.shape != volume.grid.shape:
         cause = f"{path.name} lies on {labels.grid}, its CT on {volume.grid}."
         remedy = "Resample it to the CT (nearest neighbour); for DICOM, first write the CT with 'adn data export'."
@@ -265,9 +257,9 @@ def _slices(
         notes.add("slices missing", True, f"Slices {_listing(blank)} (from below, from 0) hold one value only.", remedy)
     if twice:
         notes.add("slices missing", True, f"Slices {_listing(twice)} (from below, from 0) equal the next one.", remedy)
-    for warning in scan.warnings:
-        if "contrast" not in warning:
-            notes.add("reading", False, warning, "Nothing to do if the picture looks right.")
+    for remark in scan.remarks:
+        if remark.kind != "contrast_recorded":  # see `_contrast`
+            notes.add("reading", False, remark.sentence, "Nothing to do if the picture looks right.")
 
 
 def missing_slices(gaps_mm: NDArray) -> list[int]:
@@ -285,9 +277,8 @@ def _listing(numbers: list[int]) -> str:
 
 def _contrast(scan: Scan, volume: Volume, brain: NDArray[np.bool_] | None, notes: _Notes) -> None:
     remedy = "adn is made for non-contrast CT: take the scan from before the injection, or leave the case out."
-    for warning in scan.warnings:
-        if "contrast agent" in warning:
-            notes.add("contrast agent", True, "The DICOM headers record a contrast agent.", remedy)
+    if any(remark.kind == "contrast_recorded" for remark in scan.remarks):
+        notes.add("contrast agent", True, "The DICOM headers record a contrast agent.", remedy)
     if brain is not None:
         deep = cm.erode(brain, _VESSEL_DEPTH_MM, (1000.0, *volume.grid.spacing_mm[1:]))
         bright = deep & (volume.data > _VESSEL_HU[0]) & (volume.data < _VESSEL_HU[1])

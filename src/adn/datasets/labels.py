@@ -18,7 +18,7 @@ def read_label_image(path: Path) -> Volume:
     try:
         volume, _ = itk.load(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file.") from error
+        raise InputError(f"cannot be read ({error.strerror}); check the file.", path) from error
     return volume.with_data(volume.data, "label")
 
 
@@ -29,7 +29,7 @@ def read_labels(path: Path, scan: Volume) -> Volume:
     """
     labels = read_label_image(path).reoriented(scan.grid.axes)
     if not labels.grid.same_as(scan.grid):
-        raise InputError(f"{path}: needs the grid of its CT, {scan.grid}, has {labels.grid}; resample it (nearest).")
+        raise InputError(f"needs the grid of its CT, {scan.grid}, has {labels.grid}; resample it (nearest).", path)
     return labels.with_data(np.rint(labels.data).astype(np.uint8))
 
 
@@ -38,7 +38,7 @@ def read_infarct(path: Path, scan: Volume) -> Volume:
     labels = read_labels(path, scan)
     if labels.data.max(initial=0) > 1:
         values = ", ".join(str(value) for value in np.unique(labels.data)[:6])
-        raise InputError(f"{path}: an infarct mask holds 0 and 1 only, but this holds {values}; save the infarct as 1.")
+        raise InputError(f"an infarct mask holds 0 and 1 only, but this holds {values}; save the infarct as 1.", path)
     return labels
 
 

@@ -57,18 +57,18 @@ def find_cases(path: Path | str) -> list[Case]:
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder; check the name.")
+        raise InputError("no such file or folder; check the name.", path)
     if path.is_file() and path.suffix.lower() != ".csv":
-        raise InputError(f"{path}: needed a data set, but this is a single file. Looked for {LOOKED_FOR}.")
+        raise InputError(f"needed a data set, but this is a single file. Looked for {LOOKED_FOR}.", path)
     cases = sorted(_cases(path), key=lambda case: case.name)
     if not cases:
-        raise InputError(f"{path}: no cases found. Looked for {LOOKED_FOR}.")
+        raise InputError(f"no cases found. Looked for {LOOKED_FOR}.", path)
     twice = [name for name, count in Counter(case.name.lower() for case in cases).items() if count > 1]
     if twice:
-        raise InputError(f"{path}: every case needs its own name, but '{twice[0]}' is there twice; rename one.")
+        raise InputError(f"every case needs its own name, but '{twice[0]}' is there twice; rename one.", path)
     unfit = [case.name for case in cases if case.name in (".", "..") or set(case.name) & set("/\\\0\n")]
     if unfit:
-        raise InputError(f"{path}: a case's name becomes a file's name, but '{unfit[0]}' cannot; rename it.")
+        raise InputError(f"a case's name becomes a file's name, but '{unfit[0]}' cannot; rename it.", path)
     return cases
 
 
@@ -142,8 +142,9 @@ def _from_csv(path: Path) -> Iterable[Case]:
         columns = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
         if "ct" not in columns:
             raise InputError(
-                f"{path}: needed a column 'ct' (others: {', '.join(c for c in CSV_COLUMNS if c != 'ct')}), "
-                f"but the columns are: {', '.join(columns) or 'none'}."
+                f"needed a column 'ct' (others: {', '.join(c for c in CSV_COLUMNS if c != 'ct')}), "
+                f"but the columns are: {', '.join(columns) or 'none'}.",
+                path,
             )
         for line, row in enumerate(reader, start=2):
             values = {key: (row.get(name) or "").strip() for key, name in columns.items()}
@@ -183,7 +184,7 @@ def _dataset_json(path: Path) -> dict:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: needed nnU-Net's dataset.json, but it cannot be read as JSON ({error}).") from error
+        raise InputError(f"needed nnU-Net's dataset.json, but it cannot be read as JSON ({error}).", path) from error
     labels = facts.get("labels", {}) if isinstance(facts, dict) else {}
     # version 2 says {"infarct": 1}, version 1 {"1": "infarct"}
     named = {str(key): value for key, value in labels.items()}
@@ -192,8 +193,9 @@ def _dataset_json(path: Path) -> dict:
     wanted = {name: value for name, value in named.items() if name.lower() not in ("background", "ignore")}
     if list(wanted.values()) != [1]:
         raise InputError(
-            f"{path}: needed one label besides the background, infarct: 1, but 'labels' says {labels}; "
-            "write the infarct alone as label 1."
+            f"needed one label besides the background, infarct: 1, but 'labels' says {labels}; "
+            "write the infarct alone as label 1.",
+            path,
         )
     return facts
 
@@ -204,7 +206,7 @@ def _ct_channel(path: Path, facts: dict) -> int:
     if len(channels) == 1:
         return int(next(iter(channels)))
     if len(found) != 1:
-        raise InputError(f"{path / 'dataset.json'}: needed one channel called CT, but 'channel_names' says {channels}.")
+        raise InputError(f"needed one channel called CT, but 'channel_names' says {channels}.", path / "dataset.json")
     return found[0]
 
 
@@ -234,5 +236,5 @@ def _entity(path: Path) -> str:
 
 def _only(files: list[Path], ct: Path) -> Path | None:
     if len(files) > 1:
-        raise InputError(f"{ct}: needed one file of a kind, but there are {files[0]} and {files[1]}; keep one.")
+        raise InputError(f"needed one file of a kind, but there are {files[0]} and {files[1]}; keep one.", ct)
     return files[0] if files else None

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from adn.datasets.check import Finding, Inspection, inspect_case
+from adn.datasets.check import Inspection, inspect_case
 from adn.datasets.layouts import Case
+from adn.datasets.problems import Finding
 from adn.figures import contact_sheet
 from adn.io.atomic import atomic_path
 from adn.results import DISCLAIMER

@@ -74,7 +74,7 @@ def read_split(path: Path | str) -> Split:
     split = read_rows(path)
     problems = leaks(split)
     if problems:
-        raise InputError(f"{path}: {problems[0]}; make the split again with 'adn split'.")
+        raise InputError(f"{problems[0]}; make the split again with 'adn split'.", path)
     return split
 
 
@@ -87,18 +87,19 @@ def read_rows(path: Path | str) -> Split:
             lacking = [name for name in ("case", "part") if name not in (reader.fieldnames or [])]
             if lacking:
                 raise InputError(
-                    f"{path}: a split needs the columns {', '.join(COLUMNS)}, but lacks {', '.join(lacking)}; "
-                    "'adn split' writes one."
+                    f"a split needs the columns {', '.join(COLUMNS)}, but lacks {', '.join(lacking)}; "
+                    "'adn split' writes one.",
+                    path,
                 )
             rows = tuple(_row(path, line, values) for line, values in enumerate(reader, start=2))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the split cannot be read ({error}); 'adn split' writes one.") from error
+        raise InputError(f"the split cannot be read ({error}); 'adn split' writes one.", path) from error
     twice = [case for case, count in Counter(row.case for row in rows).items() if count > 1]
     if not rows or twice:
         raise InputError(f"{path}: " + (f"case '{twice[0]}' is listed twice." if twice else "the split is empty."))
     folds = sorted({row.fold for row in rows if row.fold is not None})
     if folds != list(range(len(folds))):
-        raise InputError(f"{path}: folds must be numbered from 0 without gaps, but are {folds}.")
+        raise InputError(f"folds must be numbered from 0 without gaps, but are {folds}.", path)
     return Split(rows)
 
 

@@ -56,14 +56,14 @@ def import_tissue(
     """
     ct, out = case / "ct.nii.gz", case / "tissue.nii.gz"
     if not ct.is_file():
-        raise InputError(f"{case}: needs a case folder with ct.nii.gz; give the folder that holds the CT and its maps.")
+        raise InputError("needs a case folder with ct.nii.gz; give the folder that holds the CT and its maps.", case)
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists already; set `overwrite` to replace it.")
     scan = open_scan(ct).volume
     if source is None:
         data = _from_probabilities(case, scan)
     elif labels is None:
-        raise InputError(f"{case / source}: a label image needs its mapping, such as `labels` freesurfer.")
+        raise InputError("a label image needs its mapping, such as `labels` freesurfer.", case / source)
     else:
         data = _from_labels(case / source, labels, scan)
     write_volume(scan.with_data(data, "label"), out)
@@ -74,7 +74,7 @@ def _from_probabilities(case: Path, scan: Volume) -> NDArray[np.uint8]:
     maps = np.stack([_probability(_only(case, prefix), scan) for prefix in SPM12])
     if maps[:2].max() < 0.5:
         raise InputError(
-            f"{case}: c1 and c2 reach {maps[:2].max():.2f} only; give SPM12's probabilities as it wrote them."
+            f"c1 and c2 reach {maps[:2].max():.2f} only; give SPM12's probabilities as it wrote them.", case
         )
     # the first of equals wins: GM before WM before CSF
     return np.where(maps.sum(0) >= MIN_BRAIN, maps.argmax(0) + 1, 0).astype(np.uint8)
@@ -84,7 +84,7 @@ def _only(case: Path, prefix: str) -> Path:
     found = sorted(path for path in case.iterdir() if path.name.startswith(prefix) and ".nii" in path.suffixes)
     if len(found) != 1:
         what = ", ".join(path.name for path in found) or "none"
-        raise InputError(f"{case}: needs one file {prefix}*.nii of SPM12 beside ct.nii.gz, found {what}.")
+        raise InputError(f"needs one file {prefix}*.nii of SPM12 beside ct.nii.gz, found {what}.", case)
     return found[0]
 
 
@@ -92,13 +92,13 @@ def _probability(path: Path, scan: Volume) -> NDArray[np.float32]:
     data = np.nan_to_num(_on_grid(path, scan).data)
     if data.min() < -0.01 or data.max() > 1.01:
         span = f"{data.min():.3g} to {data.max():.3g}"
-        raise InputError(f"{path}: needed probabilities between 0 and 1, but the values reach from {span}.")
+        raise InputError(f"needed probabilities between 0 and 1, but the values reach from {span}.", path)
     return data
 
 
 def _from_labels(path: Path, labels: Mapping[int, int], scan: Volume) -> NDArray[np.uint8]:
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give the name of the label image as it is in every case folder.")
+        raise InputError("no such file; give the name of the label image as it is in every case folder.", path)
     found = np.rint(_on_grid(path, scan).data).astype(np.int64)
     present, inverse = np.unique(found, return_inverse=True)
     table = np.array([labels.get(int(label), 0) for label in present], np.uint8)
@@ -106,7 +106,7 @@ def _from_labels(path: Path, labels: Mapping[int, int], scan: Volume) -> NDArray
     total = max(int((tissue > 0).sum()), 1)
     if min(int((tissue == kind).sum()) for kind in (GM, WM)) < MIN_SHARE * total:
         values = ", ".join(str(int(label)) for label in present[:8]) + (", …" if len(present) > 8 else "")
-        raise InputError(f"{path}: the mapping finds hardly any GM or WM among the labels {values}; check `labels`.")
+        raise InputError(f"the mapping finds hardly any GM or WM among the labels {values}; check `labels`.", path)
     return tissue
 
 
@@ -115,7 +115,8 @@ def _on_grid(path: Path, scan: Volume) -> Volume:
     image = read_label_image(path).reoriented(scan.grid.axes)
     if not image.grid.same_as(scan.grid, tolerance_mm=0.1):  # SPM and FreeSurfer round affines in their own ways
         raise InputError(
-            f"{path}: needs the grid of ct.nii.gz, {scan.grid}, has {image.grid}; write the maps in native space, "
-            "or resample them onto the CT."
+            f"needs the grid of ct.nii.gz, {scan.grid}, has {image.grid}; write the maps in native space, "
+            "or resample them onto the CT.",
+            path,
         )
     return image

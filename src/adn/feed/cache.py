@@ -55,7 +55,7 @@ def prepare_case(case: Case, grid: GridConfig) -> Prepared:
     stripper finds the brain, and the case adds nothing to L_tissue. Raises InputError.
     """
     if case.infarct is None:
-        raise InputError(f"{case.ct}: needs an infarct mask to be trained on, but there is none.")
+        raise InputError("needs an infarct mask to be trained on, but there is none.", case.ct)
     scan = open_scan(case.ct).volume
     mask, labels = _brain_and_tissue(case, scan)
     conformed = conform(scan, mask, grid)
@@ -160,7 +160,7 @@ def load_prepared(path: Path) -> Prepared:
             facts = json.loads(file.metadata()["adn"])
             brain, infarct, tissue = (file.get_tensor(name) for name in ("brain", "infarct", "tissue"))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: the prepared case is damaged ({error}); delete the file and run again.") from error
+        raise InputError(f"the prepared case is damaged ({error}); delete the file and run again.", path) from error
     box = tuple(slice(start, start + size) for start, size in zip(facts["corner"], brain.shape, strict=True))
 
     def whole(part: NDArray, dtype: type, around: int = 0) -> NDArray:

@@ -40,7 +40,7 @@ def choose_cases(data: Path, split: Path | None = None, fold: int | None = None,
     """
     cases = {case.name: case for case in find_cases(data) if case.infarct is not None}
     if not cases:
-        raise InputError(f"{data}: there are scans, but none has an infarct mask to train on (<case>/infarct.nii.gz).")
+        raise InputError("there are scans, but none has an infarct mask to train on (<case>/infarct.nii.gz).", data)
     if split is None:
         names: Sequence[str] = tuple(name for name, case in cases.items() if not case.test)
         validation: Sequence[str] = ()
@@ -49,13 +49,12 @@ def choose_cases(data: Path, split: Path | None = None, fold: int | None = None,
         absent = [name for name in (*names, *validation, *test) if name not in cases]
         if absent:
             raise InputError(
-                f"{split}: lists {len(absent)} cases that {data} does not hold with a mask, such as '{absent[0]}'; "
-                "make the split from this data set."
+                f"lists {len(absent)} cases that {data} does not hold with a mask, such as '{absent[0]}'; "
+                "make the split from this data set.",
+                split,
             )
     if not names:
-        raise InputError(
-            f"{split or data}: leaves no case to train on; make the split again with smaller held-out parts."
-        )
+        raise InputError("leaves no case to train on; make the split again with smaller held-out parts.", split or data)
     where = f"as {split} says" if split else "chosen by the seed"
     if not validation:
         names, validation = _hold_out([cases[name] for name in names], seed)

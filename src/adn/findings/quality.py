@@ -1,20 +1,31 @@
-"""What in a scan makes a prediction doubtful: a cut brain, noise, and bright spots that may be blood."""
+"""What makes a prediction doubtful, measured and judged: a cut brain, noise, what may be blood, its pose."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 
 from adn.findings.hypodensity import slab_mean, smooth_in_plane
 from adn.prepare import coarse as cm
 from adn.prepare.brain_shape import BONE_HU, COARSE_MM
-from adn.results import USUAL_BRAIN_ML
+from adn.remarks import Remark
+from adn.results import Measurements, Quality
+from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 
+# Beyond these a remark is made (see `Quality` for what they measure).
+USUAL_BRAIN_ML = (900.0, 1900.0)
+MAX_NOISE_HU = 9.0  # clinical scans have 2 to 6
+MAX_ASYMMETRY_HU = 12.0  # 3 to 6 are usual after alignment
+MAX_BRIGHT_ML = 1.0
+MAX_TURN_DEG, MAX_ROLL_DEG = 45.0, 14.0  # near what the alignment can correct
 CUT_MM2 = 2500.0  # a last slice with more brain than this is not the vertex, nor the foramen magnum
 BLOOD_HU = (55.0, 95.0)
 _BONE_RIM_MM = 6.0  # partial volume of bone and of calcification, and the sinuses along the skull
 _CALCIFIED_HU = 100.0
 _ENHANCED_HU = 50.0
+_WORSE_HU = 0.5  # by which sides may differ more after alignment than before
 _THIN_MM = 2.5  # half width of the falx, the tentorium and of vessels
 _MIN_PART_ML = 0.25  # smaller ones are calcified plexus, noise, ends of the falx
 _NOISE_SLICES = 5
@@ -29,23 +40,59 @@ def cut_ends(mask: Volume) -> tuple[bool, bool]:
     return bool(low), bool(high)
 
 
-def inspect_mask(volume_hu: Volume, mask: Volume) -> tuple[str, ...]:
-    """Plain warnings about the brain mask of a scan: vertex or base cut off, unusual volume, blood-like brightness."""
+def mask_remarks(volume_hu: Volume, mask: Volume) -> tuple[Remark, ...]:
+    """What is unusual about the brain mask of a scan: vertex or base cut off, its volume, its brightness."""
     spl = mask.reoriented("SPL")
     inside = spl.data > 0
     base_cut, vertex_cut = cut_ends(spl)
     volume_ml = float(inside.sum()) * spl.grid.voxel_ml
-    warnings = []
+    remarks = []
     if vertex_cut:
-        warnings.append("The top of the head is cut off: the brain reaches the last slice; what lies above is unseen.")
+        remarks.append(Remark("vertex_cut"))
     if base_cut:
-        warnings.append("The base of the brain is cut off: it reaches the first slice; what lies below is unseen.")
-    if not USUAL_BRAIN_ML[0] <= volume_ml <= USUAL_BRAIN_ML[1]:
-        size = "small" if volume_ml < USUAL_BRAIN_ML[0] else "large"
-        warnings.append(f"The brain mask is unusually {size}: {volume_ml:.0f} mL inside the skull; check the mask.")
+        remarks.append(Remark("base_cut"))
+    if volume_ml < USUAL_BRAIN_ML[0]:
+        remarks.append(Remark("brain_small", {"brain_ml": volume_ml}))
+    if volume_ml > USUAL_BRAIN_ML[1]:
+        remarks.append(Remark("brain_large", {"brain_ml": volume_ml}))
     if inside.any() and (median_hu := float(np.median(volume_hu.reoriented("SPL").data[inside]))) > _ENHANCED_HU:
-        warnings.append(f"The brain is unusually bright (median {median_hu:.0f} HU): contrast-enhanced, or not in HU?")
-    return tuple(warnings)
+        remarks.append(Remark("brain_bright", {"median_hu": median_hu}))
+    return tuple(remarks)
+
+
+def quality_remarks(quality: Quality, polarity: Literal["dark", "bright"]) -> tuple[Remark, ...]:
+    """What makes a prediction doubtful: spots that may be blood, noise, sides that do not match after alignment."""
+    remarks = []
+    if polarity == "bright":
+        remarks.append(Remark("bright_polarity"))
+    if quality.bright_ml > MAX_BRIGHT_ML:
+        # Where bright lesions were looked for, a check says so, but no warning.
+        kind = "bright_spots" if polarity == "bright" else "may_be_blood"
+        remarks.append(Remark(kind, {"bright_ml": quality.bright_ml}))
+    if quality.noise_hu > MAX_NOISE_HU:
+        remarks.append(Remark("noisy", {"noise_hu": quality.noise_hu}))
+    before, after = quality.asymmetry_before_hu, quality.asymmetry_after_hu
+    if after > MAX_ASYMMETRY_HU:
+        remarks.append(Remark("asymmetric", {"before_hu": before, "after_hu": after}))
+    elif after > before + _WORSE_HU:
+        remarks.append(Remark("alignment_no_better", {"before_hu": before, "after_hu": after}))
+    return tuple(remarks)
+
+
+def finding_remarks(found: Measurements, pose: RigidTransform) -> tuple[Remark, ...]:
+    """What to look at in the result itself: a head near the limit of the alignment, marks on both sides."""
+    remarks = []
+    _, rolled, turned = (abs(degrees) for degrees in pose.rotation_deg)
+    if turned > MAX_TURN_DEG or rolled > MAX_ROLL_DEG:
+        remarks.append(Remark("head_turned", {"turned_deg": turned, "rolled_deg": rolled}))
+    if found.side == "both":
+        remarks.append(Remark("both_sides", {"left_ml": found.left_ml, "right_ml": found.right_ml}))
+    return tuple(remarks)
+
+
+def method_remarks(method: str, *, aligns: bool) -> tuple[Remark, ...]:
+    """What must be known of predictions by another method than ADN. aligns: whether it turns the head upright."""
+    return () if method == "adn" else (Remark("method_does_not_disentangle", {"method": method, "aligns": aligns}),)
 
 
 def bright_ml(volume: Volume, mask: Volume) -> float:

@@ -41,8 +41,9 @@ def extract(path: Path, folder: Path) -> list[Path]:
             return [_write(path, archive, member, folder, i) for i, member in enumerate(members) if _wanted(member)]
     except _BROKEN as error:
         raise InputError(
-            f"{path}: needed a zip with DICOM files, but the archive is broken or packed in an unknown way; "
-            "copy it again or give the unpacked folder."
+            "needed a zip with DICOM files, but the archive is broken or packed in an unknown way; "
+            "copy it again or give the unpacked folder.",
+            path,
         ) from error
 
 
@@ -56,12 +57,13 @@ def check(path: Path, max_bytes: int = MAX_TOTAL_BYTES, max_files: int = MAX_ENT
             members = [member for member in archive.infolist() if not member.is_dir()]
             _check(path, members)
     except _BROKEN as error:
-        raise InputError(f"{path}: the archive is broken or packed in an unknown way; copy it again.") from error
+        raise InputError("the archive is broken or packed in an unknown way; copy it again.", path) from error
     total = sum(member.file_size for member in members)
     if len(members) > max_files or total > max_bytes or total > max_ratio * path.stat().st_size:
         raise InputError(
-            f"{path}: the archive unpacks to more than {max_files} files, {max_bytes // 2**20} MiB or {max_ratio} "
-            "times its size; give the head CT alone."
+            f"the archive unpacks to more than {max_files} files, {max_bytes // 2**20} MiB or {max_ratio} "
+            "times its size; give the head CT alone.",
+            path,
         )
 
 
@@ -82,7 +84,7 @@ def named_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
         else:
             yield from _tar_files(path)
     except _BROKEN as error:
-        raise InputError(f"{path}: the archive is broken or packed in an unknown way; copy it again.") from error
+        raise InputError("the archive is broken or packed in an unknown way; copy it again.", path) from error
 
 
 def _tar_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
@@ -104,23 +106,24 @@ def _check(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         _check_name(path, member.filename, link=stat.S_ISLNK(member.external_attr >> 16))
         if member.flag_bits & 0x1:
-            raise InputError(f"{path}: the archive is encrypted; unpack it and give the folder.")
+            raise InputError("the archive is encrypted; unpack it and give the folder.", path)
 
 
 def _check_sizes(path: Path, count: int, total: int) -> None:
     if count > MAX_ENTRIES or total > MAX_TOTAL_BYTES:
         raise InputError(
-            f"{path}: the archive unpacks to more than {MAX_TOTAL_BYTES // 2**30} GiB or {MAX_ENTRIES} files; "
-            "give the unpacked folder of the head CT alone."
+            f"the archive unpacks to more than {MAX_TOTAL_BYTES // 2**30} GiB or {MAX_ENTRIES} files; "
+            "give the unpacked folder of the head CT alone.",
+            path,
         )
 
 
 def _check_name(path: Path, name: str, *, link: bool) -> None:
     name = name.replace("\\", "/")
     if name.startswith("/") or ":" in name[:2] or ".." in PurePosixPath(name).parts:
-        raise InputError(f"{path}: the archive holds a file that would land outside its folder; it was not read.")
+        raise InputError("the archive holds a file that would land outside its folder; it was not read.", path)
     if link:
-        raise InputError(f"{path}: the archive holds a symbolic link; give the unpacked folder instead.")
+        raise InputError("the archive holds a symbolic link; give the unpacked folder instead.", path)
 
 
 def _wanted(member: zipfile.ZipInfo) -> bool:
@@ -139,5 +142,5 @@ def _write(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder
     with archive.open(member) as source, target.open("wb") as sink:
         shutil.copyfileobj(source, sink, 2**20)  # zipfile stops at the size its directory states
     if target.stat().st_size != member.file_size:
-        raise InputError(f"{path}: the archive is broken (a file is shorter than stated); copy it again.")
+        raise InputError("the archive is broken (a file is shorter than stated); copy it again.", path)
     return target

@@ -21,6 +21,7 @@ from adn.io.head_ct import MIN_SLICES
 from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
 from adn.io.slices import measured_rows, slice_indices
 from adn.io.stacks import check_stack, gaps_mm, uneven
+from adn.remarks import Remark
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
@@ -45,10 +46,10 @@ _VARIANT = re.compile(r"(_Tilt)?(_Eq)?(_\d+)?$")
 log = logging.getLogger(__name__)
 
 
-def load(path: Path, *, wanted: str | None = None) -> tuple[Volume, NDArray[np.bool_], list[str]]:
+def load(path: Path, *, wanted: str | None = None) -> tuple[Volume, NDArray[np.bool_], list[Remark]]:
     """Read the head CT series of a DICOM folder (with what is below it), or of the series that a file belongs to.
 
-    Returns the volume (float32 HU), a mask of voxels that were not measured (same shape), and warnings in plain words.
+    Returns the volume (float32 HU), a mask of voxels that were not measured (same shape), and remarks.
     Raises InputError where there is no readable CT series.
     """
     return load_headers(headers_at(path, wanted), path, wanted=wanted)
@@ -60,50 +61,50 @@ def headers_at(path: Path, wanted: str | None) -> list[Header]:
     if path.is_file() and wanted is None:
         own = read_headers([path])
         if not own:
-            raise InputError(f"{path}: needed a DICOM image, but the file holds none; give a file of the CT series.")
+            raise InputError("needed a DICOM image, but the file holds none; give a file of the CT series.", path)
         if own[0].frames > 1:
             return own  # the file that was named, not another one of its series
         headers = [header for header in headers if (header.uid, header.patient) == (own[0].uid, own[0].patient)]
     return headers
 
 
-def load_files(paths: Iterable[Path], where: Path, *, wanted: str | None = None) -> tuple[Volume, NDArray, list[str]]:
+def load_files(
+    paths: Iterable[Path], where: Path, *, wanted: str | None = None
+) -> tuple[Volume, NDArray, list[Remark]]:
     """As `load`, from files already listed; `where` is what messages name."""
     return load_headers(read_headers(paths), where, wanted=wanted)
 
 
-def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> tuple[Volume, NDArray, list[str]]:
+def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> tuple[Volume, NDArray, list[Remark]]:
     """As `load`, from headers already read."""
     if not headers:
-        raise InputError(f"{where}: needed a head CT, but there are no DICOM images in it; give the series' folder.")
-    series, warnings = choose(headers, where, wanted)
+        raise InputError("needed a head CT, but there are no DICOM images in it; give the series' folder.", where)
+    series, remarks = choose(headers, where, wanted)
     check_stack(series, where)
     if series.slices < MIN_SLICES:
         raise InputError(
-            f"{where}: needed at least {MIN_SLICES} slices, but {series.label()} is the most there is; "
-            "give the folder of the whole head CT."
+            f"needed at least {MIN_SLICES} slices, but {series.label()} is the most there is; "
+            "give the folder of the whole head CT.",
+            where,
         )
     volume, name, planes = _converted(series, where)
     tilt, gaps = tilt_deg(series), gaps_mm(series)
     if TILT_DEG < tilt < SMALL_TILT_DEG and "_Tilt" not in name:
-        warnings.append(f"A gantry tilt of {tilt:.1f} degrees is too small to be corrected and was left as it is.")
+        remarks.append(Remark("tilt_left", {"tilt_deg": tilt}))
     elif tilt > TILT_DEG:
         _demand(
             "_Tilt", name if _sideways_deg(series) < SIDEWAYS_DEG else "", f"a gantry tilt of {tilt:.1f} degrees", where
         )
         volume = _placed(volume, series)
-        warnings.append(f"A gantry tilt of {tilt:.1f} degrees was corrected.")
+        remarks.append(Remark("tilt_corrected", {"tilt_deg": tilt}))
     _check_found_again(volume, series, planes, where, resampled="_Eq" in name or tilt > SHEARED_DEG)
     if uneven(gaps):
         _demand("_Eq", name, f"distances of {gaps.min():.1f} to {gaps.max():.1f} mm between slices", where)
-        step = volume.grid.spacing_mm[2]
-        warnings.append(
-            f"The distances between slices were uneven ({gaps.min():.1f} to {gaps.max():.1f} mm): "
-            f"the slices were resampled to {step:.1f} mm."
-        )
+        least, most, step = float(gaps.min()), float(gaps.max()), volume.grid.spacing_mm[2]
+        remarks.append(Remark("gaps_uneven", {"least_mm": least, "most_mm": most, "slice_mm": step}))
     if series.first.contrast:
-        warnings.append("A contrast agent is recorded: adn is made for non-contrast CT.")
-    return volume, _unmeasured(volume, series, tilted="_Tilt" in name), warnings
+        remarks.append(Remark("contrast_recorded"))
+    return volume, _unmeasured(volume, series, tilted="_Tilt" in name), remarks
 
 
 def tilt_deg(series: Series) -> float:
@@ -169,9 +170,10 @@ def _check_found_again(
         )
         if not same:
             raise InputError(
-                f"{where}: slice {number + 1} of {len(planes)}, counted from one end, is not where "
+                f"slice {number + 1} of {len(planes)}, counted from one end, is not where "
                 "ImagePositionPatient puts it once dcm2niix has converted it: the geometry would "
-                "be false; give the scan as NIfTI."
+                "be false; give the scan as NIfTI.",
+                where,
             )
 
 
@@ -195,7 +197,7 @@ def _likeness(plane: NDArray, found: NDArray) -> float:
 def _demand(mark: str, name: str, what: str, where: Path) -> None:
     if mark not in name:
         raise InputError(
-            f"{where}: the series has {what}, which could not be corrected; give it as a NIfTI file that is."
+            f"the series has {what}, which could not be corrected; give it as a NIfTI file that is.", where
         )
 
 
@@ -216,18 +218,19 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
         try:
             run = subprocess.run(command, capture_output=True, timeout=CONVERT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            raise InputError(f"{where}: dcm2niix did not finish in {CONVERT_SECONDS} s; give NIfTI instead.") from error
+            raise InputError(f"dcm2niix did not finish in {CONVERT_SECONDS} s; give NIfTI instead.", where) from error
         log.debug("dcm2niix ended with code %d", run.returncode)
         best = _best_output(target)
         if best is None:
             raise InputError(
-                f"{where}: dcm2niix found no volume in the series (code {run.returncode}); it may be damaged or packed "
-                "in an unknown way. Copy the series again, or give NIfTI."
+                f"dcm2niix found no volume in the series (code {run.returncode}); it may be damaged or packed "
+                "in an unknown way. Copy the series again, or give NIfTI.",
+                where,
             )
         try:
             return nifti.load(best)[0], best.name, np.stack(planes)
         except InputError as error:
-            raise InputError(str(error).replace(str(best), str(where))) from error
+            raise InputError(error.what, where) from error
 
 
 def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDArray[np.float32]]:
@@ -269,9 +272,9 @@ def _checked(header: Header, where: Path) -> Any:
         needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
         short = len(pixels) < needed and not _packed(data)
     except Exception as error:  # pydicom raises many kinds on damaged bytes
-        raise InputError(_truncated(header, where)) from error
+        raise _truncated(header, where) from error
     if short or not pixels:
-        raise InputError(_truncated(header, where))
+        raise _truncated(header, where)
     return data
 
 
@@ -291,7 +294,7 @@ def _pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
         try:
             return sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
         except RuntimeError as error:
-            raise InputError(_truncated(header, where)) from error
+            raise _truncated(header, where) from error
     stored = np.frombuffer(data.PixelData, _sample_type(data))[: header.frames * header.shape[0] * header.shape[1]]
     return stored.reshape(-1, *header.shape) * np.float32(header.slope) + np.float32(header.intercept)
 
@@ -301,9 +304,11 @@ def _sample_type(data: Any) -> np.dtype:
     return np.dtype(f"{order}{'i' if data.get('PixelRepresentation') else 'u'}{int(data.BitsAllocated) // 8}")
 
 
-def _truncated(header: Header, where: Path) -> str:
-    name = where if header.path == where else f"{where}: {header.path.name}"
-    return f"{name}: the DICOM file is truncated or damaged (its pixel data is incomplete); copy the series again."
+def _truncated(header: Header, where: Path) -> InputError:
+    name = "" if header.path == where else f"{header.path.name}: "
+    return InputError(
+        f"{name}the DICOM file is truncated or damaged (its pixel data is incomplete); copy the series again.", where
+    )
 
 
 def _best_output(folder: Path) -> Path | None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import InputError
+from adn.remarks import Remark
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
@@ -27,23 +28,24 @@ class NotHounsfieldError(InputError):
     """The values are no HU: an MR, or a CT that was rescaled."""
 
 
-def check_grid(grid: Grid, where: str) -> list[str]:
-    """Raise InputError where the field of view cannot hold a head; warn of thin or thick slices."""
+def check_grid(grid: Grid, where: str) -> list[Remark]:
+    """Raise InputError where the field of view cannot hold a head; remark thin or thick slices."""
     upright = grid.reoriented("SPL")
     height, depth, width = (n * step for n, step in zip(upright.shape, upright.spacing_mm, strict=True))
     size = f"{width:.0f} × {depth:.0f} mm in plane, {height:.0f} mm from bottom to top"
     if upright.shape[0] < MIN_SLICES:
         raise InputError(
-            f"{where}: needed at least {MIN_SLICES} slices from bottom to top, but there are {upright.shape[0]}; "
-            "give the whole head CT."
+            f"needed at least {MIN_SLICES} slices from bottom to top, but there are {upright.shape[0]}; "
+            "give the whole head CT.",
+            where,
         )
     if min(depth, width) < MIN_IN_PLANE_MM or height < MIN_HEIGHT_MM or max(height, depth, width) > MAX_SIDE_MM:
-        raise InputError(f"{where}: needed the field of view of a head, but it is {size}; give the head CT alone.")
+        raise InputError(f"needed the field of view of a head, but it is {size}; give the head CT alone.", where)
     step = upright.spacing_mm[0]
     if step < THIN_MM:
-        return [f"Thin slices ({step:.1f} mm): noisier than the 5 mm slices adn is made for."]
+        return [Remark("slices_thin", {"slice_mm": step})]
     if step > THICK_MM:
-        return [f"Thick slices ({step:.1f} mm): small infarcts may be missed."]
+        return [Remark("slices_thick", {"slice_mm": step})]
     return []
 
 
@@ -52,10 +54,10 @@ def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str)
     thinned = (slice(None, None, 2 if volume.data.size > _MANY_VOXELS else 1),) * 3
     values = volume.data[thinned] if measured is None else volume.data[thinned][measured[thinned]]
     if values.size == 0:
-        raise NotHounsfieldError(f"{where}: needed a head CT, but no voxel was measured (all are padding); {_HINT}.")
+        raise NotHounsfieldError(f"needed a head CT, but no voxel was measured (all are padding); {_HINT}.", where)
     low, high = float(values.min()), float(values.max())
     if low == high:
-        raise NotHounsfieldError(f"{where}: needed a head CT, but every voxel is {low:g}; {_HINT}.")
+        raise NotHounsfieldError(f"needed a head CT, but every voxel is {low:g}; {_HINT}.", where)
     air = float((values < AIR_HU).mean())
     if air >= AIR_SHARE:
         mode = _mode(values[(values > -300) & (values < 1500)])
@@ -70,8 +72,9 @@ def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str)
             return  # the air was clipped or the skull stripped, but the middle is brain
         what = f"there is no air, and half of the middle lies between {quarter:.0f} and {three:.0f}"
     raise NotHounsfieldError(
-        f"{where}: needed a head CT in HU, but the values run from {low:.0f} to {high:.0f}, {what}: "
-        f"an MR, or a CT that was rescaled; {_HINT}."
+        f"needed a head CT in HU, but the values run from {low:.0f} to {high:.0f}, {what}: "
+        f"an MR, or a CT that was rescaled; {_HINT}.",
+        where,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from adn.errors import InputError
 from adn.io.nifti import MAX_VOXELS
+from adn.remarks import Remark
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
@@ -26,8 +27,8 @@ _ORIENTATION_KEYS = (b"space", b"transformmatrix", b"orientation", b"rotation")
 _HEADER_BYTES = 2**16
 
 
-def load(path: Path) -> tuple[Volume, list[str]]:
-    """Read one 3D volume as float32 in the file's own axis order, with plain warnings about its orientation.
+def load(path: Path) -> tuple[Volume, list[Remark]]:
+    """Read one 3D volume as float32 in the file's own axis order, with remarks on its orientation.
 
     Raises InputError, naming the file, for anything that is not one readable 3D volume of numbers, and for a file whose
     voxels lie elsewhere than in itself or, for .nhdr and .mhd, in a file of the same folder.
@@ -49,7 +50,7 @@ def load(path: Path) -> tuple[Volume, list[str]]:
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(
-            f"{path}: needed a complete NRRD or MetaImage file, but it is damaged, or its data file is absent."
+            "needed a complete NRRD or MetaImage file, but it is damaged, or its data file is absent.", path
         ) from error
     if len(size) > 3:
         image = image[(slice(None),) * 3 + (0,) * (len(size) - 3)]
@@ -60,18 +61,18 @@ def load(path: Path) -> tuple[Volume, list[str]]:
     try:
         grid = Grid((data.shape[0], data.shape[1], data.shape[2]), RAS_FROM_LPS @ lps)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(error.what, path) from error
     if any(key.startswith(_ORIENTATION_KEYS) for key, _ in lines):
         return Volume(data, grid), []
-    return Volume(data, grid), ["The file records no orientation: left and right are assumed."]
+    return Volume(data, grid), [Remark("orientation_unrecorded", {"format": "nrrd" if nrrd else "metaimage"})]
 
 
 def _check_size(path: Path, size: tuple[int, ...], components: int) -> None:
     more = int(np.prod(size[3:], dtype=object)) * components
     if more != 1:
-        raise InputError(f"{path}: needed one 3D volume, but the file holds {more}; save the non-contrast one alone.")
+        raise InputError(f"needed one 3D volume, but the file holds {more}; save the non-contrast one alone.", path)
     if len(size) < 3 or int(np.prod(size, dtype=object)) > MAX_VOXELS:
-        raise InputError(f"{path}: needed a 3D volume, but its shape is {'×'.join(map(str, size))}.")
+        raise InputError(f"needed a 3D volume, but its shape is {'×'.join(map(str, size))}.", path)
 
 
 def _nrrd_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
@@ -81,7 +82,7 @@ def _nrrd_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
     another reader might still take for the header is seen here, too.
     """
     if len(head) == _HEADER_BYTES and not re.search(rb"\n\r?\n", head):
-        raise InputError(f"{path}: needed a NRRD file, but its header does not end within {_HEADER_BYTES} bytes.")
+        raise InputError(f"needed a NRRD file, but its header does not end within {_HEADER_BYTES} bytes.", path)
     fields = (line.partition(b":") for line in head.splitlines() if not line.startswith(b"#"))
     return [(b"".join(key.lower().split()), value.strip()) for key, colon, value in fields if colon]
 
@@ -99,7 +100,7 @@ def _meta_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
         found.append((match[1].lower(), match[2].strip()))
         if match[1] == b"ElementDataFile":
             return found
-    raise InputError(f"{path}: needed a NRRD or MetaImage file, but the content is neither, or its header is damaged.")
+    raise InputError("needed a NRRD or MetaImage file, but the content is neither, or its header is damaged.", path)
 
 
 def _check_data_file(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
@@ -107,13 +108,15 @@ def _check_data_file(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
     for value in (value for key, value in lines if key in _DATA_FILE_KEYS and value not in _ATTACHED):
         if path.suffix.lower() not in DETACHED_SUFFIXES:
             raise InputError(
-                f"{path}: needed an image that holds its own voxels, but its header names another file, which was not "
-                "read; save it as one .nii.gz, .nrrd or .mha."
+                "needed an image that holds its own voxels, but its header names another file, which was not "
+                "read; save it as one .nii.gz, .nrrd or .mha.",
+                path,
             )
         if not _in_same_folder(path, value):
             raise InputError(
-                f"{path}: its voxels must lie in one file of the same folder, named without a path, but its header "
-                "asks for others, which were not read; save it as one .nii.gz, .nrrd or .mha."
+                "its voxels must lie in one file of the same folder, named without a path, but its header "
+                "asks for others, which were not read; save it as one .nii.gz, .nrrd or .mha.",
+                path,
             )
 
 

@@ -51,7 +51,7 @@ def find_masks(path: Path | str) -> dict[str, MaskFiles]:
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder; check the name.")
+        raise InputError("no such file or folder; check the name.", path)
     if path.suffix.lower() == ".csv":
         found = _from_csv(path)
     elif path.is_file():
@@ -59,12 +59,12 @@ def find_masks(path: Path | str) -> dict[str, MaskFiles]:
     else:
         found = _from_folder(path)
     if not found:
-        raise InputError(f"{path}: no masks found. Looked for {LOOKED_FOR}.")
+        raise InputError(f"no masks found. Looked for {LOOKED_FOR}.", path)
     by_name: dict[str, MaskFiles] = {}
     for files in sorted(found, key=lambda files: files.name):
         if files.name in by_name:
             both = f"{by_name[files.name].infarct} and {files.infarct}"
-            raise InputError(f"{path}: every case needs one mask, but '{files.name}' has {both}; remove or rename one.")
+            raise InputError(f"every case needs one mask, but '{files.name}' has {both}; remove or rename one.", path)
         by_name[files.name] = files
     return by_name
 
@@ -75,8 +75,9 @@ def read_mask(path: Path) -> Volume:
     mask = volume.data != 0
     if not np.array_equal(volume.data, mask):
         raise InputError(
-            f"{path}: a mask must hold 0 and 1 only, but this one holds {_some_values(volume)}. "
-            "Choose a label, or put a threshold to a probability."
+            f"a mask must hold 0 and 1 only, but this one holds {_some_values(volume)}. "
+            "Choose a label, or put a threshold to a probability.",
+            path,
         )
     return volume.with_data(mask.astype(np.uint8), "label")
 
@@ -116,10 +117,10 @@ def _from_csv(table: Path) -> list[MaskFiles]:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: needed a CSV in UTF-8, but it cannot be read ({error}); save it again.") from error
+        raise InputError(f"needed a CSV in UTF-8, but it cannot be read ({error}); save it again.", table) from error
     columns = set(rows[0]) if rows else set()
     if not ({"name", "case"} & columns and "infarct" in columns):
-        raise InputError(f"{table}: needs the columns name and infarct, has {', '.join(map(str, columns)) or 'none'}.")
+        raise InputError(f"needs the columns name and infarct, has {', '.join(map(str, columns)) or 'none'}.", table)
     return [_from_row(table, number, row) for number, row in enumerate(rows, start=2) if row.get("infarct")]
 
 
@@ -127,9 +128,9 @@ def _from_row(table: Path, number: int, row: dict[str, str]) -> MaskFiles:
     name = (row.get("name") or row.get("case") or "").strip()
     paths = {key: table.parent / row[key].strip() for key in ("infarct", *_OPTIONAL) if row.get(key)}
     if not name:
-        raise InputError(f"{table}: row {number} needs a name, by which cases are matched; fill it in.")
+        raise InputError(f"row {number} needs a name, by which cases are matched; fill it in.", table)
     for path in paths.values():
         if not path.is_file():
-            raise InputError(f"{table}: row {number} ({name}) names {path}, which is no file; correct the path.")
+            raise InputError(f"row {number} ({name}) names {path}, which is no file; correct the path.", table)
     subject = (row.get("subject") or "").strip()
     return MaskFiles(name, paths["infarct"], *(paths.get(key) for key in _OPTIONAL), subject=subject)

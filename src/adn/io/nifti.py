@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from adn.errors import InputError
 from adn.io.atomic import atomic_path
+from adn.remarks import Remark
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
@@ -38,8 +39,8 @@ def read_volume(path: Path | str, dtype: DTypeLike = np.float32, unit: str = "HU
     return load(Path(path), dtype, unit)[0]
 
 
-def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[Volume, list[str]]:
-    """As `read_volume`, with plain warnings about the orientation the file records."""
+def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[Volume, list[Remark]]:
+    """As `read_volume`, with remarks on the orientation the file records."""
     logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # its header remarks go to stderr otherwise
     try:
         with _open(path) as stream:
@@ -50,13 +51,13 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
             stream.read(1)  # reaches the end of a gzip stream, where its checksum is tested
     except (EOFError, zlib.error, gzip.BadGzipFile, struct.error) as error:
         raise InputError(
-            f"{path}: needed a complete .nii.gz, but the compressed data is truncated or damaged; copy the file again."
+            "needed a complete .nii.gz, but the compressed data is truncated or damaged; copy the file again.", path
         ) from error
     except (HeaderDataError, ImageFileError, ValueError, TypeError, OSError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{path}: needed a complete NIfTI file, but it is truncated or damaged ({_one_line(error)}); copy it again."
+            f"needed a complete NIfTI file, but it is truncated or damaged ({_one_line(error)}); copy it again.", path
         ) from error
     # A copy, because the data may be mapped from the file; in the file's order, in which later steps read and write.
     data = np.array(data.reshape(shape), order="K")
@@ -78,8 +79,9 @@ def _image_class(path: Path, stream: IO[bytes]) -> Any:
     single = b"n+1" in head[344:348] or b"n+2" in head[4:8]
     if image_class is None or not single:
         raise InputError(
-            f"{path}: needed a CT as a single NIfTI file (.nii, .nii.gz), but the content is not NIfTI; "
-            "convert the scan again, or give the DICOM folder."
+            "needed a CT as a single NIfTI file (.nii, .nii.gz), but the content is not NIfTI; "
+            "convert the scan again, or give the DICOM folder.",
+            path,
         )
     return image_class
 
@@ -88,18 +90,19 @@ def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
     sides = [int(side) for side in shape]
     if len(sides) > 3 and int(np.prod(sides[3:])) != 1:
         raise InputError(
-            f"{path}: needed one 3D volume, but the file holds {int(np.prod(sides[3:]))} volumes "
-            f"({'×'.join(map(str, sides))}); save the non-contrast volume alone."
+            f"needed one 3D volume, but the file holds {int(np.prod(sides[3:]))} volumes "
+            f"({'×'.join(map(str, sides))}); save the non-contrast volume alone.",
+            path,
         )
     if len(sides) < 3 or min(sides) < 1 or int(np.prod(sides[:3], dtype=object)) > MAX_VOXELS:
-        raise InputError(f"{path}: needed a 3D volume, but its shape is {'×'.join(map(str, sides))}.")
+        raise InputError(f"needed a 3D volume, but its shape is {'×'.join(map(str, sides))}.", path)
     return sides[0], sides[1], sides[2]
 
 
 def _values(path: Path, image: Any, dtype: DTypeLike) -> NDArray:
     stored = image.get_data_dtype()
     if stored.fields is not None or stored.kind not in "iufb":
-        raise InputError(f"{path}: needed one number per voxel (HU), but the file holds {stored} (colour or complex).")
+        raise InputError(f"needed one number per voxel (HU), but the file holds {stored} (colour or complex).", path)
     return np.asarray(image.dataobj, dtype=dtype)
 
 
@@ -107,20 +110,20 @@ def _grid(path: Path, shape: tuple[int, int, int], affine: NDArray | None) -> Gr
     try:
         return Grid(shape, np.eye(4) if affine is None else affine)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(error.what, path) from error
 
 
-def _remarks(image: Any) -> list[str]:
+def _remarks(image: Any) -> list[Remark]:
     sform, sform_code = image.header.get_sform(coded=True)
     try:
         qform, qform_code = image.header.get_qform(coded=True)
     except (HeaderDataError, ValueError):
         qform, qform_code = None, 0
     if not sform_code and not qform_code:
-        return ["The file records no orientation (qform and sform codes are 0): left and right are assumed."]
+        return [Remark("orientation_unrecorded", {"format": "nifti"})]
     handedness = [np.linalg.det(form[:3, :3]) for form in (sform, qform) if form is not None]
     if sform_code and qform_code and min(handedness) < 0 < max(handedness):
-        return ["The file's two orientations (qform and sform) disagree about left and right: the sform was used."]
+        return [Remark("orientations_disagree")]
     return []
 
 

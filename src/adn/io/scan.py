@@ -17,6 +17,7 @@ from adn.io.atomic import explain_write_error, scratch_folder
 from adn.io.head_ct import check_grid, check_values
 from adn.io.names import case_name, is_dicom
 from adn.io.series import Header, Series, choose
+from adn.remarks import Remark
 from adn.results import Scan
 from adn.space.volume import Volume
 
@@ -29,7 +30,7 @@ class _Reading(NamedTuple):
     volume: Volume
     source: str
     unmeasured: NDArray[np.bool_] | None
-    warnings: list[str]
+    remarks: list[Remark]
 
 
 def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
@@ -48,12 +49,12 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(explain_write_error(error)) from error
         reason = error.strerror or type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); check its permissions and the disk.") from error
+        raise InputError(f"cannot be read ({reason}); check its permissions and the disk.", path) from error
     volume, padding, filled = _fill(reading, str(path))
-    warnings = [*reading.warnings, *filled, *check_grid(volume.grid, str(path))]
+    remarks = [*reading.remarks, *filled, *check_grid(volume.grid, str(path))]
     check_values(volume, None if padding is None else ~padding, str(path))
     mask = None if padding is None else volume.with_data(padding.astype(np.uint8), "label")
-    return Scan(case_name(path), volume, reading.source, mask, tuple(warnings))
+    return Scan(case_name(path), volume, reading.source, mask, tuple(remarks))
 
 
 @contextmanager
@@ -74,11 +75,11 @@ def _read(path: Path, series: str | None) -> _Reading:
     if path.is_dir():
         return _Reading(*_dicom_order(dicom.load(path, wanted=series)))
     if not path.is_file():
-        raise InputError(f"{path}: no such file or folder; check the name.")
+        raise InputError("no such file or folder; check the name.", path)
     with path.open("rb") as stream:
         head = stream.read(8)
     if not head:
-        raise InputError(f"{path}: needed a head CT, but the file is empty; copy it again.")
+        raise InputError("needed a head CT, but the file is empty; copy it again.", path)
     if _zipped(path):
         return _read_zip(path, series)
     if is_dicom(path) or path.suffix.lower() in (".dcm", ".ima"):
@@ -88,16 +89,17 @@ def _read(path: Path, series: str | None) -> _Reading:
 
 def _read_image(path: Path, head: bytes) -> _Reading:
     if head[:4] == itk.NRRD_MAGIC or path.suffix.lower() in (".nrrd", ".nhdr", ".mha", ".mhd"):
-        volume, warnings = itk.load(path)
-        return _Reading(volume, "nrrd" if head[:4] == itk.NRRD_MAGIC else "metaimage", None, warnings)
+        volume, remarks = itk.load(path)
+        return _Reading(volume, "nrrd" if head[:4] == itk.NRRD_MAGIC else "metaimage", None, remarks)
     if head[:2] == nifti.GZIP_MAGIC or path.name.lower().endswith((".nii", ".nii.gz")):
-        volume, warnings = nifti.load(path)
-        return _Reading(volume, "nifti", None, warnings)
+        volume, remarks = nifti.load(path)
+        return _Reading(volume, "nifti", None, remarks)
     if head[:2] == b"\x08\x00":  # DICOM from before the preamble
         return _Reading(*_dicom_order(dicom.load(path)))
     raise InputError(
-        f"{path}: needed a head CT as .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, a DICOM file, folder or .zip, but the "
-        "content is none of these."
+        "needed a head CT as .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, a DICOM file, folder or .zip, but the "
+        "content is none of these.",
+        path,
     )
 
 
@@ -108,10 +110,10 @@ def _read_zip(path: Path, series: str | None) -> _Reading:
                 return _Reading(*_dicom_order(dicom.load_headers(headers, path, wanted=series)))
             if len(images) != 1:
                 found = f"{len(images)} image files" if images else "neither DICOM nor an image file"
-                raise InputError(f"{path}: needed a zip with a DICOM series or a single NIfTI, but it holds {found}.")
+                raise InputError(f"needed a zip with a DICOM series or a single NIfTI, but it holds {found}.", path)
             return _read_image(images[0], images[0].read_bytes()[:8])
     except InputError as error:
-        raise InputError(_without_folder(str(error), path)) from error
+        raise InputError(error.what, path) from error  # a temporary name means nothing to the user
 
 
 def _zipped(path: Path) -> bool:
@@ -131,29 +133,23 @@ def _unpacked(path: Path) -> Iterator[tuple[list[Header], list[Path]]]:
         yield dicom.read_headers(file for file in files if file not in images), images
 
 
-def _without_folder(message: str, path: Path) -> str:
-    """A temporary name means nothing to the user: name the archive."""
-    subject, _, rest = message.partition(": ")
-    return message if subject == str(path) else f"{path}: {rest}"
+def _dicom_order(loaded: tuple[Volume, NDArray[np.bool_], list[Remark]]) -> tuple:
+    volume, unmeasured, remarks = loaded
+    return volume, "dicom", unmeasured, remarks
 
 
-def _dicom_order(loaded: tuple[Volume, NDArray[np.bool_], list[str]]) -> tuple:
-    volume, unmeasured, warnings = loaded
-    return volume, "dicom", unmeasured, warnings
-
-
-def _fill(reading: _Reading, where: str) -> tuple[Volume, NDArray[np.bool_] | None, list[str]]:
-    """Give voxels without a measurement −1024 HU; return the volume, their mask (None: there are none), warnings."""
+def _fill(reading: _Reading, where: str) -> tuple[Volume, NDArray[np.bool_] | None, list[Remark]]:
+    """Give voxels without a measurement −1024 HU; return the volume, their mask (None: there are none), remarks."""
     data = reading.volume.data
     broken = ~np.isfinite(data)
     count = int(broken.sum())
     if count == data.size:
-        raise InputError(f"{where}: needed a head CT, but no voxel holds a number (all are NaN or infinite).")
-    warnings = [f"{count} of {data.size} voxels were NaN or infinite and were filled with air."] if count else []
+        raise InputError("needed a head CT, but no voxel holds a number (all are NaN or infinite).", where)
+    remarks = [Remark("filled_with_air", {"voxels": count, "all_voxels": data.size})] if count else []
     with np.errstate(invalid="ignore"):
         missing = broken | (data < UNMEASURED_HU)
     if reading.unmeasured is not None:
         missing |= reading.unmeasured
     filled = np.where(missing, np.float32(FILL_HU), data)
     np.maximum(filled, np.float32(FILL_HU), out=filled)
-    return reading.volume.with_data(filled), missing if missing.any() else None, warnings
+    return reading.volume.with_data(filled), missing if missing.any() else None, remarks

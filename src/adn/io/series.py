@@ -19,6 +19,7 @@ from adn.errors import InputError
 from adn.io.head_ct import MIN_SLICES
 from adn.io.names import is_dicom
 from adn.io.stacks import stacks
+from adn.remarks import Remark
 
 _TAGS = [
     "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "PatientName", "PatientID",
@@ -162,8 +163,8 @@ def files_below(folder: Path, *, recursive: bool = True) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
 
 
-def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) -> tuple[Series, list[str]]:
-    """Pick the axial head CT with the most slices, or the series `wanted` names; say so where there were several.
+def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) -> tuple[Series, list[Remark]]:
+    """Pick the axial head CT with the most slices, or the series `wanted` names; remark where there were several.
 
     wanted: SeriesInstanceUID, series number, part of the description, or a place in the list that messages give, as
     '#2'. Raises InputError where there is no CT, or nothing fits, listing what there is; and where there are several
@@ -176,13 +177,14 @@ def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) ->
     computed = [one for one in tomograms if one.first.orientation is not None]
     if tomograms and not computed:
         raise InputError(
-            f"{where}: needed slices whose places are known, but ImageOrientationPatient is absent: nothing is "
-            "guessed. Export the series again from the archive, or give the scan as NIfTI."
+            "needed slices whose places are known, but ImageOrientationPatient is absent: nothing is "
+            "guessed. Export the series again from the archive, or give the scan as NIfTI.",
+            where,
         )
     if not computed:
         found = ", ".join(sorted({header.modality or "unknown" for header in headers})) or "nothing else"
         what = "only localizers" if series == [] and headers else f"images of modality {found}, no axial CT series"
-        raise InputError(f"{where}: needed a head CT, but it holds {what}; give the folder of the CT series.")
+        raise InputError(f"needed a head CT, but it holds {what}; give the folder of the CT series.", where)
     ranked = sorted(computed, key=Series.preference, reverse=True)
     if len(ranked) == 1:
         _not_in_pieces(ranked[0], headers, where)
@@ -192,12 +194,11 @@ def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) ->
     others = "; ".join(rest)
     if len({one.first.patient for one in ranked}) > 1 and wanted is None:
         raise InputError(
-            f"{where}: needed the scan of one patient, but there are several: {'; '.join(_choices(ranked))}. Give the "
-            "folder of one of them, or choose by `series`."
+            f"needed the scan of one patient, but there are several: {'; '.join(_choices(ranked))}. Give the "
+            "folder of one of them, or choose by `series`.",
+            where,
         )
-    return ranked[0], [
-        f"Several CT series: {chosen.removeprefix('#1 ')} was read. Also there (see `series`): {others}."
-    ]
+    return ranked[0], [Remark("several_series", {"read": chosen.removeprefix("#1 "), "others": others})]
 
 
 def _choices(ranked: Sequence[Series]) -> list[str]:
@@ -225,8 +226,9 @@ def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None
     ]
     if best.slices == 1 and len({one.uid for one in alike}) >= MIN_SLICES:
         raise InputError(
-            f"{where}: needed one series, but each of {len(alike)} slices has a SeriesInstanceUID of its own: which "
-            "belong together is not known. Export the series again from the archive, or give the scan as NIfTI."
+            f"needed one series, but each of {len(alike)} slices has a SeriesInstanceUID of its own: which "
+            "belong together is not known. Export the series again from the archive, or give the scan as NIfTI.",
+            where,
         )
 
 
@@ -243,7 +245,7 @@ def _matching(series: list[Series], wanted: str, where: Path) -> list[Series]:
         if found := [one for one in series if test(one)]:
             return found
     there = "; ".join(f"{one.label()}, {one.first.modality}" for one in series) or "no image series"
-    raise InputError(f"{where}: no series '{wanted}'; give a number or a part of a description of: {there}.")
+    raise InputError(f"no series '{wanted}'; give a number or a part of a description of: {there}.", where)
 
 
 def _group(headers: Iterable[Header]) -> list[Series]:
@@ -258,7 +260,7 @@ def _read_header(path: Path) -> Header | None:
 
     if not is_dicom(path) and not _old_style(path):
         if path.suffix.lower() in (".dcm", ".ima"):
-            raise InputError(f"{path}: needed a DICOM file, but it is empty or damaged; copy the series again.")
+            raise InputError("needed a DICOM file, but it is empty or damaged; copy the series again.", path)
         return None
     try:
         with config.disable_value_validation():  # its warnings quote values, which may be personal
@@ -267,9 +269,9 @@ def _read_header(path: Path) -> Header | None:
                 return _header(path, data)
         kind = str(getattr(data.file_meta.get("MediaStorageSOPClassUID"), "name", ""))
     except Exception as error:  # pydicom raises many kinds on damaged bytes
-        raise InputError(f"{path}: the DICOM header is truncated or damaged; copy the series again.") from error
+        raise InputError("the DICOM header is truncated or damaged; copy the series again.", path) from error
     if is_dicom(path) and (not kind or "Image" in kind):
-        raise InputError(f"{path}: the DICOM header is truncated or damaged; copy the series again.")
+        raise InputError("the DICOM header is truncated or damaged; copy the series again.", path)
     return None  # a report, a plan, a directory
 
 

@@ -83,8 +83,9 @@ def uneven(gaps: NDArray) -> bool:
 
 def _wrong(where: Path, tag: str, what: str) -> InputError:
     return InputError(
-        f"{where}: needed slices whose places are known, but {tag} {what}: nothing is guessed. Export the series "
-        "again from the archive, or give the scan as NIfTI."
+        f"needed slices whose places are known, but {tag} {what}: nothing is guessed. Export the series "
+        "again from the archive, or give the scan as NIfTI.",
+        where,
     )
 
 

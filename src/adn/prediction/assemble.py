@@ -16,15 +16,20 @@ from adn.asymmetry import SIGN
 from adn.config import Recipe
 from adn.findings.hypodensity import relative_hypodensity
 from adn.findings.measure import measure
-from adn.findings.quality import bright_ml, cut_ends, inspect_mask, noise_hu
+from adn.findings.quality import (
+    bright_ml,
+    cut_ends,
+    finding_remarks,
+    mask_remarks,
+    method_remarks,
+    noise_hu,
+    quality_remarks,
+)
 from adn.findings.territory import mni_from_aligned, territory_shares
 from adn.prediction.model import Model
 from adn.prediction.pipeline import Located, OnScan, Steps, as_rigid, home, infer, locate
 from adn.prepare import SkullStripper
 from adn.results import (
-    MAX_ASYMMETRY_HU,
-    MAX_BRIGHT_ML,
-    MAX_NOISE_HU,
     Measurements,
     Prediction,
     Provenance,
@@ -36,10 +41,6 @@ from adn.space.geometry import Grid, bounding_box, reorient_array
 from adn.space.units import unit_to_hu
 from adn.space.volume import Volume
 from adn.space.warp import mirror, warp
-
-BRIGHT = (
-    "These weights look for bright lesions, such as bleeds: read 'bright lesion' where files and report say 'infarct'."
-)
 
 
 def predict(
@@ -75,7 +76,14 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
         measurements = measure(on_scan.infarct, volume, mask, located.aligned_from_scan)
         territories = _territories(located, on_scan)
         quality = _quality(located, recipe)
-        remarks = (*located.brain.warnings, *inspect_mask(volume, mask))
+        remarks = (
+            *scan.remarks,
+            *located.brain.remarks,
+            *mask_remarks(volume, mask),
+            *quality_remarks(quality, polarity),
+            *finding_remarks(measurements, as_rigid(located.pose)),
+            *method_remarks(recipe.method, aligns=recipe.align.apply),
+        )
     return Prediction(
         case=scan.name,
         scan=scan,
@@ -91,7 +99,7 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
         quality=quality,
         territories=territories,
         aligned_from_scan=located.aligned_from_scan @ _spl_from_stored(scan.volume.grid),
-        warnings=(*scan.warnings, *remarks, *doubts(quality, polarity), *method_remarks(recipe)),
+        remarks=remarks,
         polarity=polarity,
     )
 
@@ -166,36 +174,6 @@ def _mean_difference_hu(brain: Tensor, recipe: Recipe) -> float:
     """Of a brain (1, 1, D, H, W) from its mirror image, per voxel of brain."""
     lower, upper = recipe.grid.window_hu
     return float((brain - mirror(brain)).abs().sum() / (brain > 0).sum().clamp(min=1)) * (upper - lower)
-
-
-def doubts(quality: Quality, polarity: str) -> list[str]:
-    """Warnings about a prediction as a whole."""
-    found = []
-    if polarity == "bright":
-        found.append(BRIGHT)
-    elif quality.bright_ml > MAX_BRIGHT_ML:
-        found.append(
-            f"{quality.bright_ml:.1f} mL in the brain measure 55 to 95 HU, away from bone: this may be blood. "
-            "Bleeding is not assessed: look for it before anything else."
-        )
-    if quality.noise_hu > MAX_NOISE_HU:
-        found.append(
-            f"The scan is noisy ({quality.noise_hu:.0f} HU in tissue): early infarcts are hard to tell from noise."
-        )
-    if quality.asymmetry_after_hu > MAX_ASYMMETRY_HU:
-        found.append(
-            f"The two hemispheres differ a lot after alignment ({quality.asymmetry_after_hu:.0f} HU on average): "
-            "the alignment may have failed, or the brain is deformed."
-        )
-    return found
-
-
-def method_remarks(recipe: Recipe) -> list[str]:
-    """What must be known of predictions by another method than ADN."""
-    if recipe.method == "adn":
-        return []
-    aligned = "" if recipe.align.apply else " It takes the head as it lies, so sides and asymmetries are rough."
-    return [f"The method '{recipe.method}' does not disentangle: P is the asymmetry where it marks.{aligned}"]
 
 
 def _spl_from_stored(grid: Grid) -> NDArray[np.float64]:

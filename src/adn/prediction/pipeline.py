@@ -99,7 +99,7 @@ def locate(scan: Scan, model: Model, *, strip: SkullStripper | None = None, step
         with steps.step("conform"):
             conformed = conform(volume, brain.mask, model.recipe.grid)
     except InputError as error:
-        raise InputError(f"{scan.name}: {error}") from error
+        raise InputError(error.what, scan.name) from error
     with steps.step("align"), torch.inference_mode(False), torch.no_grad():
         image = torch.from_numpy(conformed.brain.data)[None, None].to(model.device)
         pose_network = model.network.align(image)

@@ -63,8 +63,8 @@ class Labeller:
         found = segment_tissue(scan.volume, self.model)
         if found.doubt:
             raise InputError(
-                f"{task.scan}: needs an axial head CT with skull; "
-                f"what the tissue network took for the brain {found.doubt}."
+                f"needs an axial head CT with skull; what the tissue network took for the brain {found.doubt}.",
+                task.scan,
             )
         with atomic_folder(task.folder, marker=MARKER, only=(MARKER, BRAIN), overwrite=self.overwrite) as partial:
             write_volume(found.tissue, partial / MARKER)

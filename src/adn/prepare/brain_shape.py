@@ -6,6 +6,7 @@ import numpy as np
 
 from adn.prepare import coarse as cm
 from adn.prepare.coarse import Mask
+from adn.remarks import Doubt
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
@@ -20,8 +21,8 @@ _MAX_DENSE = 0.03  # calcification and a shunt are less
 _MAX_AIR = 0.05  # air after surgery is less
 
 
-def doubt_brain(volume_hu: Volume, mask: Volume) -> str | None:
-    """Why a mask cannot be the brain of a head CT with skull, as the end of a sentence; None: nothing speaks against.
+def doubt_brain(volume_hu: Volume, mask: Volume) -> Doubt | None:
+    """Why a mask cannot be the brain of a head CT with skull; None: nothing speaks against.
 
     volume_hu: finite HU; mask: on the same grid. Looked at are volume, density, bone and air inside, skipped slices and
     the skull around it.
@@ -29,21 +30,22 @@ def doubt_brain(volume_hu: Volume, mask: Volume) -> str | None:
     scan, inside = volume_hu.reoriented("SPL"), mask.reoriented("SPL").data > 0
     volume_ml = float(inside.sum()) * scan.grid.voxel_ml
     if not PLAUSIBLE_ML[0] <= volume_ml <= PLAUSIBLE_ML[1]:
-        return f"holds {volume_ml:.0f} mL"
+        return Doubt("volume", {"brain_ml": volume_ml})
     hu = scan.data[inside]
-    if not BRAIN_MEAN_HU[0] <= float(hu.mean()) <= BRAIN_MEAN_HU[1]:
-        return f"has a mean of {hu.mean():.0f} HU"
+    mean_hu = float(hu.mean())
+    if not BRAIN_MEAN_HU[0] <= mean_hu <= BRAIN_MEAN_HU[1]:
+        return Doubt("density", {"mean_hu": mean_hu})
     dense, air = float((hu > _DENSE_HU).mean()), float((hu < _AIR_HU).mean())
     if dense > _MAX_DENSE or air > _MAX_AIR:
-        return f"holds {100 * dense:.0f} % bone and {100 * air:.0f} % air"
+        return Doubt("bone_or_air", {"bone_percent": 100 * dense, "air_percent": 100 * air})
     used = np.flatnonzero(inside.any(axis=(1, 2)))
     if used[-1] - used[0] + 1 > used.size:
-        return "skips slices"
+        return Doubt("skips_slices")
     # Of the scan around the brain only: bone further away than this counts for nothing.
     crop = bounding_box(inside, [int(np.ceil(3 * _COVER_MM / step)) for step in scan.grid.spacing_mm])
     coarse = cm.coarsen(np.clip(scan.data[crop], -1024.0, 1500.0), scan.grid.spacing_mm, COARSE_MM)
     share = bony_share(cm.block_mean(inside[crop], coarse.factors) > 0.5, coarse.hu > BONE_HU, coarse.spacing_mm)
-    return None if share >= MIN_COVER else f"has bone about only {100 * share:.0f} % of it"
+    return None if share >= MIN_COVER else Doubt("little_bone", {"bone_percent": 100 * share})
 
 
 def bony_share(brain: Mask, bone: Mask, spacing_mm: tuple[float, float, float]) -> float:

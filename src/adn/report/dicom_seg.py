@@ -86,8 +86,9 @@ def write_dicom_seg(
         place = traceback.extract_tb(error.__traceback__)[-1]
         log.debug("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
         raise InputError(
-            f"{source}: no DICOM SEG could be made ({type(error).__name__}): the DICOM headers of the series lack what "
-            "it needs; leave out `dicom_seg`."
+            f"no DICOM SEG could be made ({type(error).__name__}): the DICOM headers of the series lack what "
+            "it needs; leave out `dicom_seg`.",
+            source,
         ) from None
     return files
 
@@ -116,7 +117,7 @@ def _check_same_series(prediction: Prediction, series: Series, source: Path | st
     inside = (index > -_OUTSIDE) & (index < np.array(grid.shape) - 1 + _OUTSIDE)
     steps = np.sort(np.linalg.norm(index_from_lps[:3, :3] @ np.stack([right, down], axis=1), axis=0))
     if not (inside.all() and np.allclose(steps, 1.0, atol=0.01)):
-        raise InputError(f"{source}: the series is not the one that the prediction was made of; give that one.")
+        raise InputError("the series is not the one that the prediction was made of; give that one.", source)
 
 
 def _read_sources(series: Series) -> tuple[list[Any], Any]:

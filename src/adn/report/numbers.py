@@ -10,11 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from adn.atlas import SUPPLY
 from adn.io.atomic import atomic_path
 from adn.report.words import checks, looked_for, verdict
 from adn.results import DISCLAIMER, Prediction
 from adn.space.geometry import RigidTransform
 
+SCHEMA_VERSION = 2  # of `result.json`: raised where a key goes or changes its meaning; docs/report.md lists the keys
 UNITS = {
     "volume_ml": "mL",
     "left_ml": "mL; the patient's left side",
@@ -27,6 +29,9 @@ UNITS = {
     "translation_mm": "mm towards the patient's left, posterior, superior",
     "poses": "aligned(p) = brain(M p), M = translation · in_plane · roll · pitch, about the model grid's centre",
     "territories": "mL of the infarct by arterial territory, approximate (an affine registration to MNI space)",
+    "polarity": "dark: infarcts, darker than the mirror twin; bright: bright lesions were looked for",
+    "remarks": "what is to be known, by kind and values; blocks: may not be believed; sentence: for people only",
+    "warnings": "the sentences of the remarks that warn; the others are told by checks",
     "checks": "what the report says of the quality, in words; good: nothing to look at",
     "quality": "mL, HU: brain mask, mean difference of the sides before and after alignment, noise in a 5 mm slice, "
     "brain cut by the scan's ends, brain of 55 to 95 HU away from bone",
@@ -83,11 +88,13 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
     """The content of `result.json`: plain, finite values; a number that does not exist is None. Units are inside."""
     found, made, grid = prediction.measurements, prediction.provenance, prediction.scan.volume.grid
     result = {
+        "schema_version": SCHEMA_VERSION,
         "case": prediction.case,
         "disclaimer": DISCLAIMER,
         "verdict": verdict(found, looked_for(prediction), prediction.territories),
         "volume_ml": found.volume_ml,
         "side": found.side,
+        "polarity": prediction.polarity,
         "left_ml": found.left_ml,
         "right_ml": found.right_ml,
         "slices": [int(index) for index in found.slices],
@@ -96,13 +103,22 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
         "hu_ratio": found.hu_ratio,
         "poses": {"network": _pose(prediction.pose_network), "refined": _pose(prediction.pose)},
         "territories": [
-            {"territory": share.territory, "side": share.side, "volume_ml": share.volume_ml}
+            {
+                "territory": share.territory,
+                "artery": SUPPLY[share.territory],
+                "side": share.side,
+                "volume_ml": share.volume_ml,
+            }
             for share in prediction.territories
         ],
         "quality": asdict(prediction.quality),
         "checks": [check._asdict() | {"good": bool(check.good)} for check in checks(prediction)],
         "aligned_from_scan": prediction.aligned_from_scan.tolist(),
-        "warnings": list(all_warnings(prediction)),
+        "remarks": [
+            {"kind": one.kind, "values": dict(one.values), "blocks": one.blocks, "sentence": one.sentence}
+            for one in prediction.remarks
+        ],
+        "warnings": list(prediction.warnings),
         "adn_version": made.adn_version,
         "versions": dict(made.versions),
         "recipe": made.recipe,
@@ -123,11 +139,6 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
         "units": UNITS | (BRIGHT_UNITS if prediction.polarity == "bright" else {}),
     }
     return _plain(result)
-
-
-def all_warnings(prediction: Prediction) -> tuple[str, ...]:
-    """Warnings of reading and of predicting, each once."""
-    return tuple(dict.fromkeys((*prediction.scan.warnings, *prediction.warnings)))
 
 
 def write_result(prediction: Prediction, path: Path) -> None:

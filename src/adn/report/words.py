@@ -6,19 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from adn.results import (
-    MAX_ASYMMETRY_HU,
-    MAX_BRIGHT_ML,
-    MAX_NOISE_HU,
-    USUAL_BRAIN_ML,
-    Measurements,
-    Prediction,
-    TerritoryShare,
-)
+from adn.atlas import SUPPLY, Supply, Territory
+from adn.findings.quality import USUAL_BRAIN_ML
+from adn.results import Measurements, Prediction, TerritoryShare
 
 _MIN_SHARE = 0.1  # of the infarct: lesser territories are not named
 _MAIN_SHARE = 0.6  # a territory with so much stands alone in the verdict
-_MAX_TURN_DEG, _MAX_ROLL_DEG = 45.0, 14.0  # near what the alignment can correct
 
 
 class Check(NamedTuple):
@@ -46,21 +39,15 @@ def verdict(found: Measurements, finding: str = "Infarct", territories: tuple[Te
 
 def main_arteries(territories: tuple[TerritoryShare, ...]) -> str:
     """The one or two arteries with most of the infarct, branches taken together, or ''."""
-    totals: dict[str, float] = defaultdict(float)
+    totals: dict[Supply, float] = defaultdict(float)
     for share in territories:
-        totals[artery(share.territory)] += share.volume_ml
+        totals[SUPPLY[share.territory]] += share.volume_ml
     order = sorted(totals, key=lambda name: -totals[name])
     if not order:
         return ""
     if totals[order[0]] >= _MAIN_SHARE * sum(totals.values()) or len(order) == 1:
         return order[0]
     return f"mostly {order[0]} and {order[1]}"
-
-
-def artery(territory: str) -> str:
-    """A territory's artery without its branch."""
-    name = territory.split(",")[0]
-    return "middle cerebral artery" if name == "lenticulostriate" else name
 
 
 def territory_rows(territories: tuple[TerritoryShare, ...]) -> list[tuple[str, str]]:
@@ -72,7 +59,7 @@ def territory_rows(territories: tuple[TerritoryShare, ...]) -> list[tuple[str, s
     return [*rows, ("Elsewhere", volume_text(rest))] if rest > 0.005 * total else rows
 
 
-def _spoken(territory: str) -> str:
+def _spoken(territory: Territory) -> str:
     return "middle cerebral artery, deep (lenticulostriate)" if territory == "lenticulostriate" else territory
 
 
@@ -80,13 +67,15 @@ def checks(prediction: Prediction) -> list[Check]:
     """Quality checks in the order in which they can spoil a result."""
     quality, found, turned = prediction.quality, prediction.measurements, prediction.pose.rotation_deg
     low, high = USUAL_BRAIN_ML
-    cut = [name for name, is_cut in (("base", quality.base_cut), ("top", quality.vertex_cut)) if is_cut]
     before, after = quality.asymmetry_before_hu, quality.asymmetry_after_hu
-    size_good = low <= quality.brain_ml <= high
-    pose_good = abs(turned[2]) <= _MAX_TURN_DEG and abs(turned[1]) <= _MAX_ROLL_DEG
-    aligned_good = after <= MAX_ASYMMETRY_HU and after <= before + 0.5
-    quiet = quality.noise_hu <= MAX_NOISE_HU
-    dark = quality.bright_ml <= MAX_BRIGHT_ML
+    remarked = {remark.kind for remark in prediction.remarks}
+    cut = [name for name, kind in (("base", "base_cut"), ("top", "vertex_cut")) if kind in remarked]
+    size_good = not remarked & {"brain_small", "brain_large"}
+    pose_good = "head_turned" not in remarked
+    aligned_good = not remarked & {"asymmetric", "alignment_no_better"}
+    quiet = "noisy" not in remarked
+    dark = not remarked & {"may_be_blood", "bright_spots"}
+    one_sided = "both_sides" not in remarked
     return [
         Check(
             "Brain outline",
@@ -136,9 +125,9 @@ def checks(prediction: Prediction) -> list[Check]:
         Check(
             "Sides marked",
             f"left {volume_text(found.left_ml)}, right {volume_text(found.right_ml)}",
-            found.side != "both",
+            one_sided,
             "No marks on both sides."
-            if found.side != "both"
+            if one_sided
             else "Acute infarcts seldom lie on both sides at once: one of them may be a false mark.",
         ),
     ]

@@ -49,7 +49,7 @@ def result_folders(paths: Sequence[Path]) -> list[Path]:
         here = [path / RESULT, *sorted(path.glob(f"*/{RESULT}")), *sorted(path.glob(f"*/*/{RESULT}"))]
         results = [file.parent for file in here if file.is_file() and not file.parent.name.startswith(".")]
         if not results:
-            raise InputError(f"{path}: needed a result folder of adn predict, or one that holds some, but found none.")
+            raise InputError("needed a result folder of adn predict, or one that holds some, but found none.", path)
         found.update(dict.fromkeys(results))
     return list(found)
 

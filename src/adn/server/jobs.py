@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from pathlib import Path
 
 from adn.io.weights import WeightsFile
 from adn.prediction.batch import Networks, Outcome, Request, Task, remove_partial
@@ -132,16 +133,24 @@ class Jobs:
 
     def _conclude(self, record: Record, outcome: Outcome | Failure) -> None:
         if isinstance(outcome, Failure):
-            self._fail(record, outcome.error, by_user=outcome.code != OUR_FAULT)
+            self._fail(record, self._as_shown(record, outcome), by_user=outcome.code != OUR_FAULT)
         else:
             self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
 
+    def _as_shown(self, record: Record, failure: Failure) -> str:
+        """A failure's sentence without paths of this machine: what was uploaded is "The scan"."""
+        if failure.about is None:
+            return failure.error
+        if failure.about == record.name:
+            return failure.what
+        with contextlib.suppress(StopIteration, OSError, ValueError):
+            place = Path("The scan", Path(failure.about).relative_to(self._cases.upload(record)))
+            return f"{place}: {failure.what}"
+        return failure.error
+
     def _fail(self, record: Record, sentence: str, by_user: bool = False) -> None:
         """by_user: something about the scan, which its user can change."""
-        home = self._cases.home(record)
-        with contextlib.suppress(StopIteration, OSError):
-            sentence = sentence.replace(str(self._cases.upload(record)), "The scan")
-        sentence = sentence.replace(f"{record.name}: ", "").replace(str(home), "the case's folder")
+        sentence = sentence.replace(str(self._cases.home(record)), "the case's folder")
         title = "This scan cannot be processed" if by_user else "The processing failed"
         with contextlib.suppress(ProblemError):  # deleted by hand
             self._cases.finish(

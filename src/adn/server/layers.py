@@ -101,8 +101,8 @@ def make_view(file: str, results: Path, target: Path) -> None:
 def rebuilt_scan(results: Path) -> Volume:
     """X = (X̂ + X̃ − A) / 2, as X̂ = X + Q, X̃ = X + P and A = P + Q; where bright lesions were looked for, − is +."""
     salient, compensated, total = (read_volume(results / f"{part}{SUFFIX}") for part in _PARTS)
-    units = json.loads((results / "result.json").read_text(encoding="utf-8")).get("units", {})
-    sign = -1.0 if "brighter" in units.get(f"asymmetry_total{SUFFIX}", "") else 1.0
+    result = json.loads((results / "result.json").read_text(encoding="utf-8"))
+    sign = -1.0 if result.get("polarity") == "bright" else 1.0
     return salient.with_data((salient.data + compensated.data - sign * total.data) / 2)
 
 

@@ -10,41 +10,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adn.atlas import REGIONS, SUPPLY, Ellipsoid
+from adn.space.ellipsoids import depth
 from adn.virtual.plan import InfarctPlan
 
-Ellipsoid = tuple[tuple[float, float, float], tuple[float, float, float]]  # centre and half axes, (x, y, z) mm
-# Arterial territories of the left side as ellipsoids in MNI LPS mm (x to the left, y to the back, z up), after
-# the usual maps (Tatu et al. 2012); a point belongs where it lies deepest.
-REGIONS: dict[str, tuple[Ellipsoid, ...]] = {
-    "middle cerebral artery, superior branch": (((46, -22, 22), (22, 36, 34)), ((44, 16, 40), (22, 30, 26))),
-    "middle cerebral artery, inferior branch": (((54, 8, -14), (20, 44, 20)), ((50, 46, 18), (22, 28, 28))),
-    "lenticulostriate": (((24, -4, 6), (13, 24, 17)),),
-    "anterior cerebral artery": (((8, -42, 24), (14, 34, 44)), ((8, 12, 52), (13, 40, 26))),
-    "posterior cerebral artery": (((16, 76, 4), (18, 32, 26)), ((26, 34, -16), (15, 26, 9))),
-    "thalamus": (((11, 18, 8), (10, 15, 11)),),
-    "cerebellum": (((26, 64, -36), (28, 32, 24)),),
-    "brainstem": (((4, 26, -32), (12, 15, 26)),),
-}
 _TRUNK = "middle cerebral artery, trunk"
 _SPREAD: dict[str, tuple[Ellipsoid, ...]] = {
     **REGIONS,
-    _TRUNK: tuple(e for name, es in REGIONS.items() if name.startswith("middle") or name[0] == "l" for e in es),
+    _TRUNK: tuple(e for name, es in REGIONS.items() if SUPPLY[name] == "middle cerebral artery" for e in es),
     "borderzone": (((26, -34, 40), (7, 26, 16)), ((30, 44, 38), (9, 26, 18)), ((26, 4, 34), (5, 30, 8))),
     "lacunar": (((24, -4, 8), (13, 26, 20)), ((11, 18, 8), (10, 14, 10)), ((4, 26, -30), (8, 8, 12))),
 }
 BRAIN: Ellipsoid = ((0, 17, 10), (68, 87, 68))
 _VOXEL_MM = 2.0
-
-
-def depth(points: Tensor, ellipsoids: tuple[Ellipsoid, ...]) -> Tensor:
-    """How deep points (3, ...) lie in the nearest of some ellipsoids: 1 at a centre, 0 at a surface, less outside."""
-    levels = []
-    for centre, axes in ellipsoids:
-        shape = (3, *[1] * (points.dim() - 1))
-        c, a = (torch.tensor(v, dtype=points.dtype).view(shape) for v in (centre, axes))
-        # .norm(dim=0) takes ten times as long
-        levels.append(1 - ((points - c) / a).square().sum(0).sqrt())
-    return torch.stack(levels).amax(0)
 
 
 @dataclass(frozen=True, eq=False)

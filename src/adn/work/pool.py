@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, TypeVar
 
+from adn.errors import AdnError
 from adn.work.exits import OUR_FAULT, debugging, explain, set_up_logging
 from adn.work.signals import unwind_on_signals
 
@@ -25,10 +26,15 @@ _GRACE_S = 10.0  # for a worker to remove what it was writing
 
 @dataclass(frozen=True)
 class Failure:
-    """What became of an item that could not be worked on. code: exit code, never 0. error: a sentence."""
+    """What became of an item that could not be worked on. code: exit code, never 0. error: a sentence.
+
+    about, what: the file or case that the sentence begins with, and the rest of it; None and '' where it names none.
+    """
 
     code: int
     error: str
+    about: str | None = None
+    what: str = ""
 
 
 def map_processes(
@@ -60,7 +66,8 @@ def attempt(work: Callable[[Item], Result], item: Item) -> Result | Failure:
     except Exception as error:
         if debugging():
             traceback.print_exc()
-        return Failure(*explain(error))
+        named = (error.path, error.what) if isinstance(error, AdnError) and error.path else ()
+        return Failure(*explain(error), *named)
 
 
 def _in_processes(

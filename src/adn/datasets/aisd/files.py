@@ -43,7 +43,7 @@ def find_aisd(source: Path, destination: Path) -> dict[str, CaseFiles]:
     Raises InputError for a broken or unsafe archive, and where nothing of AISD is found.
     """
     if not source.is_dir():
-        raise InputError(f"{source}: needed the folder with AISD's image, mask and dicom downloads; check the name.")
+        raise InputError("needed the folder with AISD's image, mask and dicom downloads; check the name.", source)
     cases: dict[str, CaseFiles] = {}
     for path in _files(source, destination):
         name = PurePosixPath(path.relative_to(source).as_posix())
@@ -56,8 +56,9 @@ def find_aisd(source: Path, destination: Path) -> dict[str, CaseFiles]:
             _file_under(cases, path, name)
     if not any(case.masks for case in cases.values()):
         raise InputError(
-            f"{source}: needed AISD's downloads (image and mask folders or zips with <id>/000.png, dicom-*.tar.gz), "
-            "but there is no mask/<id>/*.png; give the folder that holds them."
+            "needed AISD's downloads (image and mask folders or zips with <id>/000.png, dicom-*.tar.gz), "
+            "but there is no mask/<id>/*.png; give the folder that holds them.",
+            source,
         )
     return dict(sorted(cases.items()))
 
@@ -70,16 +71,16 @@ def read_png(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             data = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path.name}: the PNG is truncated or damaged; copy it again") from error
+        raise InputError("the PNG is truncated or damaged; copy it again", path.name) from error
     if data.ndim == 3:  # grey saved as colour: all channels but opacity are equal
         colours = data[..., : 3 if data.shape[2] > 2 else 1]
         if (colours != colours[..., :1]).any():
-            raise InputError(f"{path.name}: needed a grey PNG, but it is in colour")
+            raise InputError("needed a grey PNG, but it is in colour", path.name)
         data = colours[..., 0]
     if data.dtype == bool:
         data = data.astype(np.uint8)
     if data.ndim != 2 or data.dtype != np.uint8:
-        raise InputError(f"{path.name}: needed an 8-bit PNG, but it holds {data.dtype}")
+        raise InputError(f"needed an 8-bit PNG, but it holds {data.dtype}", path.name)
     return data
 
 

@@ -1,4 +1,4 @@
-"""Which arterial territories an infarct lies in, by the model that places the infarcts of virtual patients."""
+"""Which arterial territories an infarct lies in, by `adn.atlas`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from adn.atlas import REGIONS
 from adn.results import TerritoryShare
-from adn.virtual.lesions import REGIONS, depth
+from adn.space.ellipsoids import depth
 
 
 def territory_shares(
@@ -16,7 +17,7 @@ def territory_shares(
     """Volume by territory and side, largest first.
 
     infarct: (D, H, W), > 0 inside. mni_from_scan: 4 × 4, array index → MNI, LPS mm (x > 0 is patient left). A voxel
-    belongs to the territory in which it lies deepest (`adn.virtual.lesions.REGIONS`).
+    belongs to the territory in which it lies deepest (`adn.atlas.REGIONS`).
     """
     index = np.argwhere(infarct > 0)
     if not len(index):
