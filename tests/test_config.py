@@ -60,26 +60,19 @@ def test_an_unknown_key_names_the_nearest(values, message):
         ({"align": {"shrink": 0}}, "align.shrink"),
         ({"network": {"channels": [12, 24]}}, "multiples of 8"),
         ({"network": {"d_backbone": "unet"}}, "network.d_backbone: Input should be 'resunet'"),
-        ({"network": {"f_backbone": "segresnet", "channels": [8, 8]}}, "f_backbone segresnet doubles its channels"),
-        ({"network": {"f_backbone": "dynunet", "channels": [8, 16]}}, "f_backbone dynunet has three levels or more"),
-        ({"network": {"d_backbone": "swinunetr"}}, r"d_backbone swinunetr has five levels .* \(24, 48, 96, 192, 384\)"),
-        (
-            {"network": {"d_backbone": "swinunetr", "channels": [24, 48, 96, 192, 384], "f_backbone": "anisotropic"}},
-            r"swinunetr of 5 levels needs sides divisible by 32, but they are \(32, 176, 144\)",
-        ),
         (
             {"grid": {"box": [34, 172, 144]}, "network": {"d_backbone": "anisotropic", "f_backbone": "anisotropic"}},
             r"anisotropic of 4 levels needs sides divisible by \(2, 8, 8\) \(D, H, W\)",
         ),
         (
-            {"network": {"f_backbone": "segresnet", "supervised_levels": 2}},
-            "supervised_levels is for resunet and anisotropic, but network.f_backbone is segresnet",
+            {"network": {"f_backbone": "slicewise", "supervised_levels": 2}},
+            "supervised_levels is for resunet and anisotropic, but network.f_backbone is slicewise",
         ),
-        ({"network": {"d_backbone": "dynunet", "d_attention": 1}}, "d_attention is for resunet and anisotropic"),
+        ({"network": {"d_backbone": "slicewise", "d_attention": 1}}, "d_attention is for resunet and anisotropic"),
         ({"network": {"patch": [1, 3, 2]}}, r"sides divisible by \(8, 24, 16\) \(D, H, W\)"),
         (
-            {"network": {"d_backbone": "segresnet", "patch": [1, 2, 2]}},
-            "network.patch is for resunet and anisotropic, but network.d_backbone is segresnet",
+            {"network": {"d_backbone": "slicewise", "patch": [1, 2, 2]}},
+            "network.patch is for resunet and anisotropic, but network.d_backbone is slicewise",
         ),
         ({"network": {"d_attention": 5}}, "network.d_attention is 5, but there are 4 levels"),
         ({"loss": {"l_f": "bce"}}, 'loss.l_f = "bce_generalised_dice"'),
@@ -110,7 +103,6 @@ def test_the_anisotropic_backbone_takes_any_even_number_of_slices():
     assert side_factors("anisotropic", (8, 16, 32), (5.0, 2.4, 2.4)) == (2, 4, 4)
     assert side_factors("anisotropic", (8, 16), (2.0, 2.0, 2.0)) == (2, 2, 2)
     assert side_factors("resunet", (8, 16, 32), (5.0, 1.2, 1.2)) == (4, 4, 4)
-    assert side_factors("swinunetr", (12, 24, 48, 96, 192), (5.0, 1.2, 1.2)) == (32, 32, 32)
 
 
 def test_every_problem_is_told_at_once():
@@ -170,3 +162,15 @@ def test_settings_of_former_versions_are_read_where_they_change_nothing():
     old["train"]["compile"] = True
     with pytest.raises(ConfigError, match=r"train\.compile = True was a setting of adn 0\.1"):
         recipe_from_dict(old)
+
+
+@pytest.mark.parametrize(("then", "now"), [(False, "none"), (True, "released"), ("nnunet", "nnunet")])
+def test_values_that_were_called_something_else_are_read(then, now):
+    old = load_recipe("tiny").model_dump()
+    old["train"]["augment"] = then
+    assert recipe_from_dict(old).train.augment == now
+
+
+def test_backbones_that_are_gone_are_an_error_that_lists_those_there_are():
+    with pytest.raises(ConfigError, match=r"d_backbone: Input should be 'resunet', 'anisotropic' or 'slicewise'"):
+        recipe_from_dict({"name": "x", "network": {"d_backbone": "segresnet"}})

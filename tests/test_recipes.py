@@ -25,7 +25,7 @@ ROWS = {
     "D + F: length": {"train.segment.plateau_band": (0.01, None)},
     "outside the brain": {"network.zero_outside": (False, True)},
     "dropout in D, F": {"network.dropout": (0.0, 0.2)},
-    "augmentation": {"train.augment": (False, True)},
+    "augmentation": {"train.augment": ("none", "released")},
 }
 
 

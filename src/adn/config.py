@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Backbone = Literal["resunet", "segresnet", "dynunet", "swinunetr", "anisotropic", "slicewise"]
+Backbone = Literal["resunet", "anisotropic", "slicewise"]
 OfX = Literal["aligned", "mirrored", "relative", "mirrored_relative", "contrast", "broad_contrast", "brain"]
 OfP = Literal["salient", "salient_relative", "pathological"]
 Polarity = Literal["dark", "bright"]
@@ -186,13 +185,14 @@ class TrainConfig(_Section):
     seed: int = 0
     validation_samples: int = 16
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    # True: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`data.augment`); else `data.augment_nnunet`
-    augment: bool | Literal["nnunet", "intensity"] = False
+    # released: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`feed.augment`); nnunet, or its changes of
+    # intensity alone (`feed.augment_nnunet`): for baselines
+    augment: Literal["none", "released", "nnunet", "intensity"] = "none"
     patches: PatchConfig = PatchConfig()
     # D and F learn from so many slices of each sample, half of them with infarct where there is one; asymmetry and
     # contrasts are of the whole box. For slicewise D and F. None: all slices
     slices: int | None = Field(default=None, ge=1)
-    # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`data.pool`);
+    # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`feed.pool`);
     # None: each is shown once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
     looks: LooksConfig = LooksConfig()
@@ -271,7 +271,7 @@ def side_factors(
     backbone: Backbone, channels: tuple[int, ...], spacing_mm: tuple[float, float, float]
 ) -> tuple[int, int, int]:
     """What a backbone's input sides D, H, W must be divisible by."""
-    halvings = len(channels) if backbone == "swinunetr" else len(channels) - 1  # its first level is half as fine
+    halvings = len(channels) - 1
     flat = flat_levels(channels, spacing_mm) if backbone == "anisotropic" else 0
     in_depth = 0 if backbone == "slicewise" else halvings - flat
     return 2**in_depth, 2**halvings, 2**halvings
@@ -290,17 +290,7 @@ def _backbone_fits(
             raise ValueError(f"network.{name} is for resunet and anisotropic, but network.{key} is {backbone}")
         if name != "patch" and getattr(network, name) > len(channels):
             raise ValueError(f"network.{name} is {getattr(network, name)}, but there are {len(channels)} levels")
-    doubling = all(b == 2 * a for a, b in itertools.pairwise(channels))
-    if backbone == "swinunetr" and not (len(channels) == 5 and doubling and channels[0] % 12 == 0):
-        raise ValueError(
-            f"network.{key} swinunetr has five levels that double, the first a multiple of 12, so network.channels "
-            f"must be such as (24, 48, 96, 192, 384), but is {channels}"
-        )
-    if backbone == "segresnet" and not doubling:
-        raise ValueError(f"network.{key} segresnet doubles its channels at each level, but channels are {channels}")
-    if backbone == "dynunet" and len(channels) < 3:
-        raise ValueError(f"network.{key} dynunet has three levels or more, but network.channels is {channels}")
-    if backbone != "swinunetr" and any(n % 8 for n in channels):
+    if any(n % 8 for n in channels):
         raise ValueError(f"network.channels {channels} must be multiples of 8 (eight groups)")
     of_backbone = side_factors(backbone, channels, spacing_mm)
     factors = tuple(p * f for p, f in zip(network.patch, of_backbone, strict=True))

@@ -20,6 +20,7 @@ from adn.config import EnsembleConfig, GridConfig, Recipe
 from adn.errors import ConfigError
 
 RETIRED: dict[str, Any] = {"loss.hardest_share": None, "train.compile": False}  # still in files of adn 0.1
+RENAMED: dict[str, dict[Any, Any]] = {"train.augment": {False: "none", True: "released"}}  # values in these files
 UNALIGNED_MM = 230.4  # a head turned by any angle fits this square: 192 pixels of 1.2 mm
 
 
@@ -113,10 +114,11 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     """Build a recipe from plain data (TOML, JSON, a checkpoint). Raises ConfigError.
 
-    Settings of former versions (`RETIRED`) are left out where they have the value that now is the only one.
+    Settings of former versions (`RETIRED`) are left out where they have the value that now is the only one; values that
+    were called something else (`RENAMED`) are read as what they are called now.
     """
     try:
-        return Recipe.model_validate(_without_retired(_resolved(values)))
+        return Recipe.model_validate(_as_of_today(_resolved(values)))
     except ValidationError as error:
         raise ConfigError(_explain("Recipe", Recipe, error)) from error
 
@@ -131,14 +133,18 @@ def ensemble_from_toml(path: Path) -> EnsembleConfig:
         raise ConfigError(_explain(f"Ensemble '{path}'", EnsembleConfig, error)) from error
 
 
-def _without_retired(values: dict[str, Any]) -> dict[str, Any]:
+def _as_of_today(values: dict[str, Any]) -> dict[str, Any]:
     kept = dict(values)
-    for key, only in RETIRED.items():
+    for key in (*RETIRED, *RENAMED):
         section, name = key.split(".")
-        if isinstance(kept.get(section), dict) and name in kept[section]:
-            kept[section] = dict(kept[section])
-            if (value := kept[section].pop(name)) != only:
-                raise ConfigError(f"Recipe: {key} = {value} was a setting of adn 0.1; there is none any more.")
+        if not (isinstance(kept.get(section), dict) and name in kept[section]):
+            continue
+        kept[section] = dict(kept[section])
+        value = kept[section].pop(name)
+        if key in RENAMED:
+            kept[section][name] = RENAMED[key].get(value, value) if isinstance(value, bool) else value
+        elif value != RETIRED[key]:
+            raise ConfigError(f"Recipe: {key} = {value} was a setting of adn 0.1; there is none any more.")
     return kept
 
 

@@ -27,7 +27,7 @@ def baseline_data(dataset: Any, recipe: Recipe, model: Baseline, aligned: bool) 
     train, grid = recipe.train, recipe.grid
     if not recipe.align.apply and not aligned:
         dataset = Boxed(dataset, grid)
-    if isinstance(train.augment, str):
+    if train.augment in ("nnunet", "intensity"):
         dataset = NnUnetAugmented(dataset, train.seed, grid.spacing_mm, spatial=train.augment == "nnunet")
     if not train.patches.used:
         return dataset

@@ -70,7 +70,7 @@ def open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
     pool: a folder for rendered patients, where the recipe keeps a pool of them (`train.pool`).
     """
     sets = _open_sets(recipe, source, pool)
-    if recipe.train.augment is not True:  # other augmentations are the baselines' own (`baseline_data`)
+    if recipe.train.augment != "released":  # other augmentations are the baselines' own (`baseline_data`)
         return sets
     seed, (depth, height, width), shrink = recipe.train.seed, recipe.grid.spacing_mm, recipe.align.shrink
     align = Augmented(sets.align, seed, (depth, height * shrink, width * shrink))
