@@ -18,6 +18,7 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 WAYS = {"adn": "bf16 where fast, brain box", "adn compiled": "the same, torch.compile", "plain": "fp32, whole grid"}
 PAPER_BOX = (32, 176, 144)  # the brain box of the shipped recipes on the paper's grid
@@ -31,7 +32,7 @@ def measure(name: str, way: str, device: str, steps: int) -> dict[str, float | s
     from adn.nn.adn import build_adn
     from adn.nn.precision import choose_precision
     from adn.recipes import load_recipe
-    from adn.training.fit import fit
+    from adn.training.fit import Hooks, Machine, Stage, fit
     from adn.training.objectives import segment_objective
 
     recipe = load_recipe(name)
@@ -59,8 +60,9 @@ def measure(name: str, way: str, device: str, steps: int) -> dict[str, float | s
 
     precision = "fp32" if way == "plain" else "auto"
     with tempfile.TemporaryDirectory() as folder:
-        fit(model, [sample] * 10_000, segment_objective(recipe, aligned=True), config, Path(folder), "segment",
-            precision, 0, collate, note, device=device)  # type: ignore[arg-type]  # fmt: skip
+        stage = Stage("segment", Path(folder), config, collate, precision)
+        samples: Any = [sample] * 10_000
+        fit(model, samples, segment_objective(recipe, aligned=True), stage, Machine(device), Hooks(note))
     gpu = device == "cuda"
     peak = torch.cuda.max_memory_allocated() if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {

@@ -36,7 +36,7 @@ from adn.nn.adn import build_adn
 from adn.nn.refine import refine_pose
 from adn.recipes import load_recipe
 from adn.space.warp import mirror, warp
-from adn.training.fit import fit
+from adn.training.fit import Hooks, Machine, Stage, fit
 from adn.training.initial import take_over
 from adn.training.objectives import segment_objective
 from adn.training.sources import Source, library
@@ -329,8 +329,9 @@ def train(arguments: argparse.Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     groups = validation(recipe, arguments.boxes, some_shapes(held_out))
     validate = validator(model, groups, recipe, arguments.out)
-    fit(model, mix, segment_objective(recipe, aligned=True), segment, arguments.out, "segment", "bf16", 1, collate,
-        None, validate, "cpu")  # fmt: skip
+    stage = Stage("segment", arguments.out, segment, collate, "bf16")
+    objective = segment_objective(recipe, aligned=True)
+    fit(model, mix, objective, stage, Machine("cpu", workers=1), Hooks(validate=validate))
     save_weights(model.state_dict(), recipe.model_dump(mode="json"), arguments.out / "slicewise.safetensors")
 
 

@@ -27,7 +27,7 @@ from adn.prediction.pipeline import home, infer, locate
 from adn.recipes import load_recipe, recipe_from_dict, row_recipe
 from adn.report.benchmark import BenchmarkRow, benchmark_markdown
 from adn.space.volume import Volume
-from adn.training import train
+from adn.training import Begin, Machine, Source, Watch, train
 from adn.training.fit import Progress
 from adn.training.logbook import LOG, read_log
 from adn.virtual.folders import synthesize_preset
@@ -185,9 +185,10 @@ def _test_cases(work: _Work) -> list[Case]:
 
 def _train(recipe: Recipe, work: _Work, name: str, stages: Sequence[str], align: Path | None = None) -> None:
     run = work.out / name
-    train(recipe, run, work.data, work.anatomy, work.lesions, resume=(run / "run.json").is_file(), stages=stages,
-          device=work.device, workers=work.workers, progress=work.progress(name) if work.progress else None,
-          split=work.split, fold=work.fold, align=align)  # fmt: skip
+    source = Source(work.data, work.anatomy, work.lesions, work.split, work.fold)
+    begin = Begin(align=align, stages=stages, resume=(run / "run.json").is_file())
+    watch = Watch(work.progress(name) if work.progress else None)
+    train(recipe, run, source, begin, Machine(work.device, work.workers), watch)
 
 
 def _run_row(method: Method, recipe: Recipe, cases: list[Case], work: _Work) -> None:

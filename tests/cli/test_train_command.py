@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adn.cli import app
-from adn.training import EpochEnd
+from adn.training import Begin, EpochEnd, Machine, Source
 
 
 @pytest.fixture
@@ -30,10 +30,12 @@ def asked(monkeypatch):
     seen = {}
 
     def fake(name):
-        def start(*arguments, progress, on_epoch, **options):
-            seen.update(called=name, arguments=arguments, **options)
-            out = Path(arguments[-1])
+        def start(*arguments):
+            *given, watch = arguments
+            seen.update(called=name, arguments=tuple(given))
+            out = Path(given[1] if name == "train" else given[0])
             out.mkdir(exist_ok=True)
+            progress, on_epoch = watch.progress, watch.on_epoch
             progress("align", 1, 2, {"loss": 0.5})
             progress("align", 2, 2, {"loss": 0.25})
             on_epoch(EpochEnd(out, "align", [{"epoch": 1, "step": 2, "loss": 0.375, "step_seconds": 1.5}]))
@@ -53,12 +55,11 @@ def test_what_was_asked_is_passed_on_and_each_epoch_is_told(run, asked, tmp_path
     assert code == 0
     assert f"--weights {out}/weights.safetensors" in said
     assert err == "align, epoch 1: loss 0.375, 1.5 s a step"
-    recipe, folder = asked.pop("arguments")
-    assert (recipe.name, folder) == ("tiny", out)
-    assert asked == {
-        "called": "train", "data": Path("cases"), "split": Path("s.csv"), "fold": 0, "anatomy": None, "lesions": None,
-        "start": "fast-plus", "device": "cpu", "workers": 0,
-    }  # fmt: skip
+    recipe, *rest = asked.pop("arguments")
+    assert recipe.name == "tiny"
+    source = Source(Path("cases"), split=Path("s.csv"), fold=0)
+    assert rest == [out, source, Begin("fast-plus"), Machine("cpu", 0)]
+    assert asked == {"called": "train"}
     assert (out / "curves-align.png").read_bytes().startswith(b"\x89PNG")
 
 

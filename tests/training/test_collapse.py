@@ -5,7 +5,7 @@ import logging
 from toy import CONFIG, Points, network, objective
 
 from adn.training.collapse import collapse_warning
-from adn.training.fit import fit
+from adn.training.fit import Machine, Stage, fit
 
 FINE = {"mean_p": 0.001, "target_p": 0.001, "p_over_a": 0.05, "p_a_correlation": 0.4}
 
@@ -35,5 +35,5 @@ def test_training_warns_after_the_epoch(tmp_path, caplog):
 
     config = CONFIG.model_copy(update={"max_epochs": 1})
     with caplog.at_level(logging.WARNING, "adn"):
-        fit(network(), Points(), collapsed, config, tmp_path, "toy", "fp32", device="cpu")
+        fit(network(), Points(), collapsed, Stage("toy", tmp_path, config, precision="fp32"), Machine("cpu"))
     assert "epoch 1: P has collapsed to 0" in caplog.text

@@ -11,13 +11,15 @@ from toy import CONFIG, Points, network, objective
 from adn.errors import AdnError, InputError
 from adn.training import fit as fit_module
 from adn.training.checkpoint import State, load_weights
-from adn.training.fit import _learning_rate, fit
+from adn.training.fit import Hooks, Machine, Stage, _learning_rate, fit
 from adn.training.logbook import is_flat, read_log, write_log
 
 
 def run(out, model, **settings):
-    return fit(model, Points(), settings.pop("objective", objective), settings.pop("config", CONFIG), out, "toy",
-               "fp32", device="cpu", **settings)  # fmt: skip
+    hooks = Hooks(*(settings.pop(name, None) for name in ("progress", "on_epoch", "on_log")))
+    chosen, config = settings.pop("objective", objective), settings.pop("config", CONFIG)
+    machine = Machine("cpu", settings.pop("workers", 0))
+    return fit(model, Points(), chosen, Stage("toy", out, config, precision="fp32", **settings), machine, hooks)
 
 
 class Killed(BaseException):

@@ -9,7 +9,7 @@ from adn.feed.augment import Augmented
 from adn.feed.virtual import AlignedPatients, PosedPatients
 from adn.prediction.model import load_model
 from adn.recipes import load_recipe, recipe_from_dict
-from adn.training import train
+from adn.training import Machine, train
 from adn.training.sources import Source, open_sets
 
 
@@ -26,7 +26,7 @@ def small(name):
 
 @pytest.mark.parametrize("name", ["paper", "released"])
 def test_the_recipe_trains_through_every_stage(name, tmp_path):
-    path = train(small(name), tmp_path / "run", device="cpu")
+    path = train(small(name), tmp_path / "run", machine=Machine("cpu"))
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     stages = ["align", "segment"] if name == "paper" else ["align", "tissue_maps", "segment"]

@@ -12,7 +12,7 @@ from toy import CONFIG, Points, network, objective
 from two_processes import train_tiny
 
 from adn.errors import ConfigError
-from adn.training.fit import fit
+from adn.training.fit import Machine, Stage, fit
 from adn.training.logbook import read_log
 from adn.training.machine import loader, share_of_batch
 
@@ -40,7 +40,7 @@ def test_a_batch_in_parts_gives_the_same_weights(tmp_path):
     whole, parts = network(), network()
     for model, n in ((whole, 1), (parts, 4)):
         config = CONFIG.model_copy(update={"accumulation": n})
-        fit(model, Points(), objective, config, tmp_path / str(n), "toy", "fp32", device="cpu")
+        fit(model, Points(), objective, Stage("toy", tmp_path / str(n), config, precision="fp32"), Machine("cpu"))
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
 

@@ -6,7 +6,7 @@ from adn.brain import load_tissue
 from adn.errors import InputError
 from adn.feed.heads import MAX_SLICES, VirtualHeads
 from adn.recipes import load_recipe
-from adn.training import train
+from adn.training import Machine, Source, train
 from adn.training.logbook import read_log
 from adn.virtual.folders import Library
 
@@ -20,7 +20,7 @@ def small_recipe():
 
 
 def test_a_run_leaves_weights_that_load_and_a_log(tmp_path):
-    path = train(small_recipe(), tmp_path / "run", device="cpu")
+    path = train(small_recipe(), tmp_path / "run", machine=Machine("cpu"))
     assert load_tissue(path, device="cpu").config.pixel_mm == 4.0
     (row,) = read_log(tmp_path / "run" / "log.csv")
     assert 0 <= float(row["val_brain"]) <= 1
@@ -28,8 +28,8 @@ def test_a_run_leaves_weights_that_load_and_a_log(tmp_path):
 
 
 def test_cases_on_disk_have_no_tissue_to_learn_from(tmp_path):
-    with pytest.raises(InputError, match="--virtual"):
-        train(small_recipe(), tmp_path / "run", data=tmp_path, device="cpu")
+    with pytest.raises(InputError, match="virtual patients only"):
+        train(small_recipe(), tmp_path / "run", Source(tmp_path), machine=Machine("cpu"))
 
 
 def test_a_head_is_the_same_each_time_and_its_labels_lie_in_its_brain():

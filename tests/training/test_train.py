@@ -16,7 +16,7 @@ from adn.io.weights import read_weights
 from adn.nn.adn import build_adn
 from adn.prediction.model import load_model
 from adn.recipes import load_recipe
-from adn.training import resume, train
+from adn.training import Begin, Machine, Source, Watch, resume, train
 from adn.training.logbook import read_log
 from adn.training.validate import infer, validator
 from adn.virtual.folders import synthesize
@@ -35,7 +35,7 @@ def small_recipe(**segment):
 def finished(tmp_path_factory):
     """A whole run, and what it told after each epoch."""
     out, told = tmp_path_factory.mktemp("runs") / "whole", []
-    train(small_recipe(), out, device="cpu", on_epoch=told.append)
+    train(small_recipe(), out, machine=Machine("cpu"), watch=Watch(on_epoch=told.append))
     return out, told
 
 
@@ -102,9 +102,9 @@ def test_a_run_that_was_killed_goes_on_from_its_record_to_the_same_weights(finis
 
 def test_a_used_run_folder_and_another_recipe_are_refused(finished, tmp_path):
     with pytest.raises(OutputError, match="not empty"):
-        train(small_recipe(), finished[0], device="cpu")
+        train(small_recipe(), finished[0], machine=Machine("cpu"))
     with pytest.raises(InputError, match="another recipe"):
-        train(small_recipe(max_epochs=5), finished[0], resume=True, device="cpu")
+        train(small_recipe(max_epochs=5), finished[0], begin=Begin(resume=True), machine=Machine("cpu"))
     with pytest.raises(InputError, match="not the folder of a run"):
         resume(tmp_path)
 
@@ -112,17 +112,8 @@ def test_a_used_run_folder_and_another_recipe_are_refused(finished, tmp_path):
 def test_cases_on_disk_train_too(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     synthesize(2, tmp_path / "cases", seed=4, matrix=96)
-    path = train(small_recipe(max_epochs=1), tmp_path / "run", data=tmp_path / "cases", device="cpu")
+    path = train(small_recipe(max_epochs=1), tmp_path / "run", Source(tmp_path / "cases"), machine=Machine("cpu"))
     assert path.is_file()
-
-
-def test_networks_are_compiled_where_the_recipe_says_so(tmp_path, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(type(network).__name__))
-    recipe = small_recipe()
-    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"compile": True})})
-    train(recipe, tmp_path / "run", stages=(), device="cpu")
-    assert compiled == ["Sequential", "ResUNet", "ResUNet"]  # T's convolutions, D, F
 
 
 def test_slicewise_networks_learn_from_a_few_slices_and_predict_whole_heads(tmp_path):
@@ -132,7 +123,9 @@ def test_slicewise_networks_learn_from_a_few_slices_and_predict_whole_heads(tmp_
     loss = recipe.loss.model_copy(update={"l_f": "bce_batch_dice", "dice_smooth": 20.0})
     values = {"network": recipe.network.model_copy(update=network), "loss": loss}
     values |= {"train": recipe.train.model_copy(update={"slices": 3})}
-    weights = train(recipe.model_copy(update=values), tmp_path / "run", device="cpu", stages=["segment"])
+    weights = train(
+        recipe.model_copy(update=values), tmp_path / "run", begin=Begin(stages=["segment"]), machine=Machine("cpu")
+    )
     (row, *_) = read_log(tmp_path / "run" / "log.csv")
     assert math.isfinite(float(row["loss"]))
     model = load_model(weights, device="cpu")
@@ -144,7 +137,7 @@ def test_slicewise_networks_learn_from_a_few_slices_and_predict_whole_heads(tmp_
 
 def test_a_folder_without_cases_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="ct"):
-        train(small_recipe(), tmp_path / "run", data=tmp_path, device="cpu")
+        train(small_recipe(), tmp_path / "run", Source(tmp_path), machine=Machine("cpu"))
 
 
 def die_in_the_third_step(stage, step, steps, scalars):
@@ -157,7 +150,7 @@ if __name__ == "__main__":
     from adn.training import fit
 
     fit.CHECKPOINT_SECONDS = 0.0
-    train(small_recipe(), sys.argv[1], device="cpu", progress=die_in_the_third_step)
+    train(small_recipe(), sys.argv[1], machine=Machine("cpu"), watch=Watch(die_in_the_third_step))
 
 
 def test_fine_tuning_begins_where_the_weights_end_and_leaves_t_as_it_is(finished, tmp_path):
@@ -165,7 +158,7 @@ def test_fine_tuning_begins_where_the_weights_end_and_leaves_t_as_it_is(finished
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes((finished[0] / "weights.safetensors").read_bytes())
     still = small_recipe(learning_rate=0.0, max_epochs=1)
-    path = train(still, tmp_path / "run", device="cpu", start=weights)
+    path = train(still, tmp_path / "run", begin=Begin(weights), machine=Machine("cpu"))
     given, _ = read_weights(weights)
     found, _ = read_weights(path)
     assert all(torch.equal(given[name], found[name]) for name in given)
@@ -180,7 +173,7 @@ def test_weights_of_another_architecture_are_not_started_from(finished, tmp_path
     recipe = small_recipe()
     wider = recipe.model_copy(update={"network": recipe.network.model_copy(update={"channels": (16, 32, 64)})})
     with pytest.raises(InputError, match="tensors of the networks after T fit this recipe"):
-        train(wider, tmp_path / "run", device="cpu", start=finished[0])
+        train(wider, tmp_path / "run", begin=Begin(finished[0]), machine=Machine("cpu"))
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="tissue network cannot begin"):
-        train("tissue", tmp_path / "run", device="cpu", start=finished[0])
+        train("tissue", tmp_path / "run", begin=Begin(finished[0]), machine=Machine("cpu"))

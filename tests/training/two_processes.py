@@ -12,7 +12,7 @@ from toy import Brains
 from adn.feed.samples import collate
 from adn.nn.adn import build_adn
 from adn.recipes import load_recipe
-from adn.training.fit import fit
+from adn.training.fit import Machine, Stage, fit
 from adn.training.objectives import segment_objective
 
 
@@ -24,9 +24,8 @@ def train_tiny(out, accumulation=1):
     update = {"batch_size": 4, "epoch_samples": 8, "max_epochs": 1, "accumulation": accumulation}
     config = recipe.train.segment.model_copy(update=update)
     objective = segment_objective(recipe, aligned=True)
-    return fit(
-        model, Brains(recipe.grid.box), objective, config, Path(out), "segment", "fp32", 0, collate, device="cpu"
-    )
+    stage = Stage("segment", Path(out), config, collate, "fp32")
+    return fit(model, Brains(recipe.grid.box), objective, stage, Machine("cpu"))
 
 
 if __name__ == "__main__":

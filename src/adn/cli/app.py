@@ -6,7 +6,7 @@ import json
 import os
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,10 +16,12 @@ from adn.cli import terminal
 from adn.cli.benchmark import benchmark
 from adn.cli.data import data, split
 from adn.cli.evaluate import evaluate
+from adn.cli.options import Anatomy, Device, Lesions, Quiet
 from adn.cli.serve import serve, view
 from adn.cli.synth import Format, Preset
 from adn.cli.synth import run as run_synth
 from adn.cli.tissue import tissue
+from adn.cli.train import train
 from adn.errors import InputError
 from adn.prediction.batch import Networks, Outcome, Request, Task, predict_all
 from adn.results import DISCLAIMER
@@ -39,15 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")]
-Anatomy = Annotated[
-    Path | None, typer.Option(help="Folder of head label maps (FreeSurfer labels, NIfTI); default: a template brain.")
-]
-Lesions = Annotated[
-    Path | None, typer.Option(help="Folder of infarct masks in MNI space (NIfTI); default: made-up infarcts.")
-]
 
 
 def _print_version(wanted: bool) -> None:
@@ -154,43 +147,7 @@ def synth(
         typer.echo(f"{count} virtual patient{'s' if count > 1 else ''} in {out}")
 
 
-@app.command(epilog=DISCLAIMER)
-def train(
-    recipe: Annotated[
-        str | None,
-        typer.Argument(metavar="[RECIPE]", help="Name of a recipe (see 'adn info'), or a .toml or .json file."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run: weights, log, pictures.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of cases.")] = None,
-    split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': which cases train, which validate.")] = None,
-    fold: Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")] = None,
-    virtual: Annotated[bool, typer.Option("--virtual", help="Train on virtual patients made on the fly.")] = False,
-    anatomy: Anatomy = None,
-    lesions: Lesions = None,
-    start: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH", help="Weights to begin from, for fine-tuning (see 'adn info'); T stays."),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run that was stopped, from its own record."),
-    ] = None,
-    device: Device = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples beside the training.")] = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Train the networks of a recipe: alignment first, then asymmetry and segmentation together.
-
-    Several GPUs or hosts: torchrun --nproc-per-node N --no-python -- adn train ... (with the two dashes).
-    """
-    from adn.cli.train import run
-
-    options = {"data": data, "split": split, "fold": fold, "anatomy": anatomy, "lesions": lesions, "start": start}
-    path = run(recipe, out, resume, {**options, "device": device, "workers": workers}, virtual, quiet)
-    if path and not quiet:
-        typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")
-
-
+app.command(epilog=DISCLAIMER)(train)
 app.command(epilog=DISCLAIMER)(evaluate)
 app.command(epilog=DISCLAIMER)(benchmark)
 app.command(epilog=DISCLAIMER)(split)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from adn.cli import terminal
+from adn.cli.options import Device, Quiet, Workers
 from adn.cli.synth import Preset
 from adn.errors import InputError
 
@@ -20,20 +21,20 @@ def benchmark(
     recipe: Annotated[str, typer.Argument(help="Grid, budget and alignment of every row: a recipe's name or file.")],
     data: Annotated[str, typer.Option(help=f"Folder of cases, or a set of virtual patients: {', '.join(SETS)}.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, predictions and benchmark.md.")],
-    methods: Annotated[str | None, typer.Option(help="Rows, separated by commas; default: all.")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Rows, separated by commas; default: all. An unknown one lists them.")
+    ] = None,
     split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': who trains, validates and tests.")] = None,
     fold: Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")] = None,
     anatomy: Annotated[Path | None, typer.Option(help="For virtual patients: folder of head label maps.")] = None,
     lesions: Annotated[Path | None, typer.Option(help="For virtual patients: folder of infarct masks.")] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples beside the training.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    device: Device = "auto",
+    workers: Workers = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Train and score DeepMedic, U-Nets, SEAN, ADN and others on the same data with an equal budget of samples.
 
     Writes OUT/benchmark.md. The same command again goes on where it stopped and skips rows that are done.
-
-    Rows: deepmedic, unet, resunet, clerigues, sean, resunet-aligned, adn-without-tissue, adn, nnunet, asymfex.
     """
     fixed = data in SETS
     if fixed and (split or fold is not None):

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from adn.cli import terminal
 from adn.cli.aisd import import_aisd
+from adn.cli.options import Quiet
 from adn.cli.teknofest import import_teknofest
 from adn.cli.tissue import import_tissue
 from adn.errors import InputError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from adn.datasets.splits import Split
 
 MANY = 4  # cases with the same remark that are still listed one by one
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one for each core.")]
 Data = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of cases, CSV of paths, BIDS data set, or nnU-Net raw data set.")

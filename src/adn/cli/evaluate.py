@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from adn.cli import terminal
+from adn.cli.options import Quiet
 from adn.errors import InputError
 from adn.results import DISCLAIMER
 
@@ -29,7 +30,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the tables and report.html.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap; the same seed gives the same intervals.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score predicted infarcts against reference masks; write CSV, Markdown, LaTeX and an HTML page.
 

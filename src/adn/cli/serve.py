@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adn.cli import terminal
+from adn.cli.options import Device
 from adn.errors import InputError, OutputError
 from adn.results import DISCLAIMER
 
@@ -42,7 +43,7 @@ def serve(
             help="Shipped weights by name (see 'adn info'), a .safetensors file, or a .toml that joins several."
         ),
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Serve a page that takes scans: progress, viewer, downloads. Cases stay in FOLDER until they are deleted.
 

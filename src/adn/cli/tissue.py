@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from adn.cli import terminal
+from adn.cli.options import Quiet
 from adn.errors import InputError
 from adn.results import DISCLAIMER
 from adn.work.exits import overall_code
 from adn.work.pool import Failure, map_processes
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier maps of the same case.")]
 
 

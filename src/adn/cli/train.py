@@ -1,14 +1,16 @@
-"""The body of `adn train`: its words, its progress bar and the pictures in the run folder."""
+"""`adn train`: the command, its progress bar and the pictures in the run folder."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,6 +24,7 @@ from rich.progress import (
 )
 
 from adn.cli import terminal
+from adn.cli.options import Anatomy, Device, Lesions, Quiet, Workers
 from adn.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,59 +34,78 @@ SHOWN = {"loss": "loss", "dice": "Dice", "val_dice": "validation Dice", "p_over_
 SHEET_DPI = 100
 
 
-def run(
-    recipe: str | None, out: Path | None, resume: Path | None, options: dict[str, Any], virtual: bool, quiet: bool
-) -> Path | None:
-    """Start or resume a run; returns its weights, or None in a process of torchrun that is not the first.
+def train(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="[RECIPE]", help="Name of a recipe (see 'adn info'), or a .toml or .json file."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run: weights, log, pictures.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of cases.")] = None,
+    split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': which cases train, which validate.")] = None,
+    fold: Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")] = None,
+    virtual: Annotated[bool, typer.Option("--virtual", help="Train on virtual patients made on the fly.")] = False,
+    anatomy: Anatomy = None,
+    lesions: Lesions = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="Weights to begin from, for fine-tuning (see 'adn info'); T stays."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was stopped, from its own record."),
+    ] = None,
+    device: Device = "auto",
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Train the networks of a recipe: alignment first, then asymmetry and segmentation together.
 
-    options: `data`, `split`, `fold`, `anatomy`, `lesions`, `start`, `device` and `workers`, as `training.train` takes
-    them. Raises InputError where what was asked does not go together.
+    Several GPUs or hosts: torchrun --nproc-per-node N --no-python -- adn train ... (with the two dashes).
     """
-    first = os.environ.get("RANK", "0") == "0"
+    first = os.environ.get("RANK", "0") == "0"  # in a process of torchrun that is not the first nothing is said
+    silent = quiet or not first
+    given = {"data": data, "split": split, "fold": fold, "anatomy": anatomy, "lesions": lesions, "start": start}
+    asked = {name for name, value in given.items() if value is not None}
     if resume:
-        defaults = {"device": "auto", "workers": 0}
-        given = [name for name, value in options.items() if value != defaults.get(name)]
-        if recipe or out or virtual or given:
+        if recipe or out or virtual or asked or device != "auto" or workers:
             raise InputError(f"--resume {resume} takes everything from the run's own record: give nothing else.")
         terminal.check_writable(resume)
-        from adn.training import resume as go_on
-
-        start: Callable[..., Path] = lambda **watch: go_on(resume, **watch)  # noqa: E731
     else:
-        plan, folder = _checked(recipe, out, options, virtual)
-        from adn.training import train
-
-        start = lambda **watch: train(plan, folder, **options, **watch)  # noqa: E731
-    silent = quiet or not first
+        _check(recipe, out, asked, virtual)
     if not silent:
         logging.getLogger("adn").setLevel(logging.INFO)
-    with _bar(silent) as bar:
-        _speak_through(bar)
+    with _bar(silent) as bar, _speaking_through(bar):
+        from adn.recipes import load_recipe
+        from adn.training import Begin, Machine, Source, Watch
+        from adn.training import resume as go_on
+        from adn.training import train as begin_training
+
+        watch = Watch(_stepper(bar), _storyteller(bar.console, silent))
         try:
-            path = start(progress=_stepper(bar), on_epoch=_storyteller(bar.console, silent))
+            if resume:
+                path = go_on(resume, watch)
+            else:
+                source, machine = Source(data, anatomy, lesions, split, fold), Machine(device, workers)
+                path = begin_training(load_recipe(str(recipe)), out or Path(), source, Begin(start), machine, watch)
         except KeyboardInterrupt:
             if not silent:
                 bar.console.print(f"To go on: adn train --resume {resume or out}", markup=False)
             raise
-        finally:
-            _speak_through(None)
-    return path if first else None
+    if not silent:
+        typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")
 
 
-def _checked(recipe: str | None, out: Path | None, options: dict[str, Any], virtual: bool) -> tuple[Any, Path]:
-    """The recipe and the run folder, once everything goes together."""
+def _check(recipe: str | None, out: Path | None, asked: set[str], virtual: bool) -> None:
+    """Raise InputError unless everything goes together."""
     if not recipe or not out:
         raise InputError("Training needs a RECIPE and a run folder (-o RUN), or --resume RUN.")
-    if (options["data"] is None) != virtual:
+    if ("data" not in asked) != virtual:
         raise InputError("Training needs exactly one source of cases: --data DIR, or --virtual.")
-    if (options["anatomy"] or options["lesions"]) and not virtual:
+    if {"anatomy", "lesions"} & asked and not virtual:
         raise InputError("--anatomy and --lesions describe virtual patients: use them with --virtual, not --data.")
-    if (options["split"] or options["fold"] is not None) and virtual:
+    if {"split", "fold"} & asked and virtual:
         raise InputError("--split and --fold choose among cases on disk: use them with --data, not --virtual.")
     terminal.check_writable(out)
-    from adn.recipes import load_recipe
-
-    return load_recipe(recipe), out
 
 
 def _bar(silent: bool) -> Progress:
@@ -101,11 +123,17 @@ def _bar(silent: bool) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=silent or not console.is_terminal)
 
 
-def _speak_through(bar: Progress | None) -> None:
-    """Let warnings pass above the progress bar (which has sys.stderr while it is drawn), and back."""
-    for handler in logging.getLogger("adn").handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr if bar else sys.__stderr__ or sys.stderr)
+@contextmanager
+def _speaking_through(bar: Progress) -> Iterator[None]:
+    """Let warnings pass above the progress bar, which has sys.stderr while it is drawn."""
+    handlers = [one for one in logging.getLogger("adn").handlers if isinstance(one, logging.StreamHandler)]
+    try:
+        for handler in handlers:
+            handler.setStream(sys.stderr)
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(sys.__stderr__ or sys.stderr)
 
 
 def _stepper(bar: Progress) -> Callable[[str, int, int, dict[str, float]], None]:

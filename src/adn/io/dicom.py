@@ -35,6 +35,7 @@ SAME_HU = 1.0  # rounding of rescaled values
 SAME_SHARE = 0.999  # of the samples, where conversion resampled nothing
 TIE = 0.1  # of correlation: thin slices resemble their neighbours
 SHEARED_DEG = 0.05  # more than this moves the ends of a head by a quarter of a pixel
+LEAST_SHARE = 0.02  # of a slice is not air, or it is not looked for
 ALIKE = 0.9  # correlation of a slice with its place in a volume that was resampled
 _SEEN_HU = (-200.0, 300.0)  # what is compared where values were interpolated
 CONVERT_SECONDS = 900
@@ -182,16 +183,20 @@ def _equal(plane: NDArray, found: NDArray) -> bool:
 
 
 def _likest(plane: NDArray, own: NDArray, others: list[NDArray], seen: NDArray[np.bool_]) -> bool:
-    """True where a slice correlates with its own place in the volume, and no more with those of its neighbours."""
+    """True where a slice correlates with its own place in the volume, and no more with those of its neighbours.
+
+    A slice of hardly anything but air, as above the vertex, is believed: the others tell.
+    """
+    if (plane[seen] > _SEEN_HU[0]).mean() < LEAST_SHARE:
+        return True
     likeness = _likeness(plane[seen], own[seen])
     return likeness >= ALIKE and all(likeness + TIE > _likeness(plane[seen], other[seen]) for other in others)
 
 
 def _likeness(plane: NDArray, found: NDArray) -> float:
+    """Correlation of what is brighter than air and darker than bone; 0 where one of them is even."""
     a, b = (np.clip(values, *_SEEN_HU) for values in (plane, found))
-    if min(a.std(), b.std()) < SAME_HU:  # nothing but air
-        return float(np.abs(a.mean() - b.mean()) < 10 * SAME_HU)
-    return float(np.corrcoef(a, b)[0, 1])
+    return 0.0 if min(a.std(), b.std()) < SAME_HU else float(np.corrcoef(a, b)[0, 1])
 
 
 def _demand(mark: str, name: str, what: str, where: Path) -> None:

@@ -1,5 +1,7 @@
 """Training: T first, then D and F together with T frozen (paper, section 3)."""
 
-from adn.training.stages import EpochEnd, resume, train
+from adn.training.fit import Machine
+from adn.training.sources import Source
+from adn.training.stages import Begin, EpochEnd, Watch, resume, train
 
-__all__ = ["EpochEnd", "resume", "train"]
+__all__ = ["Begin", "EpochEnd", "Machine", "Source", "Watch", "resume", "train"]

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,103 +27,180 @@ from adn.training.objectives import Objective
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, dict[str, float]], None]
-OnEpoch = Callable[[int], Mapping[str, float] | None]
 CHECKPOINT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a training runs. device: 'auto', 'cpu', 'cuda'. workers: processes that prepare samples beside it."""
+
+    device: str = "auto"
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run.
+
+    out: run folder. `<name>.ckpt` there is resumed from if it exists; `log.csv` gets a row per epoch, `tensorboard/`
+    every step. collate: of samples to a batch; None: PyTorch's. precision: as in `choose_precision`. seed: of dropout
+    and the like, together with the step. score: what of the validation the best weights have the highest
+    (`lowest`: the lowest) value of.
+    """
+
+    name: str
+    out: Path
+    config: FitConfig
+    collate: Callable[[list[Any]], Any] | None = None
+    precision: str = "auto"
+    seed: int = 0
+    score: str = "dice"
+    lowest: bool = False
+
+    def file(self, ending: str) -> Path:
+        """A file of this stage in the run folder."""
+        return self.out / f"{self.name}{ending}"
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What is called during a stage, in the first process only.
+
+    progress: with (stage, step, steps, scalars) after each step. validate: with the number of epochs done; what it
+    returns is logged as `val_…`. tell: with the stage's log, once an epoch is safe on disk.
+    """
+
+    progress: Progress | None = None
+    validate: Callable[[int], Mapping[str, float] | None] | None = None
+    tell: Callable[[list[Row]], None] | None = None
+
+
+HERE, NOBODY = Machine(), Hooks()
 
 
 def fit(
     model: nn.Module,
     dataset: Dataset[Any],
     objective: Objective,
-    config: FitConfig,
-    out: Path,
-    stage: str,
-    precision: str = "auto",
-    workers: int = 0,
-    collate: Callable[[list[Any]], Any] | None = None,
-    progress: Progress | None = None,
-    on_epoch: OnEpoch | None = None,
-    device: str = "auto",
-    *,
-    seed: int = 0,
-    score: str = "dice",
-    lowest: bool = False,
-    on_log: Callable[[list[Row]], None] | None = None,
+    stage: Stage,
+    machine: Machine = HERE,
+    hooks: Hooks = NOBODY,
 ) -> nn.Module:
     """Train `model` in place on `dataset` (which must hold max_epochs × epoch_samples samples, in order).
 
-    out: run folder. `<stage>.ckpt` there is resumed from if it exists; `log.csv` gets a row per epoch, `tensorboard/`
-    every step. progress: called with (stage, step, steps, scalars) after each step. on_epoch: validation, called with
-    the number of epochs done; what it returns is logged as `val_…`, and the weights with the highest (`lowest`: the
-    lowest) `score` of it go to `<stage>-best.ckpt`. on_log: called with the stage's log once an epoch is safe on disk.
-    seed: of dropout and the like, together with the step. Under torchrun all of these are called in the first process
-    only. Returns the model as it is after the last step, or with the mean of its weights (`average_steps`). Raises
-    InputError where memory runs out, AdnError where the loss is not finite.
+    Returns the model as it is after the last step, or with the mean of its weights (`average_steps`); those of the best
+    epoch are in `<stage>-best.ckpt`. Raises InputError where memory runs out, AdnError where the loss is not finite.
     """
-    fabric = start_fabric(device, precision)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    wrapped, optimiser = fabric.setup(model, optimiser)
-    for name in ("from_aligned", "from_coarse", "logits"):
-        if hasattr(model, name):
-            wrapped.mark_forward_method(name)
-    torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several
-    torch.backends.cudnn.benchmark = True  # shapes never change
-    per_epoch = max(config.epoch_samples // config.batch_size, 1)
-    steps = per_epoch * config.max_epochs
-    out.mkdir(parents=True, exist_ok=True)
-    average = Average(model, config.average_steps) if config.average_steps else None
-    state = load_checkpoint(out / f"{stage}.ckpt", model, optimiser, fabric.device, average)
-    if state.step:
-        log.info("resuming %s at step %d of %d", stage, state.step, steps)
-    first = fabric.is_global_zero
-    board = Board(out / "tensorboard" / stage, state.step) if first else None
-    if first:
-        write_log(out / LOG, stage, state.history)  # a kill may have come between checkpoint and log
-    batches = iter(loader(dataset, config, fabric, state.step, steps, workers, collate))
-    saved, before = time.monotonic(), time.monotonic() - state.seconds
-    wrapped.train()
-    while _done(config, state, steps) < 1:
-        if state.step % per_epoch == 0 and is_flat(state.history, config.plateau_band):
-            log.info("%s: training Dice was flat for 2 epochs, stopping", stage)
-            break
+    loop = _Loop(model, dataset, objective, stage, machine, hooks)
+    while not loop.over():
+        loop.step()
+    return loop.finish()
+
+
+class _Loop:
+    """The state of a stage while it runs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: Dataset[Any],
+        objective: Objective,
+        stage: Stage,
+        machine: Machine,
+        hooks: Hooks,
+    ) -> None:
+        config = stage.config
+        self.model, self.objective, self.stage, self.config = model, objective, stage, config
+        self.fabric = start_fabric(machine.device, stage.precision)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.wrapped, self.optimiser = self.fabric.setup(model, optimiser)
+        for name in ("from_aligned", "from_coarse", "logits"):
+            if hasattr(model, name):
+                self.wrapped.mark_forward_method(name)
+        torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several
+        torch.backends.cudnn.benchmark = True  # shapes never change
+        self.per_epoch = max(config.epoch_samples // config.batch_size, 1)
+        self.steps = self.per_epoch * config.max_epochs
+        stage.out.mkdir(parents=True, exist_ok=True)
+        self.average = Average(model, config.average_steps) if config.average_steps else None
+        device = self.fabric.device
+        self.state = load_checkpoint(stage.file(".ckpt"), model, self.optimiser, device, self.average)
+        if self.state.step:
+            log.info("resuming %s at step %d of %d", stage.name, self.state.step, self.steps)
+        self.hooks = hooks if self.fabric.is_global_zero else NOBODY
+        self.board = None
+        if self.fabric.is_global_zero:
+            self.board = Board(stage.out / "tensorboard" / stage.name, self.state.step)
+            write_log(stage.out / LOG, stage.name, self.state.history)  # a kill may have come before it was
+        rest = loader(dataset, config, self.fabric, self.state.step, self.steps, machine.workers, stage.collate)
+        self.batches = iter(rest)
+        self.saved, self.before = time.monotonic(), time.monotonic() - self.state.seconds
+        self.wrapped.train()
+
+    def over(self) -> bool:
+        """True at the end of the plan, or where the score has been flat for long."""
+        if self._done() >= 1:
+            return True
+        flat = self.state.step % self.per_epoch == 0 and is_flat(self.state.history, self.config.plateau_band)
+        if flat:
+            log.info("%s: training Dice was flat for 2 epochs, stopping", self.stage.name)
+        return flat
+
+    def step(self) -> None:
+        """One step, and what follows at the end of an epoch."""
+        state, stage = self.state, self.stage
         began = time.monotonic()
-        rate = _learning_rate(config, state.step, _done(config, state, steps))
-        for group in optimiser.param_groups:
+        rate = _learning_rate(self.config, state.step, self._done())
+        for group in self.optimiser.param_groups:
             group["lr"] = rate
-        torch.manual_seed(_step_seed(seed, state.step, fabric.global_rank))  # so that no generator needs saving
-        with memory_explained(stage, config, fabric.device, fabric.world_size):
-            values = _step(fabric, wrapped, optimiser, objective, batches, config, state.step // per_epoch)
-        if average:
-            average.add()
+        seed = _step_seed(stage.seed, state.step, self.fabric.global_rank)
+        torch.manual_seed(seed)  # so that no generator needs saving
+        with memory_explained(stage.name, self.config, self.fabric.device, self.fabric.world_size):
+            epoch = state.step // self.per_epoch
+            values = _step(self.fabric, self.wrapped, self.optimiser, self.objective, self.batches, self.config, epoch)
+        if self.average:
+            self.average.add()
         state.add({**values, "step_seconds": time.monotonic() - began})
-        if board:
-            board.add(state.step, {**values, "lr": rate})
-        if progress and first:
-            progress(stage, state.step, steps, values)
-        state.seconds = time.monotonic() - before
-        last = _done(config, state, steps) >= 1
-        end = last or state.step % per_epoch == 0
+        if self.board:
+            self.board.add(state.step, {**values, "lr": rate})
+        if self.hooks.progress:
+            self.hooks.progress(stage.name, state.step, self.steps, values)
+        state.seconds = time.monotonic() - self.before
+        end = self._done() >= 1 or state.step % self.per_epoch == 0
         if end:
-            model.eval()
-            row: Row = {"epoch": math.ceil(state.step / per_epoch), "step": state.step, "lr": rate, **state.means()}
-            with average.shown() if average else nullcontext():
-                _close_epoch(state, row, on_epoch if first else None, model, out / f"{stage}-best.ckpt", score, lowest)
-        if first and (end or time.monotonic() - saved > CHECKPOINT_SECONDS):
-            save_checkpoint(out / f"{stage}.ckpt", model, optimiser, state, average)
-            saved = time.monotonic()
+            self._validate(rate)
+        if self.board and (end or time.monotonic() - self.saved > CHECKPOINT_SECONDS):
+            save_checkpoint(stage.file(".ckpt"), self.model, self.optimiser, state, self.average)
+            self.saved = time.monotonic()
         if end:
-            if board:
-                write_log(out / LOG, stage, state.history)
-                board.add(state.step, {k: v for k, v in state.history[-1].items() if k.startswith("val_")})
-            if on_log and first:
-                on_log(list(state.history))
-            model.train()
-    if board:
-        board.close()
-    if average:
-        average.give()
-    model.eval()
-    return model
+            self._tell()
+
+    def finish(self) -> nn.Module:
+        """The trained model."""
+        if self.board:
+            self.board.close()
+        if self.average:
+            self.average.give()
+        return self.model.eval()
+
+    def _done(self) -> float:
+        return _done(self.config, self.state, self.steps)
+
+    def _validate(self, rate: float) -> None:
+        self.model.eval()
+        epoch = math.ceil(self.state.step / self.per_epoch)
+        row: Row = {"epoch": epoch, "step": self.state.step, "lr": rate, **self.state.means()}
+        with self.average.shown() if self.average else nullcontext():
+            _close_epoch(self.state, row, self.hooks.validate, self.model, self.stage)
+
+    def _tell(self) -> None:
+        if self.board:
+            write_log(self.stage.out / LOG, self.stage.name, self.state.history)
+            last = self.state.history[-1]
+            self.board.add(self.state.step, {k: v for k, v in last.items() if k.startswith("val_")})
+        if self.hooks.tell:
+            self.hooks.tell(list(self.state.history))
+        self.model.train()
 
 
 def _done(config: FitConfig, state: State, steps: int) -> float:
@@ -174,18 +252,18 @@ def _step(
 
 
 def _close_epoch(
-    state: State, row: Row, on_epoch: OnEpoch | None, model: nn.Module, best: Path, score: str, lowest: bool
+    state: State, row: Row, validate: Callable[[int], Mapping[str, float] | None] | None, model: nn.Module, stage: Stage
 ) -> None:
     """Validate, warn of collapse, keep the best weights, and put the row into the stage's history."""
-    epoch = int(row["epoch"])
-    found = (on_epoch(epoch) if on_epoch else None) or {}
+    epoch, score = int(row["epoch"]), stage.score
+    found = (validate(epoch) if validate else None) or {}
     row |= {f"val_{name}": value for name, value in found.items()}
     warning = collapse_warning(row)
     if warning:
         log.warning("epoch %d: %s", epoch, warning)
-    reached = -found[score] if lowest and score in found else found.get(score)
+    reached = -found[score] if stage.lowest and score in found else found.get(score)
     if reached is not None and (state.best is None or reached >= state.best):
         state.best = float(reached)
-        save_best(best, model, epoch, float(found[score]))
+        save_best(stage.file("-best.ckpt"), model, epoch, float(found[score]))
     state.history.append(row)
     state.totals = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from adn.config import Recipe
+from adn.config import FitConfig, Recipe
 from adn.errors import InputError
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import collate
@@ -25,13 +25,13 @@ from adn.recipes import load_recipe
 from adn.results import TrainingPicture
 from adn.training.baselines import baseline_data, baseline_objective
 from adn.training.checkpoint import Row, load_weights
-from adn.training.fit import Progress, fit
+from adn.training.fit import HERE, Hooks, Machine, Progress, Stage, fit
 from adn.training.initial import take_over
 from adn.training.machine import is_first_process, share_of_processes
 from adn.training.objectives import align_objective, segment_objective, tissue_maps_objective
 from adn.training.record import continue_run, read_run, start_run
 from adn.training.sources import Sets, Source, open_sets
-from adn.training.tissue import fit_tissue
+from adn.training.tissue import collate_heads, fit_tissue
 from adn.training.validate import align_validator, pictures, validator
 
 ALIGN, ALIGN_BEST, START = "align.ckpt", "align-best.ckpt", "start.ckpt"
@@ -48,67 +48,83 @@ class EpochEnd:
 
 
 @dataclass(frozen=True)
+class Begin:
+    """How a run begins.
+
+    start: weights, by a name, a file or a run, that networks begin from (`take_over`); T then stays as it is unless
+    `stages` names it. align: a run whose T is taken over; 'align' is then not in `stages`. stages: 'align' is T,
+    'segment' is D + F, 'tissue' its network; None: those of the recipe. resume: go on from the run's checkpoints.
+    """
+
+    start: Path | str | None = None
+    align: Path | str | None = None
+    stages: Sequence[str] | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is called while a run goes on. progress: after each step, with (stage, step, steps, scalars)."""
+
+    progress: Progress | None = None
+    on_epoch: Callable[[EpochEnd], None] | None = None
+
+    def tell(self, end: EpochEnd) -> None:
+        """Call `on_epoch`, if there is one."""
+        if self.on_epoch:
+            self.on_epoch(end)
+
+
+@dataclass(frozen=True)
 class _Run:
     """What every stage needs to know."""
 
     recipe: Recipe
     out: Path
-    device: str
-    workers: int
-    progress: Progress | None
-    on_epoch: Callable[[EpochEnd], None]
+    machine: Machine
+    watch: Watch
+
+    def stage(self, name: str, config: FitConfig, **settings: Any) -> Stage:
+        settings = {"precision": self.recipe.train.precision, "collate": collate, **settings}
+        return Stage(name, self.out, config, seed=self.recipe.train.seed, **settings)
+
+    def hooks(self, name: str, validate: Any = None, shown: Callable[[], Any] = tuple) -> Hooks:
+        """shown: gives the pictures of validation samples."""
+        return Hooks(
+            self.watch.progress,
+            validate,
+            lambda rows: self.watch.tell(EpochEnd(self.out, name, rows, shown())),
+        )
+
+
+VIRTUAL, FROM_NOTHING, SILENT = Source(), Begin(), Watch()
 
 
 def train(
     recipe: Recipe | str,
     out: Path | str,
-    data: Path | str | None = None,
-    anatomy: Path | str | None = None,
-    lesions: Path | str | None = None,
-    resume: bool = False,
-    stages: Sequence[str] | None = None,
-    device: str = "auto",
-    workers: int = 0,
-    progress: Progress | None = None,
-    on_epoch: Callable[[EpochEnd], None] | None = None,
-    split: Path | str | None = None,
-    fold: int | None = None,
-    align: Path | str | None = None,
-    start: Path | str | None = None,
+    source: Source = VIRTUAL,
+    begin: Begin = FROM_NOTHING,
+    machine: Machine = HERE,
+    watch: Watch = SILENT,
 ) -> Path:
     """Train a recipe and write `out/weights.safetensors`; returns its path.
 
-    data: folder of cases, of which `split` and `fold` say which train and which validate (`choose_cases`). None:
-    endless virtual patients (of `anatomy` and `lesions` folders, else of the installed MNI priors). align: a run whose
-    T is taken over; 'align' is then not in `stages`. start: weights (a name, a file, a run) that networks begin from
-    (`take_over`); T then stays as it is unless `stages` names it. resume: go on from the run's checkpoints.
-    stages: 'align' is T, 'segment' is D + F; None: those of the recipe. progress: called after each step, on_epoch
-    after each epoch. Where there is a validation set the weights, of T and of D + F, are those of its best epoch, and
-    `last.safetensors` holds the last of D + F.
-    Under torchrun every process calls this. Raises InputError or OutputError for a run folder in use and for data
-    without cases, WeightsError or InputError for weights that it cannot start from.
+    source: folder of cases, or virtual patients, which is the default. Where there is a validation set the weights, of
+    T and of D + F, are those of its best epoch, and `last.safetensors` holds the last of D + F. Under torchrun every
+    process calls this. Raises InputError or OutputError for a run folder in use and for data without cases,
+    WeightsError or InputError for weights that it cannot begin from.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
-    if stages is None:
-        stages = [stage for stage in recipe.train.stages if not (start and stage == "align")]
-    folders = {"data": data, "anatomy": anatomy, "lesions": lesions, "split": split}
-    source = Source(fold=fold, **{name: Path(path) if path else None for name, path in folders.items()})
-    run = _Run(recipe, Path(out), device, workers, progress, on_epoch or (lambda _: None))
-    if "tissue" in stages:
-        if start:
-            raise InputError("The tissue network cannot begin from other weights: train it without `start`.")
-        _begin(run, resume, {"source": source.record(), "stages": list(stages)}, align)
-        torch.manual_seed(recipe.train.seed)
-        return _train_tissue(source, run)
+    stages, run = _stages(recipe, begin), _Run(recipe, Path(out), machine, watch)
     torch.manual_seed(recipe.train.seed)
+    if "tissue" in stages:
+        if begin.start:
+            raise InputError("The tissue network cannot begin from other weights: train it without `start`.")
+        _begin(run, source, begin, stages)
+        return _train_tissue(source, run)
     model = build_model(recipe)
-    if start and not (run.out / START).is_file():
-        take_over(model, start)  # before there is a run folder: weights that do not fit leave none
-    record = {"source": source.record(), "stages": list(stages), "start": str(start) if start else None}
-    _begin(run, resume, record, align)
-    if start and not load_weights(run.out / START, model) and is_first_process():
-        with atomic_path(run.out / START) as temporary:  # so that the run goes on without the weights
-            torch.save({"model": model.state_dict()}, temporary)
+    _take_over(model, run, source, begin, stages)
     sets = open_sets(recipe, source, run.out / "patients")
     if recipe.align.apply and "align" in stages:
         _fit_align(model, sets, run)
@@ -117,6 +133,27 @@ def train(
     model.align.requires_grad_(False)
     if "segment" in stages:
         _fit_segment(model, sets, run)
+    return _save(model, run)
+
+
+def _stages(recipe: Recipe, begin: Begin) -> list[str]:
+    if begin.stages is not None:
+        return list(begin.stages)
+    return [stage for stage in recipe.train.stages if not (begin.start and stage == "align")]
+
+
+def _take_over(model: ADN | Baseline, run: _Run, source: Source, begin: Begin, stages: list[str]) -> None:
+    """Make the run folder; give the networks the weights that they begin from, and keep these in the folder."""
+    if begin.start and not (run.out / START).is_file():
+        take_over(model, begin.start)  # before there is a run folder: weights that do not fit leave none
+    _begin(run, source, begin, stages)
+    if begin.start and not load_weights(run.out / START, model) and is_first_process():
+        with atomic_path(run.out / START) as temporary:  # so that the run goes on without the weights
+            torch.save({"model": model.state_dict()}, temporary)
+
+
+def _save(model: ADN | Baseline, run: _Run) -> Path:
+    recipe = run.recipe
     path = run.out / "weights.safetensors"
     if is_first_process():
         if (run.out / "segment-best.ckpt").is_file():
@@ -126,38 +163,37 @@ def train(
     return path
 
 
-def _begin(run: _Run, resume: bool, asked: dict[str, Any], align: Path | str | None) -> None:
+def _begin(run: _Run, source: Source, begin: Begin, stages: list[str]) -> None:
     """Make the run folder, or add this session to its record; take over T from another run."""
     if not is_first_process():
         return
-    if resume:
+    if begin.resume:
         continue_run(run.out, run.recipe)
     else:
-        start_run(run.out, run.recipe, {**asked, "device": run.device, "workers": run.workers})
-    if align and not (run.out / ALIGN).is_file():
-        best = Path(align) / ALIGN_BEST
+        start = str(begin.start) if begin.start else None
+        asked = {"source": source.record(), "stages": stages, "start": start, **asdict(run.machine)}
+        start_run(run.out, run.recipe, asked)
+    if begin.align and not (run.out / ALIGN).is_file():
+        best = Path(begin.align) / ALIGN_BEST
         with atomic_path(run.out / ALIGN) as temporary:
-            shutil.copyfile(best if best.is_file() else Path(align) / ALIGN, temporary)
+            shutil.copyfile(best if best.is_file() else Path(begin.align) / ALIGN, temporary)
 
 
-def resume(
-    run: Path | str, progress: Progress | None = None, on_epoch: Callable[[EpochEnd], None] | None = None
-) -> Path:
+def resume(run: Path | str, watch: Watch = SILENT) -> Path:
     """Go on with a run that was stopped or killed, from its own record; as `train` otherwise."""
     recipe, request = read_run(Path(run))
     source = Source.from_record(request["source"])
     if source.gone():
         names = ", ".join(str(path) for path in source.gone())
         raise InputError(f"{run}: was trained from {names}, which is no longer there; put it back to resume.")
-    options = {name: request[name] for name in ("device", "workers")}
-    return train(recipe, run, **asdict(source), resume=True, stages=request["stages"], start=request.get("start"),
-                 **options, progress=progress, on_epoch=on_epoch)  # fmt: skip
+    begin = Begin(request.get("start"), stages=request["stages"], resume=True)
+    return train(recipe, run, source, begin, Machine(request["device"], request["workers"]), watch)
 
 
 def _train_tissue(source: Source, run: _Run) -> Path:
     """The tissue network, which shares nothing with the others."""
-    network = fit_tissue(run.recipe, source, run.out, run.device, run.workers, run.progress,
-                         lambda rows: run.on_epoch(EpochEnd(run.out, "tissue", rows)))  # fmt: skip
+    stage = run.stage("tissue", run.recipe.train.tissue, collate=collate_heads, score="gm")
+    network = fit_tissue(run.recipe, source, stage, run.machine, run.hooks("tissue"))
     path = run.out / "weights.safetensors"
     if is_first_process():
         save_weights(network.state_dict(), run.recipe.model_dump(mode="json"), path)
@@ -169,9 +205,9 @@ def _fit_align(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
     recipe = run.recipe
     assert isinstance(model.align, AlignNet)
     validate = align_validator(model.align, sets.align_validation, recipe)
-    fit(model.align, sets.align, align_objective(recipe), recipe.train.align, run.out, "align", "fp32", 0, collate,
-        run.progress, validate, run.device, seed=recipe.train.seed, score="loss", lowest=True,
-        on_log=lambda rows: run.on_epoch(EpochEnd(run.out, "align", rows)))  # fmt: skip
+    stage = run.stage("align", recipe.train.align, precision="fp32", score="loss", lowest=True)
+    here = replace(run.machine, workers=0)
+    fit(model.align, sets.align, align_objective(recipe), stage, here, run.hooks("align", validate))
     load_weights(run.out / ALIGN_BEST, model.align)
 
 
@@ -179,11 +215,8 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
     """D + F, or a baseline's one network, with T frozen."""
     recipe = run.recipe
 
-    def tell(rows: list[Row]) -> None:
-        run.on_epoch(EpochEnd(run.out, "segment", rows, pictures(model, sets.shown, sets.aligned, recipe)))
-
     training = sets.training
-    if isinstance(training, PooledPatients) and run.device != "cpu" and torch.cuda.is_available():
+    if isinstance(training, PooledPatients) and run.machine.device != "cpu" and torch.cuda.is_available():
         training.fill(f"cuda:{os.environ.get('LOCAL_RANK', 0)}", *share_of_processes())
     if isinstance(model, ADN):
         tissue = _fit_tissue_maps(model, sets, run) if recipe.loss.tissue_maps == "network" else None
@@ -192,9 +225,8 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
         training = baseline_data(training, recipe, model, sets.aligned)
         objective = baseline_objective(recipe, sets.aligned)
     validate = validator(model, sets.validation, sets.aligned, recipe)
-    fit(model, training, objective, recipe.train.segment, run.out, "segment",
-        recipe.train.precision, run.workers, collate, run.progress, validate, run.device, seed=recipe.train.seed,
-        on_log=tell)  # fmt: skip
+    hooks = run.hooks("segment", validate, lambda: pictures(model, sets.shown, sets.aligned, recipe))
+    fit(model, training, objective, run.stage("segment", recipe.train.segment), run.machine, hooks)
 
 
 def _fit_tissue_maps(model: ADN, sets: Sets, run: _Run) -> TissueMaps:
@@ -202,7 +234,6 @@ def _fit_tissue_maps(model: ADN, sets: Sets, run: _Run) -> TissueMaps:
     recipe = run.recipe
     network = TissueMaps(model.align, recipe)
     objective = tissue_maps_objective(recipe, sets.aligned)
-    fit(network, sets.training, objective, recipe.train.tissue_maps, run.out, "tissue_maps", recipe.train.precision,
-        run.workers, collate, run.progress, device=run.device, seed=recipe.train.seed,
-        on_log=lambda rows: run.on_epoch(EpochEnd(run.out, "tissue_maps", rows)))  # fmt: skip
+    stage = run.stage("tissue_maps", recipe.train.tissue_maps)
+    fit(network, sets.training, objective, stage, run.machine, run.hooks("tissue_maps"))
     return network.requires_grad_(False).eval()

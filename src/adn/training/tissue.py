@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,34 +15,25 @@ from adn.errors import InputError
 from adn.feed.heads import HeadSample, VirtualHeads
 from adn.losses.tissue import tissue_terms
 from adn.nn.tissue import TissueNet
-from adn.training.checkpoint import Row
-from adn.training.fit import Progress, fit
+from adn.training.fit import Hooks, Machine, Stage, fit
 from adn.training.objectives import Objective
 from adn.training.sources import Source, library
 
 NAMES = ("gm", "wm", "csf", "brain")
 
 
-def fit_tissue(
-    recipe: Recipe,
-    source: Source,
-    out: Path,
-    device: str,
-    workers: int,
-    progress: Progress | None,
-    on_log: Callable[[list[Row]], None],
-) -> TissueNet:
+def fit_tissue(recipe: Recipe, source: Source, stage: Stage, machine: Machine, hooks: Hooks) -> TissueNet:
     """Train the tissue network of a recipe. Raises InputError for cases on disk: they have no tissue to learn from."""
     if source.data is not None:
         raise InputError(f"Recipe '{recipe.name}' learns from virtual patients only: give no `data`.")
-    config, seed = recipe.train.tissue, recipe.train.seed
+    config, seed = stage.config, recipe.train.seed
     if config.batch_size != 1:
         raise InputError("train.tissue.batch_size must be 1, because heads differ in size; use accumulation.")
     model, count = TissueNet(recipe.tissue), recipe.train.validation_samples
     heads = VirtualHeads(recipe, library(source, "train"), seed, config.max_epochs * config.epoch_samples)
     held_out = VirtualHeads(recipe, library(source, "val"), seed + 1, count)
-    fit(model, heads, tissue_objective(), config, out, "tissue", recipe.train.precision, workers, collate_heads,
-        progress, tissue_validator(model, held_out, count), device, seed=seed, score="gm", on_log=on_log)  # fmt: skip
+    hooks = replace(hooks, validate=tissue_validator(model, held_out, count))
+    fit(model, heads, tissue_objective(), stage, machine, hooks)
     return model
 
 
