@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adn.nn.refine import refine_pose
 from adn.prediction.model import load_model
-from adn.prediction.pipeline import aligned_from_scan
-from adn.prepare import conform, strip_skull
-from adn.space.geometry import Grid, RigidTransform
+from adn.prediction.pipeline import aligned_from_scan, as_rigid, locate
+from adn.prepare import strip_skull
+from adn.results import Scan
+from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
 from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
@@ -58,17 +58,13 @@ def main() -> None:
         patient = render_plan(plan, library, lattice)
         grid = Grid.centred(lattice.shape, lattice.spacing_mm)
         volume = Volume(patient.ct.numpy().astype(np.float32), grid)
-        conformed = conform(volume, strip_skull(volume), model.recipe.grid)
-        brain = torch.from_numpy(conformed.brain.data)[None, None]
-        with torch.no_grad():
-            pose_t = model.network.align(brain)
-            pose_refined = refine_pose(model.network.align, brain, pose_t, model.recipe)
+        located = locate(Scan(library.head(plan.head).name, volume, "virtual"), model, strip=strip_skull)
         true = plane(lattice.pose.matrix)
         inside = np.argwhere(patient.brain.numpy()).mean(0)
         centroid = (np.linalg.inv(grid.index_from_frame) @ np.append(inside, 1.0))[:3]
         row = [roll]
-        for pose in (torch.eye(4)[None], pose_t, pose_refined):
-            found = aligned_from_scan(conformed, RigidTransform(pose[0].double().numpy()), model.recipe.grid)
+        for pose in (torch.eye(4)[None], located.pose_network, located.pose):
+            found = aligned_from_scan(located.conformed, as_rigid(pose), model.recipe.grid)
             row += error(plane(found @ grid.index_from_frame), true, centroid)
         rows.append(row)
         print(i, library.head(plan.head).name, " ".join(f"{v:.2f}" for v in row), flush=True)

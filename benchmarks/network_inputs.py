@@ -35,9 +35,10 @@ from adn.feed.pool import draw_look, render_member, show
 from adn.feed.virtual import aligned_sample
 from adn.io import open_scan
 from adn.io.nifti import read_volume
-from adn.nn.refine import refine_pose
 from adn.prediction.model import Model, load_model
+from adn.prediction.pipeline import locate
 from adn.prepare import conform
+from adn.results import Scan
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 from adn.space.warp import mirror, warp
@@ -64,15 +65,13 @@ ROWS = (  # what the table shows: title, key, how
 def seen(volume: Volume, brain: Volume, reference: Volume | None, model: Model) -> Values:
     """X, A and the contrasts of one scan on the aligned box, HU, as flat arrays of the voxels that count."""
     grid = model.recipe.grid
-    conformed = conform(volume, brain, grid)
-    box = torch.from_numpy(conformed.brain.data)[None, None]
+    located = locate(Scan("", volume, "nifti"), model, strip=lambda _: brain)
     with torch.no_grad():
-        pose = refine_pose(model.network.align, box, model.network.align(box), model.recipe)
-        x = warp(box, pose, grid.spacing_mm, grid.box)
+        x = warp(located.image, located.pose, grid.spacing_mm, grid.box)
         infarct = torch.zeros_like(x, dtype=torch.bool)
         if reference is not None:
             marks = torch.from_numpy(conform(as_brain(reference), brain, grid).brain.data)[None, None]
-            infarct = warp(marks, pose, grid.spacing_mm, grid.box) > 0.02
+            infarct = warp(marks, located.pose, grid.spacing_mm, grid.box) > 0.02
     return on_box(x, infarct, grid)
 
 

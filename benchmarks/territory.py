@@ -15,15 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from adn.atlas import REGIONS
 from adn.findings.territory import mni_from_aligned, territory_shares
-from adn.nn.refine import refine_pose
 from adn.prediction.model import load_model
-from adn.prediction.pipeline import aligned_from_scan
-from adn.prepare import conform
-from adn.space.geometry import Grid, RigidTransform
+from adn.prediction.pipeline import locate
+from adn.results import Scan
+from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
 from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
@@ -54,11 +52,7 @@ def main() -> None:
         grid = Grid.centred(lattice.shape, lattice.spacing_mm)
         volume = Volume(patient.ct.numpy().astype(np.float32), grid)
         mask = Volume(patient.brain.numpy().astype(np.uint8), grid)
-        conformed = conform(volume, mask, model.recipe.grid)
-        brain = torch.from_numpy(conformed.brain.data)[None, None]
-        with torch.no_grad():
-            pose = refine_pose(model.network.align, brain, model.network.align(brain), model.recipe)  # type: ignore[arg-type]
-        aligned = aligned_from_scan(conformed, RigidTransform(pose[0].double().numpy()), model.recipe.grid)
+        aligned = locate(Scan(plan.head, volume, "virtual"), model, strip=lambda _, mask=mask: mask).aligned_from_scan
         start = time.perf_counter()
         found = mni_from_aligned(volume, mask, aligned)
         seconds = time.perf_counter() - start

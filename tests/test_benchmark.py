@@ -120,6 +120,7 @@ def test_the_benchmark_marks_the_voxels_that_predict_marks(tmp_path, zero_outsid
     infarct = module._predict(case, model, work)
     np.testing.assert_array_equal(infarct.data, found.infarct.reoriented("SPL").data)
     outside = read_volume(tmp_path / "brain.nii.gz").reoriented("SPL").data == 0
+    assert infarct.data[~outside].any()
     assert bool(infarct.data[outside].any()) is not zero_outside
 
 

@@ -46,6 +46,14 @@ def test_the_hash_of_an_ensemble_is_that_of_all_its_files_in_a_row(folder):
     assert found.megabytes == pytest.approx(len(joined) / 1e6)
 
 
+def test_an_ensembles_file_that_was_found_is_not_read_again(folder):
+    found = find_weights(folder / "both.toml")
+    assert found.ensemble is not None
+    assert [member.weights for member in found.ensemble.members] == ["a.safetensors", "run"]
+    (folder / "both.toml").unlink()
+    assert load_model(found, device="cpu").weights is found
+
+
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [

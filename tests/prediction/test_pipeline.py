@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from adn.errors import InputError
 from adn.io import open_scan
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
 from adn.prediction.assemble import predict
 from adn.prediction.model import load_model
-from adn.prediction.pipeline import box_corners
+from adn.prediction.pipeline import STEPS, box_corners, home, infer, locate
 from adn.recipes import load_recipe
 from adn.results import Scan
 from adn.space.geometry import Grid, reorient_array
@@ -108,6 +109,26 @@ def test_a_tilted_dicom_series_gives_the_same_brain(model, tmp_path):
         mask = predict(open_scan(tmp_path / f"{tilt}"), model).brain_mask
         volumes.append(float(mask.data.sum()) * mask.grid.voxel_ml)
     assert volumes[1] == pytest.approx(volumes[0], rel=0.08)  # bone edges are blurred by the tilt correction
+
+
+def test_predict_is_the_three_stages_and_tells_every_step(phantom, found, model):
+    told = []
+    again = predict(Scan("case", phantom, "nifti"), model, threshold=float(np.float32(0.5)), progress=told.append)
+    assert told == list(STEPS) == list(again.provenance.seconds)
+    located = locate(Scan("case", phantom, "nifti"), model)
+    on_scan = home(infer(located, model), located, model.recipe, float(np.float32(0.5)))
+    np.testing.assert_array_equal(on_scan.infarct, found.infarct.reoriented("SPL").data)
+    np.testing.assert_array_equal(on_scan.probability, found.infarct_probability.reoriented("SPL").data)
+    half = float(on_scan.probability.max()) / 2
+    lenient = home(infer(located, model), located, model.recipe, half)
+    np.testing.assert_array_equal(lenient.infarct, lenient.probability >= half)
+    assert lenient.infarct.any()
+
+
+def test_a_scan_without_brain_is_named(model):
+    air = Volume(np.full((20, 40, 40), -1000.0, np.float32), Grid.centred((20, 40, 40), (7.0, 4.0, 4.0)))
+    with pytest.raises(InputError, match=r"^patient: "):
+        locate(Scan("patient", air, "nifti"), model)
 
 
 def test_a_brain_that_fits_takes_one_centred_box_and_a_longer_one_two():

@@ -37,9 +37,10 @@ def test_an_ended_worker_has_removed_what_it_half_wrote(tmp_path):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 def test_a_worker_whose_parent_is_killed_unwinds_too(tmp_path):
-    half, tests = tmp_path / "half", str(Path(__file__).parent)
+    half, root = tmp_path / "half", Path(__file__).parents[2]
     parent = subprocess.Popen(
-        [sys.executable, "-c", f"{PARENT}; w.process.join()", str(half)], env=os.environ | {"PYTHONPATH": tests}
+        [sys.executable, "-c", f"{PARENT}; w.process.join()", str(half)],
+        env=os.environ | {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root / 'tests'}"},
     )
     until(half.exists)
     parent.kill()
