@@ -98,6 +98,17 @@ def cpaisd_studies(folder: Path) -> tuple[list[Study], tuple[float, float]]:
     return scaled, (float(low), float(low + 255 * per_level))
 
 
+def cpaisd_core(folder: Path, study: Study) -> NDArray[np.bool_]:
+    """The core (drawn red; penumbra is green) of one of these studies, on its voxels."""
+    from PIL import Image
+
+    levels = np.asarray(Image.open(folder / "images" / f"{study.name}.png"), np.float32)
+    mask = np.greater(np.asarray(Image.open(folder / "masks" / f"{study.name}.png")), 127)
+    brain = slice_brain(levels)
+    cropped = Study.cropped(study.name, levels[None], study.spacing_mm, brain[None], mask[None, ..., 0])
+    return np.asarray(cropped.infarct, bool)
+
+
 def measure(study: Study) -> dict[str, Any]:
     sd = ct.local_sd(study)
     curve = ct.autocorrelation(study, sd)

@@ -23,6 +23,7 @@ from adn.nn.precision import choose_device, choose_precision, made_ready
 from adn.nn.tissue import TissueNet, head_box
 from adn.prepare.brain_shape import doubt_brain
 from adn.prepare.coarse import components, fill_slices, largest, peel_slices
+from adn.prepare.part import lengthened
 from adn.prepare.strip import strip_skull
 from adn.recipes import recipe_from_dict
 from adn.remarks import Doubt, Remark
@@ -114,7 +115,8 @@ def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: boo
     pixels; probabilities are interpolated back to the scan, where the likeliest class wins. mirror_average: the mean of
     what it says of the head and of the head mirrored, in twice the time.
     """
-    scan = volume_hu.reoriented("SPL")
+    upright = volume_hu.reoriented("SPL")
+    scan, own = lengthened(upright)
     depth_mm, *in_plane_mm = scan.grid.spacing_mm
     if depth_mm > _MAX_SLICE_MM or max(in_plane_mm) > _MAX_PIXEL_MM:
         nothing = volume_hu.with_data(np.zeros(volume_hu.grid.shape, np.uint8), "label")
@@ -125,7 +127,7 @@ def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: boo
     _give_memory_back()
     brain = (labels > 0).astype(np.uint8)
     doubt = doubt or doubt_brain(scan, scan.with_data(brain, "label"))
-    tissue, mask = (scan.with_data(x, "label").reoriented(volume_hu.grid.axes) for x in (labels, brain))
+    tissue, mask = (upright.with_data(x[own], "label").reoriented(volume_hu.grid.axes) for x in (labels, brain))
     return Tissues(tissue, mask, doubt)
 
 

@@ -23,6 +23,7 @@ Kind = Literal[
     "slices_thin",
     "slices_thick",
     # the brain's outline
+    "part_of_head",
     "classical_stripper",
     "vertex_cut",
     "base_cut",
@@ -115,6 +116,8 @@ SENTENCES: dict[Kind, str | Callable[[Mapping[str, Value]], str]] = {
     "slices_thin": "Thin slices ({slice_mm:.1f} mm): noisier than the 5 mm slices adn is made for.",
     "slices_thick": "Thick slices ({slice_mm:.1f} mm): small infarcts may be missed.",
     "classical_stripper": _classical_stripper,
+    "part_of_head": "Only a part of the head was scanned ({height_mm:.0f} mm from bottom to top, slices: {slices}): "
+    "the rest is not assessed, and left and right are matched less surely.",
     "vertex_cut": "The top of the head is cut off: the brain reaches the last slice; what lies above is unseen.",
     "base_cut": "The base of the brain is cut off: it reaches the first slice; what lies below is unseen.",
     "brain_small": "The brain mask is unusually small: {brain_ml:.0f} mL inside the skull; check the mask.",

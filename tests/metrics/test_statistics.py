@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from adn.errors import InputError
 from adn.metrics.reliability import BINS, reliability, reliability_counts
-from adn.metrics.statistics import bootstrap_mean, holm, wilcoxon_p
+from adn.metrics.statistics import bootstrap_mean, holm, wilcoxon_p, wilson
 
 
 def test_the_interval_of_many_values_is_the_textbook_one():
@@ -80,3 +80,10 @@ def test_reliability_counts_by_hand():
             reliability_counts(np.full((1, 1, 1), wrong), np.zeros((1, 1, 1)))
     rounded = np.nextafter(np.ones((1, 1, 1), np.float32), np.float32(2))  # what interpolation may give
     assert reliability_counts(rounded, np.ones((1, 1, 1)))[:, -1] == pytest.approx([1, 1, 1, 0])
+
+
+def test_wilson_by_hand():
+    assert wilson(0, 0) is None
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)

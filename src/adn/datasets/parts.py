@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.io import write_volume
 from adn.prepare import coarse as cm
+from adn.prepare.part import copies_needed
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
 _CLOSE_MM = 2.0  # holes of a threshold's speckle are smaller
 SPECKLED = 0.05  # closing and filling add this share and more to a speckled mask, and less to one drawn by hand
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
-_LEAST_MM = 75.0  # of height, in at least so many slices: enough for a scan to be read and its brain found
-_LEAST_SLICES = 7
+_LEAST_MM = 75.0  # of height, so that the brain of a stored part is found by older versions, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +64,7 @@ def lay_slices(
             f"got {steps}; check the order."
         )
     height = steps[-1] + 1
-    lacking = max(_LEAST_SLICES, int(np.ceil(_LEAST_MM / spacing_mm[0]))) - height
-    below, above = max(lacking, 0) // 2, (max(lacking, 0) + 1) // 2
+    below, above = copies_needed(height, spacing_mm[0], _LEAST_MM)
     shape = (height, *hu.shape[1:])
     ct, inside, seen = np.empty(shape, np.int16), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     for plane, mask, place in zip(hu, infarct, steps, strict=True):

@@ -58,6 +58,7 @@ VALUES: dict[Label, Problem] = {
     "mask of what was seen": "mask of what was seen values",
 }
 OF_MASK: dict[Kind, Problem] = {  # what a remark on the brain mask means for a data set
+    "part_of_head": "brain cut off",
     "vertex_cut": "brain cut off",
     "base_cut": "brain cut off",
     "brain_small": "brain size",

@@ -28,9 +28,10 @@ from adn.io.itk import DETACHED_SUFFIXES
 from adn.io.series import files_below
 from adn.io.weights import TISSUE, find_weights
 from adn.prepare import Conformed, conform
+from adn.prepare.part import copies_needed
 from adn.space.volume import Volume
 
-PREPARE_VERSION = 4  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
+PREPARE_VERSION = 5  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
 SILENT = 2
 _SEEN = 0.49  # of a model voxel must be acquired; just below a half, so that a slice between two of the model's counts
@@ -63,8 +64,10 @@ def prepare_case(case: Case, grid: GridConfig) -> Prepared:
     marks = infarct.astype(np.uint8)
     if case.ignore:
         marks[~infarct & (_on_model(read_infarct(case.ignore, scan), conformed, (1,))[0] >= 0.5)] = SILENT
-    if case.seen:
-        marks[_on_model(read_infarct(case.seen, scan), conformed, (1,))[0] < _SEEN] = SILENT
+    seen = read_infarct(case.seen, scan) if case.seen else scan.with_data(np.ones(scan.grid.shape, np.uint8), "label")
+    upright = scan.grid.reoriented("SPL")
+    if case.seen or any(copies_needed(upright.shape[0], upright.spacing_mm[0])):
+        marks[_on_model(seen, conformed, (1,))[0] < _SEEN] = SILENT
     tissue = np.zeros(infarct.shape, np.uint8)
     if labels is not None:
         parts = _on_model(labels, conformed, (1, 2, 3))

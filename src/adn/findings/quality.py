@@ -9,6 +9,7 @@ import numpy as np
 from adn.findings.hypodensity import slab_mean, smooth_in_plane
 from adn.prepare import coarse as cm
 from adn.prepare.brain_shape import BONE_HU, COARSE_MM
+from adn.prepare.part import is_part
 from adn.remarks import Remark
 from adn.results import Measurements, Quality
 from adn.space.geometry import RigidTransform
@@ -46,12 +47,16 @@ def mask_remarks(volume_hu: Volume, mask: Volume) -> tuple[Remark, ...]:
     inside = spl.data > 0
     base_cut, vertex_cut = cut_ends(spl)
     volume_ml = float(inside.sum()) * spl.grid.voxel_ml
+    part = is_part(spl.grid)
     remarks = []
+    if part:
+        slices = spl.grid.shape[0]
+        remarks.append(Remark("part_of_head", {"slices": slices, "height_mm": slices * spl.grid.spacing_mm[0]}))
     if vertex_cut:
         remarks.append(Remark("vertex_cut"))
     if base_cut:
         remarks.append(Remark("base_cut"))
-    if volume_ml < USUAL_BRAIN_ML[0]:
+    if volume_ml < USUAL_BRAIN_ML[0] and not part:
         remarks.append(Remark("brain_small", {"brain_ml": volume_ml}))
     if volume_ml > USUAL_BRAIN_ML[1]:
         remarks.append(Remark("brain_large", {"brain_ml": volume_ml}))

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.io import nifti
 from adn.io.atomic import scratch_folder
-from adn.io.head_ct import MIN_SLICES
 from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
 from adn.io.slices import measured_rows, slice_indices
 from adn.io.stacks import check_stack, gaps_mm, uneven
@@ -82,12 +81,6 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
         raise InputError("needed a head CT, but there are no DICOM images in it; give the series' folder.", where)
     series, remarks = choose(headers, where, wanted)
     check_stack(series, where)
-    if series.slices < MIN_SLICES:
-        raise InputError(
-            f"needed at least {MIN_SLICES} slices, but {series.label()} is the most there is; "
-            "give the folder of the whole head CT.",
-            where,
-        )
     volume, name, planes = _converted(series, where)
     tilt, gaps = tilt_deg(series), gaps_mm(series)
     if TILT_DEG < tilt < SMALL_TILT_DEG and "_Tilt" not in name:

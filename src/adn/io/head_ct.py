@@ -10,9 +10,8 @@ from adn.remarks import Remark
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
-MIN_SLICES = 5
 MIN_IN_PLANE_MM = 80.0  # a cropped brain is still 120 mm wide
-MIN_HEIGHT_MM = 20.0
+MIN_STEP_MM = 0.2  # between slices; no scanner has less
 MAX_SIDE_MM = 700.0  # the widest scanners' field of view
 THIN_MM, THICK_MM = 2.5, 10.0
 AIR_HU = -700.0
@@ -33,13 +32,13 @@ def check_grid(grid: Grid, where: str) -> list[Remark]:
     upright = grid.reoriented("SPL")
     height, depth, width = (n * step for n, step in zip(upright.shape, upright.spacing_mm, strict=True))
     size = f"{width:.0f} × {depth:.0f} mm in plane, {height:.0f} mm from bottom to top"
-    if upright.shape[0] < MIN_SLICES:
+    if upright.spacing_mm[0] < MIN_STEP_MM:
         raise InputError(
-            f"needed at least {MIN_SLICES} slices from bottom to top, but there are {upright.shape[0]}; "
-            "give the whole head CT.",
+            f"needed slices at least {MIN_STEP_MM} mm apart, but they are {upright.spacing_mm[0]:.3g} mm apart; check the "
+            "image's spacing.",
             where,
         )
-    if min(depth, width) < MIN_IN_PLANE_MM or height < MIN_HEIGHT_MM or max(height, depth, width) > MAX_SIDE_MM:
+    if min(depth, width) < MIN_IN_PLANE_MM or max(height, depth, width) > MAX_SIDE_MM:
         raise InputError(f"needed the field of view of a head, but it is {size}; give the head CT alone.", where)
     step = upright.spacing_mm[0]
     if step < THIN_MM:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import InputError
-from adn.io.head_ct import MIN_SLICES
 from adn.io.names import is_dicom
 from adn.io.stacks import stacks
 from adn.remarks import Remark
@@ -34,6 +33,7 @@ _OTHER_BODY = re.compile(r"chest|thora|abdo|pelvi|lung|spine|neck|knee|hip\b|sho
 _HEAD = re.compile(r"head|brain|skull|cereb|crani|kopf|neuro", re.I)
 _WORDS = re.compile(r"[^\W_]+")
 _SHARP_KERNEL = re.compile(r"bone|edge|sharp|lung|detail|^[HBJ][fr]?[67]\d|^Y[CE]$", re.I)
+_FEW_SLICES = 5  # a series with fewer is hardly the one that was meant
 _LOCALIZER = {"LOCALIZER", "SCOUT", "SCANOGRAM", "TOPOGRAM"}
 _REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE", "VRT", "3D"}
 
@@ -136,7 +136,7 @@ class Series:
         about = f"{first.body} {first.description}"
         elsewhere = bool(_OTHER_BODY.search(about)) and not _HEAD.search(about)
         return (
-            self.slices >= MIN_SLICES,
+            self.slices >= _FEW_SLICES,
             first.plane == "axial",
             not elsewhere,
             not first.derived,
@@ -224,7 +224,7 @@ def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None
         for one in headers
         if one.modality == "CT" and (one.shape, one.plane) == (best.first.shape, best.first.plane)
     ]
-    if best.slices == 1 and len({one.uid for one in alike}) >= MIN_SLICES:
+    if best.slices == 1 and len({one.uid for one in alike}) >= _FEW_SLICES:
         raise InputError(
             f"needed one series, but each of {len(alike)} slices has a SeriesInstanceUID of its own: which "
             "belong together is not known. Export the series again from the archive, or give the scan as NIfTI.",

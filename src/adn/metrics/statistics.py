@@ -68,3 +68,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, p * (len(known) - rank)))
         corrected[place] = largest
     return corrected
+
+
+def wilson(hits: int, n: int) -> Interval | None:
+    """95 % interval of a share, `hits` of `n` (Wilson 1927); None of none."""
+    if n == 0:
+        return None
+    z = 1.959963984540054
+    share, room = hits / n, z * z / n
+    middle = (share + room / 2) / (1 + room)
+    half = z * float(np.sqrt(share * (1 - share) / n + room / (4 * n))) / (1 + room)
+    return Interval(max(middle - half, 0.0), min(middle + half, 1.0))

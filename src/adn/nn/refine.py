@@ -18,12 +18,17 @@ _BETAS = (0.8, 0.99)  # of Adam's running means
 
 
 def refine_pose(
-    align: nn.Module, brain: Float[Tensor, "1 1 d h w"], pose: Float[Tensor, "1 4 4"], recipe: Recipe
+    align: nn.Module,
+    brain: Float[Tensor, "1 1 d h w"],
+    pose: Float[Tensor, "1 4 4"],
+    recipe: Recipe,
+    scanned: Float[Tensor, "1 1 d h w"] | None = None,
 ) -> Float[Tensor, "1 4 4"]:
     """Move in-plane rotation, roll and x from T's pose to a minimum of L_T on T's coarse copy; y, z and pitch stay.
 
     Starts at the two best of a few turns and rolls about T's pose and about the brain as conformed, and takes the
-    better end; never returns a pose worse than T's own.
+    better end; never returns a pose worse than T's own. scanned: 1 in what the scan of a part of a head shows of the
+    grid; only places whose twin was scanned, too, count then: the ends are cut obliquely to the mid-sagittal plane.
     """
     steps = recipe.align.refine_steps
     if not steps:
@@ -35,10 +40,15 @@ def refine_pose(
     spacing = (depth, height * shrink, width * shrink)
     volume = coarse.sum().clamp(min=1e-4 * coarse.numel())
     box = _brain_box(coarse[0, 0], spacing, float(pose[0, :3, 3].abs().max()))
+    shown = None if scanned is None else align.coarse(scanned).float()
 
     def loss(candidate: Tensor) -> Tensor:
         x = warp(coarse.expand(len(candidate), -1, -1, -1, -1), candidate, spacing, box)
-        return (x - mirror(x)).abs().sum((1, 2, 3, 4)) / volume
+        if shown is None:
+            return (x - mirror(x)).abs().sum((1, 2, 3, 4)) / volume
+        both = warp(shown.expand(len(candidate), -1, -1, -1, -1), candidate, spacing, box)
+        both = both * mirror(both)
+        return ((x - mirror(x)).abs() * both).sum((1, 2, 3, 4)) / (x * both).sum((1, 2, 3, 4)).clamp(min=0.1 * volume)
 
     r, (x, y, z) = pose[0, :3, :3].float(), pose[0, :3, 3].float()
     pitch, roll, in_plane = torch.atan2(r[2, 1], r[2, 2]), torch.asin(-r[2, 0]), torch.atan2(r[1, 0], r[0, 0])

@@ -103,7 +103,9 @@ def locate(scan: Scan, model: Model, *, strip: SkullStripper | None = None, step
     with steps.step("align"), torch.inference_mode(False), torch.no_grad():
         image = torch.from_numpy(conformed.brain.data)[None, None].to(model.device)
         pose_network = model.network.align(image)
-        pose = refine_pose(model.network.align, image, pose_network, model.recipe)
+        shown = conformed.scanned
+        scanned = None if shown is None else torch.from_numpy(shown)[None, None].to(model.device)
+        pose = refine_pose(model.network.align, image, pose_network, model.recipe, scanned)
     matrix = aligned_from_scan(conformed, as_rigid(pose), model.recipe.grid)
     return Located(volume, brain, conformed, image, pose_network, pose, matrix)
 

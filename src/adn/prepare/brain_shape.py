@@ -6,19 +6,25 @@ import numpy as np
 
 from adn.prepare import coarse as cm
 from adn.prepare.coarse import Mask
+from adn.prepare.part import share_of_head
 from adn.remarks import Doubt
-from adn.space.geometry import bounding_box
+from adn.space.geometry import Grid, bounding_box
 from adn.space.volume import Volume
 
 COARSE_MM = 2.0  # working voxel; the inner table's gaps are wider, the run time is seconds
 BONE_HU = 130.0  # above fresh blood (90) and half a thin bone's partial volume
-PLAUSIBLE_ML = (300.0, 2300.0)
+PLAUSIBLE_ML = (300.0, 2300.0)  # of a whole brain
 BRAIN_MEAN_HU = (5.0, 75.0)
 MIN_COVER = 0.5  # of the brain's shell has bone near it
 _COVER_MM = 5.0
 _DENSE_HU, _AIR_HU = 350.0, -100.0
 _MAX_DENSE = 0.03  # calcification and a shunt are less
 _MAX_AIR = 0.05  # air after surgery is less
+
+
+def plausible_ml(grid: Grid) -> tuple[float, float]:
+    """Least and most volume of a brain on a grid in SPL order, mL: of a part of a head, in proportion to its height."""
+    return PLAUSIBLE_ML[0] * share_of_head(grid.shape[0] * grid.spacing_mm[0]), PLAUSIBLE_ML[1]
 
 
 def doubt_brain(volume_hu: Volume, mask: Volume) -> Doubt | None:
@@ -29,7 +35,8 @@ def doubt_brain(volume_hu: Volume, mask: Volume) -> Doubt | None:
     """
     scan, inside = volume_hu.reoriented("SPL"), mask.reoriented("SPL").data > 0
     volume_ml = float(inside.sum()) * scan.grid.voxel_ml
-    if not PLAUSIBLE_ML[0] <= volume_ml <= PLAUSIBLE_ML[1]:
+    low, high = plausible_ml(scan.grid)
+    if not low <= volume_ml <= high:
         return Doubt("volume", {"brain_ml": volume_ml})
     hu = scan.data[inside]
     mean_hu = float(hu.mean())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from adn.config import GridConfig
 from adn.errors import InputError
+from adn.prepare.part import is_part, lengthened
 from adn.space.geometry import Grid, bounding_box
 from adn.space.units import WindowHU, hu_to_unit
 from adn.space.volume import Volume
@@ -22,14 +23,16 @@ class Conformed:
     """A brain on the model grid.
 
     brain: float32 in [0, 1], 0 outside the mask. mask: uint8. Both lie on one axis-aligned SPL grid, centred on the
-    brain's centroid. scan_grid: the scan's grid with axes in SPL order. model_index_to_scan_index: see
-    `scan_index_from_model_index`.
+    brain's centroid. scan_grid: the scan's grid with axes in SPL order. matrix: see `scan_index_from_model_index`.
+    scanned: float32, 1 where the scan of a part of a head lies (with its copied ends), 0 elsewhere; None for a scan
+    that is high enough for a whole brain.
     """
 
     brain: Volume
     mask: Volume
     scan_grid: Grid
     matrix: NDArray[np.float64]
+    scanned: NDArray[np.float32] | None = None
 
     def scan_index_from_model_index(self) -> NDArray[np.float64]:
         """4 × 4: array index on the model grid → array index in the scan in SPL order.
@@ -53,11 +56,14 @@ def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
 
     volume_hu: finite HU, any axis order and obliquity. mask: on the same grid, brain where > 0. The window of `grid` is
     mapped to [0, 1] before resampling, and voxels outside the mask have no weight, so no bone leaks into the brain.
-    Raises InputError where the mask is empty or the brain does not fit the model grid.
+    A part of a head gets copies of its ends (`adn.prepare.part`), which the way back leaves out. Raises InputError
+    where the mask is empty or the brain does not fit the model grid.
     """
     if not volume_hu.grid.same_as(mask.grid):
         raise InputError(f"The mask must lie on the scan's grid, {volume_hu.grid}, but lies on {mask.grid}.")
-    scan, inside = volume_hu.reoriented("SPL"), mask.reoriented("SPL").data > 0
+    scan_grid = volume_hu.grid.reoriented("SPL")
+    scan, own = lengthened(volume_hu.reoriented("SPL"))
+    inside = lengthened(mask.reoriented("SPL"))[0].data > 0
     if not inside.any():
         raise InputError("The brain mask is empty, so there is nothing to bring to the model grid.")
     local = scan.grid.affine.copy()
@@ -77,9 +83,25 @@ def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
     return Conformed(
         brain=Volume(brain, model, "1"),
         mask=Volume(model_mask.astype(np.uint8), model, "label"),
-        scan_grid=scan.grid,
-        matrix=scan_from_model,
+        scan_grid=scan_grid,
+        matrix=_cut(scan_from_model, own.start),
+        scanned=_scanned(scan_from_model, scan.grid.shape, grid) if is_part(scan_grid) else None,
     )
+
+
+def _scanned(scan_from_model: NDArray, shape: tuple[int, int, int], grid: GridConfig) -> NDArray[np.float32]:
+    """1 in the model voxels whose centre lies between the first and the last slice of a stack of that shape."""
+    d, h, w = np.ogrid[tuple(slice(n) for n in grid.shape)]
+    a, b, c, e = scan_from_model[0]
+    place = a * d + b * h + c * w + e
+    return ((place >= -0.5) & (place <= shape[0] - 0.5)).astype(np.float32)
+
+
+def _cut(scan_from_model: NDArray[np.float64], below: int) -> NDArray[np.float64]:
+    """The same matrix for a scan without the copies below its first slice."""
+    matrix = scan_from_model.copy()
+    matrix[0, 3] -= below
+    return matrix
 
 
 def carry_mask(mask: Volume, grid: Grid) -> Volume:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.prepare import coarse as cm
-from adn.prepare.brain_shape import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, PLAUSIBLE_ML, bony_share
+from adn.prepare.brain_shape import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, bony_share, plausible_ml
 from adn.prepare.coarse import Mask
+from adn.prepare.part import lengthened
 from adn.space.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -47,16 +48,17 @@ def strip_skull(volume_hu: Volume) -> Volume:
     volume_hu: finite HU, any axis order; padding ≤ -1000. Returns a uint8 mask on the same grid, the same for any axis
     order. A scan already without skull keeps its parenchyma. Raises InputError where nothing looks like a brain.
     """
-    scan = volume_hu.reoriented("SPL")
+    upright = volume_hu.reoriented("SPL")
+    scan, own = lengthened(upright)
     coarse = cm.coarsen(np.clip(scan.data, -1024.0, 1500.0), scan.grid.spacing_mm, COARSE_MM)
     stripped = _already_stripped(coarse)
     brain = _parenchyma(scan.data, coarse) if stripped else _intracranial(coarse)
     if not brain.any():
         raise InputError(_NO_BRAIN.format(why="no soft tissue inside bone is as large as a brain"))
     mask = _draw_border(scan.data, brain, coarse, stripped)
-    _require_brain(scan.data, mask, scan.grid.voxel_ml)
+    _require_brain(scan, mask)
     log.debug("brain mask: %.0f mL, already stripped: %s", mask.sum() * scan.grid.voxel_ml, stripped)
-    return Volume(mask.astype(np.uint8), scan.grid, "label").reoriented(volume_hu.grid.axes)
+    return Volume(mask[own].astype(np.uint8), upright.grid, "label").reoriented(volume_hu.grid.axes)
 
 
 def _already_stripped(coarse: cm.Coarse) -> bool:
@@ -147,10 +149,11 @@ def _inner_table_hu(tissue: NDArray, within: NDArray[np.float32]) -> float:
     return min(max(half, _TABLE_HU[0]), _TABLE_HU[1])
 
 
-def _require_brain(hu: NDArray, mask: Mask, voxel_ml: float) -> None:
-    volume_ml = float(mask.sum()) * voxel_ml
-    if not PLAUSIBLE_ML[0] <= volume_ml <= PLAUSIBLE_ML[1]:
+def _require_brain(scan: Volume, mask: Mask) -> None:
+    volume_ml = float(mask.sum()) * scan.grid.voxel_ml
+    low, high = plausible_ml(scan.grid)
+    if not low <= volume_ml <= high:
         raise InputError(_NO_BRAIN.format(why=f"{volume_ml:.0f} mL of soft tissue inside bone"))
-    mean_hu = float(hu[mask].mean())
+    mean_hu = float(scan.data[mask].mean())
     if not BRAIN_MEAN_HU[0] <= mean_hu <= BRAIN_MEAN_HU[1]:
         raise InputError(_NO_BRAIN.format(why=f"the space inside the skull has a mean of {mean_hu:.0f} HU"))

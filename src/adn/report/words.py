@@ -70,6 +70,7 @@ def checks(prediction: Prediction) -> list[Check]:
     before, after = quality.asymmetry_before_hu, quality.asymmetry_after_hu
     remarked = {remark.kind for remark in prediction.remarks}
     cut = [name for name, kind in (("base", "base_cut"), ("top", "vertex_cut")) if kind in remarked]
+    part = "part_of_head" in remarked
     size_good = not remarked & {"brain_small", "brain_large"}
     pose_good = "head_turned" not in remarked
     aligned_good = not remarked & {"asymmetric", "alignment_no_better"}
@@ -82,15 +83,17 @@ def checks(prediction: Prediction) -> list[Check]:
             f"{quality.brain_ml:.0f} mL, by the {prediction.provenance.stripper}"
             f"{' method' if prediction.provenance.stripper == 'classical' else ''}",
             size_good,
-            "A usual size; see the blue outline in every slice."
+            f"{'Of a part of a head' if part else 'A usual size'}; see the blue outline in every slice."
             if size_good
             else f"Adults have {low:.0f} to {high:.0f} mL: see the blue outline. Outside it nothing can be marked.",
         ),
         Check(
             "Whole brain scanned",
-            f"{' and '.join(cut)} cut off" if cut else "yes",
-            not cut,
-            "What lies beyond the scan is not assessed." if cut else "The brain ends within the scan on both sides.",
+            f"{' and '.join(cut)} cut off" if cut else "a part only" if part else "yes",
+            not cut and not part,
+            "What lies beyond the scan is not assessed."
+            if cut or part
+            else "The brain ends within the scan on both sides.",
         ),
         Check(
             "Alignment",

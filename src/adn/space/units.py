@@ -1,9 +1,10 @@
-"""Intensities: Hounsfield units (HU) to the networks' unit interval and back."""
+"""Intensities: Hounsfield units (HU) to the networks' unit interval and back; and how high a brain is."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 WindowHU = tuple[float, float]
+WHOLE_BRAIN_MM = 110.0  # what is less high, of a scan or of the brain in it, is a part of a head
 
 
 def hu_to_unit(hu: NDArray, window_hu: WindowHU) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adn.config_mix import LaidConfig
+from adn.space.units import WHOLE_BRAIN_MM
 from adn.space.warp import mirror
 from adn.virtual.blur import blur
 from adn.virtual.disease import darkened
@@ -19,7 +20,6 @@ from adn.virtual.fields import random_field, read_field
 from adn.virtual.lesions import BRAIN, LesionMask
 
 Spacing = tuple[float, float, float]
-WHOLE_MM = 110.0  # a brain this high is a whole one, so that a mask's height in it is known
 _SMOOTH_MM = 2.4  # σ over which HU are averaged to tell parenchyma from fluid and blood
 _DARK_HU, _BRIGHT_HU = 12.0, 14.0  # off the brain's median, where parenchyma ends
 _FLUID_HU = 10.0  # nothing gets darker than this by an infarct
@@ -134,7 +134,7 @@ def draw_overlay(
     shape = shapes[among[min(int(u[1] * len(among)), len(among) - 1)]]
     flip = u[2] < 0.5
     d, h, w = shape.place
-    known = shape.drop_hu is None and height_mm >= WHOLE_MM  # a donor's part of a head may have lain anywhere
+    known = shape.drop_hu is None and height_mm >= WHOLE_BRAIN_MM  # a donor's part of a head may have lain anywhere
     d = d if known else 0.1 + 0.8 * u[3]
     low, high = config.drop_range_hu
     return Overlay(

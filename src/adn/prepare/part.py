@@ -1,0 +1,39 @@
+"""Parts of heads: a stack too short to find a brain in gets copies of its end slices, and is cut back afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adn.space.geometry import Grid
+from adn.space.units import WHOLE_BRAIN_MM
+from adn.space.volume import Volume
+
+LEAST_MM, LEAST_SLICES = 45.0, 7  # of a stack that the networks and morphology can work on
+
+
+def copies_needed(slices: int, slice_mm: float, least_mm: float = LEAST_MM) -> tuple[int, int]:
+    """How many copies of the first and of the last slice a stack gets; (0, 0) where it is high enough."""
+    lacking = max(max(LEAST_SLICES, int(np.ceil(least_mm / slice_mm))) - slices, 0)
+    return lacking // 2, (lacking + 1) // 2
+
+
+def lengthened(volume: Volume) -> tuple[Volume, slice]:
+    """A volume in SPL order with copies of its ends where it needs any, and where its own slices lie in it."""
+    slices = volume.grid.shape[0]
+    below, above = copies_needed(slices, volume.grid.spacing_mm[0])
+    if not above:
+        return volume, slice(0, slices)
+    data = np.pad(volume.data, ((below, above), (0, 0), (0, 0)), "edge")
+    affine = volume.grid.affine.copy()
+    affine[:3, 3] -= below * affine[:3, 0]
+    return Volume(data, Grid(data.shape, affine), volume.unit), slice(below, below + slices)
+
+
+def is_part(grid: Grid) -> bool:
+    """Whether a scan on a grid in SPL order is too low to show a whole brain."""
+    return grid.shape[0] * grid.spacing_mm[0] < WHOLE_BRAIN_MM
+
+
+def share_of_head(height_mm: float) -> float:
+    """How much of a head a scan of that height can show at most, in (0, 1]."""
+    return min(height_mm / WHOLE_BRAIN_MM, 1.0)
