@@ -34,8 +34,8 @@ def check_grid(grid: Grid, where: str) -> list[Remark]:
     size = f"{width:.0f} × {depth:.0f} mm in plane, {height:.0f} mm from bottom to top"
     if upright.spacing_mm[0] < MIN_STEP_MM:
         raise InputError(
-            f"needed slices at least {MIN_STEP_MM} mm apart, but they are {upright.spacing_mm[0]:.3g} mm apart; check the "
-            "image's spacing.",
+            f"needed slices at least {MIN_STEP_MM} mm apart, but they are {upright.spacing_mm[0]:.3g} mm apart; check "
+            "the image's spacing.",
             where,
         )
     if min(depth, width) < MIN_IN_PLANE_MM or max(height, depth, width) > MAX_SIDE_MM:
