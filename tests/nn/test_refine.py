@@ -47,9 +47,9 @@ def plane_error(place, pose):
     return math.degrees(math.acos(min(abs(float(normal_and_offset[0])), 1.0))), abs(float(normal_and_offset[3]))
 
 
-def refine(brain, pose, steps=40):
+def refine(brain, pose, steps=40, scanned=None):
     chosen = recipe(steps)
-    return refine_pose(AlignNet(chosen.grid, chosen.align), brain, pose, chosen)
+    return refine_pose(AlignNet(chosen.grid, chosen.align), brain, pose, chosen, scanned)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,15 @@ def test_the_refined_pose_is_rigid_and_moves_roll_turn_and_x_only():
     assert torch.allclose(pose[0, :3, :3] @ pose[0, :3, :3].T, torch.eye(3), atol=1e-5)
     assert pose[0, 2, 1].item() == pytest.approx(0.0, abs=1e-6)  # no pitch
     assert pose[0, 1:3, 3].tolist() == pytest.approx([0.0, 0.0], abs=1e-6)  # no y, no z
+
+
+@pytest.mark.parametrize(
+    "place", [motion(8.0, 4.0), motion(-7.0, 0.0), motion(9.0, -12.0)], ids=["left", "right", "turned"]
+)
+def test_the_cut_ends_of_a_part_do_not_pull_the_plane(place):
+    scanned = torch.zeros(1, 1, *SHAPE)
+    scanned[:, :, 7:14] = 1.0
+    part = head(place) * scanned
+    told, untold = (plane_error(place, refine(part, torch.eye(4)[None], scanned=x))[0] for x in (scanned, None))
+    assert told < 2.0
+    assert told < untold
