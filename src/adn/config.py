@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from adn.config_mix import MixConfig
+
 Backbone = Literal["resunet", "anisotropic", "slicewise"]
 OfX = Literal["aligned", "mirrored", "relative", "mirrored_relative", "contrast", "broad_contrast", "brain"]
 OfP = Literal["salient", "salient_relative", "pathological"]
@@ -196,6 +198,7 @@ class TrainConfig(_Section):
     # None: each is shown once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
     looks: LooksConfig = LooksConfig()
+    mix: MixConfig = MixConfig()  # several sources in one training
 
 
 class Recipe(_Section):
@@ -229,6 +232,8 @@ class Recipe(_Section):
             raise ValueError('train.slices needs slicewise D and F, method "adn" and loss.label_space = "aligned"')
         if self.train.pool and self.network.polarity == "bright":
             raise ValueError('train.pool lays infarcts on, so it is not for network.polarity = "bright"')
+        if self.train.mix.used and (not self.align.apply or self.loss.label_space != "aligned"):
+            raise ValueError('train.mix gives aligned samples: it needs align.apply and loss.label_space = "aligned"')
         for key in ("d_backbone", "f_backbone"):
             _backbone_fits(key, self.network, self.grid.spacing_mm, sides)
         if self.grid.box and any(b > s for b, s in zip(self.grid.box, self.grid.shape, strict=True)):

@@ -27,3 +27,53 @@ class LaidConfig(Section):
     most_ml: float = 220.0  # what is larger,
     least_hu: float = 1.5  # and what is less dark on average, which cannot be seen
     tries: int = Field(default=8, ge=1)
+
+
+class ChangesConfig(Section):
+    """How a sample is changed at last, whatever its source; wider than real scans differ."""
+
+    flip_share: float = Field(default=0.5, ge=0, le=1)  # left-right
+    turn_sd_deg: float = 3.0  # in plane
+    scale_sd: float = 0.06  # σ of the logarithm of the size in plane
+    shift_sd: float = 0.0075  # of the box's sides
+    gain: tuple[float, float] = (0.75, 1.35)  # of contrast about the brain's median, log-uniform
+    denser_sd_hu: float = 3.0
+    rough_sd_hu: float = 1.0  # σ of the σ of added noise
+    shading_sd_hu: float = 1.0  # σ of the σ of smooth shading
+
+
+class MixConfig(Section):
+    """A training on outlined parts of heads, whole heads without infarct and virtual patients (docs/training.md).
+
+    A source must not tell whether there is an infarct: of each some have one, parts and whole heads alike.
+    """
+
+    outlined: float = Field(default=0.0, ge=0)  # share of samples: outlined cases as they are
+    emptied: float = Field(default=0.0, ge=0)  # outlined cases, the infarct replaced by its mirrored twin
+    whole: float = Field(default=0.0, ge=0)  # whole heads without infarct; blood and oedema are silent
+    virtual: float = Field(default=0.0, ge=0)  # virtual patients (`train.pool`, `train.looks`)
+    align_with: str = "fast-plus"  # weights whose T carries real cases to the brain box, once
+    filled_share: float = Field(default=0.4, ge=0, le=1)  # of outlined: a healthy place replaced by its twin, too
+    emptied_laid_share: float = Field(default=0.25, ge=0, le=1)  # get a virtual infarct
+    whole_laid_share: float = Field(default=0.55, ge=0, le=1)  # get a virtual infarct
+    whole_twin_share: float = Field(default=0.5, ge=0, le=1)  # blood and oedema replaced by their twin
+    cut_share: float = Field(default=0.5, ge=0, le=1)  # of whole and virtual: cut to a part as outlined ones are
+    grown_voxels: int = Field(default=2, ge=0)  # in plane, about an outline that is replaced
+    silent_voxels: int = Field(default=3, ge=0)  # in plane, about blood and oedema
+    filled_voxels: tuple[float, float] = (4.0, 14.0)  # half axis of a healthy place that is replaced
+    uneven_hu: float = 1.2  # most smooth difference of what replaces a region from its twin
+    blood_hu: float = 46.0  # mean of 3 × 3 pixels above it is blood, beside what the case marks
+    visible_hu: float = 2.0  # an outline less dark than this against its twin cannot be seen
+    invisible_weight: float = Field(default=0.15, gt=0, le=1)  # and is shown so much more seldom
+    laid: LaidConfig = LaidConfig()
+    changes: ChangesConfig = ChangesConfig()
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of each source, as given."""
+        return {name: getattr(self, name) for name in ("outlined", "emptied", "whole", "virtual")}
+
+    @property
+    def used(self) -> bool:
+        """True where a recipe mixes sources."""
+        return sum(self.shares.values()) > 0

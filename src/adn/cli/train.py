@@ -43,6 +43,10 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Folder of cases.")] = None,
     split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': which cases train, which validate.")] = None,
     fold: Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")] = None,
+    heads: Annotated[
+        Path | None, typer.Option(help="Folder of whole heads without infarct, for recipes that mix sources.")
+    ] = None,
+    heads_split: Annotated[Path | None, typer.Option(help="CSV of 'adn split' for --heads.")] = None,
     virtual: Annotated[bool, typer.Option("--virtual", help="Train on virtual patients made on the fly.")] = False,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
@@ -65,6 +69,7 @@ def train(
     first = os.environ.get("RANK", "0") == "0"  # in a process of torchrun that is not the first nothing is said
     silent = quiet or not first
     given = {"data": data, "split": split, "fold": fold, "anatomy": anatomy, "lesions": lesions, "start": start}
+    given |= {"heads": heads, "heads_split": heads_split}
     asked = {name for name, value in given.items() if value is not None}
     if resume:
         if recipe or out or virtual or asked or device != "auto" or workers:
@@ -85,7 +90,10 @@ def train(
             if resume:
                 path = go_on(resume, watch)
             else:
-                source, machine = Source(data, anatomy, lesions, split, fold), Machine(device, workers)
+                source, machine = (
+                    Source(data, anatomy, lesions, split, fold, heads, heads_split),
+                    Machine(device, workers),
+                )
                 path = begin_training(load_recipe(str(recipe)), out or Path(), source, Begin(start), machine, watch)
         except KeyboardInterrupt:
             if not silent:
@@ -101,8 +109,12 @@ def _check(recipe: str | None, out: Path | None, asked: set[str], virtual: bool)
         raise InputError("Training needs a RECIPE and a run folder (-o RUN), or --resume RUN.")
     if ("data" not in asked) != virtual:
         raise InputError("Training needs exactly one source of cases: --data DIR, or --virtual.")
-    if {"anatomy", "lesions"} & asked and not virtual:
-        raise InputError("--anatomy and --lesions describe virtual patients: use them with --virtual, not --data.")
+    if {"anatomy", "lesions"} & asked and not virtual and "heads" not in asked:
+        raise InputError(
+            "--anatomy and --lesions describe virtual patients: use them with --virtual or --heads, not --data alone."
+        )
+    if {"heads", "heads_split"} & asked and not {"data", "heads"} <= asked:
+        raise InputError("--heads and --heads-split go with --data: outlined cases there, whole heads here.")
     if {"split", "fold"} & asked and virtual:
         raise InputError("--split and --fold choose among cases on disk: use them with --data, not --virtual.")
     terminal.check_writable(out)

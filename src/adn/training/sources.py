@@ -11,8 +11,12 @@ from typing import Any, NamedTuple
 from torch.utils.data import Dataset
 
 from adn.config import Recipe
+from adn.datasets.layouts import Case
+from adn.errors import InputError
+from adn.feed.aligned import ensure_aligned
 from adn.feed.augment import Augmented
 from adn.feed.cases import PreparedCases, choose_cases
+from adn.feed.mix import Cases, MixedSamples, validation_samples
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import PosedBrain, Sample
 from adn.feed.virtual import AlignedPatients, PosedBrains, PosedPatients
@@ -25,7 +29,9 @@ log = logging.getLogger(__name__)
 class Source:
     """What the user named. data: folder of cases; None: virtual patients of `anatomy` and `lesions` folders.
 
-    split, fold: which of the cases train and which validate (`choose_cases`).
+    split, fold: which of the cases train and which validate (`choose_cases`). heads, heads_split: whole heads without
+    infarct, for recipes that mix sources (`train.mix`); `data` are the outlined cases then, and `anatomy` and `lesions`
+    make the virtual patients among them.
     """
 
     data: Path | None = None
@@ -33,6 +39,8 @@ class Source:
     lesions: Path | None = None
     split: Path | None = None
     fold: int | None = None
+    heads: Path | None = None
+    heads_split: Path | None = None
 
     def record(self) -> dict[str, Any]:
         """Plain data with absolute paths, so that a run can be resumed from any folder."""
@@ -46,14 +54,16 @@ class Source:
 
     def gone(self) -> list[Path]:
         """What was named and is no longer there."""
-        return [path for path in (self.data, self.anatomy, self.lesions, self.split) if path and not path.exists()]
+        named = (self.data, self.anatomy, self.lesions, self.split, self.heads, self.heads_split)
+        return [path for path in named if path and not path.exists()]
 
 
 class Sets(NamedTuple):
     """align: for T, brains at all poses on its coarse copy of the model grid. training, validation: for D + F.
 
     No patient of `validation` is in a training set; it is empty where nobody is held out. shown: for sample pictures.
-    aligned: samples lie on the brain box already (virtual patients), else T's pose puts them there.
+    aligned: samples lie on the brain box already (virtual patients), else T's pose puts them there. groups: what each
+    of `validation` is called, where several kinds are scored apart; else empty.
     """
 
     align: Dataset[PosedBrain]
@@ -62,6 +72,7 @@ class Sets(NamedTuple):
     validation: Sequence[Sample]
     shown: Sequence[Sample]
     aligned: bool
+    groups: Sequence[str] = ()
 
 
 def open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
@@ -69,7 +80,12 @@ def open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
 
     pool: a folder for rendered patients, where the recipe keeps a pool of them (`train.pool`).
     """
-    sets = _open_sets(recipe, source, pool)
+    if bool(source.heads) != bool(recipe.train.mix.used):
+        raise InputError(
+            f"Whole heads go with a recipe that mixes sources (train.mix), and such a recipe needs outlined cases and "
+            f"whole heads; recipe '{recipe.name}' {'mixes' if recipe.train.mix.used else 'mixes none'}."
+        )
+    sets = open_mix(recipe, source, pool) if source.heads else _open_sets(recipe, source, pool)
     if recipe.train.augment != "released":  # other augmentations are the baselines' own (`baseline_data`)
         return sets
     seed, (depth, height, width), shrink = recipe.train.seed, recipe.grid.spacing_mm, recipe.align.shrink
@@ -111,6 +127,62 @@ def library(source: Source, split: str) -> Library:
     for name in found.heads:
         found.head(name)  # type: ignore[arg-type]
     return found
+
+
+def open_mix(recipe: Recipe, source: Source, pool: Path) -> Sets:
+    """Outlined parts, whole heads and virtual patients together (`feed.mix`). Raises InputError where one is absent."""
+    if source.data is None or source.heads is None:
+        raise InputError("A recipe that mixes sources needs a folder of outlined cases and one of whole heads.")
+    train, seed = recipe.train, recipe.train.seed
+    parts, libraries = open_cases(recipe, source)
+    heads, count = libraries["train"], train.segment.max_epochs * train.segment.epoch_samples
+    virtual: Any = None
+    if train.mix.virtual and train.pool:
+        virtual = PooledPatients(recipe, heads, seed, count, train.pool, pool)
+    elif train.mix.virtual:
+        virtual = AlignedPatients(recipe, heads, seed, count)
+    named = validation_samples(parts["validation"], seed + 1)
+    groups, samples = [name for name, _ in named], [sample for _, sample in named]
+    brains = PosedBrains(recipe, heads, seed, train.align.max_epochs * train.align.epoch_samples)
+    mixed = MixedSamples(parts["train"], virtual, seed, count)
+    return Sets(brains, (), mixed, samples, samples, aligned=True, groups=groups)
+
+
+def open_cases(recipe: Recipe, source: Source) -> tuple[dict[str, Cases], dict[str, Library]]:
+    """Aligned cases and libraries for 'train' and for 'validation', with no patient, head or mask in both.
+
+    Raises InputError where nobody is held out.
+    """
+    assert source.data
+    assert source.heads
+    outlined = choose_cases(source.data, source.split, source.fold, recipe.train.seed)
+    whole = choose_cases(source.heads, source.heads_split, source.fold, recipe.train.seed)
+    log.info("outlined: %s whole heads: %s", outlined.note, whole.note)
+    if outlined.validation is outlined.train or whole.validation is whole.train:
+        raise InputError(
+            f"{source.data} and {source.heads}: need cases of two patients and more each, so that some are held out."
+        )
+    libraries = {"train": library(source, "train"), "validation": library(source, "val")}
+    parts = {}
+    for part, heads in libraries.items():
+        own, theirs = (chosen.train if part == "train" else chosen.validation for chosen in (outlined, whole))
+        parts[part] = Cases(recipe, _aligned(own, recipe), _aligned(theirs, recipe), heads.shapes())
+    return parts, libraries
+
+
+def _aligned(cases: Sequence[Case], recipe: Recipe) -> list[Path]:
+    """Files of cases on the brain box, made where they are absent; a case without a plausible brain is left out."""
+    files = []
+    for done, case in enumerate(cases):
+        try:
+            path, made = ensure_aligned(case, recipe.grid, recipe.train.mix.align_with)
+        except InputError as error:
+            log.warning("left out: %s", error)
+            continue
+        if made:
+            log.info("aligned %s, %d of %d", case.name, done + 1, len(cases))
+        files.append(path)
+    return files
 
 
 class Kept(Sequence[Any]):

@@ -224,7 +224,7 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
     else:
         training = baseline_data(training, recipe, model, sets.aligned)
         objective = baseline_objective(recipe, sets.aligned)
-    validate = validator(model, sets.validation, sets.aligned, recipe)
+    validate = validator(model, sets.validation, sets.aligned, recipe, sets.groups)
     hooks = run.hooks("segment", validate, lambda: pictures(model, sets.shown, sets.aligned, recipe))
     fit(model, training, objective, run.stage("segment", recipe.train.segment), run.machine, hooks)
 

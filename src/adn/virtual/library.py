@@ -24,7 +24,7 @@ from adn.io.cache import cache_folder
 from adn.io.digest import sha256
 from adn.space.geometry import Grid, reorient_array
 from adn.virtual.anatomy import MNI_HALF_MM, Head, TissuePriors, head_from_codes, make_head
-from adn.virtual.draw import Choices
+from adn.virtual.draw import Choices, draw_acute
 from adn.virtual.lesions import LesionMask, crop_mask, procedural_mask
 from adn.virtual.overlay import Shape, mask_shape
 from adn.virtual.plan import InfarctPlan
@@ -33,6 +33,7 @@ from adn.virtual.tissue_codes import BRAIN_CODES, codes_from_freesurfer
 
 log = logging.getLogger(__name__)
 STRATA_ML = (0.5, 5.0, 30.0, 70.0, 1e9)
+PROCEDURAL_SHAPES = 60
 MNI_SCALE = 0.9  # the template holds 2.07 L inside the skull, people 1.5 L on average
 REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones are made anew
 
@@ -90,13 +91,29 @@ class Library:
         return _load_lesion(_among(self.lesions, plan.source, "lesion mask"))
 
     def shapes(self, least_ml: float = 1.0) -> dict[str, Shape]:
-        """The lesion masks as shapes to lay on real brains, by name, without those under `least_ml`."""
+        """The lesion masks as shapes to lay on real brains, by name, without those under `least_ml`.
+
+        Where the library has none, some procedural infarcts.
+        """
+        if not self.lesions:
+            return _procedural_shapes(least_ml)
         volumes = lesion_volumes_ml(tuple(self.lesions.values()))
         return {
             name: mask_shape(name, _load_lesion(path))
             for (name, path), volume_ml in zip(self.lesions.items(), volumes, strict=True)
             if volume_ml >= least_ml
         }
+
+
+def _procedural_shapes(least_ml: float) -> dict[str, Shape]:
+    choices, shapes = Choices(heads=("mni",), healthy_share=0.0), {}
+    for place in range(PROCEDURAL_SHAPES):
+        generator = torch.Generator().manual_seed(place)
+        plan = draw_acute(generator, choices)[0]
+        if plan.volume_ml >= least_ml:
+            name = f"procedural-{place}"
+            shapes[name] = mask_shape(name, procedural_mask(plan, generator))
+    return shapes
 
 
 def _among(files: Mapping[str, Path], name: str, what: str) -> Path:

@@ -205,6 +205,8 @@ def lay_one(
     As `lay` otherwise; `Laid.overlay` replays it.
     """
     low, high = _box(torch.as_tensor(brain) > 0)
+    if not shapes:
+        return None
     for _ in range(config.tries):
         overlay = draw_overlay(generator, shapes, config, (high[0] - low[0] + 1) * spacing_mm[0])
         laid = lay(hu, brain, spacing_mm, shapes[overlay.shape], overlay, silent)

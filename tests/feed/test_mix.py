@@ -1,0 +1,211 @@
+"""Samples of several sources, on phantoms: replayed from plain data; no source tells whether there is an infarct."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from adn.config_mix import MixConfig
+from adn.errors import InputError
+from adn.feed.aligned import _packed, load_aligned
+from adn.feed.mix import (
+    Cases,
+    MixedSamples,
+    contrast_hu,
+    copies,
+    emptied,
+    outline,
+    silenced,
+    to_hu,
+    validation_samples,
+)
+from adn.feed.samples import Sample, collate
+from adn.recipes import load_recipe
+from adn.space.warp import mirror
+from adn.virtual.overlay import Shape, Twin
+
+FAST = load_recipe("fast")
+GRID = FAST.grid
+BOX = (32, 88, 72)
+MIX = MixConfig(outlined=27, emptied=31, whole=30, virtual=12)
+RECIPE = FAST.model_copy(update={"train": FAST.train.model_copy(update={"mix": MIX})})
+MASK = Shape("mask", torch.ones(12, 14, 14), (2.0, 2.0, 2.0), (0.55, 0.45, 0.75))
+
+
+def head(seed, low=3, high=29):
+    """A brain of about 33 HU with noise; (1, D, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    z, y, x = torch.meshgrid(*[torch.arange(n) - (n - 1) / 2 for n in BOX], indexing="ij")
+    brain = (z / 15) ** 2 + (y / (33 + seed % 4)) ** 2 + (x / (28 + seed % 3)) ** 2 <= 1
+    brain[:low] = brain[high:] = False
+    hu = 31 + seed % 5 + 1.5 * torch.randn(BOX, generator=generator)
+    unit = (hu / 80).clamp(1 / 1024, 1) * brain
+    return Sample(unit[None], torch.zeros(1, *BOX), (brain[None] * 2).to(torch.uint8))
+
+
+def outlined_part(seed):
+    """A part of 10 slices, of which the outer two are copies; an infarct 6 HU darker, to the left or to the right."""
+    sample = head(seed, 11, 21)
+    infarct = torch.zeros(BOX, dtype=torch.bool)
+    infarct[11:21, 36:48, 46:58] = True
+    infarct = mirror(infarct) if seed % 2 else infarct
+    brain = torch.where(infarct & (sample.brain[0] > 0), sample.brain[0] - 6 / 80, sample.brain[0])
+    reference = infarct.float()
+    reference[:12], reference[20:] = -1, -1
+    return sample._replace(brain=brain[None], infarct=reference[None])
+
+
+def bleed(seed):
+    """A whole head with blood of 70 HU, which the case marks."""
+    sample = head(seed)
+    brain, silent = sample.brain.clone(), torch.zeros(1, *BOX)
+    brain[0, 14:18, 40:48, 20:26], silent[0, 14:18, 40:48, 20:26] = 70 / 80, -1
+    return sample._replace(brain=brain, infarct=silent)
+
+
+class Virtual:
+    def __len__(self):
+        return 10_000
+
+    def __getitem__(self, index):
+        sample = head(index)
+        infarct = torch.zeros(1, *BOX)
+        if index % 5 > 1:
+            infarct[0, 14:18, 30:40, 44:56] = 1
+        return sample._replace(infarct=infarct, brain=sample.brain - 0.08 * infarct)
+
+
+def written(folder, name, samples):
+    files = []
+    for place, sample in enumerate(samples):
+        files.append(folder / f"{name}{place}.safetensors")
+        save_file(_packed(sample), files[-1])
+    return files
+
+
+def cases(folder, first=0, recipe=RECIPE):
+    folder.mkdir(exist_ok=True)
+    outlined = written(folder, f"part{first}-", [outlined_part(first + i) for i in range(5)])
+    whole = written(folder, f"head{first}-", [bleed(first + 20 + i) for i in range(4)])
+    return Cases(recipe, outlined, whole, {"mask": MASK})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return cases(tmp_path_factory.mktemp("cases"))
+
+
+@pytest.fixture(scope="module")
+def mixed(files):
+    return MixedSamples(files, Virtual(), 7, 400)  # type: ignore[arg-type]
+
+
+def find(mixed, source, **wanted):
+    return next(d for i in range(400) if (d := mixed.draw(i)).source == source
+                and all(getattr(d, name) == value for name, value in wanted.items()))  # fmt: skip
+
+
+def test_sample_i_depends_on_seed_and_i_alone(files, mixed):
+    again, other = (MixedSamples(files, Virtual(), seed, 400) for seed in (7, 8))  # type: ignore[arg-type]
+    for index in (301, 5, 44):
+        assert all(torch.equal(a, b) for a, b in zip(mixed[index], again[index], strict=True))
+    assert [mixed.draw(i) for i in range(20)] != [other.draw(i) for i in range(20)]
+
+
+def test_draws_are_plain_data_and_replay(mixed):
+    draw = find(mixed, "whole", laid=True)
+    assert json.loads(json.dumps(draw.to_dict()))["source"] == "whole"
+    assert all(torch.equal(a, b) for a, b in zip(mixed.show(draw), mixed.show(draw), strict=True))
+
+
+def test_samples_are_those_of_other_feeds(mixed):
+    batch = collate([mixed[i] for i in range(3)])
+    assert batch.brain.shape == batch.infarct.shape == batch.tissue.shape == (3, 1, *BOX)
+    assert batch.tissue.dtype == torch.uint8
+    assert batch.brain.min() == 0
+    assert batch.brain.max() <= 1
+    assert set(batch.infarct.unique().tolist()) <= {-1.0, 0.0, 1.0}
+
+
+def test_shares_are_those_of_the_recipe(mixed):
+    drawn = [mixed.draw(i) for i in range(400)]
+    for source, share in MIX.shares.items():
+        assert sum(d.source == source for d in drawn) / 400 == pytest.approx(share / 100, abs=0.07)
+    whole = [d for d in drawn if d.source == "whole"]
+    assert sum(d.laid for d in whole) / len(whole) == pytest.approx(0.55, abs=0.15)
+    assert sum(d.cut is not None for d in whole) / len(whole) == pytest.approx(0.5, abs=0.15)
+    assert not any(d.laid or d.cut for d in drawn if d.source == "outlined")
+
+
+def test_every_source_shows_infarcts_and_none_in_parts_and_wholes(mixed):
+    shown = {}
+    for index in range(140):
+        draw = mixed.draw(index)
+        sample = mixed.show(draw)
+        whole = draw.source in ("whole", "virtual") and draw.cut is None
+        shown.setdefault(whole, set()).add(bool((sample.infarct > 0).any()))
+        if draw.source != "outlined":
+            shown.setdefault(draw.source, set()).add(bool((sample.infarct > 0).any()))
+    assert all(kinds == {True, False} for kinds in shown.values()), shown
+
+
+def test_an_emptied_part_has_no_infarct_and_no_difference_left():
+    part = outlined_part(2)
+    assert contrast_hu(part, GRID) == pytest.approx(6, abs=0.5)
+    empty = emptied(part, outline(part, 2), Twin((0, 1), 0.0, 0), GRID)
+    assert not (empty.infarct > 0).any()
+    where = part.infarct[0] > 0
+    hu = to_hu(empty.brain[0], GRID)
+    assert float((mirror(hu) - hu)[where].mean()) == pytest.approx(0, abs=0.3)
+    copied = copies(part)  # the copies' infarct is replaced, too, though they are silent
+    assert copied.any()
+    assert float(hu[11, 38:46, 48:56].mean()) == pytest.approx(float(mirror(hu)[11, 38:46, 48:56].mean()), abs=1.0)
+    assert (empty.infarct[0][copied] == -1).all()
+
+
+def test_blood_and_its_surroundings_are_silent_whether_marked_or_seen():
+    marked, unmarked = bleed(3), bleed(3)
+    unmarked = unmarked._replace(infarct=torch.zeros_like(unmarked.infarct))
+    for sample in (marked, unmarked):
+        silent = silenced(sample, MIX, GRID).infarct[0] < 0
+        assert silent[14:18, 40:48, 20:26].all()
+        assert silent[15, 38, 23]
+        assert not silent[15, 60, 50]
+        assert not silent[5].any()
+
+
+def test_silent_voxels_stay_silent_where_an_infarct_is_laid(mixed):
+    draw = find(mixed, "whole", laid=True, replaced=False, cut=None)
+    plain = silenced(load_aligned(mixed.cases.whole[draw.place]), MIX, GRID)
+    sample = mixed.show(draw)
+    assert (sample.infarct > 0).any()
+    assert (sample.infarct < 0).sum() == pytest.approx(int((plain.infarct < 0).sum()), rel=0.5)
+
+
+def test_an_infarct_that_is_not_laid_cuts_the_head_at_the_same_place(mixed):
+    cuts = (d.cut for i in range(400) if (d := mixed.draw(i)).cut)
+    draw = replace(find(mixed, "whole", laid=True, replaced=False), cut=next(cuts))
+    ill, well = mixed.show(draw), mixed.show(replace(draw, laid=False))
+    assert torch.equal(ill.brain > 0, well.brain > 0)
+    assert not (well.infarct > 0).any()
+
+
+def test_no_patient_of_one_part_shows_in_another(tmp_path):
+    train, held = cases(tmp_path / "a"), cases(tmp_path / "b", first=10)
+    assert set(train.shapes) & set(held.shapes) == {"mask"}  # masks are split by subject in the library
+    assert all(name == "mask" or name.startswith("part0-") for name in train.shapes)
+    named = validation_samples(held, 1)
+    assert [name for name, _ in named].count("outlined") == 5
+    assert [name for name, _ in named].count("whole") == 4
+    laid = [sample for name, sample in named if name == "laid"]
+    assert laid
+    assert all((sample.infarct > 0).any() for sample in laid)
+    again = validation_samples(held, 1)
+    assert all(torch.equal(a[1].brain, b[1].brain) for a, b in zip(named, again, strict=True))
+
+
+def test_a_source_with_a_share_needs_cases(files):
+    with pytest.raises(InputError, match="whole"):
+        MixedSamples(Cases(RECIPE, files.outlined, [], {}), Virtual(), 0, 10)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""Where a run's cases come from, where it mixes several sources."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from adn.datasets.layouts import Case
+from adn.errors import InputError
+from adn.feed.aligned import _packed
+from adn.feed.cases import Chosen
+from adn.feed.samples import Sample
+from adn.recipes import load_recipe
+from adn.training import sources
+from adn.training.sources import Source, open_sets
+from adn.training.validate import validator
+
+MIX = load_recipe("slicewise-mix")
+
+
+def test_whole_heads_and_recipes_that_mix_go_together(tmp_path):
+    with pytest.raises(InputError, match=r"train\.mix"):
+        open_sets(load_recipe("fast"), Source(data=tmp_path, heads=tmp_path), tmp_path)
+    with pytest.raises(InputError, match=r"train\.mix"):
+        open_sets(MIX, Source(data=tmp_path), tmp_path)
+
+
+def test_a_source_goes_through_a_run_record(tmp_path):
+    source = Source(data=tmp_path, heads=tmp_path / "heads", heads_split=tmp_path / "split.csv")
+    assert Source.from_record(source.record()) == source
+    assert source.gone() == [tmp_path / "split.csv", tmp_path / "heads"] or len(source.gone()) == 2
+
+
+@pytest.fixture
+def aligned(tmp_path, monkeypatch):
+    """Stands in for reading and aligning: files of phantoms, by the case's name."""
+
+    def make(case, grid, weights):
+        path = tmp_path / f"{case.name}.safetensors"
+        z, y, x = torch.meshgrid(*[torch.arange(n) - (n - 1) / 2 for n in grid.box], indexing="ij")
+        brain = ((z / 14) ** 2 + (y / 34) ** 2 + (x / 28) ** 2 <= 1) & ((z.abs() < 5) | (case.infarct is None))
+        infarct = torch.zeros(grid.box)
+        if case.name.startswith("part"):
+            brain = brain & (z.abs() < 5)
+            infarct = (brain & (y.abs() < 6) & (x > 8) & (x < 20)).float()
+        sample = Sample((brain * 0.4 - 0.08 * infarct)[None], infarct[None], (brain[None] * 2).to(torch.uint8))
+        if case.name == "part2":
+            raise InputError("Case part2: no brain.")
+        save_file(_packed(sample), path)
+        return path, True
+
+    def chosen(data, split=None, fold=None, seed=0):
+        kind = "part" if data.name == "parts" else "head"
+        cases = [Case(f"{kind}{i}", f"{kind}{i}", Path("ct")) for i in range(4)]
+        return Chosen(cases[:3], cases[3:], "3 train.")
+
+    monkeypatch.setattr(sources, "ensure_aligned", make)
+    monkeypatch.setattr(sources, "choose_cases", chosen)
+
+
+def test_the_sets_of_a_mix(tmp_path, aligned):
+    source = Source(data=tmp_path / "parts", heads=tmp_path / "heads")
+    sets = open_sets(MIX, source, tmp_path / "patients")
+    assert sets.aligned
+    assert len(sets.training) == MIX.train.segment.max_epochs * MIX.train.segment.epoch_samples  # type: ignore[arg-type]
+    assert [path.stem for path in sets.training.cases.outlined] == ["part0", "part1"]  # type: ignore[attr-defined]
+    assert set(sets.groups) >= {"outlined", "whole"}
+    assert len(sets.groups) == len(sets.validation)
+
+
+def test_kinds_of_validation_are_scored_apart(tmp_path, aligned):
+    sets = open_sets(MIX, Source(data=tmp_path / "parts", heads=tmp_path / "heads"), tmp_path / "patients")
+    channels = {"network": MIX.network.model_copy(update={"channels": (8, 8, 8, 8)})}
+    from adn.nn.baselines import build_model
+
+    recipe = MIX.model_copy(update=channels)
+    found = validator(build_model(recipe).eval(), sets.validation, True, recipe, sets.groups)(1)
+    assert {"dice", "dice_outlined", "false_positive_ml", "false_positive_ml_whole"} <= set(found)
