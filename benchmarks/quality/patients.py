@@ -7,7 +7,8 @@
 whole heads. --heads: the real heads. --cpaisd: images/ and masks/. --virtual: VP-52. Where a folder is not given its
 table is left out. Only acquired voxels count. OUT keeps every prediction, by the weights' bytes, so a stopped run goes
 on and metrics can be made again (after a change of the road, take a new OUT); OUT/cases.csv has a row for each case.
-Contrast is measured between an outlined infarct and its mirrored twin, whose place the alignment of `fast-plus` tells for all weights alike.
+Contrast is measured between an outlined infarct and its mirrored twin, whose place the alignment of `fast-plus` tells
+for all weights alike.
 
 The test part judges and chooses nothing: it needs --test, and each use is noted in benchmarks/splits/test_uses.csv.
 """
