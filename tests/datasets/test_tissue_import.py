@@ -57,7 +57,7 @@ def test_a_mapping_of_ones_own(case):
 def test_an_earlier_map_is_kept_unless_told(case):
     write(case, "labels.nii.gz", [1, 2])
     import_tissue(case, "labels.nii.gz", {1: 1, 2: 2})
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="`overwrite`"):
         import_tissue(case, "labels.nii.gz", {1: 1, 2: 2})
     import_tissue(case, "labels.nii.gz", {1: 2, 2: 1}, overwrite=True)
     assert tissue_of(case / "tissue.nii.gz", 2) == [2, 1]

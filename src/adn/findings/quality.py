@@ -11,12 +11,11 @@ from adn.prepare import coarse as cm
 from adn.prepare.brain_shape import BONE_HU, COARSE_MM
 from adn.prepare.part import is_part
 from adn.remarks import Remark
-from adn.results import Measurements, Quality
+from adn.results import USUAL_BRAIN_ML, Measurements, Quality
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 
 # Beyond these a remark is made (see `Quality` for what they measure).
-USUAL_BRAIN_ML = (900.0, 1900.0)
 MAX_NOISE_HU = 9.0  # clinical scans have 2 to 6
 MAX_ASYMMETRY_HU = 12.0  # 3 to 6 are usual after alignment
 MAX_BRIGHT_ML = 1.0

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from adn.atlas import SUPPLY, Supply, Territory
-from adn.findings.quality import USUAL_BRAIN_ML
-from adn.results import Measurements, Prediction, TerritoryShare
+from adn.results import USUAL_BRAIN_ML, Measurements, Prediction, TerritoryShare
 
 _MIN_SHARE = 0.1  # of the infarct: lesser territories are not named
 _MAIN_SHARE = 0.6  # a territory with so much stands alone in the verdict
