@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -18,6 +19,15 @@ from adn.space.volume import Volume
 PREVIEW = "preview.jpg"  # in each case folder
 _PREVIEW_SLICES, _PREVIEW_DPI = 6, 120
 _drawing = threading.Lock()  # matplotlib draws in one thread at a time
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What an earlier import noted of a case; None where there is none that can be read."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "line" in record else None
 
 
 def draw_preview(ct: Volume, infarct: Volume, name: str, path: Path) -> None:

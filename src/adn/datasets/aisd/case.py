@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adn.datasets.aisd.files import CaseFiles, read_png
 from adn.datasets.aisd.match import Match, Unmatched, match_slices, read_stack, turned
 from adn.datasets.aisd.png import png_volume
-from adn.datasets.imports import PREVIEW, draw_preview
+from adn.datasets.imports import PREVIEW, draw_preview, read_record
 from adn.errors import InputError
 from adn.io import open_scan, write_volume
 from adn.io.atomic import atomic_folder, remove_folder
@@ -74,7 +74,7 @@ def import_case(files: CaseFiles, destination: Path, assumed: Assumed | None) ->
     A folder made of the same files is kept. What is wrong with the case's files is told in the line, not raised.
     """
     folder, digest = destination / files.case, _digest(files)
-    old = _record(folder) or {"digest": None}
+    old = read_record(folder / RECORD) or {"digest": None}
     kept = old["digest"] == digest
     if kept and (old["line"]["hu"] == "dicom" or (assumed and old["assumed"] == _plain(assumed))):
         return _line(old["line"])
@@ -86,7 +86,7 @@ def import_case(files: CaseFiles, destination: Path, assumed: Assumed | None) ->
         line = replace(line, problems=line.problems + pictures.remarks)
         found = _from_dicom_or_png(files, pictures, line, assumed)
     except InputError as error:
-        if _record(folder) is not None:  # an earlier import must not stay and look like this one's
+        if read_record(folder / RECORD) is not None:  # an earlier import must not stay and look like this one's
             remove_folder(folder)
         return replace(line, problems=(*line.problems, str(error)))
     if found is None:
@@ -233,14 +233,6 @@ def _write_case(folder: Path, ct: Volume, labels: Volume, record: dict[str, Any]
             write_volume(invisible, partial / "ignore.nii.gz")
         draw_preview(ct, infarct, folder.name, partial / PREVIEW)
         (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-
-
-def _record(folder: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "line" in record else None
 
 
 def _line(values: dict[str, Any]) -> Imported:

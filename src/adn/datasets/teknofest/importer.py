@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.datasets.imports import PREVIEW, draw_preview, pictures, render, write_lines
+from adn.datasets.imports import PREVIEW, draw_preview, pictures, read_record, render, write_lines
 from adn.datasets.layouts import Case, write_cases
 from adn.datasets.parts import PartOfHead, close_speckles, lay_slices
 from adn.datasets.splits import make_split, write_split
@@ -94,7 +94,7 @@ def import_teknofest(
 
 def _import_series(series: FoundSeries, destination: Path, close: bool) -> ImportedSeries:
     folder, digest = destination / series.name, _digest(series, close)
-    old = _record(folder)
+    old = read_record(folder / RECORD)
     if old and old["digest"] == digest:
         return _line(old["line"])
     line = ImportedSeries(series.name, "left out", maker=series.slices[0].instance.maker, problems=series.problems)
@@ -221,14 +221,6 @@ def _digest(series: FoundSeries, close: bool) -> str:
             if path is not None:
                 text += f" {path.stem} {file_sha256(path)}"
     return sha256(text)
-
-
-def _record(folder: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "line" in record else None
 
 
 def _line(values: Mapping[str, Any]) -> ImportedSeries:
