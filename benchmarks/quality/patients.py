@@ -3,7 +3,7 @@
     python benchmarks/quality/patients.py WEIGHTS... --real DIR -o OUT [--part validation|test] [--test]
         [--lesions DIR] [--heads DIR] [--cpaisd DIR] [--virtual DIR]
 
---real: teknofest/ and phe_sich/ as `benchmarks/real_cases.py` writes them. --lesions: SOOP's masks, to be laid on the
+--real: teknofest/ and phe_sich/ as `tools/real_cases.py` writes them. --lesions: SOOP's masks, to be laid on the
 whole heads. --heads: the real heads. --cpaisd: images/ and masks/. --virtual: VP-52. Where a folder is not given its
 table is left out. Only acquired voxels count. OUT keeps every prediction, by the weights' bytes, so a stopped run goes
 on and metrics can be made again (after a change of the road, take a new OUT); OUT/cases.csv has a row for each case.

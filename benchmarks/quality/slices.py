@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+import cpaisd as cp
 import numpy as np
 import tables
+from cpaisd_slices import cpaisd_core, cpaisd_studies
 from numpy.typing import NDArray
 
 from adn.metrics.overlap import dice
 from adn.prediction.model import Model
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import cpaisd as cp
-from virtual_vs_real import cpaisd_core, cpaisd_studies
 
 
 def cpaisd_lines(folder: Path, model: Model) -> list[str]:

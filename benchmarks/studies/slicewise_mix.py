@@ -4,7 +4,7 @@
     python benchmarks/studies/slicewise_mix.py train REAL BOXES OUT --anatomy DIR --lesions DIR --seconds 3000
     python benchmarks/studies/slicewise_mix.py validate REAL BOXES WEIGHTS --lesions DIR
 
-REAL: folders teknofest and phe_sich as `benchmarks/real_cases.py` writes them. BOXES: aligned brain boxes, of training
+REAL: folders teknofest and phe_sich as `tools/real_cases.py` writes them. BOXES: aligned brain boxes, of training
 and validation patients only. What the run was to show, and what it did, is in docs/lab/2026-11-28-slicewise.md.
 """
 

@@ -1,6 +1,6 @@
 """Fixed sets of virtual patients: manifests name every file and plan, so that a set is the same everywhere and always.
 
-`benchmarks/make_presets.py` makes the manifests beside this file.
+`tools/make_presets.py` makes the manifests beside this file.
 """
 
 from __future__ import annotations

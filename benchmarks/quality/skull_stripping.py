@@ -1,6 +1,6 @@
 """Skull stripping on virtual heads with skull: Dice against the true mask, volume difference, seconds.
 
-    python benchmarks/skull_stripping.py -n 20 --anatomy ../shared/data/anatomy --lesions ../shared/data/lesions/soop
+    python benchmarks/quality/skull_stripping.py --anatomy DIR --lesions DIR [-n 20]
 
 Heads are drawn as `adn synth` draws them (rotation, shift, tilt, slice thickness, noise, headrest) and rendered on the
 scanner's grid. Without --anatomy the heads are modelled from the MNI priors.

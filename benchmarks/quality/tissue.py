@@ -1,6 +1,6 @@
 """The tissue network on virtual heads with skull, against the classical stripper on the same heads, as Markdown.
 
-    python benchmarks/tissue.py --anatomy DIR --lesions DIR --split test [-n 40] [--weights NAME|PATH]
+    python benchmarks/quality/tissue.py --anatomy DIR --lesions DIR --split test [-n 40] [--weights NAME|PATH]
 
 Patients are scanned as `adn synth` scans them (pose, tilt, slices, pixels, noise, headrest, cut fields). Dice is
 computed on the scan's own voxels. A patient whose brain a method refuses counts as 0; `adn predict` falls back on the

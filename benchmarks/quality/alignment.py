@@ -1,6 +1,6 @@
 """How well the mid-sagittal plane is found: T alone, and conform + T + refinement, on virtual heads with skull.
 
-    python benchmarks/alignment.py --anatomy DIR [-n 50] [--weights NAME|PATH]
+    python benchmarks/quality/alignment.py --anatomy DIR [-n 50] [--weights NAME|PATH]
 
 Prints the angle between the true and found plane normals (3D, degrees) and the distance of the planes at the brain's
 centroid (mm): median and 95th percentile, by roll.

@@ -1,7 +1,7 @@
 """Shipped weights on a fixed set of virtual patients: the whole pipeline, from CT with skull to mask; Markdown tables.
 
     adn synth --preset vp52 --anatomy DIR --lesions DIR -o CASES
-    python benchmarks/weights.py CASES -o OUT [--weights NAME|PATH] [--thresholds 0.3 0.5 0.7]
+    python benchmarks/quality/weights.py CASES -o OUT [--weights NAME|PATH] [--thresholds 0.3 0.5 0.7]
 
 Infarct by volume, contrast and region, with intervals over heads; infarct marked where there is none; the mid-sagittal
 plane; brain and tissue. A stopped run goes on; OUT/evaluation holds every metric, as `adn evaluate` writes it.

@@ -1,6 +1,8 @@
-"""Makes src/adn/territory/mni_brain.npz: how the MNI brain looks in a CT, at 8 mm, from the priors in nilearn's wheel.
+"""Make src/adn/findings/territory/mni_brain.npz: how the MNI brain looks in a CT, at 8 mm.
 
-python benchmarks/make_mni_brain.py
+From the priors in nilearn's wheel.
+
+python tools/make_mni_brain.py
 """
 
 from pathlib import Path
@@ -33,7 +35,7 @@ def main() -> None:
     coarse = F.avg_pool3d(fine, int(SPACING_MM), ceil_mode=True)[0]
     coarse = (coarse + coarse.flip(-1)) / 2  # symmetric, as the priors are
     values = (coarse * torch.tensor([255.0, 255.0 / 40.0]).view(2, 1, 1, 1)).round().clamp(0, 255).to(torch.uint8)
-    target = Path(__file__).parents[1] / "src/adn/territory/mni_brain.npz"
+    target = Path(__file__).parents[1] / "src/adn/findings/territory/mni_brain.npz"
     np.savez_compressed(target, maps=values.numpy(), spacing_mm=SPACING_MM, centre_mm=np.array(CENTRE_MM))
     print(target, values.shape, target.stat().st_size, "bytes")
 

@@ -1,6 +1,6 @@
 """Curves of several training runs in one picture, such as `fast` with and without L_tissue.
 
-python benchmarks/compare_runs.py RUN... -o PICTURE.png
+python benchmarks/studies/compare_runs.py RUN... -o PICTURE.png
 
 A RUN is a folder of `adn train`, or a row of `adn benchmark`; its name becomes the label.
 """

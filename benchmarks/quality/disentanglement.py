@@ -1,6 +1,7 @@
 """Is P the infarct's asymmetry, and Q normal anatomy? On virtual patients the truth is known; a Markdown table.
 
-    python benchmarks/disentanglement.py WEIGHTS... [--anatomy DIR --lesions DIR] [--split val] [-n 24] [-o PICTURE.png]
+    python benchmarks/quality/disentanglement.py WEIGHTS... [--anatomy DIR --lesions DIR] [--split val] [-n 24]
+        [-o PICTURE.png]
 
 Each patient is rendered twice: as planned, and without the acute infarcts but with the same noise. The second gives
 the true intrinsic asymmetry Q* = A of the patient before the stroke, and P* = A − Q* (where positive) the true

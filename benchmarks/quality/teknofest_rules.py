@@ -1,19 +1,19 @@
 """How often the importer's rules for direction and for one head hold on the developers' series.
 
-    python benchmarks/teknofest_rules.py REAL/teknofest
+    python benchmarks/quality/teknofest_rules.py REAL/teknofest
 
 Every series there lies inferior first, and cases.csv tells the patients; SAME_HEAD was chosen from this very table.
 """
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from real_cases import read_table
 
 from adn.datasets.teknofest.anatomy import SAME_HEAD, likeness, portraits, runs_down
 from adn.io import read_volume
@@ -21,7 +21,8 @@ from adn.io import read_volume
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    rows = read_table(folder / "cases.csv")
+    with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     told, stacks = Counter(), []
     for row in rows:
         ct = read_volume(folder / row["case"] / "ct.nii.gz", np.int16).reoriented("SPL")

@@ -1,6 +1,6 @@
 """Case folders from the developers' form of the real data; nothing of them may enter a repository.
 
-    python benchmarks/real_cases.py SRC DST [--as-drawn]
+    python tools/real_cases.py SRC DST [--as-drawn]
 
 SRC holds teknofest/ (cases.csv and case_NNN/) or phe_sich/ (cases.csv and pheNNNN/), or both. Written are
 DST/teknofest/<case>/ct, infarct and seen.nii.gz, the slices at their true heights as far as instance numbers tell them,

@@ -2,7 +2,7 @@
 
 CPU seconds add up all threads; they say more than wall seconds where other programs run.
 
-python benchmarks/predict_cost.py SCAN... [--out DIR] [--weights NAME|PATH]
+python benchmarks/speed/predict_cost.py SCAN... [--out DIR] [--weights NAME|PATH]
 """
 
 from __future__ import annotations

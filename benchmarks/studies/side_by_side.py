@@ -1,6 +1,6 @@
 """Real and virtual slices side by side: same window, same size, same levels.
 
-    python benchmarks/side_by_side.py --real SCAN [--cpaisd DIR] [--anatomy DIR --lesions DIR] -o PICTURE.png
+    python benchmarks/studies/side_by_side.py --real SCAN [--cpaisd DIR] [--anatomy DIR --lesions DIR] -o PICTURE.png
 
 Columns: the real scan, two slices of CPAISD per level (8-bit slices whose levels are nearly HU; they carry no pixel
 size, so each is scaled to a usual head's length), two virtual patients on label maps of real heads, two made from the

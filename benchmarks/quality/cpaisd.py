@@ -1,9 +1,9 @@
 """Shipped weights on real slices with experts' core and penumbra (CPAISD), as a rough check; a Markdown table.
 
-    python benchmarks/cpaisd.py DIR [--weights NAME|PATH] [-o PICTURE.png]
+    python benchmarks/quality/cpaisd.py DIR [--weights NAME|PATH] [-o PICTURE.png]
 
 DIR: images/*.png and masks/*.png, 8 bits. What a slice lacks is assumed, and the same for every slice and any weights:
-its window (from the commonest brain and CSF levels of all slices, as in virtual_vs_real.py), its pixels (so that the
+its window (from the commonest brain and CSF levels of all slices, see cpaisd_slices.py), its pixels (so that the
 brain has 175 cm², an ellipse of 135 × 165 mm), and its neighbours, which are copies of it (16 slices, 5 mm apart). The
 brain mask is what bone encloses. The threshold is that of the weights. Reference: core and penumbra together, of which
 penumbra need not show on CT, so slices whose outlined tissue is on average 3 % (1 HU) darker than its mirror twin
@@ -19,27 +19,16 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from cpaisd_slices import BRAIN_MM2, SLICES, as_stack, cpaisd_studies
 from ct_measures import Study
-from virtual_vs_real import cpaisd_studies
 
 from adn.metrics.overlap import dice
 from adn.prediction.assemble import predict
 from adn.prediction.model import Model, load_model
 from adn.results import Prediction, Scan
-from adn.space.geometry import Grid
-from adn.space.volume import Volume
 
-SLICES, SLICE_MM, BRAIN_MM2, OUTSIDE_HU = 16, 5.0, 17_500.0, -1000.0
 DARKER = (0.03, 0.05, 0.08)  # than the twin, as fractions
 ELLIPSE_MM, LATERAL_MM, FLUID_HU = (45.0, 26.0), 38.0, 18.0  # half axes along the slice's rows and columns
-
-
-def as_stack(study: Study) -> tuple[Volume, Volume]:
-    """CT and brain mask: a stack of copies of one slice."""
-    hu = np.repeat(np.where(study.brain, study.hu, OUTSIDE_HU), SLICES, axis=0).astype(np.float32)
-    pixel_mm = float(np.sqrt(BRAIN_MM2 / study.brain.sum()))
-    grid = Grid.centred(hu.shape, (SLICE_MM, pixel_mm, pixel_mm))
-    return Volume(hu, grid), Volume(np.repeat(study.brain, SLICES, axis=0).astype(np.uint8), grid, "label")
 
 
 def find_infarct(study: Study, model: Model) -> Prediction:

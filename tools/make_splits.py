@@ -1,6 +1,6 @@
 """The splits of the real data: who trains, chooses and judges; ids only.
 
-    python benchmarks/make_splits.py TEKNOFEST/cases.csv PHE_SICH/cases.csv [-o benchmarks/splits]
+    python tools/make_splits.py TEKNOFEST/cases.csv PHE_SICH/cases.csv [-o benchmarks/splits]
 
 Reads the developers' tables, whatever their order, and writes teknofest.csv (137 patients: 87 train, 25 validation, 25
 test, by maker and volume) and phe_sich.csv (80 heads: 30 train, 10 validation, 40 test), columns case, patient, part.
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("teknofest", type=Path)
     parser.add_argument("phe_sich", type=Path)
-    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).parent / "splits")
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).parents[1] / "benchmarks/splits")
     arguments = parser.parse_args()
     arguments.out.mkdir(exist_ok=True)
     rows = read_table(arguments.teknofest)

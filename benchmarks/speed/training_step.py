@@ -1,6 +1,6 @@
 """Seconds and peak memory of a training step of D + F, as adn takes it and plainly; a Markdown table.
 
-python benchmarks/training_step.py [--steps 3] [--recipe fast]
+python benchmarks/speed/training_step.py [--steps 3] [--recipe fast]
 
 Plainly: the same networks and losses in fp32 on the whole model grid, without torch.compile. Each line is a process of
 its own on samples made beforehand, so that neither data nor another line's memory counts; the first step is left out.

@@ -1,6 +1,6 @@
 """Arithmetic of training each row of the benchmark, counted without running it, and the hours that follow; Markdown.
 
-    python benchmarks/operations.py [--recipe paper] [--samples 100000] [--tflops 50]
+    python benchmarks/speed/operations.py [--recipe paper] [--samples 100000] [--tflops 50]
 
 Counts forward and backward of the convolutions and products that one training sample costs (torch.utils.flop_counter),
 on the shapes that the recipe trains on; T is not counted. --tflops: what the device is taken to achieve, in 10¹² a

@@ -1,6 +1,6 @@
 """Virtual patients per second at the grids of two recipes, on one CPU core or on a GPU.
 
-    python benchmarks/synth_speed.py [-n 20] [--device cpu] [--anatomy DIR --lesions DIR]
+    python benchmarks/speed/synth_speed.py [-n 20] [--device cpu] [--anatomy DIR --lesions DIR]
 
 The lattice is the brain box; training adds room for a turned head. The first patients, which load heads, are not
 counted; on a CPU its own seconds are counted, so that other work on the machine disturbs little.

@@ -1,7 +1,7 @@
 """What the networks see of real heads beside what they see of virtual patients: one table and one figure.
 
-    python benchmarks/network_inputs.py --real SCAN... --cases CASES [--anatomy DIR --lesions DIR] [--cpaisd DIR]
-                                        [--weights NAME|PATH] -o DIR
+    python benchmarks/studies/network_inputs.py --real SCAN... --cases CASES [--anatomy DIR --lesions DIR]
+        [--cpaisd DIR] [--weights NAME|PATH] -o DIR
 
 Every scan goes the way of `adn predict` up to the aligned brain box: brain found, conformed, T, refinement. There X is
 what D and F see, A = max(X′ − X, 0), and the contrasts are the means over 10 and 20 mm that ADN+ is shown
@@ -16,17 +16,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from cpaisd import SLICES, as_stack
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from torch import Tensor
 from virtual_vs_real import COLOURS as OF_SCANS
-from virtual_vs_real import cell, cpaisd_studies
+from virtual_vs_real import cell
 
 from adn.asymmetry import REACHES, mirror_contrast, total_asymmetry
 from adn.brain import find_brain
@@ -44,6 +44,9 @@ from adn.space.volume import Volume
 from adn.space.warp import mirror, warp
 from adn.virtual.folders import Library, patient_generator
 from adn.virtual.plan import PatientPlan
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "quality"))
+from cpaisd_slices import SLICES, as_stack, cpaisd_studies
 
 A_HU = np.arange(0.0, 30.5, 0.5)
 X_HU = np.arange(0.0, 81.0, 1.0)

@@ -1,6 +1,6 @@
-"""Make the manifests of the fixed sets of virtual patients (src/adn/presets/*.json), deterministically.
+"""Make the manifests of the fixed sets of virtual patients (src/adn/virtual/presets/*.json), deterministically.
 
-    python benchmarks/make_presets.py --anatomy DIR --lesions DIR [vp52 ...]
+    python tools/make_presets.py --anatomy DIR --lesions DIR [vp52 ...]
 
 Plans are drawn as `adn synth` draws them; of each patient's candidates the first is taken whose rendered infarct falls
 into the stratum that the patient is to have. Complete plans go into the manifest, so that later changes to drawing do

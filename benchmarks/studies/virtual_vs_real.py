@@ -1,6 +1,7 @@
 """How close virtual patients are to real head CT: one figure and one table.
 
-    python benchmarks/virtual_vs_real.py --real SCAN... [--cpaisd DIR] [--anatomy DIR --lesions DIR] [-n N] -o DIR
+    python benchmarks/studies/virtual_vs_real.py --real SCAN... [--cpaisd DIR] [--anatomy DIR --lesions DIR]
+        [-n N] -o DIR
 
 Writes virtual-vs-real.png and virtual-vs-real.md into DIR. Real scans, virtual patients on label maps of real heads
 with real infarct masks, and virtual patients made from the MNI priors alone are measured by the same functions
@@ -12,13 +13,12 @@ ventricle level (taken as 33 and 7 HU).
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import ct_measures as ct
 import numpy as np
-from ct_measures import Study
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
@@ -30,8 +30,11 @@ from adn.virtual.folders import Library, lesion_volumes_ml, patient_generator, r
 from adn.virtual.lattice import Lattice
 from adn.virtual.plan import PatientPlan
 
-BRAIN_HU, CSF_HU = 33.0, 7.0  # anchors of an 8-bit slice's window
-CPAISD_PIXEL_MM = 0.45  # not stored in the pictures; a usual head field of view
+sys.path.insert(0, str(Path(__file__).parents[1] / "quality"))
+import ct_measures as ct
+from cpaisd_slices import cpaisd_studies
+from ct_measures import Study
+
 COLOURS = {"real": "#222222", "CPAISD": "#2a7fbf", "virtual, real heads": "#d9532b", "virtual, MNI": "#3a9a4b"}
 Columns = dict[str, list[dict[str, Any]]]  # measurements by group or real scan
 ROWS = (  # key, what the table calls it, digits
@@ -63,50 +66,6 @@ def virtual_studies(library: Library, n: int, seed: int) -> Iterator[tuple[Patie
     for i in range(n):
         plan = draw_patient(patient_generator(seed, i), library.choices())
         yield plan, virtual_study(plan, library, f"{i}")
-
-
-def slice_brain(levels: NDArray) -> NDArray[np.bool_]:
-    """The brain in one 8-bit slice: what bone encloses. Empty where the skull is too open to tell."""
-    bone = levels >= 160
-    closed = np.pad(bone, 40)
-    closed = ndi.binary_closing(closed, iterations=12)[40:-40, 40:-40]
-    inside = ndi.binary_fill_holes(closed) & ~ndi.binary_dilation(bone, iterations=3)  # type: ignore[operator]
-    parts, count = ndi.label(ndi.binary_opening(inside, iterations=3))  # type: ignore[misc]
-    if not count:
-        return np.zeros(bone.shape, bool)
-    largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    return largest if largest.sum() > 30000 else np.zeros(bone.shape, bool)
-
-
-def cpaisd_studies(folder: Path) -> tuple[list[Study], tuple[float, float]]:
-    """Slices with expert core and penumbra in HU, and the (lower, upper) end of their window as estimated."""
-    from PIL import Image
-
-    found = []
-    for path in sorted((folder / "images").glob("*.png")):
-        levels = np.asarray(Image.open(path), np.float32)
-        mask = np.greater(np.asarray(Image.open(folder / "masks" / path.name)), 127)
-        brain = slice_brain(levels)
-        if brain.any():
-            spacing = (5.0, CPAISD_PIXEL_MM, CPAISD_PIXEL_MM)
-            found.append(Study.cropped(path.stem, levels[None], spacing, brain[None], np.any(mask, axis=-1)[None]))
-    brain = np.median([ct.brain_mode_hu(s) for s in found])
-    csf = np.nanmedian([ct.ventricle_hu(s) for s in found])
-    per_level = (BRAIN_HU - CSF_HU) / (brain - csf)
-    low = BRAIN_HU - per_level * brain
-    scaled = [Study(s.name, low + per_level * s.hu, s.spacing_mm, s.brain, s.infarct) for s in found]
-    return scaled, (float(low), float(low + 255 * per_level))
-
-
-def cpaisd_core(folder: Path, study: Study) -> NDArray[np.bool_]:
-    """The core (drawn red; penumbra is green) of one of these studies, on its voxels."""
-    from PIL import Image
-
-    levels = np.asarray(Image.open(folder / "images" / f"{study.name}.png"), np.float32)
-    mask = np.greater(np.asarray(Image.open(folder / "masks" / f"{study.name}.png")), 127)
-    brain = slice_brain(levels)
-    cropped = Study.cropped(study.name, levels[None], study.spacing_mm, brain[None], mask[None, ..., 0])
-    return np.asarray(cropped.infarct, bool)
 
 
 def measure(study: Study) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Several weights on the same validation boxes, rendered as training renders them: a Markdown table with differences.
 
-    python benchmarks/boxes.py NAME=WEIGHTS... --anatomy DIR --lesions DIR [-n 150]
+    python benchmarks/quality/boxes.py NAME=WEIGHTS... --anatomy DIR --lesions DIR [-n 150]
 
 Quick (no skull, no alignment), for choosing between networks and their parts: many more patients than the validation of
 a training run, none of them of a test set (validation heads and lesions). Dice at the recipe's threshold, and its

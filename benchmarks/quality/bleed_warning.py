@@ -1,6 +1,6 @@
 """How often the warning of possible blood comes with a bleed of 3 mL, and without, on virtual patients.
 
-python benchmarks/bleed_warning.py [--anatomy DIR] [-n 8]
+python benchmarks/quality/bleed_warning.py [--anatomy DIR] [-n 8]
 """
 
 from __future__ import annotations

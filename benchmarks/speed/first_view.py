@@ -1,6 +1,6 @@
 """Seconds from navigation to the first drawn view of a finished case, in headless Chromium, and what is sent for it.
 
-python benchmarks/first_view.py OUT/case [--repeats 5]     (a result folder of adn predict; after make viewer)
+python benchmarks/speed/first_view.py OUT/case [--repeats 5]     (a result folder of adn predict; after make viewer)
 
 Without a GPU the browser draws in software (SwiftShader); every visit starts with an empty cache.
 """
@@ -14,7 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/browser"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests/browser"))
 FLAGS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]
 
 
