@@ -17,12 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from adn.datasets.bleeds import find_blood
-from adn.datasets.layouts import Case, write_cases
+from adn.datasets.layouts import Case, write_cases, write_licence
 from adn.datasets.parts import close_speckles, lay_slices
+from adn.datasets.teknofest.importer import LICENCE as TEKNOFEST_LICENCE
 from adn.io import read_volume, write_volume
 from adn.io.atomic import atomic_folder
 from adn.prepare import strip_skull
 
+LICENCES = {
+    "teknofest": TEKNOFEST_LICENCE,
+    "phe_sich": "Trained on PHE-SICH-CT-IDS (Ma et al. 2024), CC BY 4.0.",
+}
 _SLICE_NUMBERS = 10**6  # a Philips number may stand behind its time
 
 
@@ -85,6 +90,7 @@ def main() -> None:
             found = {name: path for name, path in files.items() if path.is_file()}
             cases.append(Case(row["case"], row.get("patient") or row["case"], **found))
         write_cases(cases, arguments.target / data / "cases.csv")
+        write_licence(arguments.target / data, LICENCES[data])
 
 
 if __name__ == "__main__":

@@ -85,7 +85,10 @@ class Quality:
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a prediction was made. seconds: wall time per step. stripper: what found the brain."""
+    """How a prediction was made. seconds: wall time per step. stripper: what found the brain.
+
+    licence: of the weights.
+    """
 
     adn_version: str
     recipe: str
@@ -97,6 +100,7 @@ class Provenance:
     versions: dict[str, str]
     seconds: dict[str, float]
     stripper: str = "classical"
+    licence: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from adn.datasets.layouts import Case
+from adn.datasets.layouts import Case, write_licence
 from adn.errors import InputError
 from adn.feed.aligned import _packed
 from adn.feed.cases import Chosen
 from adn.feed.samples import Sample
+from adn.io.weights import find_weights, read_weights, save_weights
+from adn.nn.baselines import build_model
 from adn.recipes import load_recipe
-from adn.training import sources
+from adn.training import Begin, Machine, Watch, fit, resume, sources, train
+from adn.training.logbook import read_log
 from adn.training.sources import Source, open_sets
+from adn.training.stages import _licence
 from adn.training.validate import validator
 
 MIX = load_recipe("slicewise-mix")
@@ -72,8 +76,60 @@ def test_the_sets_of_a_mix(tmp_path, aligned):
 def test_kinds_of_validation_are_scored_apart(tmp_path, aligned):
     sets = open_sets(MIX, Source(data=tmp_path / "parts", heads=tmp_path / "heads"), tmp_path / "patients")
     channels = {"network": MIX.network.model_copy(update={"channels": (8, 8, 8, 8)})}
-    from adn.nn.baselines import build_model
-
     recipe = MIX.model_copy(update=channels)
     found = validator(build_model(recipe).eval(), sets.validation, True, recipe, sets.groups)(1)
-    assert {"dice", "dice_outlined", "false_positive_ml", "false_positive_ml_whole"} <= set(found)
+    assert {"dice", "dice_outlined", "false_positive_ml", "false_positive_ml_whole", "falsely_called_whole"} <= set(
+        found
+    )
+    assert 0 <= found["score"] <= 1
+
+
+def small_mix():
+    """Recipe slicewise-mix with small networks, two steps in one epoch and no virtual patients."""
+    network = MIX.network.model_copy(update={"channels": (8, 8, 8, 8)})
+    align = MIX.align.model_copy(update={"channels": (8, 8)})
+    stage = MIX.train.segment.model_copy(
+        update={"batch_size": 1, "epoch_samples": 3, "max_epochs": 1, "average_steps": 0, "warmup_steps": 0}
+    )
+    mix = MIX.train.mix.model_copy(update={"virtual": 0.0})
+    train = MIX.train.model_copy(update={"segment": stage, "mix": mix, "slices": 2, "precision": "fp32", "pool": None})
+    return MIX.model_copy(update={"network": network, "align": align, "train": train})
+
+
+def test_a_mix_that_was_stopped_resumes_to_the_same_weights_and_keeps_the_datas_licences(tmp_path, aligned):
+    recipe = small_mix()
+    for folder, note in (("parts", "For research use only."), ("heads", "CC BY 4.0.")):
+        (tmp_path / folder).mkdir()
+        write_licence(tmp_path / folder, note)
+    source = Source(data=tmp_path / "parts", heads=tmp_path / "heads")
+    save_weights(build_model(recipe).state_dict(), recipe.model_dump(mode="json"), tmp_path / "t.safetensors")
+    begin, machine = Begin(tmp_path / "t.safetensors"), Machine("cpu")
+    whole = train(recipe, tmp_path / "whole", source, begin, machine)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(stage, step, steps, scalars):
+        if step == 2:
+            raise Stopped
+
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(Stopped):
+        train(recipe, tmp_path / "run", source, begin, machine, Watch(stop))
+    monkey.undo()
+    again = resume(tmp_path / "run")
+    first, second = (read_weights(path)[0] for path in (whole, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert {find_weights(path).licence for path in (whole, again)} == {"For research use only.\nCC BY 4.0."}
+    (row,) = read_log(tmp_path / "run" / "log.csv")
+    assert 0 <= float(row["val_score"]) <= 1
+
+
+def test_licences_are_those_of_the_data_and_of_the_weights_that_a_run_begins_from(tmp_path):
+    assert _licence(tmp_path, Source(), Begin("fast-plus")) == ""
+    save_weights({}, {}, tmp_path / "a.safetensors", licence="For research use only.")
+    assert find_weights(tmp_path / "a.safetensors").licence == "For research use only."
+    write_licence(tmp_path, "For  research\nuse only.")
+    both = _licence(tmp_path, Source(data=tmp_path, heads=tmp_path), Begin(tmp_path / "a.safetensors"))
+    assert both == "For research use only."

@@ -17,6 +17,7 @@ from adn.io.names import case_name, is_dicom
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 LABELS = ("infarct", "tissue", "brain", "ignore", "seen")
+LICENCE = "licence.txt"  # beside the cases: under what weights that are trained on them may be used
 CSV_COLUMNS = ("name", "subject", "ct", *LABELS)
 _INFARCT = re.compile(r"infarct|lesion|stroke|isch", re.I)
 _BIDS_CT = re.compile(r"_ct\.nii(\.gz)?$", re.I)
@@ -70,6 +71,26 @@ def find_cases(path: Path | str) -> list[Case]:
     if unfit:
         raise InputError(f"a case's name becomes a file's name, but '{unfit[0]}' cannot; rename it.", path)
     return cases
+
+
+def read_licence(path: Path) -> str:
+    """What `licence.txt` beside the cases says of weights that are trained on them; nothing where there is none.
+
+    path: as for `find_cases`. Raises InputError where it cannot be read.
+    """
+    file = (path if path.is_dir() else path.parent) / LICENCE
+    if not file.is_file():
+        return ""
+    try:
+        return " ".join(file.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"needed a text in UTF-8, but it cannot be read: {error}.", file) from error
+
+
+def write_licence(folder: Path, licence: str) -> None:
+    """Write `licence.txt` beside the cases, which every training on them copies into its weights."""
+    with atomic_path(folder / LICENCE) as temporary:
+        temporary.write_text(f"{licence}\n", encoding="utf-8")
 
 
 def write_cases(cases: Iterable[Case], path: Path, *, relative: bool = False) -> None:

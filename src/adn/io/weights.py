@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT = "ensemble"
 TISSUE = "tissue"  # finds the brain and its tissues
 HASHES = "SHA256SUMS"
+OWN_LICENCE = "Apache-2.0, as adn itself: trained on virtual patients alone."
+NO_LICENCE = "Not stated in the file."
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class WeightsFile:
     """One set of weights, or an ensemble of them. shipped: inside the package.
 
     members: files of an ensemble's weights, in its order. ensemble: what its file says. sha256, megabytes: of the file,
-    and of an ensemble of its file and its members' one after the other.
+    and of an ensemble of its file and its members' one after the other. licence: under what the weights may be used,
+    and what they were trained on; several notes are lines of their own.
     """
 
     name: str
@@ -37,6 +40,7 @@ class WeightsFile:
     shipped: bool
     members: tuple[Path, ...] = ()
     ensemble: EnsembleConfig | None = None
+    licence: str = NO_LICENCE
 
 
 def shipped_folder() -> Path:
@@ -96,7 +100,19 @@ def _describe(path: Path) -> tuple[WeightsFile, dict[Path, str]]:
     joined = sha256(*contents.values())
     hashes = {file: sha256(content) for file, content in contents.items()} if members else {path: joined}
     megabytes = sum(map(len, contents.values())) / 1e6
-    return WeightsFile(path.stem, path, joined, megabytes, path.parent == shipped_folder(), members, ensemble), hashes
+    shipped = path.parent == shipped_folder()
+    licences = [_licence_in(contents[file]) or (OWN_LICENCE if shipped else NO_LICENCE) for file in members or (path,)]
+    licence = "\n".join(dict.fromkeys(licences))
+    return WeightsFile(path.stem, path, joined, megabytes, shipped, members, ensemble, licence), hashes
+
+
+def _licence_in(content: bytes) -> str:
+    """What a safetensors file says of its licence; nothing where it says none, or is none."""
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return str(header["__metadata__"]["licence"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _expected_hashes() -> dict[str, str]:
@@ -105,16 +121,16 @@ def _expected_hashes() -> dict[str, str]:
     return {name: digest for digest, name in (line.split() for line in lines if line.strip())}
 
 
-def save_weights(tensors: dict[str, Tensor], recipe: dict[str, Any], path: Path, half: bool = True) -> None:
-    """Write tensors (float16 if half) with the recipe in the header; atomic."""
+def save_weights(
+    tensors: dict[str, Tensor], recipe: dict[str, Any], path: Path, half: bool = True, licence: str = ""
+) -> None:
+    """Write tensors (float16 if half) with the recipe, and the licence if one is told, in the header; atomic."""
     import torch
     from safetensors.torch import save
 
     kind = torch.float16 if half else torch.float32
-    data = save(
-        {k: v.detach().to("cpu", kind).contiguous() for k, v in tensors.items()},
-        metadata={"recipe": json.dumps(recipe)},
-    )
+    metadata = {"recipe": json.dumps(recipe)} | ({"licence": licence} if licence else {})
+    data = save({k: v.detach().to("cpu", kind).contiguous() for k, v in tensors.items()}, metadata=metadata)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 

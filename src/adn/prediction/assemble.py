@@ -195,4 +195,5 @@ def _provenance(model: Model, threshold: float, seconds: dict[str, float], strip
         versions=versions,
         seconds=seconds,
         stripper=stripper,
+        licence=model.weights.licence,
     )

@@ -124,6 +124,7 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
         "recipe": made.recipe,
         "weights": made.weights,
         "weights_sha256": made.weights_sha256,
+        "weights_licence": made.licence,
         "precision": made.precision,
         "device": made.device,
         "stripper": made.stripper,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch.utils.data import Dataset
 
 from adn.config import Recipe
-from adn.datasets.layouts import Case
+from adn.datasets.layouts import Case, read_licence
 from adn.errors import InputError
 from adn.feed.aligned import ensure_aligned
 from adn.feed.augment import Augmented
@@ -51,6 +51,10 @@ class Source:
         """The inverse of `record`."""
         values: dict[str, Any] = {k: Path(v) if isinstance(v, str) else v for k, v in record.items()}
         return cls(**values)
+
+    def licences(self) -> list[str]:
+        """What the folders of cases say of weights that are trained on them (`datasets.layouts.read_licence`)."""
+        return [note for note in (read_licence(path) for path in (self.data, self.heads) if path) if note]
 
     def gone(self) -> list[Path]:
         """What was named and is no longer there."""

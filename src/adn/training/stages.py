@@ -16,7 +16,7 @@ from adn.errors import InputError
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import collate
 from adn.io.atomic import atomic_path
-from adn.io.weights import save_weights
+from adn.io.weights import NO_LICENCE, OWN_LICENCE, find_weights, save_weights
 from adn.nn.adn import ADN
 from adn.nn.align import AlignNet
 from adn.nn.baselines import Baseline, build_model
@@ -83,6 +83,7 @@ class _Run:
     out: Path
     machine: Machine
     watch: Watch
+    licence: str  # of the weights that come of it
 
     def stage(self, name: str, config: FitConfig, **settings: Any) -> Stage:
         settings = {"precision": self.recipe.train.precision, "collate": collate, **settings}
@@ -116,7 +117,8 @@ def train(
     WeightsError or InputError for weights that it cannot begin from.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
-    stages, run = _stages(recipe, begin), _Run(recipe, Path(out), machine, watch)
+    stages, out = _stages(recipe, begin), Path(out)
+    run = _Run(recipe, out, machine, watch, _licence(out, source, begin))
     torch.manual_seed(recipe.train.seed)
     if "tissue" in stages:
         if begin.start:
@@ -142,6 +144,17 @@ def _stages(recipe: Recipe, begin: Begin) -> list[str]:
     return [stage for stage in recipe.train.stages if not (begin.start and stage == "align")]
 
 
+def _licence(out: Path, source: Source, begin: Begin) -> str:
+    """What the data, and the weights that a run begins from, say of the licence of weights trained on them."""
+    if begin.resume:  # neither needs to say it again
+        return str(read_run(out)[1].get("licence", ""))
+    notes = source.licences()
+    if begin.start:
+        licence = find_weights(begin.start).licence
+        notes += licence.split("\n") if licence not in (OWN_LICENCE, NO_LICENCE) else []
+    return "\n".join(dict.fromkeys(notes))
+
+
 def _take_over(model: ADN | Baseline, run: _Run, source: Source, begin: Begin, stages: list[str]) -> None:
     """Make the run folder; give the networks the weights that they begin from, and keep these in the folder."""
     if begin.start and not (run.out / START).is_file():
@@ -153,13 +166,12 @@ def _take_over(model: ADN | Baseline, run: _Run, source: Source, begin: Begin, s
 
 
 def _save(model: ADN | Baseline, run: _Run) -> Path:
-    recipe = run.recipe
-    path = run.out / "weights.safetensors"
+    path, values = run.out / "weights.safetensors", run.recipe.model_dump(mode="json")
     if is_first_process():
         if (run.out / "segment-best.ckpt").is_file():
-            save_weights(model.state_dict(), recipe.model_dump(mode="json"), run.out / "last.safetensors")
+            save_weights(model.state_dict(), values, run.out / "last.safetensors", licence=run.licence)
             load_weights(run.out / "segment-best.ckpt", model)
-        save_weights(model.state_dict(), recipe.model_dump(mode="json"), path)
+        save_weights(model.state_dict(), values, path, licence=run.licence)
     return path
 
 
@@ -172,6 +184,7 @@ def _begin(run: _Run, source: Source, begin: Begin, stages: list[str]) -> None:
     else:
         start = str(begin.start) if begin.start else None
         asked = {"source": source.record(), "stages": stages, "start": start, **asdict(run.machine)}
+        asked |= {"licence": run.licence}
         start_run(run.out, run.recipe, asked)
     if begin.align and not (run.out / ALIGN).is_file():
         best = Path(begin.align) / ALIGN_BEST
@@ -196,7 +209,7 @@ def _train_tissue(source: Source, run: _Run) -> Path:
     network = fit_tissue(run.recipe, source, stage, run.machine, run.hooks("tissue"))
     path = run.out / "weights.safetensors"
     if is_first_process():
-        save_weights(network.state_dict(), run.recipe.model_dump(mode="json"), path)
+        save_weights(network.state_dict(), run.recipe.model_dump(mode="json"), path, licence=run.licence)
     return path
 
 
@@ -226,7 +239,9 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
         objective = baseline_objective(recipe, sets.aligned)
     validate = validator(model, sets.validation, sets.aligned, recipe, sets.groups)
     hooks = run.hooks("segment", validate, lambda: pictures(model, sets.shown, sets.aligned, recipe))
-    fit(model, training, objective, run.stage("segment", recipe.train.segment), run.machine, hooks)
+    # where kinds are scored apart, Dice alone would keep an epoch that marks every head
+    stage = run.stage("segment", recipe.train.segment, score="score" if sets.groups else "dice")
+    fit(model, training, objective, stage, run.machine, hooks)
 
 
 def _fit_tissue_maps(model: ADN, sets: Sets, run: _Run) -> TissueMaps:

@@ -20,6 +20,7 @@ from adn.space.volume import Volume
 from adn.training.objectives import Carried, align_objective, carry_sample
 
 PICTURES = 4
+FALSE_ML = 5.0  # a head without infarct in which as much is marked was called wrongly
 
 
 def align_validator(
@@ -51,7 +52,8 @@ def validator(
 
     aligned: samples lie on the brain box already, else T's pose puts them there. What the recipe lets no loss
     look at is not scored either. groups: what each sample is called; then Dice, and the median of false positive mL,
-    are given for each kind apart, too. Gives nothing without samples.
+    are given for each kind apart, too, with the share of heads without infarct with FALSE_ML or more, and `score`: the
+    mean over kinds of Dice, and of the share of heads with less. Gives nothing without samples.
     """
     depth, height, width = model.grid.spacing_mm
     voxel_ml = depth * height * width / 1000
@@ -76,8 +78,16 @@ def validator(
             found |= {"dice": sum(dices) / len(dices), "dice_median": float(np.median(dices))}
         if false_ml:
             found["false_positive_ml"] = sum(false_ml) / len(false_ml)
+        scores = []
         for name, values in apart.items():
             found[name] = float(np.mean(values) if name.startswith("dice") else np.median(values))
+            scores.append(found[name])
+            if not name.startswith("dice"):
+                called = float(np.mean(np.array(values) >= FALSE_ML))
+                found[name.replace("false_positive_ml", "falsely_called")] = called
+                scores[-1] = 1 - called
+        if scores:
+            found["score"] = sum(scores) / len(scores)
         return found
 
     return validate

@@ -17,9 +17,11 @@ from adn.datasets.aisd.match import NOMINAL_WINDOW_HU
 from adn.datasets.aisd.page import write_page
 from adn.datasets.aisd.png import NOMINAL_SPACING_MM
 from adn.datasets.imports import write_lines
+from adn.datasets.layouts import write_licence
 from adn.datasets.splits import Split, SplitRow, write_split
 from adn.io.atomic import remove_folder
 
+LICENCE = "For non-commercial research only: trained on AISD (Liang et al., MICCAI 2021), whose licence says so."
 REPORT, PAGE, SPLIT = "import.csv", "import.html", "split.csv"
 _TEST = """
 0073410 0072723 0226290 0537908 0538058 0091415 0538780 0073540 0226188 0226258 0226314 0091507 0226298 0538975 0226257
@@ -64,6 +66,7 @@ def import_aisd(
     run([name for name in cases if name not in done], _assume(list(done.values())))
     lines = [done[name] for name in cases]
     write_report(lines, destination / REPORT)
+    write_licence(destination, LICENCE)
     write_page(lines, TEST_CASES, destination, destination / PAGE)
     rows = [SplitRow(x.case, x.case, part_of(x.case), None, x.infarct_ml) for x in lines if x.outcome == "imported"]
     if rows:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.datasets.imports import PREVIEW, draw_preview, pictures, read_record, render, write_lines
-from adn.datasets.layouts import Case, write_cases
+from adn.datasets.layouts import Case, write_cases, write_licence
 from adn.datasets.parts import PartOfHead, close_speckles, lay_slices
 from adn.datasets.splits import make_split, write_split
 from adn.datasets.teknofest.anatomy import Grounds, portraits, runs_down, same_heads
@@ -30,6 +30,10 @@ from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
 REPORT, PAGE, SPLIT, TABLE, RECORD = "import.csv", "import.html", "split.csv", "cases.csv", "teknofest.json"
+LICENCE = (
+    "For research use only: trained on the stroke data set of TEKNOFEST-2021 (Koc et al., Eurasian J Med "
+    "2022;54(3):248-258, doi 10.5152/eurasianjmed.2022.22096), published for further research without a stated licence."
+)
 _VERSION = 1  # raise when the import changes, so that cases are imported anew
 _HELD_OUT = 25 / 137  # of the patients, to validate and to test
 
@@ -191,6 +195,7 @@ def _write_tables(lines: Sequence[ImportedSeries], destination: Path) -> None:
                   seen=destination / line.case / "seen.nii.gz") for line in imported]  # fmt: skip
     write_lines(lines, destination / REPORT)
     write_cases(cases, destination / TABLE, relative=True)
+    write_licence(destination, LICENCE)
     if len({line.patient for line in imported}) >= 3:
         measured = [(line.case, line.patient, line.infarct_ml) for line in imported]
         write_split(make_split(measured, 0, validation=_HELD_OUT, test=_HELD_OUT), destination / SPLIT)
