@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,21 @@ def test_every_public_name_is_what_type_checkers_see_and_documented(module, name
 def test_no_module_shares_a_name_with_a_public_name():
     folder = Path(adn.__file__).parent
     assert not {path.stem for path in folder.iterdir()} & set(adn.__all__)
+
+
+def sentences(path):
+    """Every piece of text with a space in it, docstrings too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            yield node.value
+
+
+def test_only_the_command_line_speaks_of_its_options():
+    """The library names arguments, in backticks, which `cli.terminal.with_options` spells as options."""
+    folder = Path(adn.__file__).parent
+    for path in folder.rglob("*.py"):
+        if path.relative_to(folder).parts[0] != "cli":
+            assert not [text for text in sentences(path) if re.search(r"(?<![\w-])--[a-z]|\s-o\b", text)], path
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adn.errors import InputError
+from adn.errors import OutputError
 from adn.prediction.batch import Networks, Request, Task, collecting_later, predict_all, predict_one
 from stand_ins import ByName
 
@@ -41,7 +41,7 @@ def test_a_process_loads_its_model_once(tmp_path, jobs):
 
 def test_an_earlier_result_is_refused_before_anything_is_computed(tmp_path):
     (tmp_path / "case").mkdir()
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="set `overwrite`"):
         predict_one(Task(Path("absent.nii.gz"), "case"), Request(tmp_path), Networks())
 
 

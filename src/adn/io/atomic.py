@@ -116,7 +116,7 @@ def check_folder_free(target: Path, *, marker: str = "", only: Collection[str] =
     if not overwrite:
         raise OutputError(
             f"{target} is already there and is not overwritten: "
-            f"choose another output folder, remove it, or ask for overwriting."
+            "choose another output folder, remove it, or set `overwrite`."
         )
     if not marker or not (target / marker).is_file():
         raise OutputError(f"{target} is not a result of adn, so it is not overwritten: choose another output folder.")
@@ -136,8 +136,7 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"Results need a folder that can be written to, but {folder} cannot ({error.strerror}). "
-            "Choose another with -o."
+            f"Results need a folder that can be written to, but {folder} cannot ({error.strerror}); choose another."
         ) from error
 
 

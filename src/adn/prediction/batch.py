@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adn.errors import InputError
+from adn.results import RESULT_FILE
 from adn.work.exits import DONE
 from adn.work.pool import Failure, map_processes
 
@@ -121,10 +121,9 @@ def predict_one(
     with the name of each step: 'read', 'load', those of `pipeline.STEPS`, 'write'. also: writes more files of the
     prediction into the folder that it is given, before it is complete.
     """
-    if (request.out / task.case).exists() and not request.overwrite:
-        raise InputError(
-            f"{request.out / task.case} exists already. Choose another output folder with -o, or add --overwrite."
-        )
+    from adn.io.atomic import check_folder_free
+
+    check_folder_free(request.out / task.case, marker=RESULT_FILE, overwrite=request.overwrite)
     tell = progress or (lambda _: None)
     tell("read")
     from adn.io import open_scan

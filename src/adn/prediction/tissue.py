@@ -51,11 +51,9 @@ class Labeller:
     def __call__(self, task: TissueTask) -> TissueVolumes:
         """Read, label and save one scan.
 
-        Raises InputError where it cannot be read, what was found cannot be its brain, or the folder is there already
-        and is not to be overwritten; OutputError where that holds anything but earlier maps.
+        Raises InputError where it cannot be read or what was found cannot be its brain; OutputError where the folder is
+        there already and is not to be overwritten, or holds anything but earlier maps.
         """
-        if task.folder.exists() and not self.overwrite:
-            raise InputError(f"{task.folder} exists already. Choose another output folder, or ask to `overwrite`.")
         check_folder_free(task.folder, marker=MARKER, only=(MARKER, BRAIN), overwrite=self.overwrite)
         scan = open_scan(task.scan)
         from adn.brain import segment_tissue

@@ -13,7 +13,7 @@ from adn.io.atomic import atomic_folder
 from adn.io.nifti import write_volume
 from adn.report.html import write_report
 from adn.report.numbers import write_result
-from adn.results import Prediction
+from adn.results import RESULT_FILE, Prediction
 from adn.space.volume import Volume
 
 
@@ -31,7 +31,7 @@ def save_prediction(
     if case in ("", ".", "..") or Path(case).name != case:
         raise InputError(f"A case name must do as a folder name, but came as '{case}': leave out slashes.")
     target = Path(folder) / case
-    with atomic_folder(target, marker="result.json", overwrite=overwrite) as partial:
+    with atomic_folder(target, marker=RESULT_FILE, overwrite=overwrite) as partial:
         _write_all(prediction, partial)
         if also is not None:
             also(partial)
@@ -64,7 +64,7 @@ def _write_all(prediction: Prediction, folder: Path) -> None:
         jobs = [pool.submit(write_volume, volume, folder / name) for name, volume in volumes.items()]
         try:
             write_report(prediction, folder / "report.html")
-            write_result(prediction, folder / "result.json")
+            write_result(prediction, folder / RESULT_FILE)
             for job in jobs:
                 job.result()
         except BaseException:

@@ -21,8 +21,9 @@ from pydantic import ValidationError
 
 from adn.io.atomic import atomic_path, move_folder, remove_folder, scratch_folder, sweep
 from adn.io.digest import sha256
+from adn.results import RESULT_FILE
 from adn.server import layers as views
-from adn.server.folders import RESULT, describe, media_type
+from adn.server.folders import describe, media_type
 from adn.server.models import FINAL, STEPS, Case, Failure, Record, State, Step, fresh_steps, now
 from adn.server.problems import ProblemError
 
@@ -212,7 +213,7 @@ class Cases:
 
     def _recover_running(self, record: Record) -> None:
         """What was being worked on when the server died: done if its results are there, else once more, else failed."""
-        if (self.results(record) / RESULT).is_file():  # they appear as a whole
+        if (self.results(record) / RESULT_FILE).is_file():  # they appear as a whole
             self.finish(record.id, "done")
         elif record.attempts < 2:
             self.requeue(record.id, record.attempts)
@@ -223,8 +224,8 @@ class Cases:
     def _open(self, path: Path) -> None:
         """Show one result folder of `adn predict`."""
         path = path.resolve()
-        made = datetime.fromtimestamp(int((path / RESULT).stat().st_mtime), UTC)
-        seconds = json.loads((path / RESULT).read_text(encoding="utf-8")).get("seconds", {})
+        made = datetime.fromtimestamp(int((path / RESULT_FILE).stat().st_mtime), UTC)
+        seconds = json.loads((path / RESULT_FILE).read_text(encoding="utf-8")).get("seconds", {})
         steps = tuple(
             Step(name=name, title=title, state="done", seconds=seconds[name])
             for name, title in STEPS.items()

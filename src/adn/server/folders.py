@@ -9,10 +9,10 @@ from pathlib import Path
 
 from adn.errors import InputError
 from adn.io.digest import file_sha256
+from adn.results import RESULT_FILE
 from adn.server import layers as views
 from adn.server.models import Case, File, Record
 
-RESULT = "result.json"
 _MEDIA_TYPES = {
     ".nii.gz": "application/gzip",
     ".html": "text/html; charset=utf-8",
@@ -21,7 +21,7 @@ _MEDIA_TYPES = {
 }
 _TITLES = {
     "report.html": "Report",
-    "result.json": "Numbers",
+    RESULT_FILE: "Numbers",
     "infarct_seg.dcm": "Infarct as DICOM SEG",
     "infarct_sr.dcm": "Volume and side as DICOM SR",
 }
@@ -32,7 +32,7 @@ def describe(record: Record, folder: Path, read_only: bool) -> Case:
     results, files, layers = None, [], []
     if record.state == "done":
         try:
-            results = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+            results = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
             names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
             files = [_file(folder / name) for name in names]
             layers = views.layers(names, results)
@@ -46,7 +46,7 @@ def result_folders(paths: Sequence[Path]) -> list[Path]:
     """Result folders given or up to two levels below what is given. Raises InputError where there is none."""
     found: dict[Path, None] = {}
     for path in paths:
-        here = [path / RESULT, *sorted(path.glob(f"*/{RESULT}")), *sorted(path.glob(f"*/*/{RESULT}"))]
+        here = [path / RESULT_FILE, *sorted(path.glob(f"*/{RESULT_FILE}")), *sorted(path.glob(f"*/*/{RESULT_FILE}"))]
         results = [file.parent for file in here if file.is_file() and not file.parent.name.startswith(".")]
         if not results:
             raise InputError("needed a result folder of adn predict, or one that holds some, but found none.", path)

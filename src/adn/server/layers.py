@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.io import read_volume, write_volume
-from adn.results import Prediction
+from adn.results import RESULT_FILE, Prediction
 from adn.server.models import Layer
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
@@ -94,14 +94,14 @@ def make_view(file: str, results: Path, target: Path) -> None:
         write_volume(_small(volume), target)
         return
     mask = read_volume(results / f"{MASK}{SUFFIX}")
-    matrix = np.array(json.loads((results / "result.json").read_text(encoding="utf-8"))["aligned_from_scan"])
+    matrix = np.array(json.loads((results / RESULT_FILE).read_text(encoding="utf-8"))["aligned_from_scan"])
     write_volume(aligned(name, volume, mask, matrix, aligned_grid(mask, matrix)), target)
 
 
 def rebuilt_scan(results: Path) -> Volume:
     """X = (X̂ + X̃ − A) / 2, as X̂ = X + Q, X̃ = X + P and A = P + Q; where bright lesions were looked for, − is +."""
     salient, compensated, total = (read_volume(results / f"{part}{SUFFIX}") for part in _PARTS)
-    result = json.loads((results / "result.json").read_text(encoding="utf-8"))
+    result = json.loads((results / RESULT_FILE).read_text(encoding="utf-8"))
     sign = -1.0 if result.get("polarity") == "bright" else 1.0
     return salient.with_data((salient.data + compensated.data - sign * total.data) / 2)
 

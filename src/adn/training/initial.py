@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def take_over(model: nn.Module, name_or_path: str | Path) -> None:
     """Fill a model with every tensor of trained weights that has its name and shape; the others stay as they are.
 
-    name_or_path: as for `adn predict --weights`. Where D and F are of other backbones, T alone is taken over. Raises
+    name_or_path: as for `load_model`. Where D and F are of other backbones, T alone is taken over. Raises
     WeightsError where there are none, InputError where they are of another method, or where T or most of the other
     networks do not fit.
     """

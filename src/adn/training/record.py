@@ -58,9 +58,7 @@ def read_run(out: Path) -> tuple[Recipe, dict[str, Any]]:
     try:
         request = json.loads((out / RUN).read_text(encoding="utf-8"))["request"]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{out}: is not the folder of a run (no readable {RUN}); give the folder that `adn train -o` wrote."
-        ) from error
+        raise InputError(f"is no folder of a run (no readable {RUN}); give one that training wrote.", out) from error
     return load_recipe(out / RECIPE), request
 
 

@@ -32,21 +32,21 @@ def explain(error: BaseException) -> tuple[int, str]:
         where = f" {error.filename}" if error.filename else ""
         return BAD_INPUT, f"Files could not be read or written:{where} ({error.strerror}). Check space and permissions."
     if isinstance(error, MemoryError):
-        return OUR_FAULT, "Not enough memory. Use fewer --jobs, or a machine with more memory."
+        return OUR_FAULT, "Not enough memory. Use fewer `jobs`, or a machine with more memory."
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return OUR_FAULT, (
         f"Something that should not happen did ({what}). "
-        "Please report it with the output of 'adn info' and of the same command with --debug."
+        "Please report it with the output of 'adn info' and of the same with ADN_DEBUG=1 set."
     )
 
 
 def debugging() -> bool:
-    """True where tracebacks are wanted: --debug, which sets ADN_DEBUG so that worker processes hear of it."""
+    """True where tracebacks are wanted: ADN_DEBUG is set, which worker processes inherit."""
     return bool(os.environ.get("ADN_DEBUG"))
 
 
 def set_up_logging() -> None:
-    """Only adn's own warnings reach stderr; with --debug everything does."""
+    """Only adn's own warnings reach stderr; with ADN_DEBUG set everything does."""
     if debugging():
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("adn").setLevel(logging.DEBUG)

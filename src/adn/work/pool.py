@@ -116,7 +116,7 @@ def _collect(worker: Worker, item: Item, clean_up: Callable[[Item], object] | No
         return Failure(
             OUR_FAULT,
             f"Its process ended unexpectedly (exit code {worker.process.exitcode}), "
-            "most often for lack of memory. Try fewer --jobs.",
+            "most often for lack of memory. Try fewer `jobs`.",
         )
 
 
