@@ -17,7 +17,8 @@ from adn.results import Measurements, Quality
 from adn.space.geometry import RigidTransform
 
 VALUES = {  # of kinds whose sentence has a rule instead of a template
-    "orientation_unrecorded": {"format": "nifti"},
+    "orientation_unrecorded": {"format": "nifti", "axes": "LAS"},
+    "orientations_disagree": {"apart_mm": 79.6, "mirrored": True},
     "classical_stripper": {"reason": "volume", "brain_ml": 120.0},
     "method_does_not_disentangle": {"method": "resunet", "aligns": False},
 }

@@ -14,6 +14,8 @@ Kind = Literal[
     # reading
     "orientation_unrecorded",
     "orientations_disagree",
+    "voxel_sizes_disagree",
+    "unit_of_length",
     "several_series",
     "tilt_left",
     "tilt_corrected",
@@ -87,8 +89,21 @@ def warnings(remarks: Iterable[Remark]) -> tuple[str, ...]:
 
 
 def _orientation_unrecorded(values: Mapping[str, Value]) -> str:
-    codes = " (qform and sform codes are 0)" if values["format"] == "nifti" else ""
-    return f"The file records no orientation{codes}: left and right are assumed."
+    codes = {"nifti": " (qform and sform codes are 0)", "nrrd": " (no anatomical space is named)"}
+    sides = {"L": "left", "R": "right", "P": "back", "A": "front", "S": "top", "I": "bottom"}
+    axes = ", ".join(sides[axis] for axis in str(values["axes"]))
+    return (
+        f"The file records no orientation{codes.get(str(values['format']), '')}: left and right are assumed. "
+        f"Its axes are taken to run to the patient's {axes}."
+    )
+
+
+def _orientations_disagree(values: Mapping[str, Value]) -> str:
+    mirrored = ", and left and right change places" if values["mirrored"] else ""
+    return (
+        f"The file's two orientations (qform and sform) disagree: they lie up to {values['apart_mm']:.1f} mm apart"
+        f"{mirrored}. The sform was used; results carry both, as the scan does."
+    )
 
 
 def _classical_stripper(values: Mapping[str, Value]) -> str:
@@ -104,8 +119,10 @@ def _method_does_not_disentangle(values: Mapping[str, Value]) -> str:
 CHECK_ONLY: frozenset[Kind] = frozenset({"bright_spots", "alignment_no_better", "head_turned", "both_sides"})
 SENTENCES: dict[Kind, str | Callable[[Mapping[str, Value]], str]] = {
     "orientation_unrecorded": _orientation_unrecorded,
-    "orientations_disagree": "The file's two orientations (qform and sform) disagree about left and right: "
-    "the sform was used.",
+    "orientations_disagree": _orientations_disagree,
+    "voxel_sizes_disagree": "The file's voxel size (pixdim) is not that of its orientation (sform): the sform was "
+    "used; results carry both, as the scan does.",
+    "unit_of_length": "The file gives its voxel size in {unit}, and was read so.",
     "several_series": "Several CT series: {read} was read. Also there (see `series`): {others}.",
     "tilt_left": "A gantry tilt of {tilt_deg:.1f} degrees is too small to be corrected and was left as it is.",
     "tilt_corrected": "A gantry tilt of {tilt_deg:.1f} degrees was corrected.",

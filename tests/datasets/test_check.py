@@ -57,6 +57,13 @@ def test_a_mask_on_another_grid_blocks(tmp_path):
     assert "header" in moved.remedy
 
 
+def test_a_mask_whose_affine_was_rounded_is_good(tmp_path):
+    mask = patient()["infarct"]
+    affine = mask.grid.affine.copy()
+    affine[:3, 3] += (0.02, -0.02, 0.05)  # less than a hundredth of a voxel of 3 × 3 × 6 mm
+    assert inspect(tmp_path, infarct=Volume(mask.data, Grid(mask.data.shape, affine), "label")).findings == ()
+
+
 @pytest.mark.parametrize(("factor", "remedy"), [(255, "0, 1"), (0.5, "nearest")])
 def test_a_mask_with_other_values_than_0_and_1_blocks(tmp_path, factor, remedy):
     mask = with_data("infarct", lambda data: data.astype(np.float32) * factor)

@@ -8,7 +8,9 @@ import SimpleITK as sitk
 
 from adn.errors import InputError
 from adn.io import open_scan
+from adn.io.itk import load
 from adn.io.masks import read_mask
+from adn.remarks import Remark
 from phantoms import head
 
 SHAPE = (40, 44, 20)
@@ -130,3 +132,96 @@ def test_headers_as_other_programs_write_them_are_read(tmp_path):
     for name, header in (("b.nrrd", nrrd), ("b.mha", meta)):
         for path in scans(tmp_path / name, name, header, end):
             assert np.array_equal(open_scan(path).volume.data, volume.data)
+
+
+NAMED = "space: right-anterior-superior\nspace directions: (2,0,0) (0,3,0) (0,0,7)\nspace origin: (10,20,30)\n"
+
+
+def write_nrrd(path, fields):
+    header = f"NRRD0004\ntype: short\ndimension: 3\nsizes: 4 5 6\nendian: little\nencoding: raw\n{fields}\n"
+    path.write_bytes(header.encode() + np.arange(120, dtype="<i2").tobytes())
+    return path
+
+
+def write_meta(path, fields):
+    header = (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nDimSize = 4 5 6\n"
+        f"ElementType = MET_SHORT\n{fields}ElementDataFile = LOCAL\n"
+    )
+    path.write_bytes(header.encode() + np.arange(120, dtype="<i2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("space", ["right-anterior-superior", "RAS", "left-anterior-superior", "LPS"])
+def test_a_named_space_tells_the_sides(space, tmp_path):
+    volume, remarks = load(write_nrrd(tmp_path / "a.nrrd", NAMED.replace("right-anterior-superior", space)))
+    assert remarks == []
+    assert volume.grid.axes == {"r": "RAS", "R": "RAS", "l": "LAS", "L": "LPS"}[space[0]]
+
+
+@pytest.mark.parametrize("space", ["space dimension: 3", "space: scanner-xyz", "space: 3D-right-handed"])
+def test_the_sides_of_a_space_without_a_name_are_assumed_and_said(space, tmp_path):
+    volume, remarks = load(write_nrrd(tmp_path / "a.nrrd", NAMED.replace("space: right-anterior-superior", space)))
+    assert volume.grid.axes == "LPS"
+    assert remarks == [Remark("orientation_unrecorded", {"format": "nrrd", "axes": "LPS"})]
+    assert remarks[0].sentence == (
+        "The file records no orientation (no anatomical space is named): left and right are assumed. "
+        "Its axes are taken to run to the patient's left, back, top."
+    )
+
+
+def test_spacings_alone_tell_no_sides(tmp_path):
+    for path in (
+        write_nrrd(tmp_path / "a.nrrd", "spacings: 2 3 7\n"),
+        write_meta(tmp_path / "a.mha", "ElementSpacing = 2 3 7\n"),
+    ):
+        volume, (remark,) = load(path)
+        assert volume.grid.spacing_mm == (2.0, 3.0, 7.0)
+        assert (remark.kind, remark.values["axes"]) == ("orientation_unrecorded", "LPS")
+
+
+@pytest.mark.parametrize(
+    ("unit", "mm", "words"), [("m", 1000.0, "metres"), ("um", 0.001, "micrometres"), ("microns", 0.001, "micrometres")]
+)
+def test_lengths_are_read_in_the_unit_that_is_said(unit, mm, words, tmp_path):
+    said = f'space units: "{unit}" "{unit}" "{unit}"\n'
+    volume, (remark,) = load(write_nrrd(tmp_path / "a.nrrd", NAMED + said))
+    assert np.allclose(volume.grid.spacing_mm, (2 * mm, 3 * mm, 7 * mm))
+    assert np.allclose(volume.grid.affine[:3, 3], (10 * mm, 20 * mm, 30 * mm))
+    assert remark.sentence == f"The file gives its voxel size in {words}, and was read so."
+    meta = f"TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 10 20 30\nElementSpacing = 2 3 7\nDistanceUnits = {unit}\n"
+    volume, remarks = load(write_meta(tmp_path / "a.mha", meta))
+    assert np.allclose(volume.grid.spacing_mm, (2 * mm, 3 * mm, 7 * mm))
+    assert [remark.kind for remark in remarks] == ["unit_of_length"]
+
+
+def test_millimetres_are_no_news(tmp_path):
+    assert load(write_nrrd(tmp_path / "a.nrrd", NAMED + 'space units: "mm" "mm" "mm"\n'))[1] == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        "space: LPS\n",
+        "spacings: nan 3 7\n",
+        "spacings: 0 3 7\n",
+        "axis mins: 0 0 0\naxis maxs: 9 9 9\n",
+        "space: LPS\nspace directions: none (0,3,0) (0,0,7)\n",
+        "space: LPS\nspace directions: (0,0,0) (0,3,0) (0,0,7)\n",
+    ],
+)
+def test_a_nrrd_without_voxel_size_is_refused(fields, tmp_path):
+    with pytest.raises(InputError, match="size of a voxel"):
+        load(write_nrrd(tmp_path / "a.nrrd", fields))
+
+
+@pytest.mark.parametrize("fields", ["", "ElementSpacing = 0 3 7\n", "ElementSpacing = nan 3 7\n"])
+def test_a_metaimage_without_voxel_size_is_refused(fields, tmp_path):
+    with pytest.raises(InputError, match="size of a voxel"):
+        load(write_meta(tmp_path / "a.mha", fields))
+
+
+def test_an_unknown_unit_is_refused(tmp_path):
+    with pytest.raises(InputError, match="unit is unknown"):
+        load(write_nrrd(tmp_path / "a.nrrd", NAMED + 'space units: "pixel" "pixel" "pixel"\n'))

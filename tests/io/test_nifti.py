@@ -5,6 +5,7 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from adn.errors import InputError, OutputError
 from adn.io import read_volume, write_volume
@@ -119,7 +120,7 @@ def test_missing_orientation_is_a_warning(tmp_path):
     image.set_sform(None, 0)
     image.set_qform(None, 0)
     image.to_filename(tmp_path / "a.nii")
-    assert load(tmp_path / "a.nii")[1] == [Remark("orientation_unrecorded", {"format": "nifti"})]
+    assert load(tmp_path / "a.nii")[1] == [Remark("orientation_unrecorded", {"format": "nifti", "axes": "LAS"})]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
@@ -174,3 +175,112 @@ def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 def test_absent_folder_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match="does not exist"):
         write_volume(ramp(), tmp_path / "nowhere" / "a.nii.gz")
+
+
+def store(path, qform=None, sform=None, unit="mm", sizes=None):
+    """A NIfTI file with these forms (affines; None: code 0), unit, and pixdim put in afterwards."""
+    plain = qform if qform is not None else sform if sform is not None else ramp("LAS").grid.affine
+    image = nib.Nifti1Image(ramp("LAS").data, plain)
+    image.header.set_xyzt_units(unit)
+    image.set_qform(plain if qform is None else qform, code=int(qform is not None))
+    image.set_sform(plain if sform is None else sform, code=2 * int(sform is not None))
+    image.to_filename(path)
+    if sizes is not None:
+        raw = bytearray(path.read_bytes())
+        raw[80:92] = np.array(sizes, "<f4").tobytes()
+        path.write_bytes(raw)
+    return path
+
+
+def itk_corners(path):
+    image = sitk.ReadImage(str(path))
+    return np.array(
+        [image.TransformIndexToPhysicalPoint(corner) for corner in product(*((0, n - 1) for n in image.GetSize()))]
+    )
+
+
+def turned(affine):
+    turn = np.deg2rad(25)
+    rotation = np.array(
+        [[np.cos(turn), -np.sin(turn), 0, 12], [np.sin(turn), np.cos(turn), 0, -8], [0, 0, 1, 30], [0, 0, 0, 1]]
+    )
+    return rotation @ affine
+
+
+PLAIN = ramp("LAS").grid.affine
+FORMS = {
+    "turned": turned(PLAIN),
+    "upside down": np.diag([1, -1, -1, 1.0]) @ PLAIN,
+    "mirrored": np.diag([-1, 1, 1, 1.0]) @ PLAIN,
+    "larger": np.diag([1.3, 1.3, 1.3, 1]) @ PLAIN,
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_sform_that_disagrees_is_used_and_warned_of_and_results_lie_on_the_scan_for_all_readers(name, tmp_path):
+    path = store(tmp_path / "scan.nii", PLAIN, FORMS[name])
+    scan, (remark,) = load(path)
+    assert np.allclose(scan.grid.affine, FORMS[name], atol=1e-4)
+    assert (remark.kind, remark.values["mirrored"]) == ("orientations_disagree", name == "mirrored")
+    assert remark.values["apart_mm"] == pytest.approx(scan.grid.mm_apart(PLAIN), abs=1e-3)
+    back = scan.reoriented("SPL").reoriented(scan.grid.axes)
+    for volume in (scan.with_data(scan.data > 5, "label"), back):
+        write_volume(volume, tmp_path / "mask.nii")
+        assert np.array_equal(nib.load(tmp_path / "mask.nii").affine, nib.load(path).affine)
+        assert np.abs(itk_corners(tmp_path / "mask.nii") - itk_corners(path)).max() < 1e-3
+        assert load(tmp_path / "mask.nii")[0].grid.same_as(scan.grid)
+    moved = Volume(scan.data, Grid(scan.grid.shape, turned(scan.grid.affine), scan.grid.filed))
+    write_volume(moved, tmp_path / "moved.nii")
+    assert np.allclose(nib.load(tmp_path / "moved.nii").affine, moved.grid.affine, atol=1e-4)
+
+
+def test_results_of_a_scan_without_codes_lie_on_it_for_all_readers(tmp_path):
+    path = store(tmp_path / "scan.nii")
+    write_volume(load(path)[0], tmp_path / "mask.nii")
+    assert np.array_equal(nib.load(tmp_path / "mask.nii").affine, nib.load(path).affine)
+    assert np.abs(itk_corners(tmp_path / "mask.nii") - itk_corners(path)).max() < 1e-3
+
+
+def test_forms_that_differ_by_rounding_are_no_news(tmp_path):
+    scan, remarks = load(store(tmp_path / "a.nii", PLAIN, np.round(PLAIN, 4)))
+    assert remarks == []
+    assert scan.grid.filed is None
+
+
+@pytest.mark.parametrize(("unit", "share", "words"), [("meter", 0.001, "metres"), ("micron", 1000.0, "micrometres")])
+@pytest.mark.parametrize("form", ["qform", "sform"])
+def test_voxel_sizes_are_read_in_the_unit_of_the_header(form, unit, share, words, tmp_path):
+    scaled = np.diag([share, share, share, 1]) @ PLAIN
+    path = store(tmp_path / "a.nii", **{form: scaled}, unit=unit)
+    scan, (remark,) = load(path)
+    assert np.allclose(scan.grid.affine, PLAIN, atol=1e-3)
+    assert remark.sentence == f"The file gives its voxel size in {words}, and was read so."
+    write_volume(scan, tmp_path / "b.nii")
+    assert np.array_equal(nib.load(tmp_path / "b.nii").affine, nib.load(path).affine)
+    assert np.abs(itk_corners(tmp_path / "b.nii") - itk_corners(path)).max() < 1e-3
+    assert load(tmp_path / "b.nii")[0].grid.same_as(scan.grid)
+
+
+def test_millimetres_are_taken_where_no_unit_is_said(tmp_path):
+    scan, remarks = load(store(tmp_path / "a.nii", sform=PLAIN, unit="unknown"))
+    assert np.allclose(scan.grid.affine, PLAIN, atol=1e-4)
+    assert remarks == []
+
+
+def test_an_unknown_unit_is_refused(tmp_path):
+    path = store(tmp_path / "a.nii", PLAIN, PLAIN)
+    raw = bytearray(path.read_bytes())
+    raw[123] = 5
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="unit is unknown"):
+        load(path)
+
+
+@pytest.mark.parametrize("sizes", [(0, 1.3, 5), (1.1, np.nan, 5), (0, 0, 0), (1.1, 1.3, np.inf)])
+def test_a_voxel_size_of_zero_is_refused_unless_the_sform_tells_it(sizes, tmp_path):
+    for name, forms in (("q.nii", {"qform": PLAIN}), ("none.nii", {})):
+        with pytest.raises(InputError, match="size of a voxel"):
+            load(store(tmp_path / name, **forms, sizes=sizes))
+    scan, remarks = load(store(tmp_path / "s.nii", sform=PLAIN, sizes=sizes))
+    assert np.allclose(scan.grid.affine, PLAIN, atol=1e-4)
+    assert [remark.kind for remark in remarks] == ["voxel_sizes_disagree"]

@@ -83,9 +83,26 @@ def test_axis_changes_by_hand():
 def test_same_as_sees_every_voxel():
     grid = Grid.centred((9, 9, 9), (2.0, 2.0, 2.0), axes="RAS")
     assert grid.same_as(Grid(grid.shape, grid.affine + np.diag([0, 0, 1e-5, 0])))
-    assert not grid.same_as(Grid.centred((9, 9, 9), (2.0, 2.0, 2.0), (0.0, 0.0, 0.01), "RAS"))
+    assert not grid.same_as(Grid.centred((9, 9, 9), (2.0, 2.0, 2.0), (0.0, 0.0, 0.03), "RAS"))
     assert not grid.same_as(Grid.centred((9, 9, 9), (2.0, 2.0, 2.0), axes="ARS"))  # first and last voxel agree
     assert not grid.same_as(Grid((9, 9, 8), grid.affine))
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_hundredth_of_a_voxel_is_the_same_grid(axis):
+    grid = Grid.centred((30, 512, 512), (5.0, 0.4, 0.5), axes="SPL")
+    for share, same in ((0.0, True), (0.01, True), (0.012, False), (-0.01, True), (-0.1, False)):
+        affine = grid.affine.copy()
+        affine[:3, 3] += share * affine[:3, axis]
+        assert grid.same_as(Grid(grid.shape, affine)) == same
+
+
+def test_a_turn_counts_where_it_moves_most():
+    grid = Grid.centred((30, 500, 500), (5.0, 0.5, 0.5))
+    for degrees, same in ((0.0005, True), (0.01, False)):  # 125 mm away: 0.001 and 0.02 mm
+        c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        turn = np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        assert grid.same_as(Grid(grid.shape, turn @ grid.affine)) == same
 
 
 @pytest.mark.parametrize("affine", [np.diag([1.0, 1.0, 0.0, 1.0]), np.full((4, 4), np.nan), np.eye(3)])

@@ -25,12 +25,13 @@ def read_label_image(path: Path) -> Volume:
 def read_labels(path: Path, scan: Volume) -> Volume:
     """A label image as uint8 in the axis order of its scan. Raises InputError where it lies on another grid.
 
-    Files of one lattice in different axis orders (left to right or right to left) are the same lattice.
+    Files of one lattice in different axis orders (left to right or right to left) are the same lattice, and get the
+    scan's affine, should theirs be rounded.
     """
     labels = read_label_image(path).reoriented(scan.grid.axes)
     if not labels.grid.same_as(scan.grid):
         raise InputError(f"needs the grid of its CT, {scan.grid}, has {labels.grid}; resample it (nearest).", path)
-    return labels.with_data(np.rint(labels.data).astype(np.uint8))
+    return Volume(np.rint(labels.data).astype(np.uint8), scan.grid, labels.unit)
 
 
 def read_infarct(path: Path, scan: Volume) -> Volume:

@@ -17,6 +17,7 @@ GM, WM, CSF = 1, 2, 3
 TISSUES = {"GM": GM, "WM": WM, "CSF": CSF}
 SPM12 = ("c1", "c2", "c3")  # prefixes of GM, WM and CSF probabilities
 MIN_BRAIN = 0.5  # of the three probabilities together
+ROUNDED_MM = 0.1  # SPM and FreeSurfer round affines in their own ways
 MIN_SHARE = 0.05  # of all labelled voxels is GM, and WM: less is another mapping
 
 # FreeSurferColorLUT.txt: aseg, the parcels of aparc and wmparc
@@ -113,7 +114,8 @@ def _from_labels(path: Path, labels: Mapping[int, int], scan: Volume) -> NDArray
 def _on_grid(path: Path, scan: Volume) -> Volume:
     """An image in its scan's axis order. Raises InputError where it lies on another grid."""
     image = read_label_image(path).reoriented(scan.grid.axes)
-    if not image.grid.same_as(scan.grid, tolerance_mm=0.1):  # SPM and FreeSurfer round affines in their own ways
+    rounded = image.grid.shape == scan.grid.shape and image.grid.mm_apart(scan.grid.affine) <= ROUNDED_MM
+    if not rounded:
         raise InputError(
             f"needs the grid of ct.nii.gz, {scan.grid}, has {image.grid}; write the maps in native space, "
             "or resample them onto the CT.",

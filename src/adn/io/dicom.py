@@ -226,7 +226,9 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
                 where,
             )
         try:
-            return nifti.load(best)[0], best.name, np.stack(planes)
+            volume = nifti.load(best)[0]
+            plain = Grid(volume.grid.shape, volume.grid.affine)  # the header is dcm2niix's, not the scanner's
+            return Volume(volume.data, plain), best.name, np.stack(planes)
         except InputError as error:
             raise InputError(error.what, where) from error
 

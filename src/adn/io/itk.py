@@ -7,6 +7,7 @@ readers to use and never picks one by content.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from adn.errors import InputError
 from adn.io.nifti import MAX_VOXELS
 from adn.remarks import Remark
 from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.units import MM_PER_UNIT
 from adn.space.volume import Volume
 
 NRRD_MAGIC = b"NRRD"
@@ -23,7 +25,26 @@ DETACHED_SUFFIXES = (".nhdr", ".mhd")
 _META_LINE = re.compile(rb"[ \t]*([A-Za-z]\w{0,63})[ \t]*=([^\0\r\n]{0,400})\r?")
 _DATA_FILE_KEYS = (b"datafile", b"elementdatafile")
 _ATTACHED = (b"LOCAL", b"Local", b"local")
-_ORIENTATION_KEYS = (b"space", b"transformmatrix", b"orientation", b"rotation")
+_ORIENTATION_KEYS = {b"transformmatrix", b"orientation", b"rotation"}  # of a MetaImage
+_SIZE_KEYS = {b"elementspacing", b"elementsize"}
+_SPACES = re.compile(
+    rb"(ras|las|lps|right-anterior-superior|left-anterior-superior|left-posterior-superior)(-time|t)?", re.I
+)
+_UNITS = {
+    "": "mm",
+    "?": "mm",
+    "millimeter": "mm",
+    "millimetre": "mm",
+    "meter": "m",
+    "metre": "m",
+    "micron": "um",
+    "micrometer": "um",
+    "micrometre": "um",
+    "\N{MICRO SIGN}m": "um",
+    "\N{GREEK SMALL LETTER MU}m": "um",
+}
+_UNITS |= {name: name for name in MM_PER_UNIT}
+_UNIT_WORDS = {"m": "metres", "cm": "centimetres", "um": "micrometres"}
 _HEADER_BYTES = 2**16
 
 
@@ -40,6 +61,8 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
     nrrd = head[:4] == NRRD_MAGIC
     lines = _nrrd_lines(path, head) if nrrd else _meta_lines(path, head)
     _check_data_file(path, lines)
+    unit = _unit(path, lines)
+    _check_voxel_size(path, lines, nrrd)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if nrrd else "MetaImageIO")
     reader.SetFileName(str(path))
@@ -57,14 +80,73 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
     lps = np.eye(4)
     lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     lps[:3, 3] = image.GetOrigin()
+    lps[:3] *= MM_PER_UNIT[unit]
     data = np.ascontiguousarray(sitk.GetArrayViewFromImage(image).transpose(2, 1, 0), dtype=np.float32)
     try:
         grid = Grid((data.shape[0], data.shape[1], data.shape[2]), RAS_FROM_LPS @ lps)
     except InputError as error:
         raise InputError(error.what, path) from error
-    if any(key.startswith(_ORIENTATION_KEYS) for key, _ in lines):
-        return Volume(data, grid), []
-    return Volume(data, grid), [Remark("orientation_unrecorded", {"format": "nrrd" if nrrd else "metaimage"})]
+    remarks = [] if unit == "mm" else [Remark("unit_of_length", {"unit": _UNIT_WORDS[unit]})]
+    if not _says_sides(lines, nrrd):
+        values = {"format": "nrrd" if nrrd else "metaimage", "axes": grid.axes}
+        remarks.append(Remark("orientation_unrecorded", values))
+    return Volume(data, grid), remarks
+
+
+def _says_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:
+    """Whether the header tells left from right. A NRRD does so by the name of its space; ITK takes others for LPS."""
+    if not nrrd:
+        return any(key in _ORIENTATION_KEYS for key, _ in lines)
+    return any(key == b"space" and _SPACES.fullmatch(value) for key, value in lines) and any(
+        key == b"spacedirections" for key, _ in lines
+    )
+
+
+def _check_voxel_size(path: Path, lines: list[tuple[bytes, bytes]], nrrd: bool) -> None:
+    """Raise InputError where the size of a voxel is absent, 0 or no number: ITK would take 1 mm."""
+    if nrrd:
+        values = dict(reversed(lines))  # of two, the first: what looks like the second may be voxels
+        vectors = re.findall(rb"\(([^)]*)\)", values.get(b"spacedirections", b""))
+        steps = [_norm(vector) for vector in vectors] if vectors else _numbers(values.get(b"spacings", b""))
+        known = sum(0 < abs(step) < math.inf for step in steps) >= 3
+    else:
+        found = [_numbers(value) for key, value in lines if key in _SIZE_KEYS]
+        known = bool(found) and all(0 < abs(step) < math.inf for steps in found for step in steps[:3])
+    if not known:
+        raise InputError(
+            "needed the size of a voxel, but the header does not say it, or says 0: nothing is guessed. Write the "
+            "image again with its voxel size.",
+            path,
+        )
+
+
+def _norm(vector: bytes) -> float:
+    return math.hypot(*_numbers(vector))
+
+
+def _numbers(text: bytes) -> list[float]:
+    """The numbers of a line; NaN for words."""
+    found = []
+    for word in text.replace(b",", b" ").split():
+        try:
+            found.append(float(word))
+        except ValueError:
+            found.append(math.nan)
+    return found
+
+
+def _unit(path: Path, lines: list[tuple[bytes, bytes]]) -> str:
+    """The unit of lengths, which ITK does not read; mm where none is said. Raises InputError for another one."""
+    said = b" ".join(value for key, value in lines if key in (b"spaceunits", b"units", b"distanceunits"))
+    names = {word.strip('"').lower() for word in said.decode(errors="replace").split()} or {""}
+    lengths = {_UNITS.get(name) or _UNITS.get(name.removesuffix("s"), name) for name in names}
+    if len(lengths) == 1 and (unit := lengths.pop()) in MM_PER_UNIT:
+        return unit
+    raise InputError(
+        "needed a voxel size in metres, millimetres or micrometres, but the header's unit is unknown; write the image "
+        "again in millimetres.",
+        path,
+    )
 
 
 def _check_size(path: Path, size: tuple[int, ...], components: int) -> None:

@@ -18,7 +18,8 @@ from numpy.typing import DTypeLike, NDArray
 from adn.errors import InputError
 from adn.io.atomic import atomic_path
 from adn.remarks import Remark
-from adn.space.geometry import Grid
+from adn.space.geometry import SAME_VOXEL, FiledPlace, Grid
+from adn.space.units import MM_PER_UNIT
 from adn.space.volume import Volume
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -29,6 +30,14 @@ try:  # the same format and size in a fifth of the time; it has no wheel for rar
 except ImportError:
     from gzip import GzipFile as GzipWriter
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+_UNITS = {0: "mm", 1: "m", 2: "mm", 3: "um"}  # by the lower three bits of xyzt_units; 0: not said
+APART_MM = 0.3  # qform and sform; quaternions in single precision move the ends of a head by a third of that
+_ROUNDING_MM = 1e-6  # what turning a grid and turning it back moves
+_SIZE_SHARE = 1e-3  # by which voxel sizes may differ from the sform's
+_PLACE_FIELDS = (
+    "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
+    "srow_x", "srow_y", "srow_z", "xyzt_units",
+)  # fmt: skip
 
 
 def read_volume(path: Path | str, dtype: DTypeLike = np.float32, unit: str = "HU") -> Volume:
@@ -44,7 +53,10 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
     logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # its header remarks go to stderr otherwise
     try:
         with _open(path) as stream:
-            image = _image_class(path, stream).from_stream(stream)
+            image_class = _image_class(path, stream)
+            header = image_class.header_class.from_fileobj(stream, check=False)  # checking makes sizes of 0 to 1
+            stream.seek(0)
+            image = image_class.from_stream(stream)
             shape = _shape_3d(path, image.shape)
             with np.errstate(all="ignore"):
                 data = _values(path, image, dtype)
@@ -61,7 +73,8 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
         ) from error
     # A copy, because the data may be mapped from the file; in the file's order, in which later steps read and write.
     data = np.array(data.reshape(shape), order="K")
-    return Volume(data, _grid(path, shape, image.affine), unit), _remarks(image)
+    grid, remarks = _placed(path, shape, header, image)
+    return Volume(data, grid, unit), remarks
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -106,25 +119,69 @@ def _values(path: Path, image: Any, dtype: DTypeLike) -> NDArray:
     return np.asarray(image.dataobj, dtype=dtype)
 
 
-def _grid(path: Path, shape: tuple[int, int, int], affine: NDArray | None) -> Grid:
+def _placed(path: Path, shape: tuple[int, int, int], header: Any, image: Any) -> tuple[Grid, list[Remark]]:
+    """Where the voxels lie, in mm, and what is to be said of it. header: as stored, not put right."""
+    sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
+    sizes = np.abs(np.array(header["pixdim"][1:4], np.float64))
+    if not sform_code and not (np.isfinite(sizes) & (sizes > 0)).all():
+        listed = " × ".join(f"{size:g}" for size in sizes)
+        raise InputError(
+            f"needed the size of a voxel, but the header says {listed}: nothing is guessed. Write the "
+            "image again with its voxel size.",
+            path,
+        )
+    unit = _unit(path, header)
+    affine = np.eye(4) if image.affine is None else np.array(image.affine, np.float64)
+    affine[:3] *= MM_PER_UNIT[unit]
     try:
-        return Grid(shape, np.eye(4) if affine is None else affine)
+        grid = Grid(shape, affine)
     except InputError as error:
         raise InputError(error.what, path) from error
-
-
-def _remarks(image: Any) -> list[Remark]:
-    sform, sform_code = image.header.get_sform(coded=True)
-    try:
-        qform, qform_code = image.header.get_qform(coded=True)
-    except (HeaderDataError, ValueError):
-        qform, qform_code = None, 0
+    remarks = [] if unit == "mm" else [Remark("unit_of_length", {"unit": {"m": "metres", "um": "micrometres"}[unit]})]
+    agree = unit == "mm"
     if not sform_code and not qform_code:
-        return [Remark("orientation_unrecorded", {"format": "nifti"})]
-    handedness = [np.linalg.det(form[:3, :3]) for form in (sform, qform) if form is not None]
-    if sform_code and qform_code and min(handedness) < 0 < max(handedness):
-        return [Remark("orientations_disagree")]
-    return []
+        agree = False
+        remarks.append(Remark("orientation_unrecorded", {"format": "nifti", "axes": grid.axes}))
+    elif sform_code:
+        other = _qform(image, MM_PER_UNIT[unit]) if qform_code else None
+        ratio = sizes * MM_PER_UNIT[unit] / grid.spacing_mm
+        sizes_agree = bool((np.abs(ratio - 1) < _SIZE_SHARE).all())
+        agree &= sizes_agree and (other is None or grid.voxels_apart(other) <= SAME_VOXEL)
+        remarks += _disagreement(grid, other, sizes_agree)
+    if agree:
+        return grid, remarks
+    fields = {name: np.array(header[name]) for name in _PLACE_FIELDS}
+    return Grid(shape, affine, FiledPlace(grid.affine, fields)), remarks
+
+
+def _unit(path: Path, header: Any) -> str:
+    """The unit of lengths; mm where none is said, as most software leaves it out."""
+    code = int(header["xyzt_units"]) & 7
+    if code not in _UNITS:
+        raise InputError(
+            f"needed a voxel size in metres, millimetres or micrometres, but the header's unit is unknown "
+            f"(xyzt_units {code}); write the image again in millimetres.",
+            path,
+        )
+    return _UNITS[code]
+
+
+def _qform(image: Any, mm: float) -> NDArray[np.float64] | None:
+    """The qform's affine in mm; None where its numbers are no rotation."""
+    try:
+        qform = np.array(image.header.get_qform(coded=False), np.float64)
+    except (HeaderDataError, ValueError):
+        return None
+    qform[:3] *= mm
+    return qform if np.isfinite(qform).all() and abs(np.linalg.det(qform)) > 0 else None
+
+
+def _disagreement(grid: Grid, qform: NDArray[np.float64] | None, sizes_agree: bool) -> list[Remark]:
+    """What else the header says than the sform, which was used."""
+    if qform is not None and (apart := grid.mm_apart(qform)) > APART_MM:
+        mirrored = bool(np.linalg.det(qform[:3, :3]) * np.linalg.det(grid.affine[:3, :3]) < 0)
+        return [Remark("orientations_disagree", {"apart_mm": apart, "mirrored": mirrored})]
+    return [] if sizes_agree else [Remark("voxel_sizes_disagree")]
 
 
 def _one_line(error: BaseException) -> str:
@@ -134,7 +191,8 @@ def _one_line(error: BaseException) -> str:
 def write_volume(volume: Volume, path: Path | str) -> None:
     """Write `.nii.gz` (or `.nii`) on exactly the volume's grid, keeping its dtype; the file appears whole or never.
 
-    The sform holds the affine (code 1), the qform too where a rotation with spacing can express it. Masks of bool
+    The sform holds the affine (code 1), the qform too where a rotation with spacing can express it; on the grid of a
+    file whose header readers understand in different ways, that header's fields are kept (`FiledPlace`). Masks of bool
     become uint8. Raises OutputError where the file cannot be written.
     """
     path = Path(path)
@@ -145,14 +203,23 @@ def write_volume(volume: Volume, path: Path | str) -> None:
     header.set_zooms(volume.grid.spacing_mm)
     header.set_xyzt_units("mm")
     header["descrip"] = b"adn: research use only"
-    try:
-        image.set_qform(volume.grid.affine, code=1, strip_shears=False, update_affine=False)
-    except HeaderDataError:  # sheared (gantry tilt): a quaternion cannot say it
-        image.set_qform(None, code=0, update_affine=False)
-    image.set_sform(volume.grid.affine, code=1)
+    filed = volume.grid.filed
+    if filed is not None and np.allclose(filed.affine, volume.grid.affine, rtol=0, atol=_ROUNDING_MM):
+        for name, value in filed.fields.items():
+            header[name] = value
+    else:
+        _set_forms(image, volume.grid.affine)
     with atomic_path(path) as temporary, temporary.open("xb") as raw:
         if path.suffix != ".gz":
             image.to_stream(raw)
             return
         with GzipWriter(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=COMPRESS_LEVEL) as stream:
             image.to_stream(cast(Any, stream))
+
+
+def _set_forms(image: Any, affine: NDArray[np.float64]) -> None:
+    try:
+        image.set_qform(affine, code=1, strip_shears=False, update_affine=False)
+    except HeaderDataError:  # sheared (gantry tilt): a quaternion cannot say it
+        image.set_qform(None, code=0, update_affine=False)
+    image.set_sform(affine, code=1)

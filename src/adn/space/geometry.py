@@ -7,7 +7,7 @@ the W, H and D axes of the model grid, so an in-plane rotation is a rotation abo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -19,17 +19,33 @@ from adn.errors import InputError
 
 _RAS_AXES = {"R": (0, 1.0), "L": (0, -1.0), "A": (1, 1.0), "P": (1, -1.0), "S": (2, 1.0), "I": (2, -1.0)}
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+SAME_VOXEL = 0.01  # of a voxel: what writing an affine with few decimals moves
+_SINGLE = 1e-4  # of a voxel: what files keep affines in is no more exact
+
+
+@dataclass(frozen=True, eq=False)
+class FiledPlace:
+    """What a NIfTI header says of where its voxels lie, kept where readers do not agree on what it means.
+
+    affine: 4 × 4, RAS mm, as adn understands it. fields: header fields by name. What is written on the same grid gets
+    the same fields, so that any reader shows both at one place.
+    """
+
+    affine: NDArray[np.float64]
+    fields: Mapping[str, NDArray]
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
     """A regular lattice of voxels in patient space.
 
-    shape: voxels along the three array axes. affine: 4 × 4, array index → RAS mm (NIfTI convention).
+    shape: voxels along the three array axes. affine: 4 × 4, array index → RAS mm (NIfTI convention). filed: see
+    `FiledPlace`; None where all readers of its file agree.
     """
 
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
+    filed: FiledPlace | None = None
 
     def __post_init__(self) -> None:
         affine = np.array(self.affine, dtype=np.float64)  # a copy: the caller's stays writable
@@ -101,20 +117,31 @@ class Grid:
             if flip:
                 affine[:3, 3] += affine[:3, column] * (shape[column] - 1)
                 affine[:3, column] *= -1.0
-        return Grid((shape[0], shape[1], shape[2]), affine)
+        return Grid((shape[0], shape[1], shape[2]), affine, self.filed)
 
-    def same_as(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
-        """True where shape is equal and no voxel lies further than `tolerance_mm` from its twin."""
-        if self.shape != other.shape:
-            return False
-        corners = np.array([[*corner, 1.0] for corner in product(*((0, n - 1) for n in self.shape))])
-        distance_mm = np.linalg.norm(corners @ (self.affine - other.affine)[:3].T, axis=1)
-        return bool(distance_mm.max() <= tolerance_mm)
+    def same_as(self, other: Grid, tolerance: float = SAME_VOXEL) -> bool:
+        """True where shape is equal and no voxel lies further than `tolerance` voxels from its twin, along any axis."""
+        return self.shape == other.shape and self.voxels_apart(other.affine) <= tolerance + _SINGLE
+
+    def voxels_apart(self, affine: NDArray[np.float64]) -> float:
+        """How far another affine puts the voxel that moves most, in voxels along the array axis where that is most."""
+        moved = _corners(self.shape) @ (np.linalg.inv(self.affine) @ affine - np.eye(4))[:3].T
+        return float(np.abs(moved).max())
+
+    def mm_apart(self, affine: NDArray[np.float64]) -> float:
+        """How far another affine puts the voxel that moves most, mm."""
+        moved = _corners(self.shape) @ (self.affine - affine)[:3].T
+        return float(np.linalg.norm(moved, axis=1).max())
 
     def __repr__(self) -> str:
         size = "×".join(str(n) for n in self.shape)
         step = "×".join(f"{s:.4g}" for s in self.spacing_mm)
         return f"Grid({size}, {step} mm, {self.axes})"
+
+
+def _corners(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """(8, 4): homogeneous indices of the outermost voxels."""
+    return np.array([[*corner, 1.0] for corner in product(*((0, n - 1) for n in shape))])
 
 
 def _closest_axes(affine: NDArray) -> list[tuple[str, int]]:

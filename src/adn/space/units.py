@@ -1,9 +1,10 @@
-"""Intensities: Hounsfield units (HU) to the networks' unit interval and back; and how high a brain is."""
+"""Intensities: Hounsfield units (HU) to the networks' unit interval and back; lengths; and how high a brain is."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 WindowHU = tuple[float, float]
+MM_PER_UNIT = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001}
 WHOLE_BRAIN_MM = 110.0  # what is less high, of a scan or of the brain in it, is a part of a head
 
 
