@@ -319,7 +319,8 @@ def test_archives_give_the_same_as_trees_and_leave_nothing(tmp_path):
         "0000001",
         "import.csv",
         "import.html",
-        "licence.txt", "split.csv",
+        "licence.txt",
+        "split.csv",
     ]
 
 

@@ -1,0 +1,38 @@
+"""No recipe that mixes sources may let anything but the infarct tell that there is one; a naive mix does."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from adn.feed.mix import MixedSamples
+from adn.recipes import load_recipe, recipe_names
+from mixed_phantoms import Virtual, cases
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "studies"))
+sources_auc = pytest.importorskip("sources_auc")
+MIXED = [name for name in recipe_names() if load_recipe(name).train.mix.used]
+
+
+def area(tmp_path, recipe, count):
+    """By samples of other phantoms than those it learnt on."""
+    tables = []
+    for seed, folder in enumerate(("train", "validation")):
+        own = cases(tmp_path / recipe.name / folder, first=20 * seed, recipe=recipe)
+        samples = MixedSamples(own, Virtual(), seed, count)
+        tables.append(sources_auc.table(samples, count)[:2])
+    return sources_auc.auc(*tables)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MIXED)
+def test_geometry_noise_and_blood_do_not_tell_that_there_is_an_infarct(tmp_path, name):
+    recipe = load_recipe(name)
+    with torch.no_grad():
+        assert area(tmp_path, recipe, 250) <= 0.65  # chance moves it by 0.04
+        assert area(tmp_path, sources_auc.naive(recipe).model_copy(update={"name": "naive"}), 60) > 0.9
+
+
+def test_every_recipe_that_mixes_is_tried():
+    assert "slicewise-mix" in MIXED
