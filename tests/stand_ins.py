@@ -37,7 +37,7 @@ class ByName:
         if "crash" in task.case:
             with atomic_folder(self.request.out / task.case, marker="result.json"):
                 os.kill(os.getpid(), signal.SIGKILL)
-        row = {"case": task.case, "volume_ml": 12.34, "side": "left", "device": self.loaded_by}
+        row = {"case": task.case, "scan": str(task.scan), "volume_ml": 12.34, "side": "left", "device": self.loaded_by}
         return Outcome(task, 0, row=row, warnings=("thin slices",), report=self.request.out / task.case / "report.html")
 
 

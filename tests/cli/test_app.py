@@ -84,6 +84,36 @@ def test_several_scans_give_a_table_with_the_failed_ones_in_the_order_asked(run,
     assert rows[1]["error"].endswith("is not a head CT.")
 
 
+def test_a_table_tells_apart_what_names_of_cases_do_not(run, tmp_path):
+    names = [os.fsdecode(b"d\xfcr"), "bad 患者", "王"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    given = [tmp_path / name for name in names]
+    assert run("predict", *given, "-o", tmp_path / "out")[0] == 3
+    with (tmp_path / "out/results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["case"] for row in rows] == ["dr", "bad", "scan"]
+    assert [row["scan"] for row in rows] == [f"{tmp_path}/d\\udcfcr", *map(str, given[1:])]
+
+
+def test_letters_that_a_terminal_cannot_show_are_spelt_out():
+    """As a Latin-1 terminal cannot show what `adn info` prints, nor any a path that is no UTF-8."""
+    program = r"from adn.cli import terminal; terminal.spell_out_unknown_letters(); print('x\u2026\udcfc\xe9')"
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    shown = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
+    assert shown == b"x\\u2026\\udcfc\xe9\n"
+
+
+def test_what_a_kill_left_of_other_scans_is_swept(run, tmp_path):
+    killed = "from adn.io.atomic import _hidden_name as n; from pathlib import Path; n(Path('a'), 'partial').mkdir()"
+    (tmp_path / "out").mkdir()
+    subprocess.run([sys.executable, "-c", killed], cwd=tmp_path / "out", check=True)
+    (tmp_path / "out" / ".mine.partial-1").mkdir()
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert run("predict", *scans(tmp_path, "b"), "-o", tmp_path / "out")[0] == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".mine.partial-1"]
+
+
 def test_a_dicom_seg_of_what_is_not_dicom_is_refused_before_anything_is_done(run, tmp_path):
     pytest.importorskip("highdicom")
     (tmp_path / "series").mkdir()

@@ -1,6 +1,7 @@
 """Every layout gives the same cases: name, patient and files."""
 
 import json
+import os
 
 import pytest
 
@@ -30,6 +31,16 @@ def test_a_folder_of_cases_with_every_kind_of_ct(tmp_path):
     assert b == Case("b", "b", tmp_path / "b/dicom", tmp_path / "b/infarct.nii")
     assert (c.ct, d.ct) == (tmp_path / "sub-7_ses-1", tmp_path / "sub-7_ses-2")
     assert c.subject == d.subject == "sub-7"
+
+
+def test_a_table_names_files_that_are_no_utf8(tmp_path):
+    ct = tmp_path / os.fsdecode(b"d\xfcr.nii.gz")
+    touch(ct, tmp_path / "é.nii.gz")
+    cases = [Case("a", "a", ct), Case("é", "é", tmp_path / "é.nii.gz")]
+    write_cases(cases, tmp_path / "cases.csv")
+    assert find_cases(tmp_path) == cases
+    (tmp_path / "old.csv").write_bytes(b"Name; CT\r\nM\xfcller; d\xfcr.nii.gz\r\n")
+    assert find_cases(tmp_path / "old.csv") == [Case("Müller", "Müller", ct)]
 
 
 def test_a_table_of_paths_beside_its_files(tmp_path):

@@ -119,6 +119,26 @@ def test_what_lives_is_left_alone(tmp_path):
     assert sweep(tmp_path / "absent") == 0
 
 
+def test_what_another_user_left_is_left_alone(tmp_path, monkeypatch):
+    killed_while_writing("folder", tmp_path / "case")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert sweep(tmp_path) == 0
+    monkeypatch.undo()
+    assert sweep(tmp_path) == 1
+
+
+def test_work_that_a_kill_left_in_the_temporary_folder_is_swept_with_the_next(tmp_path, monkeypatch):
+    program = (
+        "import os; from adn.io import atomic; a = atomic.scratch_folder(); a.__enter__(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
+    assert len(names(tmp_path)) == 1
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with scratch_folder() as folder:
+        assert names(tmp_path) == [folder.name]
+    assert names(tmp_path) == []
+
+
 def test_folders_for_work_move_and_go(tmp_path):
     with scratch_folder(tmp_path) as folder:
         assert folder.stat().st_mode & 0o777 == 0o700

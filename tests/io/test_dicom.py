@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+from unittest.mock import Mock
+
 import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import RLELossless
 
-from adn.errors import InputError
+from adn.errors import InputError, OutputError
 from adn.io import dicom, open_scan
 from adn.io.series import read_headers
 from adn.space.volume import Volume
@@ -228,6 +231,26 @@ def test_truncated_file(share, tmp_path):
 def test_empty_dcm_file(tmp_path):
     write_dicom_series(head(), tmp_path)[7].write_bytes(b"")
     with pytest.raises(InputError, match=r"0008\.dcm.*empty or damaged"):
+        open_scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"), [("Columns", None), ("Rows", 0), ("BitsAllocated", 1), ("BitsAllocated", 12)]
+)
+def test_numbers_of_pixels_that_cannot_be_are_refused_by_name(tag, value, tmp_path):
+    for file in write_dicom_series(head(), tmp_path):
+        data = pydicom.dcmread(file)
+        setattr(data, tag, value)
+        data.save_as(file)
+    with pytest.raises(InputError, match=tag):
+        open_scan(tmp_path)
+
+
+def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
+    write_dicom_series(head(), tmp_path)
+    monkeypatch.setattr(dicom.nifti, "load", Mock(side_effect=InputError("truncated")))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(OutputError, match=r"temporary folder .*TMPDIR.*disk is full"):
         open_scan(tmp_path)
 
 

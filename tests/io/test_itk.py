@@ -1,5 +1,6 @@
 """NRRD and MetaImage: a file from outside never chooses what else is read."""
 
+import os
 import zipfile
 
 import numpy as np
@@ -195,6 +196,21 @@ def test_lengths_are_read_in_the_unit_that_is_said(unit, mm, words, tmp_path):
     assert [remark.kind for remark in remarks] == ["unit_of_length"]
 
 
+@pytest.mark.parametrize(
+    "sides",
+    ["NDims = -1\nDimSize = 4 5 6", "NDims = 0\nDimSize = 4 5 6", "NDims = 30\nDimSize = 4 5 6",
+     "NDims = 3\nDimSize = 4 5", "DimSize = 4 5 6",
+     "NDims = 3\nDimSize = 4 -5 6", "NDims = 3\nDimSize = 4 x 6", "NDims = 3", "NDims = -1\nNDims = 3\nDimSize = 4 5 6",
+     "NDims = 3\nDimSize = 4 5 6\nElementNumberOfChannels = -2"],
+)  # fmt: skip
+def test_sides_on_which_itk_would_end_the_process_are_refused(sides, tmp_path):
+    path = write_meta(tmp_path / "a.mha", "ElementSpacing = 2 3 7\n")
+    head, _, rest = path.read_bytes().partition(b"NDims = 3\n")
+    path.write_bytes(head + sides.encode() + b"\n" + rest.replace(b"DimSize = 4 5 6\n", b""))
+    with pytest.raises(InputError, match="do not say its size"):
+        load(path)
+
+
 def test_millimetres_are_no_news(tmp_path):
     assert load(write_nrrd(tmp_path / "a.nrrd", NAMED + 'space units: "mm" "mm" "mm"\n'))[1] == []
 
@@ -225,3 +241,20 @@ def test_a_metaimage_without_voxel_size_is_refused(fields, tmp_path):
 def test_an_unknown_unit_is_refused(tmp_path):
     with pytest.raises(InputError, match="unit is unknown"):
         load(write_nrrd(tmp_path / "a.nrrd", NAMED + 'space units: "pixel" "pixel" "pixel"\n'))
+
+
+def test_metaimages_that_itk_made_of_nifti_or_dicom_are_read(tmp_path):
+    fields = "ITK_FileNotes = x\ndim[0] = 3\npixdim[1] = 2\n0008|0060 = CT\nElementSpacing = 2 3 7\n"
+    assert load(write_meta(tmp_path / "a.mha", fields))[0].grid.spacing_mm == (2.0, 3.0, 7.0)
+
+
+def test_a_folder_whose_name_is_no_utf8(tmp_path):
+    """ITK would end the process."""
+    folder = tmp_path / os.fsdecode(b"d\xfcr")
+    folder.mkdir()
+    (folder / "voxels.raw").write_bytes(np.arange(120, dtype="<i2").tobytes())
+    nrrd, meta = write_nrrd(folder / "a.nrrd", NAMED), write_meta(folder / "a.mha", "ElementSpacing = 2 3 7\n")
+    detached = folder / "a.mhd"
+    detached.write_bytes(meta.read_bytes().partition(b"LOCAL")[0] + b"voxels.raw\n")
+    for path in (nrrd, meta, detached):
+        assert load(path)[0].data.ravel(order="F")[-1] == 119

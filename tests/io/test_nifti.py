@@ -284,3 +284,19 @@ def test_a_voxel_size_of_zero_is_refused_unless_the_sform_tells_it(sizes, tmp_pa
     scan, remarks = load(store(tmp_path / "s.nii", sform=PLAIN, sizes=sizes))
     assert np.allclose(scan.grid.affine, PLAIN, atol=1e-4)
     assert [remark.kind for remark in remarks] == ["voxel_sizes_disagree"]
+
+
+@pytest.mark.parametrize("code", [-1, 6, 16, 300])
+@pytest.mark.parametrize("at", [252, 254])
+def test_a_code_of_orientation_that_readers_take_in_different_ways_is_refused(code, at, tmp_path):
+    path = store(tmp_path / "scan.nii", PLAIN, PLAIN)
+    raw = bytearray(path.read_bytes())
+    raw[at : at + 2] = np.int16(code).tobytes()
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=f"form_code {code}"):
+        load(path)
+
+
+def test_a_negative_size_is_refused_where_it_places_the_voxels(tmp_path):
+    with pytest.raises(InputError, match="the header says -2 × 3 × 4"):
+        load(store(tmp_path / "scan.nii", PLAIN, sizes=(-2, 3, 4)))

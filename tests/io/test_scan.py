@@ -173,3 +173,25 @@ def test_singular_affine(tmp_path):
     image.to_filename(tmp_path / "flat.nii.gz")
     with pytest.raises(InputError, match=r"flat\.nii\.gz.*singular"):
         open_scan(tmp_path / "flat.nii.gz")
+
+
+def test_a_folder_with_one_image_file_is_that_scan(tmp_path):
+    write_volume(head(), tmp_path / "c1_0000.nii.gz")
+    (tmp_path / "notes.txt").write_text("x")
+    scan = open_scan(tmp_path)
+    assert (scan.source, scan.name) == ("nifti", tmp_path.name)
+
+
+def test_a_folder_with_several_image_files_says_how_to_name_them(tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"holds 2 image files \(a\.nii\.gz, b\.nii\.gz\).* as in .*/\*\.nii\.gz"):
+        open_scan(tmp_path)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_origin_far_outside_any_scanner_is_refused(axis, tmp_path):
+    affine = head().grid.affine.copy()
+    affine[axis, 3] = 1e30
+    with pytest.raises(InputError, match="origin lies"):
+        open_scan(written(tmp_path, replace(head(), grid=Grid(head().grid.shape, affine))))

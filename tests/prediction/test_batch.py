@@ -22,7 +22,7 @@ def test_one_failing_scan_does_not_stop_the_rest(tmp_path, jobs):
     outcomes = run(["a", "bad", "bug", "b"], tmp_path, jobs)
     assert {case: outcome.code for case, outcome in outcomes.items()} == {"a": 0, "bad": 2, "bug": 1, "b": 0}
     assert outcomes["bad"].error == "bad.nii.gz is not a head CT."
-    assert outcomes["bad"].row == {"case": "bad", "error": "bad.nii.gz is not a head CT."}
+    assert outcomes["bad"].row == {"case": "bad", "scan": "bad.nii.gz", "error": "bad.nii.gz is not a head CT."}
     assert "report it" in outcomes["bug"].error
 
 

@@ -101,10 +101,12 @@ def predict(
     """
     from adn.cli.info import cores
     from adn.io import case_names
+    from adn.io.atomic import sweep
     from adn.io.weights import find_weights
 
     table = out / "results.csv"
     terminal.check_writable(out)
+    sweep(out)
     found = find_weights(weights)  # one sentence now rather than one per scan
     if dicom_seg:
         from adn.report import check_dicom_seg
@@ -179,6 +181,7 @@ def info(
 def main() -> int:
     """Run the command line and return its exit code."""
     terminal.unwind_on_signals()
+    terminal.spell_out_unknown_letters()
     console = terminal.stderr()
     try:
         app(prog_name="adn")

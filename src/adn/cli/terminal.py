@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -23,9 +25,17 @@ from adn.work.signals import unwind_on_signals
 
 __all__ = [
     "BAD_INPUT", "BLOCKED", "DONE", "INTERRUPTED", "OUR_FAULT", "SOME_FAILED", "check_writable", "debugging", "explain",
-    "progress_bar", "say_error", "set_up_logging", "stderr", "unwind_on_signals", "with_options",
+    "progress_bar", "say_error", "set_up_logging", "spell_out_unknown_letters", "stderr", "unwind_on_signals",
+    "with_options",
 ]  # fmt: skip
 _ARGUMENT = re.compile(r"`([a-z_]+)`")
+
+
+def spell_out_unknown_letters() -> None:
+    """Letters that the terminal cannot show, and bytes of file names that are none, become codes, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def stderr() -> Console:

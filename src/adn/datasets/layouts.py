@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 from adn.errors import InputError
 from adn.io.atomic import atomic_path
 from adn.io.names import case_name, is_dicom
+from adn.io.text import found_path, read_json, read_table
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 LABELS = ("infarct", "tissue", "brain", "ignore", "seen")
@@ -99,7 +99,8 @@ def write_cases(cases: Iterable[Case], path: Path, *, relative: bool = False) ->
     relative: to the table's folder, which all files must then be below, so that the folder can be moved.
     """
     home = path.parent.resolve()
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    letters = "surrogateescape"  # a path that is no UTF-8 keeps its bytes
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=letters) as file:
         writer = csv.writer(file)
         writer.writerow(CSV_COLUMNS)
         for case in cases:
@@ -158,34 +159,29 @@ def _subject(name: str) -> str:
 
 
 def _from_csv(path: Path) -> Iterable[Case]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
-        if "ct" not in columns:
-            raise InputError(
-                f"needed a column 'ct' (others: {', '.join(c for c in CSV_COLUMNS if c != 'ct')}), "
-                f"but the columns are: {', '.join(columns) or 'none'}.",
-                path,
-            )
-        for line, row in enumerate(reader, start=2):
-            values = {key: (row.get(name) or "").strip() for key, name in columns.items()}
-            if not any(values.values()):
-                continue
-            files: dict[str, Any] = {kind: _listed(path, line, values.get(kind, "")) for kind in ("ct", *LABELS)}
-            ct = files.pop("ct")
-            if ct is None:
-                raise InputError(f"{path}, line {line}: column 'ct' is empty; name the scan or remove the line.")
-            name = values.get("name") or case_name(ct)
-            yield Case(name, values.get("subject") or _subject(name), ct, **files)
+    columns, rows = read_table(path)
+    if "ct" not in columns:
+        raise InputError(
+            f"needed a column 'ct' (others: {', '.join(c for c in CSV_COLUMNS if c != 'ct')}), "
+            f"but the columns are: {', '.join(columns) or 'none'}.",
+            path,
+        )
+    for line, values in rows:
+        files: dict[str, Any] = {kind: _listed(path, line, values.get(kind, "")) for kind in ("ct", *LABELS)}
+        ct = files.pop("ct")
+        if ct is None:
+            raise InputError(f"{path}, line {line}: column 'ct' is empty; name the scan or remove the line.")
+        name = values.get("name") or case_name(ct)
+        yield Case(name, values.get("subject") or _subject(name), ct, **files)
 
 
 def _listed(table: Path, line: int, text: str) -> Path | None:
     """A path in a table, relative to the table's folder."""
     if not text:
         return None
-    path = table.parent / text
-    if not path.exists():
-        raise InputError(f"{table}, line {line}: there is no {text} (paths are relative to the table's folder).")
+    path = found_path(table.parent, text)
+    if path is None:
+        raise InputError(f"{table}, line {line}: there is no {text[:200]} (paths are relative to the table's folder).")
     return path
 
 
@@ -202,10 +198,7 @@ def _from_nnunet(path: Path) -> Iterable[Case]:
 
 
 def _dataset_json(path: Path) -> dict:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"needed nnU-Net's dataset.json, but it cannot be read as JSON ({error}).", path) from error
+    facts = read_json(path)
     labels = facts.get("labels", {}) if isinstance(facts, dict) else {}
     # version 2 says {"infarct": 1}, version 1 {"1": "infarct"}
     named = {str(key): value for key, value in labels.items()}

@@ -13,6 +13,7 @@ import numpy as np
 
 from adn.errors import InputError
 from adn.io.atomic import atomic_path
+from adn.io.text import read_table
 
 PARTS = ("train", "validation", "test")
 COLUMNS = ("case", "subject", "part", "fold", "infarct_ml")
@@ -81,19 +82,14 @@ def read_split(path: Path | str) -> Split:
 def read_rows(path: Path | str) -> Split:
     """As `read_split`, without looking for leaks."""
     path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            lacking = [name for name in ("case", "part") if name not in (reader.fieldnames or [])]
-            if lacking:
-                raise InputError(
-                    f"a split needs the columns {', '.join(COLUMNS)}, but lacks {', '.join(lacking)}; "
-                    "'adn split' writes one.",
-                    path,
-                )
-            rows = tuple(_row(path, line, values) for line, values in enumerate(reader, start=2))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the split cannot be read ({error}); 'adn split' writes one.", path) from error
+    columns, lines = read_table(path)
+    lacking = [name for name in ("case", "part") if name not in columns]
+    if lacking:
+        raise InputError(
+            f"a split needs the columns {', '.join(COLUMNS)}, but lacks {', '.join(lacking)}; 'adn split' writes one.",
+            path,
+        )
+    rows = tuple(_row(path, line, text) for line, text in lines)
     twice = [case for case, count in Counter(row.case for row in rows).items() if count > 1]
     if not rows or twice:
         raise InputError(f"{path}: " + (f"case '{twice[0]}' is listed twice." if twice else "the split is empty."))
@@ -103,8 +99,7 @@ def read_rows(path: Path | str) -> Split:
     return Split(rows)
 
 
-def _row(path: Path, line: int, values: dict[str, str | None]) -> SplitRow:
-    text = {key: (value or "").strip() for key, value in values.items() if key}
+def _row(path: Path, line: int, text: dict[str, str]) -> SplitRow:
     part, fold = text["part"].lower(), text.get("fold", "")
     if part not in PARTS or not text["case"] or (fold and not fold.isdigit()):
         raise InputError(

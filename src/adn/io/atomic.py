@@ -21,7 +21,17 @@ from pathlib import Path
 from adn.errors import OutputError
 from adn.io.digest import sha256
 
-_MACHINE = sha256(platform.node())[:4]  # a process number means something on one only
+
+def _machine() -> str:
+    """Four letters for the machine, or the container of it, in which a process number means something."""
+    try:
+        container = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        container = ""
+    return sha256(f"{platform.node()} {container}")[:4]
+
+
+_MACHINE = _machine()
 _HIDDEN = re.compile(r"\.(?P<name>.+)\.(?P<kind>partial|old|gone)-(?P<process>\d+)-(?P<machine>[0-9a-f]{4})[0-9a-f]{6}")
 _at_work: set[str] = set()  # hidden names that this process is writing now
 
@@ -79,13 +89,10 @@ def scratch_folder(inside: Path | None = None) -> Iterator[Path]:
     inside: where it is made, so that what it holds can be moved to its place (`move_folder`); None: the system's
     temporary folder.
     """
-    if inside is None:
-        with tempfile.TemporaryDirectory(prefix="adn-") as folder:
-            yield Path(folder)
-    else:
-        with _hidden(inside / "scratch", "partial") as folder:
-            folder.mkdir(mode=0o700)
-            yield folder
+    target = Path(tempfile.gettempdir()) / "adn" if inside is None else inside / "scratch"
+    with _hidden(target, "partial") as folder:
+        folder.mkdir(mode=0o700)
+        yield folder
 
 
 def move_folder(source: Path, target: Path) -> None:
@@ -143,7 +150,7 @@ def check_writable(folder: Path) -> None:
 def sweep(folder: Path, name: str | None = None, *, owned: bool = False) -> int:
     """Remove what killed processes left half written in a folder; returns how many files and folders.
 
-    name: of one target only. What another process writes now, or a process of another machine wrote, is left alone,
+    name: of one target only. What another process writes now, or one of another machine or user wrote, is left alone,
     unless the folder is `owned`: nobody but this process writes there. A result that was about to be replaced when
     its process was killed is put back.
     """
@@ -151,16 +158,17 @@ def sweep(folder: Path, name: str | None = None, *, owned: bool = False) -> int:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _HIDDEN.fullmatch(entry.name) if entry.name.startswith(f".{name or ''}") else None
-            if match is None or (name is not None and match["name"] != name) or not (owned or _left(match)):
+            if match is None or (name is not None and match["name"] != name) or not (owned or _left(entry, match)):
                 continue
             _put_back_or_remove(Path(entry.path), match)
             count += 1
     return count
 
 
-def _left(match: re.Match[str]) -> bool:
-    """True where the process that wrote under this name can do so no more."""
-    if match["machine"] != _MACHINE:
+def _left(entry: os.DirEntry[str], match: re.Match[str]) -> bool:
+    """True where it is ours, and the process that wrote under this name can do so no more."""
+    mine = not hasattr(os, "geteuid") or entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+    if match["machine"] != _MACHINE or not mine:
         return False
     process = int(match["process"])
     return match[0] not in _at_work if process == os.getpid() else not _alive(process)
@@ -229,7 +237,7 @@ def explain_write_error(error: OSError, path: Path | None = None) -> str:
 
     path: what was to be written; None: something below the system's temporary folder.
     """
-    path = path or Path(tempfile.gettempdir())
+    what = str(path) if path else f"to the temporary folder {tempfile.gettempdir()} ($TMPDIR)"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason = "the disk is full or the quota is used up; free some space and run again"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -238,4 +246,4 @@ def explain_write_error(error: OSError, path: Path | None = None) -> str:
         reason = "the folder does not exist; create it first"
     else:
         reason = error.strerror or str(error) or type(error).__name__
-    return f"Cannot write {path}: {reason}."
+    return f"Cannot write {what}: {reason}."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.io import nifti
 from adn.io.atomic import scratch_folder
+from adn.io.itk import name_for_itk
 from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
 from adn.io.slices import measured_rows, slice_indices
 from adn.io.stacks import check_stack, gaps_mm, uneven
@@ -38,6 +42,8 @@ LEAST_SHARE = 0.02  # of a slice is not air, or it is not looked for
 ALIKE = 0.9  # correlation of a slice with its place in a volume that was resampled
 _SEEN_HU = (-200.0, 300.0)  # what is compared where values were interpolated
 CONVERT_SECONDS = 900
+_BITS = (8, 16, 32)
+BYTES_A_VOXEL = 12  # of what dcm2niix writes at most: as stored, tilt corrected, made even
 # What dcm2niix takes a series apart by; none of it says where a slice lies.
 _ALIKE = {"SeriesInstanceUID": "2.25.1", "SeriesNumber": 1, "AcquisitionNumber": 1}
 _ALIKE |= dict.fromkeys(("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"), "120000")
@@ -218,6 +224,8 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
         except subprocess.TimeoutExpired as error:
             raise InputError(f"dcm2niix did not finish in {CONVERT_SECONDS} s; give NIfTI instead.", where) from error
         log.debug("dcm2niix ended with code %d", run.returncode)
+        if run.returncode:
+            _check_space(temporary, series)
         best = _best_output(target)
         if best is None:
             raise InputError(
@@ -230,7 +238,15 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
             plain = Grid(volume.grid.shape, volume.grid.affine)  # the header is dcm2niix's, not the scanner's
             return Volume(volume.data, plain), best.name, np.stack(planes)
         except InputError as error:
+            _check_space(temporary, series)
             raise InputError(error.what, where) from error
+
+
+def _check_space(folder: Path, series: Series) -> None:
+    """Raise OSError where dcm2niix, which does not say so, lacked the space for the volume and corrected versions."""
+    needed = series.slices * series.first.shape[0] * series.first.shape[1] * BYTES_A_VOXEL
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDArray[np.float32]]:
@@ -256,7 +272,9 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
             for tag, value in _ALIKE.items():
                 setattr(data, tag, value)
             implicit = {} if "TransferSyntaxUID" in data.file_meta else {"implicit_vr": True, "little_endian": True}
-            dcmwrite(folder / f"{number:06d}.dcm", data, **implicit)
+            content = BytesIO()  # pydicom would hide why a file cannot be written
+            dcmwrite(content, data, **implicit)
+        (folder / f"{number:06d}.dcm").write_bytes(content.getbuffer())
         yield plane[::step, ::step]
 
 
@@ -268,9 +286,15 @@ def _checked(header: Header, where: Path) -> Any:
         with config.disable_value_validation():
             data = dcmread(header.path, force=True)
         pixels = data.PixelData
+        if int(data.BitsAllocated) not in _BITS:
+            raise InputError(
+                f"BitsAllocated is {data.BitsAllocated}, CT has 8, 16 or 32; copy the series again.", where
+            )
         bits = header.shape[0] * header.shape[1] * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated)
         needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
         short = len(pixels) < needed and not _packed(data)
+    except InputError:
+        raise
     except Exception as error:  # pydicom raises many kinds on damaged bytes
         raise _truncated(header, where) from error
     if short or not pixels:
@@ -290,11 +314,12 @@ def _pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
 
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(header.path))
-        try:
-            return sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
-        except RuntimeError as error:
-            raise _truncated(header, where) from error
+        with name_for_itk(header.path) as name:
+            reader.SetFileName(name)
+            try:
+                return sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
+            except RuntimeError as error:
+                raise _truncated(header, where) from error
     stored = np.frombuffer(data.PixelData, _sample_type(data))[: header.frames * header.shape[0] * header.shape[1]]
     return stored.reshape(-1, *header.shape) * np.float32(header.slope) + np.float32(header.intercept)
 

@@ -13,6 +13,7 @@ from adn.space.volume import Volume
 MIN_IN_PLANE_MM = 80.0  # a cropped brain is still 120 mm wide
 MIN_STEP_MM = 0.2  # between slices; no scanner has less
 MAX_SIDE_MM = 700.0  # the widest scanners' field of view
+MAX_ORIGIN_MM = 1e5  # from the frame's zero, which lies in or near the scanner
 THIN_MM, THICK_MM = 2.5, 10.0
 AIR_HU = -700.0
 AIR_SHARE = 0.02
@@ -36,6 +37,13 @@ def check_grid(grid: Grid, where: str) -> list[Remark]:
         raise InputError(
             f"needed slices at least {MIN_STEP_MM} mm apart, but they are {upright.spacing_mm[0]:.3g} mm apart; check "
             "the image's spacing.",
+            where,
+        )
+    away_mm = float(np.abs(grid.affine[:3, 3]).max())
+    if away_mm > MAX_ORIGIN_MM:
+        raise InputError(
+            f"needed places in millimetres, but the image's origin lies {away_mm:.3g} mm away; "
+            "check the image's header.",
             where,
         )
     if min(depth, width) < MIN_IN_PLANE_MM or max(height, depth, width) > MAX_SIDE_MM:

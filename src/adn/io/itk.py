@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from adn.errors import InputError
+from adn.io.atomic import scratch_folder
 from adn.io.nifti import MAX_VOXELS
 from adn.remarks import Remark
 from adn.space.geometry import RAS_FROM_LPS, Grid
@@ -22,7 +25,7 @@ from adn.space.volume import Volume
 
 NRRD_MAGIC = b"NRRD"
 DETACHED_SUFFIXES = (".nhdr", ".mhd")
-_META_LINE = re.compile(rb"[ \t]*([A-Za-z]\w{0,63})[ \t]*=([^\0\r\n]{0,400})\r?")
+_META_LINE = re.compile(rb"[ \t]*(\w[\w|.\[\]-]{0,63})[ \t]*=([^\0\r\n]{0,400})\r?")
 _DATA_FILE_KEYS = (b"datafile", b"elementdatafile")
 _ATTACHED = (b"LOCAL", b"Local", b"local")
 _ORIENTATION_KEYS = {b"transformmatrix", b"orientation", b"rotation"}  # of a MetaImage
@@ -46,6 +49,8 @@ _UNITS = {
 _UNITS |= {name: name for name in MM_PER_UNIT}
 _UNIT_WORDS = {"m": "metres", "cm": "centimetres", "um": "micrometres"}
 _HEADER_BYTES = 2**16
+_NO_LETTERS = {chr(code) for code in range(0xDC80, 0xDD00)}  # what Python makes of bytes that are no UTF-8
+MAX_DIMENSIONS = 10  # of MetaImage; the last ones are 1 where there is one volume
 
 
 def load(path: Path) -> tuple[Volume, list[Remark]]:
@@ -61,20 +66,23 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
     nrrd = head[:4] == NRRD_MAGIC
     lines = _nrrd_lines(path, head) if nrrd else _meta_lines(path, head)
     _check_data_file(path, lines)
+    if not nrrd:
+        _check_sides(path, lines)
     unit = _unit(path, lines)
     _check_voxel_size(path, lines, nrrd)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if nrrd else "MetaImageIO")
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        size = reader.GetSize()
-        _check_size(path, size, reader.GetNumberOfComponents())
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(
-            "needed a complete NRRD or MetaImage file, but it is damaged, or its data file is absent.", path
-        ) from error
+    with name_for_itk(path, [value for key, value in lines if key in _DATA_FILE_KEYS]) as name:
+        reader.SetFileName(name)
+        try:
+            reader.ReadImageInformation()
+            size = reader.GetSize()
+            _check_size(path, size, reader.GetNumberOfComponents())
+            image = reader.Execute()
+        except RuntimeError as error:
+            raise InputError(
+                "needed a complete NRRD or MetaImage file, but it is damaged, or its data file is absent.", path
+            ) from error
     if len(size) > 3:
         image = image[(slice(None),) * 3 + (0,) * (len(size) - 3)]
     lps = np.eye(4)
@@ -91,6 +99,36 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
         values = {"format": "nrrd" if nrrd else "metaimage", "axes": grid.axes}
         remarks.append(Remark("orientation_unrecorded", values))
     return Volume(data, grid), remarks
+
+
+@contextmanager
+def name_for_itk(path: Path, beside: Iterable[bytes] = ()) -> Iterator[str]:
+    """A name for the file that is UTF-8, a link where its own is not: ITK would end this process.
+
+    beside: names of files of the same folder that its header may ask for.
+    """
+    if not set(str(path)) & _NO_LETTERS:
+        yield str(path)
+        return
+    with scratch_folder() as folder:
+        link = folder / f"scan{path.suffix if path.suffix.isascii() else ''}"
+        link.symlink_to(path.absolute())
+        for name in {value.decode(errors="replace") for value in beside if value not in _ATTACHED} - {link.name}:
+            (folder / name).symlink_to(path.absolute().parent / name)
+        yield str(link)
+
+
+def _check_sides(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
+    """Raise InputError where a MetaImage does not say its size: ITK believes numbers on which its process then dies."""
+    fields, keys = dict(lines), [key for key, _ in lines]
+    try:
+        count, sides = int(fields[b"ndims"]), [int(side) for side in fields[b"dimsize"].split()]
+        channels = int(fields.get(b"elementnumberofchannels", b"1"))
+    except (KeyError, ValueError):
+        count, sides, channels = 0, [], 0
+    once = keys.count(b"ndims") == keys.count(b"dimsize") == 1
+    if not once or not 1 <= count <= MAX_DIMENSIONS or len(sides) != count or min(sides) < 1 or channels < 1:
+        raise InputError("needed a MetaImage file, but NDims and DimSize do not say its size; save it again.", path)
 
 
 def _says_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from adn.errors import InputError
 from adn.io import itk, nifti
 from adn.io.names import case_name
+from adn.io.text import found_path, read_table
 from adn.space.volume import Volume
 
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -113,24 +113,23 @@ def _subject(folder: Path) -> str:
 
 
 def _from_csv(table: Path) -> list[MaskFiles]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"needed a CSV in UTF-8, but it cannot be read ({error}); save it again.", table) from error
-    columns = set(rows[0]) if rows else set()
-    if not ({"name", "case"} & columns and "infarct" in columns):
-        raise InputError(f"needs the columns name and infarct, has {', '.join(map(str, columns)) or 'none'}.", table)
-    return [_from_row(table, number, row) for number, row in enumerate(rows, start=2) if row.get("infarct")]
+    columns, rows = read_table(table)
+    if not ({"name", "case"} & set(columns) and "infarct" in columns):
+        raise InputError(f"needs the columns name and infarct, has {', '.join(columns) or 'none'}.", table)
+    return [_from_row(table, number, row) for number, row in rows if row["infarct"]]
 
 
 def _from_row(table: Path, number: int, row: dict[str, str]) -> MaskFiles:
-    name = (row.get("name") or row.get("case") or "").strip()
-    paths = {key: table.parent / row[key].strip() for key in ("infarct", *_OPTIONAL) if row.get(key)}
+    name = row.get("name") or row.get("case") or ""
+    named = {key: row[key] for key in ("infarct", *_OPTIONAL) if row.get(key)}
     if not name:
         raise InputError(f"row {number} needs a name, by which cases are matched; fill it in.", table)
-    for path in paths.values():
-        if not path.is_file():
-            raise InputError(f"row {number} ({name}) names {path}, which is no file; correct the path.", table)
-    subject = (row.get("subject") or "").strip()
-    return MaskFiles(name, paths["infarct"], *(paths.get(key) for key in _OPTIONAL), subject=subject)
+    paths: dict[str, Path] = {}
+    for key, text in named.items():
+        found = found_path(table.parent, text)
+        if found is None or not found.is_file():
+            raise InputError(
+                f"row {number} ({name}) names {table.parent / text[:200]}, which is no file; correct the path.", table
+            )
+        paths[key] = found
+    return MaskFiles(name, paths["infarct"], *(paths.get(key) for key in _OPTIONAL), subject=row.get("subject", ""))

@@ -29,6 +29,7 @@ try:  # the same format and size in a fifth of the time; it has no wheel for rar
     from isal.igzip import IGzipFile as GzipWriter
 except ImportError:
     from gzip import GzipFile as GzipWriter
+_KNOWN_CODES = set(range(6))  # of sform and qform
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 _UNITS = {0: "mm", 1: "m", 2: "mm", 3: "um"}  # by the lower three bits of xyzt_units; 0: not said
 APART_MM = 0.3  # qform and sform; quaternions in single precision move the ends of a head by a third of that
@@ -122,9 +123,16 @@ def _values(path: Path, image: Any, dtype: DTypeLike) -> NDArray:
 def _placed(path: Path, shape: tuple[int, int, int], header: Any, image: Any) -> tuple[Grid, list[Remark]]:
     """Where the voxels lie, in mm, and what is to be said of it. header: as stored, not put right."""
     sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
-    sizes = np.abs(np.array(header["pixdim"][1:4], np.float64))
-    if not sform_code and not (np.isfinite(sizes) & (sizes > 0)).all():
-        listed = " × ".join(f"{size:g}" for size in sizes)
+    if not {sform_code, qform_code} <= _KNOWN_CODES:
+        raise InputError(
+            f"needed an orientation that all readers understand, but the header's sform_code {sform_code} or "
+            f"qform_code {qform_code} is unknown to the standard; write the image again.",
+            path,
+        )
+    stored = np.array(header["pixdim"][1:4], np.float64)
+    sizes = np.abs(stored)
+    if not sform_code and not (np.isfinite(stored) & (stored > 0)).all():  # of negative ones readers make this or that
+        listed = " × ".join(f"{size:g}" for size in stored)
         raise InputError(
             f"needed the size of a voxel, but the header says {listed}: nothing is guessed. Write the "
             "image again with its voxel size.",

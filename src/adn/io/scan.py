@@ -16,7 +16,7 @@ from adn.io import archive, dicom, itk, nifti
 from adn.io.atomic import explain_write_error, scratch_folder
 from adn.io.head_ct import check_grid, check_values
 from adn.io.names import case_name, is_dicom
-from adn.io.series import Header, Series, choose
+from adn.io.series import Header, Series, choose, files_below
 from adn.remarks import Remark
 from adn.results import Scan
 from adn.space.volume import Volume
@@ -34,7 +34,7 @@ class _Reading(NamedTuple):
 
 
 def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
-    """Read a head CT: NIfTI, NRRD, MetaImage, or DICOM as a file, folder or .zip.
+    """Read a head CT: NIfTI, NRRD, MetaImage, alone in a folder or .zip or not, or DICOM as a file, folder or .zip.
 
     series: SeriesInstanceUID, series number or part of a description, for DICOM with several series. Returns float32
     HU in the file's own axis order, finite everywhere; unmeasured voxels (padding) are −1024 HU and marked. Raises
@@ -73,7 +73,7 @@ def open_series(path: Path | str, *, series: str | None = None) -> Iterator[Seri
 
 def _read(path: Path, series: str | None) -> _Reading:
     if path.is_dir():
-        return _Reading(*_dicom_order(dicom.load(path, wanted=series)))
+        return _read_folder(path, series)
     if not path.is_file():
         raise InputError("no such file or folder; check the name.", path)
     with path.open("rb") as stream:
@@ -85,6 +85,25 @@ def _read(path: Path, series: str | None) -> _Reading:
     if is_dicom(path) or path.suffix.lower() in (".dcm", ".ima"):
         return _Reading(*_dicom_order(dicom.load(path, wanted=series)))
     return _read_image(path, head)
+
+
+def _read_folder(path: Path, series: str | None) -> _Reading:
+    """A DICOM series, or the only image file."""
+    headers = dicom.headers_at(path, series)
+    images = [] if headers else [file for file in files_below(path) if file.name.lower().endswith(_IMAGE_SUFFIXES)]
+    if len(images) > 1:
+        listed = ", ".join(str(file.relative_to(path)) for file in images[:3]) + (", …" if len(images) > 3 else "")
+        ending = next(end for end in reversed(_IMAGE_SUFFIXES) if images[0].name.lower().endswith(end))
+        raise InputError(
+            f"needed one head CT, but it holds {len(images)} image files ({listed}) and no DICOM; name the scans "
+            f"themselves, as in {images[0].parent / f'*{ending}'}.",
+            path,
+        )
+    if images:
+        with images[0].open("rb") as stream:
+            head = stream.read(8)
+        return _read_image(images[0], head)
+    return _Reading(*_dicom_order(dicom.load_headers(headers, path, wanted=series)))
 
 
 def _read_image(path: Path, head: bytes) -> _Reading:

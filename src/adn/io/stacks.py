@@ -48,6 +48,8 @@ def stacks(headers: Sequence[Header]) -> list[list[Header]]:
 def check_stack(series: Series, where: Path) -> None:
     """Raise InputError, naming the tag, unless all slices share one plane and lie on one line at different places."""
     headers = series.headers
+    if min(headers[0].shape) < 1:
+        raise _wrong(where, "Rows or Columns", "is absent or 0")
     absent = [tag for tag, given in (("ImagePositionPatient", _has_position), ("PixelSpacing", _has_spacing)) if not
               all(map(given, headers))]  # fmt: skip
     if absent:

@@ -150,12 +150,13 @@ def predict_one(
     tell("write")
     folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=more)
     result = result_dict(prediction)
-    return Outcome(task, DONE, "", csv_row(result), tuple(result["warnings"]), folder / "report.html")
+    return Outcome(task, DONE, "", csv_row(result, str(task.scan)), tuple(result["warnings"]), folder / "report.html")
 
 
 def failed(task: Task, failure: Failure) -> Outcome:
     """The outcome of a scan without results."""
-    return Outcome(task, failure.code, failure.error, {"case": task.case, "error": failure.error})
+    row = {"case": task.case, "scan": str(task.scan), "error": failure.error}
+    return Outcome(task, failure.code, failure.error, row)
 
 
 def remove_partial(request: Request, task: Task) -> None:

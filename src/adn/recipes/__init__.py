@@ -97,7 +97,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         return recipe_from_dict(_packaged(str(name_or_path)))
     if path.suffix in (".toml", ".json") and path.is_file():
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"Recipe '{path}' cannot be read as text in UTF-8: {error}.") from error
     else:
@@ -126,7 +126,7 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
 def ensemble_from_toml(path: Path) -> EnsembleConfig:
     """Read an ensemble of weights. Raises ConfigError, as `load_recipe` does."""
     try:
-        return EnsembleConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return EnsembleConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"Ensemble '{path}' cannot be read as TOML in UTF-8: {error}.") from error
     except ValidationError as error:

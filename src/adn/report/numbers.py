@@ -59,6 +59,7 @@ BRIGHT_UNITS = {  # where bright lesions were looked for
 }
 CSV_COLUMNS: tuple[str, ...] = (
     "case",
+    "scan",
     "volume_ml",
     "side",
     "left_ml",
@@ -148,10 +149,14 @@ def write_result(prediction: Prediction, path: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def csv_row(result: Mapping[str, Any]) -> dict[str, Any]:
-    """One row of `results.csv` from a `result_dict`. A scan that failed is a row with `case` and `error` only."""
+def csv_row(result: Mapping[str, Any], scan: str = "") -> dict[str, Any]:
+    """One row of `results.csv` from a `result_dict`. A scan that failed is a row with `case`, `scan` and `error` only.
+
+    scan: the file or folder, as it was given: names of cases keep Latin letters and digits only.
+    """
     refined = result["poses"]["refined"]["rotation_deg"]
     joined = {
+        "scan": scan,
         "territories": "; ".join(
             f"{share['side']} {share['territory']} {share['volume_ml']:.1f} mL" for share in result["territories"]
         ),
@@ -167,7 +172,8 @@ def csv_row(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_results_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write `results.csv`, one row per scan, as a whole or not at all. Raises OutputError."""
-    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    letters = "backslashreplace"  # of a file name that is no UTF-8
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8", errors=letters) as file:
         writer = csv.DictWriter(file, CSV_COLUMNS)
         writer.writeheader()
         writer.writerows({"disclaimer": DISCLAIMER, **row} for row in rows)

@@ -1,0 +1,103 @@
+"""Tables and JSON that people write: whatever program saved them, and however it encodes letters."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adn.errors import InputError
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_SEPARATORS = ",;\t"  # a spreadsheet of Germany or France writes semicolons, UTF-16 comes with tabs
+_OLD = "adn-latin-1"
+
+
+class Row(NamedTuple):
+    """One line of a table. number: of the line in the file, the header's being 1; cells: by column, without spaces."""
+
+    number: int
+    cells: dict[str, str]
+
+
+class Table(NamedTuple):
+    """columns: names in lower case, without spaces about them."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV of commas, semicolons or tabs, in UTF-8, UTF-16 or Latin-1, with a byte order mark or without.
+
+    Empty lines are left out, cells that a line lacks are ''. Raises InputError, naming the file, where it is no table.
+    """
+    try:
+        text = decoded(path.read_bytes())
+        lines = io.StringIO(text.lstrip("\r\n"), newline="")
+        separator = max(_SEPARATORS, key=lines.readline().count)
+        lines.seek(0)
+        reader = csv.reader(lines, delimiter=separator)
+        columns = tuple(name.strip().lower() for name in next(reader, []))
+        return Table(columns, tuple(_rows(reader, columns)))
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise InputError(f"needed a table (CSV), but it cannot be read ({error}); save it again.", path) from error
+
+
+def _rows(reader: Any, columns: tuple[str, ...]) -> Iterator[Row]:
+    for cells in reader:
+        given = [cell.strip() for cell in cells]
+        if any(given):
+            yield Row(reader.line_num, dict.fromkeys(columns, "") | dict(zip(columns, given, strict=False)))
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON in UTF-8 or UTF-16, with a byte order mark or without. Raises InputError, naming the file."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"needed JSON, but it cannot be read as such ({error}); save it again.", path) from error
+
+
+def decoded(content: bytes) -> str:
+    """Text from bytes, a byte order mark left out. What is no UTF-8 counts as Latin-1 of Windows (code page 1252)."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding, _OLD if encoding == "utf-8" else "strict")
+    return content.decode("utf-8", _OLD)
+
+
+def found_path(folder: Path, text: str) -> Path | None:
+    """The path that a table names, relative to its folder; None where there is no such file.
+
+    A name that is no UTF-8 on disk is found by its bytes.
+    """
+    for name in (text, _as_bytes(text)):
+        try:
+            if name and (folder / name).exists():
+                return folder / name
+        except (OSError, ValueError):  # too long, or with a zero byte: no file
+            continue
+    return None
+
+
+def _as_bytes(text: str) -> str:
+    try:
+        return os.fsdecode(text.encode("cp1252"))
+    except UnicodeEncodeError:
+        return ""
+
+
+def _latin_1(error: UnicodeError) -> tuple[str, int]:
+    """Those bytes that are no UTF-8, one letter each."""
+    assert isinstance(error, UnicodeDecodeError)
+    letters = error.object[error.start : error.end]
+    return "".join(bytes([one]).decode("cp1252", "replace").replace("\ufffd", chr(one)) for one in letters), error.end
+
+
+codecs.register_error(_OLD, _latin_1)
