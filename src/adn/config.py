@@ -201,6 +201,15 @@ class TrainConfig(_Section):
     mix: MixConfig = MixConfig()  # several sources in one training
 
 
+class CalibrationConfig(_Section):
+    """What makes a probability and a volume mean what they say; found on validation patients (docs/training.md)."""
+
+    logit_scale: float = Field(default=1.0, gt=0)  # the probability is σ(scale · logit + shift)
+    logit_shift: float = 0.0
+    # of √mL: within volume_interval(mL, errors) lie 80 % of true volumes; None: not known
+    volume_errors: tuple[float, float] | None = None
+
+
 class Recipe(_Section):
     """One way to build, train and run the networks."""
 
@@ -209,6 +218,7 @@ class Recipe(_Section):
     method: Method = "adn"  # what segments: ADN, or a competitor of `nn.baselines`
     threshold: float = Field(default=0.5, gt=0, lt=1)  # on the probability after it went home
     smallest_ml: float = Field(default=0.0, ge=0)  # connected parts of the mask below this are left out; paper: none
+    calibration: CalibrationConfig = CalibrationConfig()
     grid: GridConfig = GridConfig()
     align: AlignConfig = AlignConfig()
     network: NetworkConfig = NetworkConfig()
@@ -264,6 +274,7 @@ class EnsembleConfig(_Section):
     summary: str = ""
     threshold: float = Field(default=0.5, gt=0, lt=1)  # as in a recipe
     smallest_ml: float = Field(default=0.0, ge=0)  # as in a recipe
+    calibration: CalibrationConfig = CalibrationConfig()
     members: tuple[EnsembleMember, ...] = Field(min_length=2)
 
 

@@ -44,7 +44,8 @@ class Measurements:
 
     left_ml + right_ml = volume_ml. slices: indices along the scan's superior-inferior axis (as stored in the file),
     0-based. mean_hu and mirror_hu: over the infarct and over its mirror twin in the other hemisphere; None without
-    infarct. hu_ratio = mean_hu / mirror_hu.
+    infarct. hu_ratio = mean_hu / mirror_hu. volume_interval_ml: within it lie 80 % of true volumes; None where the
+    weights do not tell.
     """
 
     volume_ml: float
@@ -55,6 +56,7 @@ class Measurements:
     mean_hu: float | None
     mirror_hu: float | None
     hu_ratio: float | None
+    volume_interval_ml: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Laws of the main job, with untrained small networks: geometry must hold whatever the networks say."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from adn.errors import InputError
+from adn.findings.measure import volume_interval
 from adn.io import open_scan
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
@@ -148,3 +150,20 @@ def test_shear_and_obliquity_are_undone(phantom, model):
     oblique = Volume(phantom.data, Grid(phantom.grid.shape, turn @ phantom.grid.affine))
     result = run(oblique, model)
     np.testing.assert_array_equal(result.infarct.grid.affine, oblique.grid.affine)
+
+
+def test_calibration_changes_the_probability_by_its_logit_and_gives_the_volume_an_interval(phantom, model):
+    scan, plain = Scan("case", phantom, "nifti"), model.recipe
+    calibration = plain.calibration.model_copy(
+        update={"logit_scale": 0.5, "logit_shift": -0.3, "volume_errors": (-1.0, 2.0)}
+    )
+    other = replace(model, recipe=plain.model_copy(update={"calibration": calibration}))
+    located = locate(scan, model)
+    before, after = infer(located, model).stack, infer(located, other).stack
+    inside = before[0] > 0
+    expected = torch.sigmoid(0.5 * before[0].clamp(1e-4, 1 - 1e-4).logit() - 0.3)
+    assert torch.allclose(after[0][inside], expected[inside], atol=1e-5)
+    assert torch.equal(after[1:], before[1:])
+    assert not after[0][~inside].any()
+    found = predict(scan, other).measurements
+    assert found.volume_interval_ml == volume_interval(found.volume_ml, (-1.0, 2.0))

@@ -51,6 +51,12 @@ def side_of(left_ml: float, right_ml: float) -> Side:
     return "left" if left_ml > right_ml else "right"
 
 
+def volume_interval(volume_ml: float, errors: tuple[float, float]) -> tuple[float, float]:
+    """Within which the true volume lies, mL. errors: of √mL, as `metrics.calibration.fit_interval` found them."""
+    low, high = (max(volume_ml**0.5 + error, 0.0) ** 2 for error in errors)
+    return low, high
+
+
 def without_small(
     probability: NDArray[np.float32], threshold: float, smallest_ml: float, voxel_ml: float
 ) -> NDArray[np.float32]:

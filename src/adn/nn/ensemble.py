@@ -58,4 +58,5 @@ def join(parts: Sequence[tuple[ADN | Baseline, Recipe]], config: EnsembleConfig,
                 f"'{member.weights}' differs from '{config.members[0].weights}'; leave one of them out."
             )
     own = {"name": name, "summary": config.summary, "threshold": config.threshold, "smallest_ml": config.smallest_ml}
+    own |= {"calibration": config.calibration}
     return Ensemble(networks, [member.share for member in config.members]), first.model_copy(update=own)

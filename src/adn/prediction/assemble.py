@@ -15,7 +15,7 @@ from torch import Tensor
 from adn.asymmetry import SIGN
 from adn.config import Recipe
 from adn.findings.hypodensity import relative_hypodensity
-from adn.findings.measure import measure
+from adn.findings.measure import measure, volume_interval
 from adn.findings.quality import (
     bright_ml,
     cut_ends,
@@ -74,6 +74,9 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
     with steps.step("measure"):
         hypodensity = SIGN[polarity] * relative_hypodensity(volume, mask, located.aligned_from_scan)
         measurements = measure(on_scan.infarct, volume, mask, located.aligned_from_scan)
+        errors = recipe.calibration.volume_errors
+        if errors:
+            measurements = replace(measurements, volume_interval_ml=volume_interval(measurements.volume_ml, errors))
         territories = _territories(located, on_scan)
         quality = _quality(located, recipe)
         remarks = (

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.brain import CLASSICAL, Brain, find_brain
-from adn.config import GridConfig, Recipe
+from adn.config import CalibrationConfig, GridConfig, Recipe
 from adn.errors import InputError
 from adn.findings.measure import without_small
+from adn.metrics.calibration import LEAST
 from adn.nn.refine import refine_pose
 from adn.prediction.model import Model
 from adn.prepare import Conformed, SkullStripper, conform, strip_skull
@@ -126,7 +127,18 @@ def infer(located: Located, model: Model) -> Maps:
             found = [output.infarct_probability_aligned, parts.total_asymmetry, parts.pathological_asymmetry]
             total[(slice(None), *place)] += torch.cat(found)[:, 0]
             count[place] += 1
-        return Maps(total / count.clamp(min=1))
+        stack = total / count.clamp(min=1)
+        stack[0] = _calibrated(stack[0], model.recipe.calibration)
+        return Maps(stack)
+
+
+def _calibrated(probability: Tensor, calibration: CalibrationConfig) -> Tensor:
+    """σ(scale · logit + shift), 0 where nothing was computed."""
+    scale, shift = calibration.logit_scale, calibration.logit_shift
+    if (scale, shift) == (1.0, 0.0):
+        return probability
+    logit = probability.double().clamp(LEAST, 1 - LEAST).logit()
+    return torch.where(probability > 0, torch.sigmoid(scale * logit + shift).float(), probability)
 
 
 def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None = None) -> OnScan:

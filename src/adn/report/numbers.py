@@ -19,6 +19,7 @@ from adn.space.geometry import RigidTransform
 SCHEMA_VERSION = 2  # of `result.json`: raised where a key goes or changes its meaning; docs/report.md lists the keys
 UNITS = {
     "volume_ml": "mL",
+    "volume_interval_ml": "mL; 80 % of true volumes lie within; null where the weights are not calibrated",
     "left_ml": "mL; the patient's left side",
     "right_ml": "mL; the patient's right side",
     "slices": "array indices along the superior-inferior axis as stored in the files, from 0",
@@ -94,6 +95,7 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
         "disclaimer": DISCLAIMER,
         "verdict": verdict(found, looked_for(prediction), prediction.territories),
         "volume_ml": found.volume_ml,
+        "volume_interval_ml": found.volume_interval_ml,
         "side": found.side,
         "polarity": prediction.polarity,
         "left_ml": found.left_ml,
