@@ -12,6 +12,7 @@ from adn.cli import app
 from adn.errors import InputError
 from adn.io import weights
 from adn.io.atomic import atomic_folder
+from adn.prediction import batch
 from adn.prediction.batch import Networks, Outcome, Request, predict_all
 from adn.work.pool import begin_worker
 
@@ -96,6 +97,6 @@ if __name__ == "__main__":  # adn, with a stand-in in the place of the pipeline
     from stand_ins import Slow as ImportableSlow
 
     weights.find_weights = lambda name: None
-    app.predict_all = partial(predict_all, work=ImportableSlow)
+    batch.predict_all = partial(predict_all, work=ImportableSlow)
     sys.argv = ["adn", "predict", *sys.argv[1:]]
     sys.exit(app.main())

@@ -18,7 +18,7 @@ FLOORS = [
     {"virtual.presets"},
     {"findings"},
     {"virtual.folders", "figures", "brain"},
-    {"datasets", "report"},
+    {"datasets", "report", "installation"},
     {"feed"},
     {"prediction"},
     {"evaluation"},

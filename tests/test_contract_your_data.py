@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adn.cli import app, info
+from adn.cli import app
 from adn.virtual.folders import synthesize
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ INNER = re.compile(r"\$\((.*?)\)")
 @pytest.fixture
 def adn(monkeypatch, capsys):
     """Run a command line of the page in this process; `$(…)` is what the inner command prints. Gives its output."""
-    monkeypatch.setattr(info, "cores", lambda: 1)
+    monkeypatch.setattr("adn.work.pool.cores", lambda: 1)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def run(line):

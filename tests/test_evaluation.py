@@ -94,7 +94,7 @@ def test_strata_and_pairs(evaluated):
 
 
 def test_volume_strata_end_where_they_say():
-    from adn.metrics.summary import volume_stratum
+    from adn.metrics.strata import volume_stratum
 
     names = [volume_stratum(ml) for ml in (0.0, 0.01, 30.0, 30.01, 70.0, 70.01)]
     assert names == ["none", "≤ 30 mL", "≤ 30 mL", "30–70 mL", "30–70 mL", "> 70 mL"]

@@ -22,7 +22,7 @@ from adn.virtual.draw import draw_patient
 from adn.virtual.folders import patient_generator, render_plan, scanner_grid, scanner_lattice
 from adn.virtual.library import Library, lesion_volumes_ml, read_registration
 from adn.virtual.plan import PatientPlan
-from adn.virtual.presets import HEALTHY, STRATA_ML, stratum_of
+from adn.virtual.presets.manifest import HEALTHY, STRATA_ML, stratum_of
 
 HEADS = "the SynthSeg training label maps (github.com/BBillot/SynthSeg, data/training_label_maps; Apache-2.0)"
 LESIONS = (

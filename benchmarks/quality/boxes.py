@@ -22,11 +22,12 @@ from adn.feed.virtual import AlignedPatients
 from adn.findings.measure import without_small
 from adn.metrics.overlap import dice
 from adn.metrics.statistics import bootstrap_mean
+from adn.metrics.strata import LARGE, MIDDLE, SMALL, volume_stratum
 from adn.prediction.model import Model, load_model
 from adn.virtual.folders import Library
 
 SEED = 4242  # of no training run
-STRATA_ML = ((0.0, 30.0), (30.0, 70.0), (70.0, 1e9))
+SIZES = (SMALL, MIDDLE, LARGE)
 
 
 def marks(model: Model, sample: Sample, voxel_ml: float) -> NDArray[np.bool_]:
@@ -60,17 +61,17 @@ def main() -> None:
         scores.append([dice(mask, reference) or 0.0 for mask in masks])
     volume, marked, score = np.array(infarct_ml), np.array(marked_ml), np.array(scores)
     ill = volume > 0
-    counts = [int(((volume > low) & (volume <= high)).sum()) for low, high in STRATA_ML]
-    strata = " | ".join(f"{title} mL (n = {n})" for title, n in zip(("≤ 30", "30–70", "> 70"), counts, strict=True))
+    size = np.array([volume_stratum(ml) for ml in volume])
+    strata = " | ".join(f"{title} (n = {(size == title).sum()})" for title in SIZES)
     print(f"| {ill.sum()} with infarct, {(~ill).sum()} without | Dice | less the first's | {strata} "
-          "| of > 70 mL marked, % | marked without infarct, mL |")  # fmt: skip
+          f"| of {LARGE} marked, % | marked without infarct, mL |")  # fmt: skip
     print("|---" * 8 + "|")
     for j, (name, _) in enumerate(models):
         gain = score[ill, j] - score[ill, 0]
         interval = bootstrap_mean(gain) if j else None
         difference = f"{gain.mean():+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]" if interval else "–"
-        by_volume = [score[(volume > a) & (volume <= b), j].mean() for a, b in STRATA_ML]
-        share = 100 * marked[volume > 70, j].sum() / volume[volume > 70].sum()
+        by_volume = [score[size == title, j].mean() for title in SIZES]
+        share = 100 * marked[size == LARGE, j].sum() / volume[size == LARGE].sum()
         cells = [f"{score[ill, j].mean():.3f}", difference, *(f"{x:.3f}" for x in by_volume), f"{share:.0f}"]
         print(f"| {name} | " + " | ".join(cells) + f" | {marked[~ill, j].mean():.1f} |", flush=True)
 

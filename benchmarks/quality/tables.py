@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from adn.metrics.statistics import bootstrap_mean, wilson
+from adn.metrics.strata import LARGE, LARGE_ML, MIDDLE, SMALL_ML
 
 Row = Mapping[str, Any]
 Stratum = tuple[str, Callable[[Row], bool]]
 SIZES: tuple[Stratum, ...] = (
     ("< 10 mL", lambda row: row["reference_ml"] < 10),
     ("10–30 mL", lambda row: 10 <= row["reference_ml"] <= 30),
-    ("30–70 mL", lambda row: 30 < row["reference_ml"] <= 70),
-    ("> 70 mL", lambda row: row["reference_ml"] > 70),
+    (MIDDLE, lambda row: SMALL_ML < row["reference_ml"] <= LARGE_ML),
+    (LARGE, lambda row: row["reference_ml"] > LARGE_ML),
 )
 CONTRASTS: tuple[Stratum, ...] = (
     ("≥ 3 HU darker than its twin", lambda row: (row["darker_hu"] or 0.0) >= 3),

@@ -28,6 +28,7 @@ from adn.io import open_scan
 from adn.io.atomic import atomic_folder
 from adn.io.nifti import read_volume, write_volume
 from adn.metrics.overlap import dice
+from adn.metrics.strata import ALL, LARGE, MIDDLE, SMALL, volume_stratum
 from adn.metrics.summary import CaseScores
 from adn.prediction.assemble import predict
 from adn.prediction.model import Model, load_model
@@ -35,7 +36,6 @@ from adn.space.volume import Volume
 from adn.virtual.plan import PatientPlan
 
 POSTERIOR_FOSSA = ("cerebellum", "brainstem")
-VOLUMES = (("all", 0.0, 1e9), ("≤ 30 mL", 0.0, 30.0), ("30–70 mL", 30.0, 70.0), ("> 70 mL", 70.0, 1e9))
 CONTRASTS = (("contrast < 5 HU", 0.0, 5.0), ("5–9 HU", 5.0, 9.0), ("> 9 HU", 9.0, 1e9))
 METRICS = ("dice", "hd95_mm", "surface_dice_5mm", "volume_difference_ml", "lesion_f1")
 
@@ -124,9 +124,9 @@ def row(name: str, cases: list[CaseScores]) -> str:
 
 def print_tables(cases: list[CaseScores], notes: dict[str, dict], thresholds: Sequence[float]) -> None:
     sick = [case for case in cases if case.scores.reference_ml > 0]
-    groups: list[tuple[str, Callable[[CaseScores], bool]]] = []
-    for name, low, high in VOLUMES:
-        groups.append((name, lambda case, a=low, b=high: a < case.scores.reference_ml <= b))
+    groups: list[tuple[str, Callable[[CaseScores], bool]]] = [(ALL, lambda _: True)]
+    for size in (SMALL, MIDDLE, LARGE):
+        groups.append((size, lambda case, size=size: volume_stratum(case.scores.reference_ml) == size))
     for name, low, high in CONTRASTS:
         groups.append((name, lambda case, a=low, b=high: a <= notes[case.case]["contrast_hu"] < b))
 

@@ -100,8 +100,8 @@ def benchmark(
     itself does); or the name of a fixed set of virtual patients ('vp52'), with training on endless ones of `anatomy`
     and `lesions`. methods: names of `METHODS` (None: all). progress: called with a row's name, gives the callback for
     its training. say: called with a sentence as each part begins or is skipped. A row that is trained and scored is
-    skipped; one that was stopped goes on. Raises InputError where `out` holds another benchmark, a method is unknown or
-    nothing is held out to test on.
+    skipped; one that was stopped goes on. Raises InputError where `out` holds another benchmark, a method is unknown,
+    nothing is held out to test on, or folders are named that are not used.
     """
     base = load_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = _chosen(methods)
@@ -109,6 +109,10 @@ def benchmark(
     with torch.device("meta"):  # what cannot be built is told now, not after hours
         sizes = {name: sum(p.numel() for p in _segmenting(row)) for name, row in recipes.items()}
     fixed = str(data) in PRESETS
+    if fixed and (split or fold is not None):
+        raise InputError(f"`split` and `fold` choose among cases on disk; {data} is a test set: leave them out.")
+    if not fixed and (anatomy or lesions):
+        raise InputError(f"`anatomy` and `lesions` describe virtual patients: use them with `data` {PRESETS[-1]}, say.")
     folders = {"data": None if fixed else data, "split": split, "anatomy": anatomy, "lesions": lesions}
     places = {name: Path(path) if path else None for name, path in folders.items()}
     work = _Work(Path(out), fold=fold, device=device, workers=workers, progress=progress, say=say or log.info, **places)

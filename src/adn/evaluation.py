@@ -17,7 +17,8 @@ from adn.io.masks import MaskFiles, find_masks, read_mask
 from adn.io.nifti import read_volume
 from adn.metrics.reliability import reliability, reliability_counts
 from adn.metrics.scores import grid_difference, score
-from adn.metrics.summary import CaseScores, Evaluation, Unmatched, compare, summarise, volume_stratum
+from adn.metrics.strata import volume_stratum
+from adn.metrics.summary import CaseScores, Evaluation, Unmatched, compare, summarise
 from adn.prepare import carry_mask
 from adn.space.geometry import Grid
 from adn.space.volume import Volume

@@ -4,13 +4,14 @@ import csv
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -18,6 +19,7 @@ import adn
 from adn.cli import app, terminal
 from adn.errors import WeightsError
 from adn.prediction import batch
+from adn.recipes import row_names
 from adn.results import DISCLAIMER
 from stand_ins import ByName
 
@@ -25,7 +27,7 @@ from stand_ins import ByName
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run `adn` with arguments in this process; gives exit code, stdout, stderr as one line each."""
-    monkeypatch.setattr(app, "predict_all", partial(batch.predict_all, work=ByName))
+    monkeypatch.setattr(batch, "predict_all", partial(batch.predict_all, work=ByName))
     monkeypatch.setattr("adn.io.weights.find_weights", lambda name: None)
 
     def run(*arguments):
@@ -240,11 +242,24 @@ def test_synth_passes_on_what_was_asked(run, tmp_path, monkeypatch):
     assert asked == {"n": 2, "out": tmp_path, "seed": 7, "anatomy": None, "lesions": lesions, "format": "dicom"}
 
 
-def test_synth_knows_every_fixed_set():
-    from adn.cli.synth import Preset
+def test_help_lists_every_row(run):
+    _, out, _ = run("benchmark", "--help")
+    assert set(row_names()) <= set(re.findall(r"[a-z0-9-]+", out))
+
+
+def test_choices_are_those_of_the_library():
+    from adn.cli.data import export, list_cases
+    from adn.cli.synth import Format, Preset
     from adn.virtual.presets import PRESETS
 
     assert get_args(Preset) == PRESETS
+    assert get_args(Format) == get_args(importlib.import_module("adn.virtual.folders").Format)
+    for command, name, choices in (
+        (export, "to", get_args(importlib.import_module("adn.datasets.export").Layout)),
+        (list_cases, "part", importlib.import_module("adn.datasets.splits").PARTS),
+    ):
+        hint = get_type_hints(command)[name]
+        assert tuple(choices) in (get_args(hint), *map(get_args, get_args(hint)))
 
 
 def test_synth_passes_on_which_fixed_set(run, tmp_path, monkeypatch):

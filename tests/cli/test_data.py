@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from adn.cli import app, info
+from adn.cli import app
 from adn.datasets.splits import read_split
 from adn.results import DISCLAIMER
 from damaged import patient, write_patient
@@ -17,7 +17,7 @@ from damaged import patient, write_patient
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
     """Run `adn` in this process; gives exit code, stdout, stderr as one line each."""
-    monkeypatch.setattr(info, "cores", lambda: 1)
+    monkeypatch.setattr("adn.work.pool.cores", lambda: 1)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def run(*arguments):

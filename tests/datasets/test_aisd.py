@@ -14,7 +14,7 @@ from aisd_replica import WINDOW_HU, grey, half_head, pack, write_replica
 from PIL import Image
 from typer.testing import CliRunner
 
-from adn.cli.aisd import import_aisd as import_command
+from adn.cli.data.import_aisd import import_aisd as import_command
 from adn.datasets.aisd import case as aisd_case
 from adn.datasets.aisd.importer import TEST_CASES, import_aisd
 from adn.datasets.layouts import find_cases

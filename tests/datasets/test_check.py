@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import phantoms
-from adn.datasets.check import inspect_case, missing_slices
+from adn.datasets.check import check_data
 from adn.datasets.compare import compare_cases
+from adn.datasets.inspection import inspect_case, missing_slices
 from adn.datasets.layouts import find_cases
 from adn.datasets.splits import Split, SplitRow
 from adn.remarks import SENTENCES
@@ -205,3 +206,16 @@ def test_masks_that_are_all_flipped_are_said_once_for_the_set(tmp_path):
     found = only(compare_cases([one] * 4), "flipped masks")
     assert "slice reversal" in found.cause
     assert found.blocks
+
+
+def test_a_whole_set_is_checked_by_one_function(tmp_path):
+    mask, told = patient()["infarct"], []
+    write_patient(tmp_path / "set" / "good")
+    write_patient(tmp_path / "set" / "flipped", infarct=mask.with_data(np.flip(mask.data, 2)))
+    found = check_data(tmp_path / "set", tmp_path / "out", jobs=1, progress=lambda *counts: told.append(counts))
+    assert [one.case.name for one in found.inspections] == ["flipped", "good"]
+    assert all(one.scan is None for one in found.inspections)
+    assert found.blocks
+    assert found.findings[0].blocks
+    assert (found.failed, told) == ((), [(1, 2), (2, 2)])
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"check.csv", "check.html"}

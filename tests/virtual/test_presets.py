@@ -11,7 +11,8 @@ from adn.errors import InputError
 from adn.virtual import library as heads_and_lesions
 from adn.virtual.folders import synthesize_preset
 from adn.virtual.library import lesion_split, lesion_subject
-from adn.virtual.presets import HEALTHY, PRESETS, Preset, load_preset, stratum_of
+from adn.virtual.presets import PRESETS
+from adn.virtual.presets.manifest import HEALTHY, Preset, load_preset, stratum_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 FULL = {"<=30": 14, "30-70": 14, ">70": 14, HEALTHY: 10}

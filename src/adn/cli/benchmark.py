@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from adn.cli import terminal
-from adn.cli.options import Device, Quiet, Workers
-from adn.cli.synth import Preset
-from adn.errors import InputError
-
-SETS = get_args(Preset)
+from adn.cli.options import Anatomy, Device, Fold, Lesions, Quiet, Workers
+from adn.recipes import row_names
+from adn.virtual.presets import PRESETS
 
 
 def benchmark(
     recipe: Annotated[str, typer.Argument(help="Grid, budget and alignment of every row: a recipe's name or file.")],
-    data: Annotated[str, typer.Option(help=f"Folder of cases, or a set of virtual patients: {', '.join(SETS)}.")],
+    data: Annotated[str, typer.Option(help=f"Folder of cases, or a set of virtual patients: {', '.join(PRESETS)}.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, predictions and benchmark.md.")],
     methods: Annotated[
-        str | None, typer.Option(help="Rows, separated by commas; default: all. An unknown one lists them.")
+        str | None, typer.Option(help=f"Rows, separated by commas, of: {', '.join(row_names())}. Default: all.")
     ] = None,
     split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': who trains, validates and tests.")] = None,
-    fold: Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")] = None,
-    anatomy: Annotated[Path | None, typer.Option(help="For virtual patients: folder of head label maps.")] = None,
-    lesions: Annotated[Path | None, typer.Option(help="For virtual patients: folder of infarct masks.")] = None,
+    fold: Fold = None,
+    anatomy: Anatomy = None,
+    lesions: Lesions = None,
     device: Device = "auto",
     workers: Workers = 0,
     quiet: Quiet = False,
@@ -36,17 +34,10 @@ def benchmark(
 
     Writes OUT/benchmark.md. The same command again goes on where it stopped and skips rows that are done.
     """
-    fixed = data in SETS
-    if fixed and (split or fold is not None):
-        raise InputError(f"--split and --fold choose among cases on disk; {data} is a test set: leave them out.")
-    if not fixed and (anatomy or lesions):
-        raise InputError("--anatomy and --lesions describe virtual patients: use them with --data vp52, say.")
     terminal.check_writable(out)
     from adn.benchmark import benchmark as run
 
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    console = terminal.stderr()
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with terminal.progress_bar(quiet) as bar:
         path = run(
             recipe,
             data,
@@ -59,7 +50,7 @@ def benchmark(
             device=device,
             workers=workers,
             progress=_stepper(bar),
-            say=lambda words: None if quiet else console.print(words, markup=False),
+            say=lambda words: None if quiet else bar.console.print(words, markup=False),
         )
     if not quiet:
         typer.echo(f"{path.read_text(encoding='utf-8')}\n{path}")

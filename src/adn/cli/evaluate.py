@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from adn.cli import terminal
 from adn.cli.options import Quiet
@@ -44,20 +43,10 @@ def evaluate(
     named = _named(predictions)
     from adn.evaluation import evaluate as run
 
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    console = terminal.stderr()
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        row = bar.add_task("cases", total=None)
-        evaluation = run(
-            named,
-            reference,
-            out,
-            seed=seed,
-            overwrite=overwrite,
-            progress=lambda done, total: bar.update(row, completed=done, total=total),
-        )
+    with terminal.counter("cases", quiet) as progress:
+        evaluation = run(named, reference, out, seed=seed, overwrite=overwrite, progress=progress)
     if not quiet:
-        _say_unmatched(evaluation.unmatched, console, out)
+        _say_unmatched(evaluation.unmatched, terminal.stderr(), out)
         for method in evaluation.methods:
             typer.echo(_words(evaluation, method))
         typer.echo(f"{out / 'report.html'}\n{DISCLAIMER}")

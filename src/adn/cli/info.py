@@ -1,84 +1,38 @@
-"""Facts about this installation and machine, gathered without importing torch."""
+"""`adn info`: facts about this installation and machine."""
 
 from __future__ import annotations
 
-import os
-import platform
-import re
-import shutil
-import subprocess
-from dataclasses import asdict
-from importlib import metadata
-from pathlib import Path
-from typing import Any
+import json
+from typing import Annotated, Any
 
-from adn.recipes import recipe_names
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from adn.results import DISCLAIMER
 
 
-def cores() -> int:
-    """Processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs and bug reports.")] = False,
+) -> None:
+    """Show versions, weights, recipes and devices."""
+    from adn.installation import installation
+
+    facts = installation()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), _words(value))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(DISCLAIMER)
 
 
-def gather() -> dict[str, Any]:
-    """Versions, machine, devices, recipes and weights, as plain values for JSON."""
-    from adn import __version__
-    from adn.io.weights import DEFAULT, list_weights
-
-    return {
-        "adn": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": cores(),
-        "memory_gb": _memory_gb(),
-        "devices": ["cpu", *_gpus()],
-        "versions": library_versions(),
-        "recipes": recipe_names(),
-        "weights": [_plain(entry) for entry in list_weights()],
-        "default_weights": DEFAULT,
-    }
-
-
-def library_versions() -> dict[str, str]:
-    """Version of every library that adn asks for, as installed; 'absent' for optional ones that are not there."""
-    try:
-        asked = metadata.requires("adn-stroke") or []
-    except metadata.PackageNotFoundError:  # run from a source folder
-        asked = []
-    names = {re.split(r"[ ;<>=!~\[(]", line, maxsplit=1)[0] for line in asked} - {"adn-stroke"}
-    return {name: _version(name) for name in sorted(names, key=str.lower)}
-
-
-def _plain(entry: Any) -> dict[str, Any]:
-    values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(entry).items()}
-    del values["ensemble"]
-    return values | {"members": [path.stem for path in entry.members]}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "absent"
-
-
-def _memory_gb() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    except (AttributeError, OSError, ValueError):  # not a Unix
-        return None
-
-
-def _gpus() -> list[str]:
-    """NVIDIA GPUs, from the driver's own tool or files."""
-    tool = shutil.which("nvidia-smi")
-    if tool:
-        question = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-        try:
-            answer = subprocess.run(question, capture_output=True, text=True, timeout=10, check=True).stdout
-        except (OSError, subprocess.SubprocessError):
-            answer = ""
-        return [f"cuda:{i} {line.strip()}" for i, line in enumerate(answer.splitlines()) if line.strip()]
-    return [f"cuda:{i}" for i, _ in enumerate(sorted(Path("/proc/driver/nvidia/gpus").glob("*")))]
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items() if item != [])
+    if isinstance(value, list):
+        return "\n".join(_words(item) for item in value) or "none"
+    return str(value)

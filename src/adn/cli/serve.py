@@ -1,34 +1,20 @@
-"""`adn serve` and `adn view`: the page, on this machine."""
+"""`adn serve`: the page that takes scans, on this machine."""
 
 from __future__ import annotations
 
-import secrets
-import socket
-import threading
-import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 
 from adn.cli import terminal
-from adn.cli.options import Device
-from adn.errors import InputError, OutputError
-from adn.results import DISCLAIMER
+from adn.cli.options import Device, Weights
+from adn.cli.page import LOOPBACK, Host, Open, Port, Token, check_extra, chosen_token, listening, run_page
+from adn.errors import InputError
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-LOOPBACK, PORT = "127.0.0.1", 8765
-Host = Annotated[str, typer.Option(help="Address to bind to; any but this machine's own needs a token.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
-Token = Annotated[
-    str | None, typer.Option(help="Ask every visitor for this token; made and printed where --host needs one.")
-]
-Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
+PORT = 8765
 
 
 def serve(
@@ -37,19 +23,14 @@ def serve(
     port: Port = PORT,
     token: Token = None,
     open_page: Open = True,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="Shipped weights by name (see 'adn info'), a .safetensors file, or a .toml that joins several."
-        ),
-    ] = None,
+    weights: Weights = None,
     device: Device = "auto",
 ) -> None:
     """Serve a page that takes scans: progress, viewer, downloads. Cases stay in FOLDER until they are deleted.
 
     Only this machine can reach it, unless --host says otherwise. Nothing is sent anywhere.
     """
-    _check_extra()
+    check_extra()
     from adn.io.weights import find_weights
     from adn.server.app import create_app
     from adn.server.cases import Cases
@@ -59,76 +40,18 @@ def serve(
     chosen = find_weights(weights)
     terminal.check_writable(folder)
     limits = Limits()
-    with _only_server_of(folder), _listening(host, port) as listener:
+    with _only_server_of(folder), listening(host, port) as listener:
         cases = Cases(folder, waiting=limits.waiting)
         jobs = Jobs(cases, weights=chosen, device=device)
-        token = _token(host, token)
+        token = chosen_token(host, token)
         app = create_app(cases, jobs, host=host, token=token, limits=limits, weights=_weights(chosen))
-        _run(app, listener, host, token, open_page, f"Cases are kept in {folder.absolute()}")
-
-
-def view(
-    results: Annotated[
-        list[Path], typer.Argument(metavar="OUT", help="Result folders of 'adn predict', or a folder of such.")
-    ],
-    host: Host = LOOPBACK,
-    port: Port = 0,
-    token: Token = None,
-    open_page: Open = True,
-) -> None:
-    """Show results in the viewer. Nothing in OUT is changed."""
-    _check_extra()
-    from adn.server.app import create_app
-    from adn.server.cases import Cases
-    from adn.server.folders import result_folders
-
-    folders = result_folders(results)
-    with _listening(host, port) as listener:
-        token = _token(host, token)
-        app = create_app(Cases(None, opened=folders), None, host=host, token=token)
-        _run(
-            app, listener, host, token, open_page, f"{len(folders)} result{'s' if len(folders) > 1 else ''}, read only"
-        )
-
-
-def _check_extra() -> None:
-    missing = [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"The page needs {', '.join(missing)}, which is not installed: pip install 'adn-stroke[serve]'."
-        )
+        run_page(app, listener, host, token, open_page, f"Cases are kept in {folder.absolute()}")
 
 
 def _weights(chosen: Any) -> list[Any]:
     from adn.server.models import Weights
 
     return [Weights(name=chosen.name, summary=f"{chosen.megabytes:.1f} MB, SHA-256 {chosen.sha256[:12]}…")]
-
-
-def _token(host: str, token: str | None) -> str | None:
-    from adn.server.guard import is_loopback
-
-    if token == "":
-        raise InputError("--token needs a word, but came empty; leave it out to have one made.")
-    return token if token or is_loopback(host) else secrets.token_urlsafe(24)
-
-
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket bound to host and port. Raises InputError where that cannot be."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            yield listener
-    except (OSError, UnicodeError) as error:
-        if isinstance(error, OutputError):
-            raise
-        raise InputError(
-            f"{host} port {port}: cannot be listened on ({getattr(error, 'strerror', None) or error}); "
-            "choose another --port or --host."
-        ) from error
 
 
 @contextmanager
@@ -149,23 +72,3 @@ def _lock(file: IO[str], folder: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
     except OSError as error:
         raise InputError("another 'adn serve' works in this folder; give another one, or stop it.", folder) from error
-
-
-def _run(app: FastAPI, listener: socket.socket, host: str, token: str | None, open_page: bool, about: str) -> None:
-    import uvicorn
-
-    everywhere = host in ("0.0.0.0", "::")
-    name = socket.gethostname() if everywhere else f"[{host}]" if ":" in host else host
-    path = f":{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    address, near = f"http://{name}{path}", f"http://{LOOPBACK if everywhere else name}{path}"
-    # No access log: addresses hold tokens, and what a visitor does is nobody's business.
-    settings = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3)
-    server = uvicorn.Server(settings)
-    typer.echo(f"{address}\n{about}. Ctrl-C stops.\n{DISCLAIMER}")
-    if open_page:
-        opener = threading.Timer(0.5, webbrowser.open, [near])
-        opener.daemon = True
-        opener.start()
-    with suppress(KeyboardInterrupt):  # uvicorn has stopped cleanly, and raises the signal again
-        server.run(sockets=[listener])
-    typer.echo("Stopped.")

@@ -1,44 +1,56 @@
-"""The body of `adn synth`."""
+"""`adn synth`: virtual patients as files, and a sheet that shows the first of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from rich.progress import Progress
+import typer
 
 from adn.cli import terminal
-from adn.cli.sheet import draw_sheet
+from adn.cli.options import Anatomy, Lesions, Quiet
 from adn.errors import InputError
+from adn.virtual.presets import PRESETS
 
-Preset = Literal["vp52", "vp52-val", "vp-mni", "vp-mni-val"]
 Format = Literal["nifti", "dicom"]
+if TYPE_CHECKING:
+    Preset = str
+else:
+    Preset = Literal[PRESETS]
 
 
-def run(
-    out: Path,
-    n: int | None,
-    seed: int | None,
-    preset: Preset | None,
-    anatomy: Path | None,
-    lesions: Path | None,
-    format: Format,
-    bar: Progress,
-) -> int:
-    """Make the patients and the contact sheet; return how many patients there are."""
+def synth(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the patients; each gets OUT/<case>.")],
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many virtual patients; default: 1.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed makes the same patients; default: 0.")] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(help="A fixed set in place of -n and --seed; vp52 and vp52-val need --anatomy and --lesions."),
+    ] = None,
+    anatomy: Anatomy = None,
+    lesions: Lesions = None,
+    format: Annotated[Format, typer.Option(help="The CT as ct.nii.gz, or as a series in dicom/.")] = "nifti",
+    quiet: Quiet = False,
+) -> None:
+    """Make virtual patients: a head CT with its infarct, tissues and brain known exactly.
+
+    Each OUT/<case> holds the CT, infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF), brain.nii.gz and plan.json.
+
+    Patients already there are kept, so that a stopped run can go on. OUT/contact_sheet.png shows the first of them.
+    """
     if preset and (n is not None or seed is not None):
         raise InputError(f"--preset {preset} says which patients there are: leave out -n and --seed.")
     terminal.check_writable(out)
-    from adn.virtual.folders import synthesize, synthesize_preset
+    with terminal.counter("virtual patients", quiet) as progress:
+        from adn.figures import write_contact_sheet
+        from adn.virtual.folders import synthesize, synthesize_preset
 
-    row = bar.add_task("virtual patients", total=None)
-
-    def draw(done: int, total: int) -> None:
-        bar.update(row, completed=done, total=total)
-
-    if preset:
-        cases = synthesize_preset(preset, out, anatomy=anatomy, lesions=lesions, progress=draw, format=format)
-    else:
-        cases = synthesize(n or 1, out, seed or 0, anatomy=anatomy, lesions=lesions, progress=draw, format=format)
-    draw_sheet(out)
-    return len(cases)
+        if preset:
+            cases = synthesize_preset(preset, out, anatomy=anatomy, lesions=lesions, progress=progress, format=format)
+        else:
+            cases = synthesize(
+                n or 1, out, seed or 0, anatomy=anatomy, lesions=lesions, progress=progress, format=format
+            )
+        write_contact_sheet(out)
+    if not quiet:
+        typer.echo(f"{len(cases)} virtual patient{'s' if len(cases) > 1 else ''} in {out}")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import re
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -23,10 +27,13 @@ from adn.work.exits import (
 )
 from adn.work.signals import unwind_on_signals
 
+if TYPE_CHECKING:
+    from adn.work.pool import Failure
+
 __all__ = [
-    "BAD_INPUT", "BLOCKED", "DONE", "INTERRUPTED", "OUR_FAULT", "SOME_FAILED", "check_writable", "debugging", "explain",
-    "progress_bar", "say_error", "set_up_logging", "spell_out_unknown_letters", "stderr", "unwind_on_signals",
-    "with_options",
+    "BAD_INPUT", "BLOCKED", "DONE", "INTERRUPTED", "OUR_FAULT", "SOME_FAILED", "check_writable", "counter", "debugging",
+    "explain", "per_minute", "progress_bar", "say_error", "say_failure", "set_up_logging", "spell_out_unknown_letters",
+    "stderr", "unwind_on_signals", "with_options",
 ]  # fmt: skip
 _ARGUMENT = re.compile(r"`([a-z_]+)`")
 
@@ -48,6 +55,30 @@ def progress_bar(quiet: bool) -> Progress:
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     console = stderr()
     return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+
+
+@contextmanager
+def counter(what: str, quiet: bool, rate: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work that tells (done, all) as it goes on. rate: say how many are done in a minute."""
+    start = time.monotonic()
+    with progress_bar(quiet) as bar:
+        row = bar.add_task(what, total=None)
+
+        def draw(done: int, total: int) -> None:
+            words = f"{what}, {per_minute(done, start)}" if rate else what
+            bar.update(row, completed=done, total=total, description=words)
+
+        yield draw
+
+
+def per_minute(count: int, start: float) -> str:
+    """How fast work goes that began at `start` (`time.monotonic`)."""
+    return f"{count / max(time.monotonic() - start, 1e-3) * 60:.0f} per minute"
+
+
+def say_failure(case: str, failure: Failure) -> None:
+    """Why a case failed, with its name once."""
+    say_error(stderr(), failure.error if case in failure.error else f"{case}: {failure.error}")
 
 
 def say_error(console: Console, sentence: str) -> None:

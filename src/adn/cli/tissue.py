@@ -1,30 +1,26 @@
-"""`adn tissue` and `adn data import-tissue`: maps of GM, WM and CSF, made here or elsewhere."""
+"""`adn tissue`: maps of GM, WM and CSF, made by the built-in network."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adn.cli import terminal
-from adn.cli.options import Quiet
-from adn.errors import InputError
+from adn.cli.options import Device, Overwrite, Quiet, Results, Scans
 from adn.results import DISCLAIMER
 from adn.work.exits import overall_code
-from adn.work.pool import Failure, map_processes
+from adn.work.pool import Failure
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier maps of the same case.")]
+if TYPE_CHECKING:
+    from adn.prediction.tissue import TissueTask, TissueVolumes
 
 
 def tissue(
-    scans: Annotated[
-        list[Path],
-        typer.Argument(metavar="SCAN", help="Head CT: .nii .nii.gz .nrrd .mha, a DICOM file, folder or .zip."),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder; each scan gets OUT/<case>.")],
+    scans: Scans,
+    out: Results,
     jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, each in its own process.")] = 1,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")] = "auto",
+    device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -32,72 +28,22 @@ def tissue(
 
     Each OUT/<case> holds tissue.nii.gz (1 GM, 2 WM, 3 CSF) and brain.nii.gz on the scan's own grid.
     """
-    from adn.cli.info import cores
-    from adn.cli.terminal import progress_bar
-    from adn.io import case_names
-    from adn.io.atomic import sweep
-    from adn.prediction.tissue import Labeller, TissueTask
+    from adn.prediction.tissue import Labeller, label_scans
 
-    def clean_up(task: TissueTask) -> None:
-        sweep(task.folder.parent, task.folder.name)
+    with terminal.progress_bar(quiet) as bar:
+        row = bar.add_task("scans", total=len(scans))
 
-    terminal.check_writable(out)
-    tasks = [TissueTask(scan, out / case) for scan, case in zip(scans, case_names(scans), strict=True)]
-    jobs, codes = min(jobs, len(tasks)), []
-    done = map_processes(Labeller(device, overwrite), tasks, jobs, max(1, cores() // jobs), clean_up=clean_up)
-    with progress_bar(quiet) as bar:
-        row = bar.add_task("scans", total=len(tasks))
-        for task, found in done:
+        def tell(task: TissueTask, found: TissueVolumes | Failure) -> None:
             bar.advance(row)
             case = task.folder.name
-            codes.append(found.code if isinstance(found, Failure) else terminal.DONE)
             if isinstance(found, Failure):
                 terminal.say_error(bar.console, f"{case}: {found.error}")
             elif not quiet:
                 for warning in found.warnings:
                     bar.console.print(f"{case}: warning: {warning}", markup=False)
-                ml = ", ".join(f"{name} {value:.0f} mL" for name, value in found.ml.items())
-                typer.echo(f"{case}: {ml}")
+                typer.echo(f"{case}: {', '.join(f'{name} {value:.0f} mL' for name, value in found.ml.items())}")
+
+        volumes = label_scans(scans, out, Labeller(device, overwrite), jobs, tell)
     if not quiet:
         typer.echo(DISCLAIMER)
-    raise typer.Exit(overall_code(codes))
-
-
-def import_tissue(
-    cases: Annotated[list[Path], typer.Argument(metavar="CASE", help="Case folders with ct.nii.gz and its maps.")],
-    source: Annotated[
-        str | None,
-        typer.Option("--from", help="Name of the label image in each folder; default: SPM12's c1*, c2* and c3*."),
-    ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="What its labels mean: 'freesurfer', or like '1=GM,2=WM,3=CSF'.")
-    ] = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-) -> None:
-    """Write CASE/tissue.nii.gz from tissue maps that SPM12, FreeSurfer or another tool made of the CT.
-
-    Training takes it from there; without it the built-in network labels the tissue.
-    """
-    from adn.datasets.tissue_import import import_tissue as bring
-    from adn.datasets.tissue_import import parse_labels
-
-    if (source is None) != (labels is None):
-        raise InputError("A label image needs both: its name with --from, and what its labels mean with --labels.")
-    mapping = parse_labels(labels) if labels else None
-    failed = 0
-    for case in cases:
-        try:
-            path = bring(case, source, mapping, overwrite)
-        except InputError as error:
-            if len(cases) == 1:
-                raise
-            failed += 1
-            terminal.say_error(terminal.stderr(), str(error))
-            continue
-        if not quiet:
-            typer.echo(str(path))
-    if not quiet:
-        typer.echo(DISCLAIMER)
-    if failed:
-        raise typer.Exit(terminal.BAD_INPUT if failed == len(cases) else terminal.SOME_FAILED)
+    raise typer.Exit(overall_code(one.code if isinstance(one, Failure) else terminal.DONE for one in volumes))

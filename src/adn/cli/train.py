@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -24,14 +24,13 @@ from rich.progress import (
 )
 
 from adn.cli import terminal
-from adn.cli.options import Anatomy, Device, Lesions, Quiet, Workers
+from adn.cli.options import Anatomy, Device, Fold, Lesions, Quiet, Workers
 from adn.errors import InputError
 
 if TYPE_CHECKING:
     from adn.training import EpochEnd
 
 SHOWN = {"loss": "loss", "dice": "Dice", "val_dice": "validation Dice", "p_over_a": "P/A"}
-SHEET_DPI = 100
 
 
 def train(
@@ -42,7 +41,7 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run: weights, log, pictures.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of cases.")] = None,
     split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': which cases train, which validate.")] = None,
-    fold: Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")] = None,
+    fold: Fold = None,
     heads: Annotated[
         Path | None, typer.Option(help="Folder of whole heads without infarct, for recipes that mix sources.")
     ] = None,
@@ -170,12 +169,9 @@ def _storyteller(console: Console, silent: bool) -> Callable[[EpochEnd], None]:
             console.print(
                 f"{end.stage}, epoch {epoch}: {_words(row)}, {row['step_seconds']:.3g} s a step", markup=False
             )
-        from adn.figures import training_curves, training_sheet
+        from adn.figures import write_training_pictures
 
-        _save(training_curves(end.history, f"{end.run.name}, {end.stage}"), end.run / f"curves-{end.stage}.png")
-        if end.pictures:
-            (end.run / "samples").mkdir(exist_ok=True)
-            _save(training_sheet(end.pictures), end.run / "samples" / f"{end.stage}-{epoch:03d}.png")
+        write_training_pictures(end.run, end.stage, end.history, end.pictures)
 
     return tell
 
@@ -184,10 +180,3 @@ def _words(scalars: dict[str, float]) -> str:
     """Losses and Dice, as far as there are any (a batch without infarct has no Dice)."""
     known = {name: scalars[name] for name in SHOWN if scalars.get(name, float("nan")) == scalars.get(name)}
     return ", ".join(f"{SHOWN[name]} {value:.4g}" for name, value in known.items())
-
-
-def _save(figure: Any, path: Path) -> None:
-    from adn.io import atomic_path
-
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=SHEET_DPI, facecolor=figure.get_facecolor())

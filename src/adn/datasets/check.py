@@ -1,294 +1,73 @@
-"""What is wrong with a data set, found before any training: each problem with its case, cause and remedy."""
+"""`adn data check`: every case of a data set by itself, then all of them together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from adn.datasets.compare import compare_cases
+from adn.datasets.inspection import Inspection
+from adn.datasets.layouts import Case, find_cases
+from adn.datasets.page import inspect_and_draw, write_page, write_table
+from adn.datasets.problems import Finding
+from adn.datasets.splits import read_rows
+from adn.io.atomic import check_writable
+from adn.work.pool import Failure, map_processes
 
-from adn.datasets.labels import read_label_image
-from adn.datasets.layouts import Case
-from adn.datasets.orientation import SURE, SUSPECT, best_flip, fits
-from adn.datasets.problems import OF_MASK, UNREADABLE, VALUES, Finding, Label, Problem
-from adn.errors import InputError
-from adn.findings.quality import mask_remarks
-from adn.io import open_scan
-from adn.io.digest import sha256
-from adn.io.head_ct import NotHounsfieldError
-from adn.io.series import choose, folder_files, read_headers
-from adn.io.stacks import gaps_mm
-from adn.prepare import coarse as cm
-from adn.prepare import strip_skull
-from adn.results import Scan
-from adn.space.volume import Volume
-
-_CONTENT_HU = (0, 80)  # what counts as content: brain, whatever a converter did to air and bone
-_OUTSIDE_SHARE, _OUTSIDE_SURE = 0.1, 0.5  # of a mask, outside the brain
-_VESSEL_HU = (100.0, 500.0)
-_VESSEL_DEPTH_MM = 8.0  # from the inner table, where bone blurs in
-_VESSEL_ML = 8.0  # 11 heads without contrast had up to 4.4 mL there
-_BRAIN_MEAN_HU = (5.0, 75.0)
-_GAP = 1.5  # times both neighbouring gaps
+TABLE, PAGE = "check.csv", "check.html"
 
 
 @dataclass(frozen=True)
-class Inspection:
-    """What one case holds. content, mask_content: hashes of its brain's HU and of its mask, None where unreadable.
+class Check:
+    """What was found. inspections: by case name, without volumes. findings: those that block training first.
 
-    fit: see `adn.datasets.orientation.fits`. scan, infarct: for a picture; infarct is None where it fits no grid.
+    failed: cases that could not be looked at, and why (a process ran out of memory, say).
     """
 
-    case: Case
+    inspections: tuple[Inspection, ...]
     findings: tuple[Finding, ...]
-    size: str = ""
-    infarct_ml: float | None = None
-    content: str | None = None
-    mask_content: str | None = None
-    fit: Mapping[str, float] = field(default_factory=dict)
-    scan: Volume | None = None
-    infarct: Volume | None = None
+    failed: tuple[tuple[Case, Failure], ...] = ()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether training would fail, or learn something false."""
+        return any(one.blocks for one in self.findings)
 
 
-def inspect_case(case: Case) -> Inspection:
-    """Look at one case by itself. Whatever is wrong becomes a finding; nothing is raised for bad input."""
-    notes = _Notes(case.name)
-    try:
-        scan = open_scan(case.ct)
-    except NotHounsfieldError as error:
-        notes.add("not HU", True, str(error), "Export the CT again with its rescale slope and intercept applied.")
-        return Inspection(case, tuple(notes.found))
-    except InputError as error:
-        notes.add("unreadable CT", True, str(error), "Copy or convert the scan again, or leave the case out.")
-        return Inspection(case, tuple(notes.found))
-    volume = scan.volume.reoriented("SPL")
-    size = "×".join(str(n) for n in volume.grid.shape) + " of " + "×".join(f"{s:.3g}" for s in volume.grid.spacing_mm)
-    brain = _brain(case, scan, notes)
-    seen = _seen(case, volume, notes)
-    _slices(case, scan, volume, brain, seen, notes)
-    _contrast(scan, volume, brain, notes)
-    infarct = _infarct(case, volume, seen, notes)
-    fit: dict[str, float] = {}
-    if infarct is not None and brain is not None:
-        fit = _place(case, volume, brain, infarct, notes)
-    if case.tissue:
-        _labels(case, case.tissue, "tissue map", (0, 1, 2, 3), volume, notes)
-    if case.ignore:
-        _labels(case, case.ignore, "ignore mask", (0, 1), volume, notes)
-    return Inspection(
-        case,
-        tuple(notes.found),
-        f"{size} mm",
-        None if infarct is None else float(infarct.data.sum()) * volume.grid.voxel_ml,
-        _content(volume),
-        sha256(infarct.data.tobytes()) if infarct is not None and infarct.data.any() else None,
-        fit,
-        volume,
-        infarct,
-    )
+def check_data(
+    data: Path,
+    out: Path | None = None,
+    split: Path | None = None,
+    jobs: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Check:
+    """List every problem of a data set, with its cause and remedy.
 
-
-class _Notes:
-    """Findings of one case as they come."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.found: list[Finding] = []
-
-    def add(self, kind: Problem, blocks: bool, cause: str, remedy: str) -> None:
-        self.found.append(Finding(self.name, kind, blocks, cause, remedy))
-
-
-def _brain(case: Case, scan: Scan, notes: _Notes) -> NDArray[np.bool_] | None:
-    """The brain (SPL): the case's own mask if it can be used, else stripped; None where there is none."""
-    volume = scan.volume.reoriented("SPL")
-    given = _labels(case, case.brain, "brain mask", (0, 1), volume, notes) if case.brain else None
-    if given is not None and given.data.any():
-        mean = float(volume.data[given.data > 0].mean())
-        if _BRAIN_MEAN_HU[0] <= mean <= _BRAIN_MEAN_HU[1]:
-            mask = given
+    data: any layout of `find_cases`. out: gets check.csv and check.html, a page with a picture of every case. split: a
+    CSV of `adn split`, to look for leaks. jobs: cases at a time, None: one for each core. progress: called with (done,
+    all). Raises InputError where there are no cases or the split cannot be read, OutputError where `out` cannot be
+    written to.
+    """
+    if out is not None:
+        check_writable(out)
+    cases, parts = find_cases(data), read_rows(split) if split else None
+    pictures: dict[str, bytes] = {}
+    inspections: list[Inspection] = []
+    failed: list[tuple[Case, Failure]] = []
+    for done, (case, found) in enumerate(map_processes(inspect_and_draw, cases, jobs), start=1):
+        if isinstance(found, Failure):
+            failed.append((case, found))
         else:
-            notes.add(
-                "brain mask",
-                True,
-                f"The scan's mean under the brain mask is {mean:.0f} HU: this is not brain.",
-                "Check its orientation, or delete the file: adn then strips the skull itself.",
-            )
-            return None
-    else:
-        if given is not None:
-            notes.add("brain mask", True, "The brain mask is empty.", "Delete the file: adn then strips the skull.")
-        try:
-            mask = strip_skull(volume)
-        except InputError as error:
-            notes.add("no brain", True, str(error), "Leave the case out, or give a brain mask (brain.nii.gz).")
-            return None
-    for remark in mask_remarks(volume, mask):
-        remedy = "Look at the picture; leave the case out if it is no whole non-contrast head."
-        notes.add(OF_MASK[remark.kind], False, remark.sentence, remedy)
-    return mask.data > 0
-
-
-def _labels(
-    case: Case, path: Path, what: Label, allowed: Sequence[int], volume: Volume, notes: _Notes
-) -> Volume | None:
-    """A label image on the scan's grid (SPL, uint8), or None with findings of what is wrong."""
-    try:
-        labels = read_label_image(path).reoriented("SPL")
-    except InputError as error:
-        notes.add(UNREADABLE[what], True, str(error), "Save the file again as NIfTI.")
-        return None
-    values = np.unique(labels.data)
-    strange = [value for value in values if value not in allowed]
-    if strange:
-        some = ", ".join(f"{value:g}" for value in values[:6]) + (", …" if len(values) > 6 else "")
-        how = (
-            "Resample with nearest neighbour, not linear."
-            if any(value != int(value) for value in strange)
-            else f"Save what is meant with the values {', '.join(map(str, allowed))}."
-        )
-        notes.add(VALUES[what], True, f"{path.name} holds {some}; needed {', '.join(map(str, allowed))} only.", how)
-    if not labels.grid.same_as(volume.grid):
-        _differing_grids(path, what, labels, volume, notes)
-        return None
-    return None if strange else labels.with_data(labels.data.astype(np.uint8))
-
-
-def _seen(case: Case, volume: Volume, notes: _Notes) -> NDArray[np.bool_]:
-    """Which slices (SPL) were acquired: all, where the case does not tell."""
-    seen = _labels(case, case.seen, "mask of what was seen", (0, 1), volume, notes) if case.seen else None
-    if seen is None:
-        return np.ones(len(volume.data), bool)
-    acquired = np.asarray(seen.data.any(axis=(1, 2)))
-    if not acquired.any():
-        notes.add("nothing seen", True, "seen.nii.gz is empty: no slice was acquired.", "Save it again, or delete it.")
-    elif not acquired.all():
-        cause = f"Of {len(acquired)} slices {acquired.sum()} were acquired; no loss and no score looks at the others."
-        notes.add("part of a head", False, cause, "Nothing to do if seen.nii.gz is right.")
-    return acquired
-
-
-def _differing_grids(path: Path, what: Label, labels: Volume, volume: Volume, notes: _Notes) -> None:
-    if labels.grid.shape != volume.grid.shape:
-        cause = f"{path.name} lies on {labels.grid}, its CT on {volume.grid}."
-        remedy = "Resample it to the CT (nearest neighbour); for DICOM, first write the CT with 'adn data export'."
-    else:
-        away = float(np.linalg.norm(labels.grid.centre_mm - volume.grid.centre_mm))
-        cause = f"{path.name} has the CT's shape, but its header places it elsewhere (centres {away:.1f} mm apart)."
-        remedy = "If it was drawn on this CT, give it the CT's header (affine); else resample it (nearest neighbour)."
-    notes.add("grids differ", True, cause, f"{remedy} ({what})")
-
-
-def _infarct(case: Case, volume: Volume, seen: NDArray[np.bool_], notes: _Notes) -> Volume | None:
-    """The infarct in slices that were acquired."""
-    if case.infarct is None:
-        notes.add(
-            "no mask",
-            False,
-            "There is no infarct mask, so the case is not trained on.",
-            "Add <case>/infarct.nii.gz; an empty mask says that there is no infarct.",
-        )
-        return None
-    infarct = _labels(case, case.infarct, "infarct mask", (0, 1), volume, notes)
-    if infarct is not None and not infarct.data.any():
-        notes.add(
-            "empty mask",
-            False,
-            f"{case.infarct.name} is empty: the case counts as a patient without infarct.",
-            "Keep it if that is so; else save the mask again.",
-        )
-    return None if infarct is None else infarct.with_data(infarct.data * seen[:, None, None])
-
-
-def _place(case: Case, volume: Volume, brain: NDArray[np.bool_], infarct: Volume, notes: _Notes) -> dict[str, float]:
-    """Is the mask where an infarct can be, and darker than what is around it?"""
-    mask = infarct.data > 0
-    fit = fits(volume.data, brain, mask, volume.grid.spacing_mm)
-    flip, gain = best_flip(fit)
-    if gain >= SUSPECT:
-        name = case.infarct.name if case.infarct else "The mask"
-        certainty = "fits the scan only" if gain >= SURE else "would fit the scan better"
-        notes.add(
-            "flipped mask",
-            gain >= SURE,
-            f"{name} {certainty} after {flip} (by {gain:.1f} HU).",
-            "Look at the picture; flip the mask's array and keep its header, or convert scan and mask with one tool.",
-        )
-    elif mask.any() and (outside := float((mask & ~brain).sum() / mask.sum())) > _OUTSIDE_SHARE:
-        notes.add(
-            "outside the brain",
-            outside > _OUTSIDE_SURE,
-            f"{outside:.0%} of the mask lies outside the brain.",
-            "Look at the picture: a mask of another scan, or of another grid?",
-        )
-    return fit
-
-
-def _slices(
-    case: Case,
-    scan: Scan,
-    volume: Volume,
-    brain: NDArray[np.bool_] | None,
-    seen: NDArray[np.bool_],
-    notes: _Notes,
-) -> None:
-    """Slices that are missing, blank or repeated among those acquired, and what reading the scan had to say."""
-    remedy = "Export the whole series again; if slices are lost, leave the case out."
-    if scan.source == "dicom" and case.ct.suffix != ".zip":
-        series, _ = choose(read_headers(folder_files(case.ct)), case.ct)
-        gaps = gaps_mm(series)
-        holes = missing_slices(gaps)
-        if holes:
-            where = ", ".join(f"{gaps[i]:.1f} mm after slice {i + 1}" for i in holes)
-            notes.add(
-                "slices missing", True, f"Between slices {np.median(gaps):.1f} mm apart there are {where}.", remedy
-            )
-    used = np.flatnonzero(brain.any(axis=(1, 2))) if brain is not None else np.arange(len(volume.data))
-    looked_at = [int(i) for i in range(used[0], used[-1] + 1) if seen[i]]
-    blank = [i for i in looked_at if volume.data[i].min() == volume.data[i].max()]
-    twice = [
-        i
-        for i in looked_at
-        if i + 1 in looked_at and i not in blank and np.array_equal(volume.data[i], volume.data[i + 1])
-    ]
-    if blank:
-        notes.add("slices missing", True, f"Slices {_listing(blank)} (from below, from 0) hold one value only.", remedy)
-    if twice:
-        notes.add("slices missing", True, f"Slices {_listing(twice)} (from below, from 0) equal the next one.", remedy)
-    for remark in scan.remarks:
-        if remark.kind != "contrast_recorded":  # see `_contrast`
-            notes.add("reading", False, remark.sentence, "Nothing to do if the picture looks right.")
-
-
-def missing_slices(gaps_mm: NDArray) -> list[int]:
-    """Indices of gaps that are much wider than both neighbours: a slice is lost (protocols change gaps once)."""
-    return [
-        i
-        for i, gap in enumerate(gaps_mm)
-        if len(gaps_mm) > 2 and gap > _GAP * max(gaps_mm[j] for j in (i - 1, i + 1) if 0 <= j < len(gaps_mm))
-    ]
-
-
-def _listing(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:8])) + (", …" if len(numbers) > 8 else "")
-
-
-def _contrast(scan: Scan, volume: Volume, brain: NDArray[np.bool_] | None, notes: _Notes) -> None:
-    remedy = "adn is made for non-contrast CT: take the scan from before the injection, or leave the case out."
-    if any(remark.kind == "contrast_recorded" for remark in scan.remarks):
-        notes.add("contrast agent", True, "The DICOM headers record a contrast agent.", remedy)
-    if brain is not None:
-        deep = cm.erode(brain, _VESSEL_DEPTH_MM, (1000.0, *volume.grid.spacing_mm[1:]))
-        bright = deep & (volume.data > _VESSEL_HU[0]) & (volume.data < _VESSEL_HU[1])
-        vessels_ml = float(bright.sum()) * volume.grid.voxel_ml
-        if vessels_ml > _VESSEL_ML:
-            cause = f"{vessels_ml:.0f} mL inside the brain are as bright as vessels with contrast (100 to 500 HU)."
-            notes.add("contrast agent", False, cause, remedy)
-
-
-def _content(volume: Volume) -> str:
-    """A hash of what the scan shows, whatever its file format, axis order, or treatment of air and bone."""
-    values = np.clip(np.rint(volume.data), *_CONTENT_HU).astype(np.uint8)
-    return sha256(f"{values.shape}", values.tobytes())
+            inspections.append(found[0])
+            pictures[case.name] = found[1]
+        if progress:
+            progress(done, len(cases))
+    inspections.sort(key=lambda one: one.case.name)
+    findings = [*compare_cases(inspections, parts), *(finding for one in inspections for finding in one.findings)]
+    findings.sort(key=lambda one: not one.blocks)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_table(findings, out / TABLE)
+        write_page(str(data), inspections, findings, pictures, out / PAGE)
+    return Check(tuple(inspections), tuple(findings), tuple(failed))

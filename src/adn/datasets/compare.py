@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from adn.datasets.check import Inspection
+from adn.datasets.inspection import Inspection
 from adn.datasets.layouts import Case
 from adn.datasets.orientation import common_flip
 from adn.datasets.problems import Finding

@@ -37,9 +37,11 @@ def export_cases(
     """Write cases to a new folder `out` as nnU-Net raw data set or BIDS; returns how many.
 
     nnU-Net holds only cases with a mask; with a split, its test cases go to imagesTs and labelsTs, and its folds (or
-    validation part) to splits_final.json. Raises InputError, naming the case, where one cannot be read, and OutputError
-    where `out` is there already.
+    validation part) to splits_final.json. Raises InputError for a split with BIDS and, naming the
+    case, where one cannot be read; OutputError where `out` is there already.
     """
+    if split and layout == "bids":
+        raise InputError("`split` is for nnU-Net: BIDS has no place for it; leave it out.")
     chosen = [case for case in cases if case.infarct is not None or layout == "bids"]
     if not chosen:
         raise InputError("An nnU-Net data set needs cases with infarct masks, but none has one.")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from adn.datasets.check import Inspection, inspect_case
+from adn.datasets.inspection import Inspection, inspect_case
 from adn.datasets.layouts import Case
 from adn.datasets.problems import Finding
 from adn.figures import contact_sheet

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from adn.errors import InputError
-from adn.io.atomic import atomic_path
+from adn.datasets.labels import infarct_ml
+from adn.datasets.layouts import Case, find_cases
+from adn.errors import InputError, OutputError
+from adn.io.atomic import atomic_path, check_writable
 from adn.io.text import read_table
 
 PARTS = ("train", "validation", "test")
 COLUMNS = ("case", "subject", "part", "fold", "infarct_ml")
+HELD_OUT = 0.15  # of the patients, where nobody says how many
 
 
 class Parts(NamedTuple):
@@ -137,12 +140,78 @@ def write_split(split: Split, path: Path | str) -> None:
             writer.writerow([row.case, row.subject, row.part, "" if row.fold is None else row.fold, volume])
 
 
+@dataclass(frozen=True)
+class Shares:
+    """How a data set is to be split. folds: k-fold over what does not test; 0: one validation part.
+
+    validation: fraction of the patients, where there are no folds. test: fraction that is kept for the end; None:
+    `HELD_OUT`, or nobody where there are folds, or the data set itself keeps cases for testing.
+    """
+
+    folds: int = 0
+    validation: float = HELD_OUT
+    test: float | None = None
+    seed: int = 0
+
+
+def split_data(
+    data: Path,
+    out: Path,
+    shares: Shares,
+    overwrite: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> Split:
+    """Split a data set by patient, every infarct size in every part, and write the CSV `out`.
+
+    data: any layout of `find_cases`; cases without infarct mask are left out, those that it keeps for testing test.
+    progress: called with (done, all) as masks are measured. Raises InputError where there are no masks or too few
+    patients, OutputError where `out` cannot be written, or is there already and is not to be overwritten.
+    """
+    check_writable(out.parent)
+    if shares.folds == 1:
+        raise InputError("`folds` must be 2 or more, or 0 for one validation part.")
+    if out.exists() and not overwrite:
+        raise OutputError(
+            "is already there; a new split would mix what was tested with what is trained. Set `overwrite` for it.", out
+        )
+    cases = [case for case in find_cases(data) if case.infarct is not None]
+    if not cases:
+        raise InputError("there are scans, but no infarct masks to split by.", data)
+    measured, reserved = [], []
+    for done, case in enumerate(cases, start=1):
+        volume_ml = infarct_ml(case.infarct) if case.infarct else 0.0
+        if case.test:
+            reserved.append(SplitRow(case.name, case.subject, "test", None, volume_ml))
+        else:
+            measured.append((case.name, case.subject, volume_ml))
+        if progress:
+            progress(done, len(cases))
+    test = (0.0 if shares.folds or reserved else HELD_OUT) if shares.test is None else shares.test
+    made = make_split(measured, shares.seed, shares.folds, shares.validation, test)
+    made = Split((*made.rows, *reserved))
+    write_split(made, out)
+    return made
+
+
+def cases_of_part(cases: Sequence[Case], split: Path, part: str, fold: int | None = None) -> list[Case]:
+    """Those of `cases` that are in one part of a split, a CSV of `adn split`. fold: the one that validates.
+
+    The test part is the same for every fold, which need not be named then. Raises InputError where a case is absent.
+    """
+    parts = read_split(split)
+    names = getattr(parts.parts(fold or 0 if part == "test" and parts.folds else fold), part)
+    chosen = [case for case in cases if case.name in set(names)]
+    if len(chosen) < len(names) or not chosen:
+        raise InputError(f"its part '{part}' has {len(names)} cases, of which {len(chosen)} are there.", split)
+    return chosen
+
+
 def make_split(
     cases: Sequence[tuple[str, str, float]],
     seed: int = 0,
     folds: int = 0,
-    validation: float = 0.15,
-    test: float = 0.15,
+    validation: float = HELD_OUT,
+    test: float = HELD_OUT,
 ) -> Split:
     """Split (case, subject, infarct mL) by subject so that every part has its share of every infarct size.
 

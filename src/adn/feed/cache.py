@@ -8,7 +8,9 @@ nothing needs to be invalidated. Deleting the folder costs only time.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +20,10 @@ from safetensors.numpy import save_file
 
 from adn.config import GridConfig
 from adn.datasets.labels import read_infarct, read_labels
-from adn.datasets.layouts import Case
+from adn.datasets.layouts import Case, find_cases
 from adn.errors import InputError
 from adn.io import open_scan
-from adn.io.atomic import atomic_path
+from adn.io.atomic import atomic_path, check_writable, sweep
 from adn.io.cache import cache_folder
 from adn.io.digest import file_sha256, sha256
 from adn.io.itk import DETACHED_SUFFIXES
@@ -30,6 +32,7 @@ from adn.io.weights import TISSUE, find_weights
 from adn.prepare import Conformed, conform
 from adn.prepare.part import copies_needed
 from adn.space.volume import Volume
+from adn.work.pool import Failure, map_processes
 
 PREPARE_VERSION = 5  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
@@ -137,6 +140,47 @@ def ensure_prepared(case: Case, grid: GridConfig, folder: Path | None = None) ->
     with atomic_path(path, make_folder=True) as temporary:
         _write(prepared, case, temporary)
     return path, True
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What became of a data set. made, kept: cases prepared now, and before. unmasked: cases without infarct mask.
+
+    failed: cases that could not be prepared, and why.
+    """
+
+    folder: Path
+    made: int
+    kept: int
+    unmasked: int
+    failed: tuple[tuple[Case, Failure], ...] = ()
+
+
+def prepare_data(
+    data: Path, grid: GridConfig, jobs: int | None = None, progress: Callable[[int, int], object] | None = None
+) -> Preparation:
+    """Prepare every case of a data set that has an infarct mask, in the cache; one that fails stops no other.
+
+    data: any layout of `find_cases`. jobs: cases at a time, None: one for each core. progress: called with (done, all).
+    Raises InputError where no case has a mask, OutputError where the cache cannot be written to.
+    """
+    folder, found = prepared_folder(), find_cases(data)
+    cases = [case for case in found if case.infarct is not None]
+    if not cases:
+        raise InputError(f"there are {len(found)} scans, but none has an infarct mask to train on.", data)
+    check_writable(folder)
+    sweep(folder)
+    made, failed = [], []
+    work = partial(ensure_prepared, grid=grid, folder=folder)
+    coming = map_processes(work, cases, jobs, clean_up=lambda _: sweep(folder))
+    for done, (case, result) in enumerate(coming, start=1):
+        if isinstance(result, Failure):
+            failed.append((case, result))
+        else:
+            made.append(result[1])
+        if progress:
+            progress(done, len(cases))
+    return Preparation(folder, sum(made), len(made) - sum(made), len(found) - len(cases), tuple(failed))
 
 
 def _write(prepared: Prepared, case: Case, path: Path) -> None:

@@ -13,13 +13,12 @@ from torch.utils.data import Dataset
 from adn.config import Recipe
 from adn.datasets.labels import infarct_ml
 from adn.datasets.layouts import Case, find_cases
-from adn.datasets.splits import make_split, read_split
+from adn.datasets.splits import HELD_OUT, make_split, read_split
 from adn.errors import InputError
 from adn.feed.cache import SILENT, ensure_prepared, load_prepared
 from adn.feed.samples import UNKNOWN_POSE, PosedBrain, Sample, shrink_in_plane
 
 log = logging.getLogger(__name__)
-HELD_OUT = 0.15  # of the patients, where no split is given
 
 
 class Chosen(NamedTuple):

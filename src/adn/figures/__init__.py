@@ -3,8 +3,8 @@
 from adn.figures.display import axial_slice, axial_stack, even_slices, key_slices, slice_areas_cm2
 from adn.figures.paper import framework, method_comparison
 from adn.figures.prediction import asymmetry_panel, overlay, slice_sheet
-from adn.figures.sheet import contact_sheet
-from adn.figures.training import training_curves, training_sheet
+from adn.figures.sheet import contact_sheet, write_contact_sheet
+from adn.figures.training import training_curves, training_sheet, write_training_pictures
 
 __all__ = [
     "asymmetry_panel",
@@ -20,4 +20,6 @@ __all__ = [
     "slice_sheet",
     "training_curves",
     "training_sheet",
+    "write_contact_sheet",
+    "write_training_pictures",
 ]

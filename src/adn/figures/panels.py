@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ BRAIN_COLOUR = "#4aa8ff"
 BRAIN_ON_MAP_COLOUR = "#8a8a8a"
 INK = "#f2f2f2"
 PAPER = "#000000"
+_DPI = 100
 
 
 def board(
@@ -58,6 +60,14 @@ def board(
             axes.set_axis_off()
             axes.set(xticks=(), yticks=())  # not seen, but laid out all the same, which takes as long as the pictures
     return figure, panels
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG; whole or not at all. Raises OutputError where that cannot be."""
+    from adn.io import atomic_path  # reports start without what reads images
+
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=_DPI, facecolor=figure.get_facecolor())
 
 
 def crop_inside(volume: Volume, crop: Crop) -> Crop:

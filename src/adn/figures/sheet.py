@@ -1,19 +1,23 @@
-"""A contact sheet of many patients, such as a batch of virtual ones."""
+"""Contact sheets of many patients, such as a batch of virtual ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adn.errors import InputError
 from adn.figures.display import STROKE_WINDOW_HU, crop_to, even_slices, slice_areas_cm2
-from adn.figures.panels import board, outline, show
+from adn.figures.panels import board, outline, save_png, show
 from adn.space.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+SHEET, SHEET_ROWS = "contact_sheet.png", 16
 
 
 def contact_sheet(
@@ -52,3 +56,22 @@ def _slices_with_infarct(head: Volume, infarct: Volume, count: int) -> list[int]
     if areas.any():
         slices[np.argmin(np.abs(slices - areas.argmax()))] = areas.argmax()
     return [int(index) for index in slices]
+
+
+def write_contact_sheet(folder: Path) -> None:
+    """Draw the first virtual patients of a folder, infarcts outlined, to contact_sheet.png; nothing where none are."""
+    from adn.io import read_volume
+
+    cases = sorted(folder.glob("vp-*"))[:SHEET_ROWS]
+    if not cases:
+        return
+    infarcts = [read_volume(case / "infarct.nii.gz", np.uint8, "label") for case in cases]
+    save_png(contact_sheet([_ct(case) for case in cases], infarcts, [case.name for case in cases]), folder / SHEET)
+
+
+def _ct(case: Path) -> Volume:
+    from adn.io import open_scan, read_volume
+
+    if (case / "dicom").is_dir():
+        return open_scan(case / "dicom").volume
+    return read_volume(case / "ct.nii.gz", np.int16)

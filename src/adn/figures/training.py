@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adn.figures.display import STROKE_WINDOW_HU, slice_areas_cm2
-from adn.figures.panels import ASYMMETRY_RANGE_HU, BRAIN_ON_MAP_COLOUR, INK, board, colour_bar, outline, show
+from adn.figures.panels import ASYMMETRY_RANGE_HU, BRAIN_ON_MAP_COLOUR, INK, board, colour_bar, outline, save_png, show
 from adn.results import TrainingPicture
 from adn.space.volume import Volume
 
@@ -118,3 +119,16 @@ def training_sheet(pictures: Sequence[TrainingPicture]) -> Figure:
 def _slice_to_show(reference: Volume) -> int:
     areas = slice_areas_cm2(reference)
     return int(areas.argmax()) if areas.any() else len(areas) // 2
+
+
+def write_training_pictures(
+    run: Path, stage: str, history: Sequence[Mapping[str, float]], pictures: Sequence[TrainingPicture] = ()
+) -> None:
+    """Into a run folder: curves-<stage>.png of a stage's log rows, and samples/<stage>-<epoch>.png where there are any.
+
+    run: its folder's name becomes the title. The epoch is that of the last row.
+    """
+    save_png(training_curves(history, f"{run.name}, {stage}"), run / f"curves-{stage}.png")
+    if pictures:
+        (run / "samples").mkdir(exist_ok=True)
+        save_png(training_sheet(pictures), run / "samples" / f"{stage}-{int(history[-1]['epoch']):03d}.png")

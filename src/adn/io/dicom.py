@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -72,13 +72,6 @@ def headers_at(path: Path, wanted: str | None) -> list[Header]:
             return own  # the file that was named, not another one of its series
         headers = [header for header in headers if (header.uid, header.patient) == (own[0].uid, own[0].patient)]
     return headers
-
-
-def load_files(
-    paths: Iterable[Path], where: Path, *, wanted: str | None = None
-) -> tuple[Volume, NDArray, list[Remark]]:
-    """As `load`, from files already listed; `where` is what messages name."""
-    return load_headers(read_headers(paths), where, wanted=wanted)
 
 
 def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> tuple[Volume, NDArray, list[Remark]]:

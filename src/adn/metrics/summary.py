@@ -11,6 +11,7 @@ import numpy as np
 from adn.metrics.reliability import Reliability
 from adn.metrics.scores import Scores
 from adn.metrics.statistics import Interval, bootstrap_mean, holm, wilcoxon_p
+from adn.metrics.strata import ALL, NONE, STRATA, WITH_INFARCT
 
 METRICS: tuple[str, ...] = (
     "dice",
@@ -25,16 +26,7 @@ METRICS: tuple[str, ...] = (
     "lesion_precision",
     "lesion_recall",
 )
-ALL, WITH_INFARCT, SMALL, MIDDLE, LARGE, NONE = "all", "with infarct", "≤ 30 mL", "30–70 mL", "> 70 mL", "none"
-STRATA: tuple[str, ...] = (ALL, WITH_INFARCT, SMALL, MIDDLE, LARGE, NONE)
 GRIDS: tuple[str, ...] = ("own", "paper", "own+ignore", "paper+ignore")
-
-
-def volume_stratum(reference_ml: float) -> str:
-    """The stratum of a reference volume, mL: none, ≤ 30, 30–70 (70 included), > 70."""
-    if reference_ml == 0.0:
-        return NONE
-    return SMALL if reference_ml <= 30.0 else MIDDLE if reference_ml <= 70.0 else LARGE
 
 
 @dataclass(frozen=True)

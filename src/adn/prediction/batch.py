@@ -1,4 +1,4 @@
-"""`adn predict` on one scan or many, in this process or in several."""
+"""`adn predict`: one scan or many, in this process or in several."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adn.errors import OutputError
 from adn.results import RESULT_FILE
 from adn.work.exits import DONE
 from adn.work.pool import Failure, map_processes
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from adn.io.weights import WeightsFile
     from adn.prediction.model import Model
     from adn.results import Prediction
+
+RESULTS_TABLE = "results.csv"  # of several scans, a line each
 
 
 @dataclass(frozen=True)
@@ -77,20 +80,62 @@ class Predictor:
         return predict_one(task, self.request, self.networks)
 
 
+def predict_scans(
+    scans: Sequence[Path],
+    request: Request,
+    networks: Networks,
+    jobs: int | None = 1,
+    tell: Callable[[Outcome], object] | None = None,
+) -> list[Outcome]:
+    """Predict scans (files, DICOM folders, zips) into `request.out/<case>`; several also give `results.csv` there.
+
+    jobs: as in `map_processes`. tell: called with each outcome as it comes. Returns the outcomes in the order of the
+    scans. What would stop every scan is raised before any is read: WeightsError, InputError where a DICOM SEG is asked
+    of what is not DICOM, OutputError where nothing can be written or the table is there already.
+    """
+    from adn.io import case_names
+    from adn.io.atomic import check_writable, sweep
+    from adn.io.weights import WeightsFile, find_weights
+
+    table = request.out / RESULTS_TABLE if len(scans) > 1 else None
+    check_writable(request.out)
+    sweep(request.out)
+    if not isinstance(networks.weights, WeightsFile):
+        networks = replace(networks, weights=find_weights(networks.weights))
+    if request.dicom_seg:
+        from adn.report import check_dicom_seg
+
+        check_dicom_seg(scans)
+    if table and table.exists() and not request.overwrite:
+        raise OutputError("is already there; choose another output folder, or set `overwrite`.", table)
+    tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
+    found: dict[Task, Outcome] = {}
+    for outcome in predict_all(tasks, request, networks, jobs):
+        found[outcome.task] = outcome
+        if tell:
+            tell(outcome)
+    outcomes = [found[task] for task in tasks]
+    if table:
+        from adn.report import write_results_csv
+
+        table.parent.mkdir(parents=True, exist_ok=True)
+        write_results_csv([outcome.row for outcome in outcomes], table)
+    return outcomes
+
+
 def predict_all(
     tasks: Sequence[Task],
     request: Request,
     networks: Networks,
-    jobs: int = 1,
-    threads: int = 1,
+    jobs: int | None = 1,
     work: Callable[[Request, Networks], Callable[[Task], Outcome]] = Predictor,
 ) -> Iterator[Outcome]:
     """Yield an outcome per scan, as they come. One failing scan, or the death of its process, does not stop the rest.
 
-    jobs, threads: as in `map_processes`. work: makes what predicts a scan.
+    jobs: as in `map_processes`. work: makes what predicts a scan.
     """
     clean_up = partial(remove_partial, request)
-    for task, found in map_processes(work(request, networks), tasks, jobs, threads, clean_up=clean_up):
+    for task, found in map_processes(work(request, networks), tasks, jobs, clean_up=clean_up):
         yield failed(task, found) if isinstance(found, Failure) else found
 
 

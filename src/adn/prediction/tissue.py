@@ -1,15 +1,17 @@
-"""`adn tissue` on one scan: its tissue and brain, labelled and written."""
+"""`adn tissue`: tissue and brain of scans, labelled and written."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adn.errors import InputError
-from adn.io import open_scan, write_volume
-from adn.io.atomic import atomic_folder, check_folder_free
+from adn.io import case_names, open_scan, write_volume
+from adn.io.atomic import atomic_folder, check_folder_free, check_writable, sweep
+from adn.work.pool import Failure, map_processes
 
 if TYPE_CHECKING:
     from adn.brain import TissueModel
@@ -70,3 +72,29 @@ class Labeller:
         voxel_ml = found.tissue.grid.voxel_ml
         ml = {name: float((found.tissue.data == label).sum()) * voxel_ml for label, name in TISSUES.items()}
         return TissueVolumes(ml, scan.warnings)
+
+
+def label_scans(
+    scans: Sequence[Path],
+    out: Path,
+    labeller: Labeller,
+    jobs: int | None = 1,
+    tell: Callable[[TissueTask, TissueVolumes | Failure], object] | None = None,
+) -> list[TissueVolumes | Failure]:
+    """Write tissue and brain of every scan into `out/<case>`; one that fails stops no other.
+
+    jobs: as in `map_processes`. tell: called with each scan's task and volumes, or why there are none, as they come.
+    Returns them in the order of the scans. Raises OutputError where nothing can be written.
+    """
+    check_writable(out)
+    tasks = [TissueTask(scan, out / case) for scan, case in zip(scans, case_names(scans), strict=True)]
+    found: dict[TissueTask, TissueVolumes | Failure] = {}
+    for task, volumes in map_processes(labeller, tasks, jobs, clean_up=_remove_partial):
+        found[task] = volumes
+        if tell:
+            tell(task, volumes)
+    return [found[task] for task in tasks]
+
+
+def _remove_partial(task: TissueTask) -> None:
+    sweep(task.folder.parent, task.folder.name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adn.metrics.summary import ALL, Evaluation
+from adn.metrics.strata import ALL
+from adn.metrics.summary import Evaluation
 from adn.report.tables import DASH, interval_text, p_text, value_text
 from adn.results import DISCLAIMER
 

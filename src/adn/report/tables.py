@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from adn.metrics.statistics import Interval
-from adn.metrics.summary import ALL, GRIDS, METRICS, STRATA, Comparison, Evaluation, Summary
+from adn.metrics.strata import ALL, STRATA
+from adn.metrics.summary import GRIDS, METRICS, Comparison, Evaluation, Summary
 from adn.results import DISCLAIMER
 
 DASH = "–"

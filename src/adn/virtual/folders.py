@@ -25,7 +25,7 @@ from adn.virtual.draw import draw_patient
 from adn.virtual.lattice import Lattice
 from adn.virtual.library import Library, lesion_split, lesion_subject, lesion_volumes_ml
 from adn.virtual.plan import PatientPlan
-from adn.virtual.presets import load_preset
+from adn.virtual.presets.manifest import load_preset
 from adn.virtual.render import FINEST_SLICE_MM, VirtualPatient, render
 
 __all__ = [

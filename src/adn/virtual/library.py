@@ -22,6 +22,7 @@ from adn.errors import InputError, OutputError
 from adn.io.atomic import atomic_path
 from adn.io.cache import cache_folder
 from adn.io.digest import sha256
+from adn.metrics.strata import LARGE_ML, SEEN_ML, SMALL_ML
 from adn.space.geometry import Grid, reorient_array
 from adn.virtual.anatomy import MNI_HALF_MM, Head, TissuePriors, head_from_codes, make_head
 from adn.virtual.draw import Choices, draw_acute
@@ -32,7 +33,7 @@ from adn.virtual.template import template_codes
 from adn.virtual.tissue_codes import BRAIN_CODES, codes_from_freesurfer
 
 log = logging.getLogger(__name__)
-STRATA_ML = (0.5, 5.0, 30.0, 70.0, 1e9)
+STRATA_ML = (SEEN_ML, 5.0, SMALL_ML, LARGE_ML, 1e9)
 PROCEDURAL_SHAPES = 60
 MNI_SCALE = 0.9  # the template holds 2.07 L inside the skull, people 1.5 L on average
 REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones are made anew
@@ -69,7 +70,7 @@ class Library:
 
     @lru_cache(maxsize=8)  # noqa: B019 - a library is small and lives as long as the program
     def strata(self) -> tuple[tuple[str, ...], ...]:
-        """Lesion names by volume stratum; those under 0.5 mL are left out (not seen on 5 mm CT)."""
+        """Lesion names by volume stratum; those under `SEEN_ML` are left out."""
         bins: list[list[str]] = [[] for _ in STRATA_ML[1:]]
         for name, volume in zip(self.lesions, lesion_volumes_ml(tuple(self.lesions.values())), strict=True):
             place = int(np.searchsorted(STRATA_ML, volume, side="right")) - 1

@@ -37,7 +37,6 @@ class Tissue(IntEnum):
 
 
 BRAIN_CODES = tuple(range(Tissue.GM, Tissue.CHOROID + 1))  # inside the inner table
-PARENCHYMA = (Tissue.GM, Tissue.DEEP_GM, Tissue.WM, Tissue.STEM)
 GREY = (Tissue.GM, Tissue.DEEP_GM)
 FLUID = (Tissue.CSF, Tissue.VENTRICLE)
 

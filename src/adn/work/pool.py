@@ -24,6 +24,13 @@ _SPAWN = get_context("spawn")  # fork would copy torch's threads in an undefined
 _GRACE_S = 10.0  # for a worker to remove what it was writing
 
 
+def cores() -> int:
+    """Processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Failure:
     """What became of an item that could not be worked on. code: exit code, never 0. error: a sentence.
@@ -40,8 +47,8 @@ class Failure:
 def map_processes(
     work: Callable[[Item], Result],
     items: Sequence[Item],
-    jobs: int,
-    threads: int,
+    jobs: int | None = 1,
+    threads: int | None = None,
     *,
     clean_up: Callable[[Item], object] | None = None,
 ) -> Iterator[tuple[Item, Result | Failure]]:
@@ -49,11 +56,13 @@ def map_processes(
 
     work: importable where it is defined, and able to be pickled. Every process has a copy of its own, which works on
     one item after another, so that what it keeps in itself (such as a loaded model) is there for the next. jobs:
-    processes, each computing with `threads` threads; 1: all is done in this one. clean_up: called with the item of a
-    process that died, to remove what that half wrote; a new process takes its place.
+    processes, None: one for each core; 1, or a single item: all is done in this process. threads: with which each
+    process computes; None: its share of the cores. clean_up: called with the item of a process that died, to remove
+    what that half wrote; a new process takes its place.
     """
+    jobs = min(jobs or cores(), len(items))
     if jobs > 1:
-        yield from _in_processes(work, items, jobs, threads, clean_up)
+        yield from _in_processes(work, items, jobs, threads or max(1, cores() // jobs), clean_up)
         return
     for item in items:
         yield item, attempt(work, item)

@@ -20,6 +20,7 @@ from adn.datasets.imports import write_lines
 from adn.datasets.layouts import write_licence
 from adn.datasets.splits import Split, SplitRow, write_split
 from adn.io.atomic import remove_folder
+from adn.work.pool import cores
 
 LICENCE = "For non-commercial research only: trained on AISD (Liang et al., MICCAI 2021), whose licence says so."
 REPORT, PAGE, SPLIT = "import.csv", "import.html", "split.csv"
@@ -32,16 +33,19 @@ TEST_CASES = frozenset(_TEST.split())  # the 52 that the data set's authors and 
 
 
 def import_aisd(
-    source: Path | str, destination: Path | str, jobs: int = 1, progress: Callable[[int, int], None] | None = None
+    source: Path | str,
+    destination: Path | str,
+    jobs: int | None = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Imported]:
     """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`ignore.nii.gz`: label 4) for every case that can be.
 
     source: folder with AISD's downloads, archives or unpacked, of which nothing is changed. A PNG is paired with its
     DICOM slice by content; without DICOM, HU come from the PNG by the window that the other cases have. Cases imported
     before from the same files are kept, so a stopped import goes on. Also written: `split.csv` (345 train, 52 test),
-    `import.csv` and `import.html`, a page of all cases. jobs: cases at a time. progress: called with (done, all).
-    Returns a line per case. Raises InputError where `source` holds nothing of AISD or a broken archive, OutputError
-    where nothing can be written.
+    `import.csv` and `import.html`, a page of all cases. jobs: cases at a time, None: one for each core. progress:
+    called with (done, all). Returns a line per case. Raises InputError where `source` holds nothing of AISD or a broken
+    archive, OutputError where nothing can be written.
     """
     source, destination = Path(source), Path(destination)
     destination.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,9 @@ def import_aisd(
     done: dict[str, Imported] = {}
 
     def run(names: Iterable[str], assumed: Assumed | None) -> None:
-        with ThreadPoolExecutor(max_workers=jobs) as pool:  # dcm2niix, zlib and numpy work outside the interpreter lock
+        with ThreadPoolExecutor(
+            max_workers=jobs or cores()
+        ) as pool:  # dcm2niix, zlib and numpy work outside the interpreter lock
             waiting = [pool.submit(import_case, cases[name], destination, assumed) for name in names]
             try:
                 for future in waiting:

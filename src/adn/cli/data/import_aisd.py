@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from adn.cli import terminal
+from adn.cli.options import Jobs, Quiet
 from adn.results import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def import_aisd(
         typer.Argument(metavar="SRC", help="Folder with AISD's image, mask and dicom downloads, packed or unpacked."),
     ],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the cases; each gets DST/<case>.")],
-    jobs: Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one for each core.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
 ) -> None:
     """Turn your own AISD downloads into cases to train and test on; nothing is downloaded, nothing of SRC is changed.
 
@@ -36,19 +36,11 @@ def import_aisd(
     Cases that are there already are kept, so that a stopped import can go on.
     """
     terminal.check_writable(destination)
-    from adn.cli.info import cores
     from adn.datasets.aisd import importer as aisd
 
     console = terminal.stderr()
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        row = bar.add_task("AISD cases", total=None)
-        lines = aisd.import_aisd(
-            source,
-            destination,
-            jobs or cores(),
-            progress=lambda done, total: bar.update(row, completed=done, total=total),
-        )
+    with terminal.counter("AISD cases", quiet) as progress:
+        lines = aisd.import_aisd(source, destination, jobs, progress)
     left_out = [line for line in lines if line.outcome == "left out"]
     _say(lines, console, quiet)
     if not quiet:

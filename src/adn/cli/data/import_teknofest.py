@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from adn.cli import terminal
+from adn.cli.options import Quiet
 from adn.results import DISCLAIMER
 
 _SHOWN = 10
@@ -17,7 +18,7 @@ def import_teknofest(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with the unpacked DICOM and OVERLAY folders.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the cases; each gets DST/<case>.")],
     as_drawn: Annotated[bool, typer.Option("--as-drawn", help="Leave speckled masks as they are.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Turn your own TEKNOFEST-2021 download (ischemia) into cases; nothing is downloaded, nothing of SRC is changed.
 
@@ -30,14 +31,8 @@ def import_teknofest(
     terminal.check_writable(destination)
     from adn.datasets.teknofest import importer as teknofest
 
-    with terminal.progress_bar(quiet) as bar:
-        row = bar.add_task("series", total=None)
-        lines = teknofest.import_teknofest(
-            source,
-            destination,
-            close=not as_drawn,
-            progress=lambda done, total: bar.update(row, completed=done, total=total),
-        )
+    with terminal.counter("series", quiet) as progress:
+        lines = teknofest.import_teknofest(source, destination, close=not as_drawn, progress=progress)
     left_out = [line for line in lines if line.outcome == "left out"]
     console = terminal.stderr()
     for line in left_out:
