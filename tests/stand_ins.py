@@ -39,7 +39,9 @@ class ByName:
             with atomic_folder(self.request.out / task.case, marker="result.json"):
                 os.kill(os.getpid(), signal.SIGKILL)
         row = {"case": task.case, "scan": str(task.scan), "volume_ml": 12.34, "side": "left", "device": self.loaded_by}
-        return Outcome(task, 0, row=row, warnings=("thin slices",), report=self.request.out / task.case / "report.html")
+        because = "the scan is too noisy" if "noise" in task.case else ""
+        report = self.request.out / task.case / "report.html"
+        return Outcome(task, 0, row=row, warnings=("thin slices",), report=report, because=because)
 
 
 @dataclass(frozen=True)

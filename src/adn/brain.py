@@ -26,7 +26,7 @@ from adn.prepare.coarse import components, fill_slices, largest, peel_slices
 from adn.prepare.part import lengthened
 from adn.prepare.strip import strip_skull
 from adn.recipes import recipe_from_dict
-from adn.remarks import Doubt, Remark
+from adn.remarks import Doubt, DoubtKind, Remark
 from adn.space.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ _MAX_PIXEL_MM = 2.5
 _RIND_HU = 300.0  # brighter at the border is bone rather than brain; the classical stripper cuts at 180 to 350
 _RIND_MM = 3.0
 _MIN_ONE_PIECE = 0.97  # of all that the network calls brain lies in one piece
+_NO_BRAIN: frozenset[DoubtKind] = frozenset({"empty", "pieces", "uncertain"})  # so no real head was found
 _MAX_UNSURE = 0.12  # of the brain's volume may have a probability between 0.2 and 0.8
 
 
@@ -104,7 +105,8 @@ def find_brain(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = 
     if found.doubt is None:
         return Brain(found.brain, NETWORK, tissue=found.tissue)
     log.info("the tissue network's brain is not plausible: %s", found.doubt)
-    remark = Remark("classical_stripper", {"reason": found.doubt.kind, **found.doubt.values})
+    blocks = found.doubt.kind in _NO_BRAIN
+    remark = Remark("classical_stripper", {"reason": found.doubt.kind, **found.doubt.values}, blocks)
     return Brain(strip_skull(volume_hu), CLASSICAL, (remark,))
 
 

@@ -32,7 +32,16 @@ Kind = Literal[
     "brain_small",
     "brain_large",
     "brain_bright",
+    # why there was nothing to judge (`adn.findings.assessable`)
+    "brain_dark",
+    "air_level",
+    "values_flat",
+    "tissue_alike",
+    "little_brain",
+    "brain_size",
+    "field_cut",
     # the prediction as a whole
+    "territory_unknown",
     "bright_polarity",
     "may_be_blood",
     "bright_spots",
@@ -78,6 +87,11 @@ class Remark:
         return words.format(**self.values) if isinstance(words, str) else words(self.values)
 
     @property
+    def reason(self) -> str:
+        """A remark that blocks as the end of a sentence, after 'because'."""
+        return REASONS[self.kind].format(**self.values) if self.kind in REASONS else self.sentence.rstrip(".?")
+
+    @property
     def warns(self) -> bool:
         """Whether it stands among the warnings; else only a quality check tells it."""
         return self.kind not in CHECK_ONLY
@@ -86,6 +100,11 @@ class Remark:
 def warnings(remarks: Iterable[Remark]) -> tuple[str, ...]:
     """The sentences of those remarks that warn, in their order."""
     return tuple(remark.sentence for remark in remarks if remark.warns)
+
+
+def blocking(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+    """Those remarks that make a scan not assessable, in their order."""
+    return tuple(remark for remark in remarks if remark.blocks)
 
 
 def _orientation_unrecorded(values: Mapping[str, Value]) -> str:
@@ -140,6 +159,16 @@ SENTENCES: dict[Kind, str | Callable[[Mapping[str, Value]], str]] = {
     "brain_small": "The brain mask is unusually small: {brain_ml:.0f} mL inside the skull; check the mask.",
     "brain_large": "The brain mask is unusually large: {brain_ml:.0f} mL inside the skull; check the mask.",
     "brain_bright": "The brain is unusually bright (median {median_hu:.0f} HU): contrast-enhanced, or not in HU?",
+    "brain_dark": "The brain is unusually dark (median {median_hu:.0f} HU, usual are 17 to 40): not in HU?",
+    "air_level": "Air lies at {air_hu:.0f} HU, not at -1000: the values are not in HU.",
+    "values_flat": "{flat_percent:.0f} % of neighbouring voxels in the brain are equal: these are labels or areas that "
+    "were painted, not a scan.",
+    "tissue_alike": "Grey matter, white matter and fluid cannot be told apart ({contrast_hu:.1f} HU between them).",
+    "little_brain": "Hardly any brain is in sight: {area_cm2:.0f} cm² in the slice with most of it.",
+    "brain_size": "The brain is {width_mm:.0f} mm wide, {length_mm:.0f} mm long and {height_mm:.0f} mm high, "
+    "which is no head's: check the voxel size.",
+    "field_cut": "The field of view cuts off a part of the brain ({cut_cm2:.0f} cm²).",
+    "territory_unknown": "The arterial territory is not named: the scan shows too little of the head to tell.",
     "bright_polarity": "These weights look for bright lesions, such as bleeds: read 'bright lesion' where files and "
     "report say 'infarct'.",
     "may_be_blood": "{bright_ml:.1f} mL in the brain measure 55 to 95 HU, away from bone: this may be blood. "
@@ -154,6 +183,21 @@ SENTENCES: dict[Kind, str | Callable[[Mapping[str, Value]], str]] = {
     "can be corrected: asymmetries may be false.",
     "both_sides": "Both sides are marked (left {left_ml:.1f} mL, right {right_ml:.1f} mL): one of them may be false.",
     "method_does_not_disentangle": _method_does_not_disentangle,
+}
+REASONS: dict[Kind, str] = {  # after 'because', of kinds that can block
+    "classical_stripper": "the tissue network recognised no brain",
+    "brain_small": "the brain mask holds only {brain_ml:.0f} mL",
+    "brain_large": "the brain mask holds {brain_ml:.0f} mL",
+    "brain_bright": "the brain is too bright for a scan without contrast in HU (median {median_hu:.0f} HU)",
+    "brain_dark": "the brain is too dark for a scan in HU (median {median_hu:.0f} HU)",
+    "air_level": "the values are not in HU (air at {air_hu:.0f})",
+    "values_flat": "the values are labels or painted areas, not measured",
+    "tissue_alike": "grey matter, white matter and fluid cannot be told apart",
+    "little_brain": "hardly any brain is in sight",
+    "brain_size": "the brain is {width_mm:.0f} mm wide, {length_mm:.0f} mm long and {height_mm:.0f} mm high",
+    "field_cut": "the field of view cuts off a part of the brain",
+    "noisy": "the scan is too noisy ({noise_hu:.0f} HU)",
+    "asymmetric": "the two sides of the brain could not be aligned",
 }
 DOUBTS: dict[DoubtKind, str] = {
     "empty": "is empty",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.atlas import Territory
-from adn.remarks import Remark, warnings
+from adn.remarks import Remark, blocking, warnings
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 
@@ -145,6 +145,11 @@ class Prediction:
     def warnings(self) -> tuple[str, ...]:
         """Those remarks that warn, as plain sentences."""
         return warnings(self.remarks)
+
+    @property
+    def assessable(self) -> bool:
+        """Whether there was something to judge: no remark blocks (`adn.remarks.blocking` says which do)."""
+        return not blocking(self.remarks)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,12 @@ def test_one_scan_says_volume_side_and_report(run, tmp_path):
     assert not (tmp_path / "out/results.csv").exists()
 
 
+def test_what_is_not_assessable_is_said_first_and_is_no_failure(run, tmp_path):
+    code, out, _ = run("predict", *scans(tmp_path, "noise"), "-o", tmp_path / "out")
+    assert code == 0
+    assert out.startswith("Not assessable, because the scan is too noisy; do not rely on the 12.3 mL marked. ")
+
+
 def test_quiet_says_nothing_but_errors(run, tmp_path):
     good, bad = scans(tmp_path, "scan", "bad")
     assert run("predict", good, "-o", tmp_path / "out", "-q") == (0, "", "")

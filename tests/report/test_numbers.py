@@ -41,6 +41,17 @@ def test_result_survives_strict_json():
     ]
 
 
+def test_the_result_says_whether_it_is_assessable_and_which_remarks_decided():
+    noisy = Remark("noisy", {"noise_hu": 31.0}, blocks=True)
+    assert result_dict(make_prediction(remarks=REMARKS))["assessable"] is True
+    result = result_dict(make_prediction("none", remarks=(*REMARKS, noisy)))
+    assert result["assessable"] is False
+    assert result["not_assessable_because"] == ["noisy"]
+    assert result["verdict"].startswith("Not assessable, because ")
+    assert csv_row(result)["assessable"] == "no"
+    assert csv_row(result)["not_assessable_because"] == "noisy"
+
+
 def test_what_does_not_exist_is_null():
     prediction = make_prediction("none")
     broken = replace(prediction, measurements=replace(prediction.measurements, mean_hu=np.float32("nan")))

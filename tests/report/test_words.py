@@ -5,9 +5,9 @@ from typing import get_args
 from fake_prediction import make_prediction
 
 from adn import remarks
-from adn.remarks import CHECK_ONLY, Kind
+from adn.remarks import CHECK_ONLY, Kind, Remark
 from adn.report import result_dict
-from adn.report.words import checks
+from adn.report.words import checks, first_line
 from test_remarks import example
 
 
@@ -25,3 +25,20 @@ def test_checks_do_not_depend_on_words(monkeypatch):
     assert checks(prediction) == before
     assert [check.name for check in before if not check.good] == ["Head position", "Noise"]
     assert prediction.warnings == ("Other words.",)
+
+
+def test_the_first_line_says_why_there_was_nothing_to_judge():
+    blocks = (Remark("noisy", {"noise_hu": 31.0}, blocks=True), Remark("field_cut", {"cut_cm2": 60.0}, blocks=True))
+    line = first_line(make_prediction("none", remarks=blocks))
+    assert line == (
+        "Not assessable, because the scan is too noisy (31 HU), "
+        "and because the field of view cuts off a part of the brain"
+    )
+    marked = first_line(make_prediction("left", remarks=blocks[:1]))
+    assert marked.startswith("Not assessable, because the scan is too noisy (31 HU); do not rely on the ")
+
+
+def test_the_first_line_of_a_part_does_not_speak_for_the_head():
+    part = Remark("part_of_head", {"slices": 3, "height_mm": 15.0})
+    assert first_line(make_prediction("none", remarks=(part,))).endswith(" in the part of the head that was scanned")
+    assert first_line(make_prediction("none")) == "No infarct marked"

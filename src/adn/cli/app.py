@@ -23,8 +23,8 @@ from adn.cli.view import view
 from adn.results import DISCLAIMER
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 our fault; 2 usage or bad input; 3 some of several scans failed; "
-    "4 a data set has problems that block training; 130 interrupted."
+    "Exit codes: 0 done, not assessable scans included; 1 our fault; 2 usage or bad input; 3 some of several scans "
+    "failed; 4 a data set has problems that block training; 130 interrupted."
 )
 
 app = typer.Typer(

@@ -74,8 +74,11 @@ def _say(outcome: Outcome, console: Console, several: bool, quiet: bool) -> None
 
 def _finding(outcome: Outcome) -> str:
     side = outcome.row["side"]
+    if outcome.because:
+        marked = "" if side == "none" else f"; do not rely on the {outcome.row['volume_ml']:.1f} mL marked"
+        return f"Not assessable, because {outcome.because}{marked}."
     if side == "none":
-        return "No infarct found (0 mL)."
+        return f"No infarct found{' in the part of the head that was scanned' if outcome.part else ''} (0 mL)."
     where = "both sides" if side == "both" else f"{side} side"
     volume_ml = outcome.row["volume_ml"]
     size = f"{volume_ml:.1f}" if volume_ml >= 0.1 else "less than 0.1"

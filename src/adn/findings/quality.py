@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adn.findings.hypodensity import slab_mean, smooth_in_plane
 from adn.prepare import coarse as cm
@@ -18,6 +19,11 @@ from adn.space.volume import Volume
 # Beyond these a remark is made (see `Quality` for what they measure).
 MAX_NOISE_HU = 9.0  # clinical scans have 2 to 6
 MAX_ASYMMETRY_HU = 12.0  # 3 to 6 are usual after alignment
+# Beyond these the remark blocks: what was found may not be believed (docs/reliability.md).
+BLOCKING_NOISE_HU = 20.0
+BLOCKING_ASYMMETRY_HU = 15.0
+BLOCKING_BRAIN_ML = (500.0, 2200.0)
+BLOCKING_WHOLE_ML = 700.0  # of a brain that ends within the scan on both sides
 MAX_BRIGHT_ML = 1.0
 MAX_TURN_DEG, MAX_ROLL_DEG = 45.0, 14.0  # near what the alignment can correct
 CUT_MM2 = 2500.0  # a last slice with more brain than this is not the vertex, nor the foramen magnum
@@ -56,11 +62,12 @@ def mask_remarks(volume_hu: Volume, mask: Volume) -> tuple[Remark, ...]:
     if base_cut:
         remarks.append(Remark("base_cut"))
     if volume_ml < USUAL_BRAIN_ML[0] and not part:
-        remarks.append(Remark("brain_small", {"brain_ml": volume_ml}))
+        least_ml = BLOCKING_BRAIN_ML[0] if base_cut or vertex_cut else BLOCKING_WHOLE_ML
+        remarks.append(Remark("brain_small", {"brain_ml": volume_ml}, blocks=volume_ml < least_ml))
     if volume_ml > USUAL_BRAIN_ML[1]:
-        remarks.append(Remark("brain_large", {"brain_ml": volume_ml}))
+        remarks.append(Remark("brain_large", {"brain_ml": volume_ml}, blocks=volume_ml > BLOCKING_BRAIN_ML[1]))
     if inside.any() and (median_hu := float(np.median(volume_hu.reoriented("SPL").data[inside]))) > _ENHANCED_HU:
-        remarks.append(Remark("brain_bright", {"median_hu": median_hu}))
+        remarks.append(Remark("brain_bright", {"median_hu": median_hu}, blocks=True))
     return tuple(remarks)
 
 
@@ -74,21 +81,28 @@ def quality_remarks(quality: Quality, polarity: Literal["dark", "bright"]) -> tu
         kind = "bright_spots" if polarity == "bright" else "may_be_blood"
         remarks.append(Remark(kind, {"bright_ml": quality.bright_ml}))
     if quality.noise_hu > MAX_NOISE_HU:
-        remarks.append(Remark("noisy", {"noise_hu": quality.noise_hu}))
+        blocks = quality.noise_hu > BLOCKING_NOISE_HU
+        remarks.append(Remark("noisy", {"noise_hu": quality.noise_hu}, blocks))
     before, after = quality.asymmetry_before_hu, quality.asymmetry_after_hu
     if after > MAX_ASYMMETRY_HU:
-        remarks.append(Remark("asymmetric", {"before_hu": before, "after_hu": after}))
+        blocks = after > BLOCKING_ASYMMETRY_HU
+        remarks.append(Remark("asymmetric", {"before_hu": before, "after_hu": after}, blocks))
     elif after > before + _WORSE_HU:
         remarks.append(Remark("alignment_no_better", {"before_hu": before, "after_hu": after}))
     return tuple(remarks)
 
 
-def finding_remarks(found: Measurements, pose: RigidTransform) -> tuple[Remark, ...]:
-    """What to look at in the result itself: a head near the limit of the alignment, marks on both sides."""
+def finding_remarks(found: Measurements, pose: RigidTransform, *, places: bool = True) -> tuple[Remark, ...]:
+    """What to look at in the result itself: a head near the limit of the alignment, marks on both sides.
+
+    places: whether enough of the head was scanned to name arterial territories.
+    """
     remarks = []
     _, rolled, turned = (abs(degrees) for degrees in pose.rotation_deg)
     if turned > MAX_TURN_DEG or rolled > MAX_ROLL_DEG:
         remarks.append(Remark("head_turned", {"turned_deg": turned, "rolled_deg": rolled}))
+    if found.side != "none" and not places:
+        remarks.append(Remark("territory_unknown"))
     if found.side == "both":
         remarks.append(Remark("both_sides", {"left_ml": found.left_ml, "right_ml": found.right_ml}))
     return tuple(remarks)
@@ -129,13 +143,28 @@ def noise_hu(volume: Volume, mask: Volume) -> float:
 
     volume: HU, SPL. mask: brain, same grid. Read from five slices about the brain's middle.
     """
+    planes = middle_planes(volume, mask)
+    if planes is None:
+        return 0.0
+    tissue = planes.inside & (planes.smooth > _TISSUE_HU[0]) & (planes.smooth < _TISSUE_HU[1])
+    fine = (planes.hu - planes.smooth)[tissue]
+    return float(1.4826 * np.median(np.abs(fine - np.median(fine)))) if fine.size else 0.0
+
+
+class Planes(NamedTuple):
+    """Slices of 5 mm, (n, H, W). hu: as scanned. smooth: within 5 mm in plane, of 0 to 80 HU. inside: True in brain."""
+
+    hu: NDArray[np.float32]
+    smooth: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+
+
+def middle_planes(volume: Volume, mask: Volume) -> Planes | None:
+    """Five slices about the brain's middle; None without brain. volume: HU, SPL. mask: brain, same grid."""
     used = np.flatnonzero(mask.data.any(axis=(1, 2)))
     if not len(used):
-        return 0.0
+        return None
     slab = slab_mean(volume.data[used[0] : used[-1] + 1].astype(np.float32), volume.grid.spacing_mm[0])
     middle = np.unique(np.linspace(0.35, 0.75, _NOISE_SLICES) * (len(used) - 1)).astype(int)
-    planes = np.clip(slab[middle], 0.0, 80.0)
-    inside = mask.data[used[0] + middle] > 0
-    smooth = smooth_in_plane(planes, volume.grid.spacing_mm, 5.0)
-    fine = (slab[middle] - smooth)[inside & (smooth > _TISSUE_HU[0]) & (smooth < _TISSUE_HU[1])]
-    return float(1.4826 * np.median(np.abs(fine - np.median(fine)))) if fine.size else 0.0
+    smooth = smooth_in_plane(np.clip(slab[middle], 0.0, 80.0), volume.grid.spacing_mm, 5.0)
+    return Planes(slab[middle], smooth, mask.data[used[0] + middle] > 0)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from adn.asymmetry import SIGN
 from adn.config import Recipe
+from adn.findings.assessable import assess
 from adn.findings.hypodensity import relative_hypodensity
 from adn.findings.measure import measure, volume_interval
 from adn.findings.quality import (
@@ -25,7 +26,7 @@ from adn.findings.quality import (
     noise_hu,
     quality_remarks,
 )
-from adn.findings.territory import mni_from_aligned, territory_shares
+from adn.findings.territory import can_register, mni_from_aligned, territory_shares
 from adn.prediction.model import Model
 from adn.prediction.pipeline import Located, OnScan, Steps, as_rigid, home, infer, locate
 from adn.prepare import SkullStripper
@@ -77,14 +78,16 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
         errors = recipe.calibration.volume_errors
         if errors:
             measurements = replace(measurements, volume_interval_ml=volume_interval(measurements.volume_ml, errors))
-        territories = _territories(located, on_scan)
+        places = can_register(mask)
+        territories = _territories(located, on_scan) if places else ()
         quality = _quality(located, recipe)
         remarks = (
             *scan.remarks,
             *located.brain.remarks,
             *mask_remarks(volume, mask),
+            *assess(volume, mask, located.aligned_from_scan),
             *quality_remarks(quality, polarity),
-            *finding_remarks(measurements, as_rigid(located.pose)),
+            *finding_remarks(measurements, as_rigid(located.pose), places=places),
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )
     return Prediction(

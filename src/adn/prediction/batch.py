@@ -43,7 +43,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one scan. code: exit code; error: a sentence where code is not 0; row: its line in results.csv."""
+    """What became of one scan. code: exit code; error: a sentence where code is not 0; row: its line in results.csv.
+
+    because: why the scan is not assessable, as the end of a sentence; '' where it is. part: of a head only.
+    """
 
     task: Task
     code: int
@@ -51,6 +54,8 @@ class Outcome:
     row: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     report: Path | None = None
+    because: str = ""
+    part: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,7 @@ def predict_one(
     scan = replace(open_scan(task.scan, series=request.series), name=task.case)
 
     from adn.report import check_is_dicom, csv_row, result_dict, save_prediction, write_dicom_seg
+    from adn.report.words import is_part, reasons
 
     if request.dicom_seg:
         check_is_dicom(scan, task.scan)
@@ -195,7 +201,15 @@ def predict_one(
     tell("write")
     folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=more)
     result = result_dict(prediction)
-    return Outcome(task, DONE, "", csv_row(result, str(task.scan)), tuple(result["warnings"]), folder / "report.html")
+    return Outcome(
+        task,
+        DONE,
+        row=csv_row(result, str(task.scan)),
+        warnings=tuple(result["warnings"]),
+        report=folder / "report.html",
+        because=reasons(prediction.remarks),
+        part=is_part(prediction),
+    )
 
 
 def failed(task: Task, failure: Failure) -> Outcome:

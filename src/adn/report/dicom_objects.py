@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from adn.report.words import reasons
 from adn.results import DISCLAIMER, Prediction
 
 NAME = "adn"
@@ -76,7 +77,9 @@ def _segmentation(prediction: Prediction, mask: NDArray[np.uint8], images: list[
         segment_descriptions=[segment],
         series_number=SEG_SERIES,
         content_label=finding.label.upper(),
-        content_description="For research use only. Not a medical device.",
+        content_description="For research use only. Not a medical device."
+        if prediction.assessable
+        else "Not assessable: do not rely on it. For research use only.",
         omit_empty_frames=True,
         **_equipment(prediction),
     )
@@ -150,10 +153,12 @@ def _equipment(prediction: Prediction) -> dict[str, Any]:
 
 def _parameters(prediction: Prediction) -> dict[str, str]:
     made = prediction.provenance
+    because = reasons(prediction.remarks)
     return {
         "recipe": made.recipe,
         "weights_sha256": made.weights_sha256[:16],
         "threshold": f"{made.threshold:g}",
+        **({"not assessable, because": because} if because else {}),
         "use": DISCLAIMER,
     }
 

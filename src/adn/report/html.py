@@ -16,7 +16,7 @@ from adn.figures.prediction import Panel
 from adn.io.digest import sha256_bytes
 from adn.report.numbers import result_dict
 from adn.report.slices import all_slices
-from adn.report.words import checks, looked_for, number, ranges, territory_rows, verdict, volume_text
+from adn.report.words import checks, first_line, number, ranges, territory_rows, volume_text
 from adn.results import DISCLAIMER, Prediction
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def render_report(prediction: Prediction) -> str:
     return page.from_string(template).render(
         result=result_dict(prediction),
         disclaimer=DISCLAIMER,
-        verdict=verdict(prediction.measurements, looked_for(prediction), prediction.territories),
+        verdict=first_line(prediction),
         territories=territory_rows(prediction.territories),
         checks=checks(prediction),
         bands=list(zip(HYPODENSITY_COLOURS, band_names(), strict=True)),

@@ -12,7 +12,8 @@ from typing import Any
 
 from adn.atlas import SUPPLY
 from adn.io.atomic import atomic_path
-from adn.report.words import checks, looked_for, verdict
+from adn.remarks import blocking
+from adn.report.words import checks, first_line
 from adn.results import DISCLAIMER, Prediction
 from adn.space.geometry import RigidTransform
 
@@ -28,6 +29,8 @@ UNITS = {
     "hu_ratio": "mean_hu / mirror_hu",
     "rotation_deg": "degrees: pitch about left, roll about posterior, in_plane about superior",
     "translation_mm": "mm towards the patient's left, posterior, superior",
+    "assessable": "whether there was something to judge: a head CT in HU, of a head's size, aligned and in sight",
+    "not_assessable_because": "the kinds of the remarks that decided so; see remarks for their values",
     "poses": "aligned(p) = brain(M p), M = translation · in_plane · roll · pitch, about the model grid's centre",
     "territories": "mL of the infarct by arterial territory, approximate (an affine registration to MNI space)",
     "polarity": "dark: infarcts, darker than the mirror twin; bright: bright lesions were looked for",
@@ -61,6 +64,8 @@ BRIGHT_UNITS = {  # where bright lesions were looked for
 CSV_COLUMNS: tuple[str, ...] = (
     "case",
     "scan",
+    "assessable",
+    "not_assessable_because",
     "volume_ml",
     "side",
     "left_ml",
@@ -93,7 +98,9 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "case": prediction.case,
         "disclaimer": DISCLAIMER,
-        "verdict": verdict(found, looked_for(prediction), prediction.territories),
+        "verdict": first_line(prediction),
+        "assessable": prediction.assessable,
+        "not_assessable_because": [remark.kind for remark in blocking(prediction.remarks)],
         "volume_ml": found.volume_ml,
         "volume_interval_ml": found.volume_interval_ml,
         "side": found.side,
@@ -159,6 +166,8 @@ def csv_row(result: Mapping[str, Any], scan: str = "") -> dict[str, Any]:
     refined = result["poses"]["refined"]["rotation_deg"]
     joined = {
         "scan": scan,
+        "assessable": "yes" if result["assessable"] else "no",
+        "not_assessable_because": " ".join(result["not_assessable_because"]),
         "territories": "; ".join(
             f"{share['side']} {share['territory']} {share['volume_ml']:.1f} mL" for share in result["territories"]
         ),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from adn.atlas import SUPPLY, Supply, Territory
+from adn.remarks import Remark, blocking
 from adn.results import USUAL_BRAIN_ML, Measurements, Prediction, TerritoryShare
 
 _MIN_SHARE = 0.1  # of the infarct: lesser territories are not named
@@ -25,6 +26,27 @@ class Check(NamedTuple):
 def looked_for(prediction: Prediction) -> str:
     """What was looked for, as a verdict begins."""
     return "Bright lesion" if prediction.polarity == "bright" else "Infarct"
+
+
+def first_line(prediction: Prediction) -> str:
+    """What stands above all else: the verdict, or why there was nothing to judge."""
+    found = prediction.measurements
+    because = reasons(prediction.remarks)
+    if because:
+        marked = "" if found.side == "none" else f"; do not rely on the {volume_text(found.volume_ml)} marked"
+        return f"Not assessable, because {because}{marked}"
+    where = " in the part of the head that was scanned" if is_part(prediction) and found.side == "none" else ""
+    return verdict(found, looked_for(prediction), prediction.territories) + where
+
+
+def is_part(prediction: Prediction) -> bool:
+    """Whether only a part of the head was scanned."""
+    return any(remark.kind == "part_of_head" for remark in prediction.remarks)
+
+
+def reasons(remarks: Iterable[Remark]) -> str:
+    """Why a scan is not assessable, as the end of a sentence; '' where it is."""
+    return ", and because ".join(remark.reason for remark in blocking(remarks))
 
 
 def verdict(found: Measurements, finding: str = "Infarct", territories: tuple[TerritoryShare, ...] = ()) -> str:

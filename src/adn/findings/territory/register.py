@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adn.findings.quality import cut_ends
 from adn.prepare.coarse import block_mean
 from adn.space.volume import Volume
 
 _COARSE_MM = 6.0
+_WHOLE_MM, _WITH_VERTEX_MM = 95.0, 50.0  # heights of brain; the second where the vertex is in sight
 _TEMPLATE_HU = 40.0  # what 1 stands for in the template's second map
 _BRAIN_HU = 31.0  # the template's mean over grey and white matter
 _START_PITCH_DEG = (0.0, 14.0)  # slices along the orbitomeatal line or parallel to it are nodded against MNI's
@@ -38,6 +40,17 @@ def _template() -> tuple[Tensor, NDArray[np.float64]]:
     points = np.stack(np.meshgrid(z, y, x, indexing="ij")[::-1], -1).reshape(-1, 3) + centre
     smooth = F.avg_pool3d(torch.from_numpy(maps.astype(np.float32) / 255)[None], 3, 1, 1)[0]
     return smooth, points
+
+
+def can_register(brain: Volume) -> bool:
+    """Whether a scan shows enough of the brain to find its place in MNI space.
+
+    brain: mask, SPL. The vertex fixes the height: without it, or on a low part, the place found was up to 150 mm off
+    (benchmarks/quality/territory_parts.py).
+    """
+    used = np.flatnonzero((brain.data > 0).any(axis=(1, 2)))
+    height_mm = len(used) * brain.grid.spacing_mm[0]
+    return height_mm >= _WHOLE_MM or (height_mm >= _WITH_VERTEX_MM and not cut_ends(brain)[1])
 
 
 def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.float64]) -> NDArray[np.float64]:

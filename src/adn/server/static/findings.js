@@ -20,7 +20,7 @@ export function headline({ id, results }) {
         { id: "verdict" },
         results.verdict ?? (found ? `Infarct marked: ${volume(results.volume_ml)}` : "No infarct marked"),
       ),
-      found ? null : h("p", {}, "This does not exclude an infarct: early ischaemia can be invisible on CT."),
+      found && results.assessable !== false ? null : h("p", {}, beside(results)),
     ),
     h(
       "a",
@@ -30,6 +30,12 @@ export function headline({ id, results }) {
     ),
   );
 }
+
+/** What stands under a verdict that names no infarct. */
+const beside = (results) =>
+  results.assessable === false
+    ? "This is no finding, neither of an infarct nor of its absence: look at the scan itself."
+    : "This does not exclude an infarct: early ischaemia can be invisible on CT.";
 
 /** The numbers, as the report says them. */
 export function findings({ results }) {
