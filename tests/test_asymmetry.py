@@ -4,6 +4,7 @@ import jaxtyping
 import pytest
 import torch
 
+from adn import asymmetry
 from adn.asymmetry import brain_median_hu, compensated, disentangle, mirror_contrast, relative_hu, total_asymmetry
 from adn.space.warp import mirror
 
@@ -177,6 +178,34 @@ def test_contrast_sees_an_infarct_in_a_scan_that_is_dark_throughout():
         x = slab(brain_hu)
         x[:, :, 1, 6:16, 3:10] = 12 / 80
         assert float(mirror_contrast(x, SPACING)[0, 0, 1, 10, 6]) == pytest.approx(seen, abs=1e-5)
+
+
+def test_the_limit_of_fluid_is_a_cliff_unless_the_recipe_gives_it_an_edge():
+    """An infarct of 18 HU in a brain of 33, whose limit is 18.15: in a scanner of 0.3 HU more it counts in full."""
+
+    def seen(infarct_hu, **edge):
+        x = slab(33.0)
+        x[:, :, 1, 6:16, 3:10] = infarct_hu / 80
+        return float(mirror_contrast(x, SPACING, **edge)[0, 0, 1, 10, 6])
+
+    assert (seen(18.0), seen(18.3)) == (0.0, 1.0)
+    smooth = [seen(hu, fluid_edge_hu=6.0) for hu in torch.arange(10.0, 30.0, 0.3).tolist()]
+    steps = torch.tensor(smooth).diff().abs()
+    assert float(steps.max()) < 0.2
+    assert max(smooth) == 1.0
+    assert smooth[0] == 0.0  # fluid it is
+
+
+def test_without_an_edge_contrast_is_what_the_shipped_weights_learnt_from():
+    """To the bit, as it was written before there was an edge."""
+    torch.manual_seed(1)
+    x = torch.where(slab() > 0, (torch.rand(1, 1, 3, 24, 24) * 50 + 5) / 80, 0)
+    hu = x * 80 + 0.0
+    tissue = (hu > 0.55 * brain_median_hu(x)).float()
+    share, total = (asymmetry._box_mean(y, (1, 5, 5)) for y in (tissue, x * tissue))
+    mean = total / share.clamp(min=1e-3)
+    known = (torch.minimum(share, mirror(share)) > 0.3) & (x > 0)
+    assert torch.equal(mirror_contrast(x, SPACING), ((mirror(mean) - mean) * 80 / 10.0).clamp(-1, 1) * known)
 
 
 def test_contrast_is_bounded_and_none_outside():

@@ -82,6 +82,7 @@ def mirror_contrast(
     spacing_mm: tuple[float, float, float],
     window_hu: tuple[float, float] = (0.0, 80.0),
     reach: Reach = "contrast",
+    fluid_edge_hu: float = 0.0,
 ) -> Float[Tensor, "b 1 d h w"]:
     """By how much the parenchyma around a voxel is darker than that around its twin, in [−1, 1].
 
@@ -90,18 +91,22 @@ def mirror_contrast(
     mm of depth, and 6 HU count as 1, for faint infarcts. Means leave out fluid, which is what is darker than 0.55 of
     the brain's median, so that a strong infarct in a scan that is dark throughout counts; 0 where either twin has
     little parenchyma about it. As the map of relative hypodensity, which helps readers (Christensen et al. 2023).
+
+    fluid_edge_hu: over so many HU about that limit what is darker counts less and less; 0: all or nothing, so that an
+    infarct near the limit counts in one scanner and not in another one of 3 HU less.
     """
     across_mm, deep_mm, full_hu = REACHES[reach]
     aligned, span = aligned.float(), window_hu[1] - window_hu[0]
     lengths = zip((deep_mm, across_mm, across_mm), spacing_mm, strict=True)
     around = tuple(2 * max(round((length / mm - 1) / 2), 0) + 1 for length, mm in lengths)
     hu = aligned * span + window_hu[0]
-    tissue = (hu > _fluid_hu(hu)).float()
+    tissue = _tissue(hu, fluid_edge_hu)
     both = _box_mean(torch.cat([tissue, aligned * tissue], 1), around)
     share, total = both[:, :1], both[:, 1:]
     mean = total / share.clamp(min=1e-3)
-    known = (torch.minimum(share, mirror(share)) > _LEAST_SHARE) & (aligned > 0)
-    return ((mirror(mean) - mean) * span / full_hu).clamp(-1, 1) * known
+    least = torch.minimum(share, mirror(share))
+    known = (least / _LEAST_SHARE - 0.5).clamp(0, 1) if fluid_edge_hu else least > _LEAST_SHARE
+    return ((mirror(mean) - mean) * span / full_hu).clamp(-1, 1) * (known * (aligned > 0))
 
 
 def relative_hu(
@@ -141,6 +146,12 @@ def _box_mean(x: Float[Tensor, "b c d h w"], around: tuple[int, ...]) -> Float[T
 def _band(n: int, side: int, like: Tensor) -> Float[Tensor, "side side"]:
     place = torch.arange(side, device=like.device)
     return ((place[:, None] - place).abs() <= n // 2).to(like.dtype) / n
+
+
+def _tissue(hu: Float[Tensor, "b 1 d h w"], edge_hu: float) -> Float[Tensor, "b 1 d h w"]:
+    """How far a voxel is no fluid, in [0, 1]."""
+    limit_hu = _fluid_hu(hu)
+    return ((hu - limit_hu) / edge_hu + 0.5).clamp(0, 1) if edge_hu else (hu > limit_hu).float()
 
 
 def _fluid_hu(hu: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 1 1 1"]:

@@ -64,6 +64,7 @@ class NetworkConfig(_Section):
     # brain's median (`asymmetry.relative_hu`); brain: 1 inside it
     d_inputs: tuple[OfX, ...] = ("aligned",)
     f_inputs: tuple[OfX | OfP, ...] = ("salient",)
+    fluid_edge_hu: float = Field(default=0.0, ge=0)  # contrasts let go of fluid over so many HU; 0: all at once
     neighbours: int = Field(default=0, ge=0)  # D and F see what is known of X in so many slices above and below, too
     supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
     d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none

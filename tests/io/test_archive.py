@@ -1,5 +1,6 @@
 import stat
 import zipfile
+from contextlib import suppress
 
 import pytest
 
@@ -81,3 +82,19 @@ def test_errors_name_the_archive_not_a_temporary_file(tmp_path):
         open_scan(zipped(tmp_path / "a.zip", {"a.nii.gz": b"text"}))
     assert "a.zip: needed" in str(caught.value)
     assert "adn-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_damage_is_told_whatever_packed_it(method, tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as out:
+        out.writestr("a.dcm", bytes(range(256)) * 8)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 + place % 255
+        path.write_bytes(damaged)
+        target = tmp_path / str(place)
+        target.mkdir()
+        with suppress(InputError):
+            archive.extract(path, target)

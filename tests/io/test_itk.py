@@ -1,7 +1,9 @@
 """NRRD and MetaImage: a file from outside never chooses what else is read."""
 
+import gzip
 import os
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -200,7 +202,7 @@ def test_lengths_are_read_in_the_unit_that_is_said(unit, mm, words, tmp_path):
     "sides",
     ["NDims = -1\nDimSize = 4 5 6", "NDims = 0\nDimSize = 4 5 6", "NDims = 30\nDimSize = 4 5 6",
      "NDims = 3\nDimSize = 4 5", "DimSize = 4 5 6",
-     "NDims = 3\nDimSize = 4 -5 6", "NDims = 3\nDimSize = 4 x 6", "NDims = 3", "NDims = -1\nNDims = 3\nDimSize = 4 5 6",
+     "NDims = 3\nDimSize = 4 -5 6", "NDims = 3\nDimSize = 4 x 6", "NDims = 3",
      "NDims = 3\nDimSize = 4 5 6\nElementNumberOfChannels = -2"],
 )  # fmt: skip
 def test_sides_on_which_itk_would_end_the_process_are_refused(sides, tmp_path):
@@ -258,3 +260,56 @@ def test_a_folder_whose_name_is_no_utf8(tmp_path):
     detached.write_bytes(meta.read_bytes().partition(b"LOCAL")[0] + b"voxels.raw\n")
     for path in (nrrd, meta, detached):
         assert load(path)[0].data.ravel(order="F")[-1] == 119
+
+
+def test_a_field_that_is_there_twice_is_refused(tmp_path):
+    for fields in ("NDims = -1\n", "ElementSpacing = 2 3 7\nElementSpacing = 3 2 7\n"):
+        with pytest.raises(InputError, match="twice"):
+            load(write_meta(tmp_path / "a.mha", fields))
+
+
+def packed_meta(folder, packed, size, place="LOCAL"):
+    lines = f"CompressedData = True\nCompressedDataSize = {size}\nElementSpacing = 2 3 7\n"
+    path = write_meta(folder / "a.mha", lines)
+    head = path.read_bytes().partition(b"LOCAL")[0]
+    path = path if place == "LOCAL" else path.with_suffix(".mhd")
+    path.write_bytes(head + place.encode() + b"\n" + (packed if place == "LOCAL" else b""))
+    if place != "LOCAL":
+        (folder / place).write_bytes(packed)
+    return path
+
+
+@pytest.mark.parametrize("place", ["LOCAL", "a.zraw"])
+def test_packed_voxels_that_are_not_whole_are_refused(place, tmp_path):
+    """ITK fills the rest with what the memory held before: parts of another patient."""
+    packed = zlib.compress(np.arange(120, dtype="<i2").tobytes())
+    for size in (len(packed), 0):
+        assert load(packed_meta(tmp_path, packed, size, place))[0].data.ravel(order="F")[-1] == 119
+    spoilt = bytearray(packed)
+    spoilt[20] ^= 255
+    for content, size in ((packed, len(packed) // 2), (packed[:-20], len(packed)), (b"", 0), (bytes(spoilt), 0)):
+        with pytest.raises(InputError, match="damaged"):
+            load(packed_meta(tmp_path, content, size, place))
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.nhdr"])
+def test_a_packed_nrrd_is_whole_to_the_bit_or_refused(name, tmp_path):
+    path = write_nrrd(tmp_path / name, NAMED)
+    head = path.read_bytes().partition(b"\n\n")[0].replace(b"encoding: raw", b"encoding: gzip")
+    packed = gzip.compress(np.arange(120, dtype="<i2").tobytes())
+    for damage in (None, 15, 40, len(packed) - 6, -1):
+        content = bytearray(packed)
+        if damage == -1:
+            del content[-30:]
+        elif damage is not None:
+            content[damage] ^= 4
+        if name == "a.nhdr":
+            path.write_bytes(head + b"\ndata file: a.raw.gz\n")
+            (tmp_path / "a.raw.gz").write_bytes(content)
+        else:
+            path.write_bytes(head + b"\n\n" + content)
+        if damage is None:
+            assert load(path)[0].data.ravel(order="F")[-1] == 119
+        else:
+            with pytest.raises(InputError, match="damaged"):
+                load(path)

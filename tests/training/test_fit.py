@@ -165,6 +165,13 @@ def test_training_dice_is_flat_when_three_epochs_lie_within_the_band():
     assert is_flat([{"loss": 0.1}] * 3, 0.02)  # T has no Dice
 
 
+@pytest.mark.parametrize(
+    "values", [(0.004, 0.006, 0.011), (0.0, 0.0, 0.0), (0.2, 0.011, 0.01, 0.012), (0.09, 0.1, 0.105)]
+)
+def test_a_network_that_has_not_begun_is_not_flat(values):
+    assert not is_flat([{"loss": 1.0, "dice": value} for value in values], 0.02)
+
+
 def test_a_flat_dice_stops_training_where_the_recipe_says_so(tmp_path):
     config = CONFIG.model_copy(update={"max_epochs": 9, "plateau_band": 2.0})
     run(tmp_path, network(), config=config)
@@ -203,6 +210,21 @@ def test_a_loss_that_is_not_a_number_ends_training_with_a_sentence(tmp_path):
 
     with pytest.raises(AdnError, match="Lower learning_rate"):
         run(tmp_path, network(), objective=broken)
+    kept = network()
+    assert load_weights(tmp_path / "toy.ckpt", kept)
+    assert all(p.isfinite().all() for p in kept.parameters())
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 5.0])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_a_number_ends_training_with_a_sentence(value, clip_norm, tmp_path):
+    def broken(model, batch, epoch):
+        if epoch:
+            next(model.parameters()).register_hook(lambda gradient: gradient * value)
+        return objective(model, batch, epoch)
+
+    with pytest.raises(AdnError, match=r"A gradient is no longer a finite number.*learning_rate"):
+        run(tmp_path, network(), objective=broken, config=CONFIG.model_copy(update={"clip_norm": clip_norm}))
     kept = network()
     assert load_weights(tmp_path / "toy.ckpt", kept)
     assert all(p.isfinite().all() for p in kept.parameters())

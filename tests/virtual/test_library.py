@@ -60,6 +60,31 @@ def test_an_empty_folder_of_label_maps_is_refused(tmp_path):
         Library.from_folders(tmp_path)
 
 
+@pytest.mark.parametrize("count", range(1, 25))
+def test_heads_that_train_neither_validate_nor_test(count, tmp_path, caplog):
+    for number in range(count):
+        (tmp_path / f"head_{number:02d}.nii.gz").touch()
+    train, val, test = (list(Library.from_folders(tmp_path, split=part).heads) for part in ("train", "val", "test"))
+    if count < 3:
+        assert train == val == test
+        assert caplog.text.count(f"share the same {count} head(s)") == 3
+        return
+    assert min(map(len, (train, val, test))) >= 1
+    assert len({*train, *val, *test}) == len(train) + len(val) + len(test) == min(count, 16)
+    assert not caplog.text
+    if count > 12:
+        assert (len(train), len(val), len(test)) == (10, 2, min(count, 16) - 12)
+    else:
+        assert len(train) >= len(val) + len(test) - 1
+
+
+def test_a_part_without_lesion_masks_says_so(tmp_path, caplog):
+    name = next(f"sub-{n}_lesion.nii.gz" for n in range(99) if lesion_split(Path(f"sub-{n}_lesion.nii.gz")) == "train")
+    (tmp_path / name).touch()
+    assert not Library.from_folders(lesions=tmp_path, split="val").lesions
+    assert "none of 1 lesion masks falls to 'val': infarcts are procedural there" in caplog.text
+
+
 def test_a_plan_whose_files_are_not_there_is_refused_by_name():
     with pytest.raises(InputError, match=r"label map head_13\.nii\.gz"):
         Library().head("head_13.nii.gz")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -21,9 +25,13 @@ _BROKEN = (
     tarfile.TarError,
     gzip.BadGzipFile,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
     EOFError,
-    NotImplementedError,
-    UnicodeError,
+    IndexError,
+    OverflowError,
+    RuntimeError,  # NotImplementedError among them
+    ValueError,
 )
 _KEPT_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".dcm")
 
@@ -34,17 +42,14 @@ def extract(path: Path, folder: Path) -> list[Path]:
     Archived names never become paths, so nothing can land outside `folder`. Raises InputError for a broken or
     encrypted archive, for one that tries to leave its folder or holds links, and for one that is far too large.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            _check(path, members)
-            return [_write(path, archive, member, folder, i) for i, member in enumerate(members) if _wanted(member)]
-    except _BROKEN as error:
-        raise InputError(
-            "needed a zip with DICOM files, but the archive is broken or packed in an unknown way; "
-            "copy it again or give the unpacked folder.",
-            path,
-        ) from error
+    what = (
+        "needed a zip with DICOM files, but the archive is broken or packed in an unknown way; "
+        "copy it again or give the unpacked folder."
+    )
+    with _explained(path, what), zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        _check(path, members)
+        return [_write(path, archive, member, folder, i) for i, member in enumerate(members) if _wanted(member)]
 
 
 def check(path: Path, max_bytes: int = MAX_TOTAL_BYTES, max_files: int = MAX_ENTRIES, max_ratio: int = 1000) -> None:
@@ -52,12 +57,9 @@ def check(path: Path, max_bytes: int = MAX_TOTAL_BYTES, max_files: int = MAX_ENT
 
     max_ratio: bytes unpacked per byte of the archive; head CTs have 2 to 5, bombs hundreds and more.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            _check(path, members)
-    except _BROKEN as error:
-        raise InputError("the archive is broken or packed in an unknown way; copy it again.", path) from error
+    with _explained(path), zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        _check(path, members)
     total = sum(member.file_size for member in members)
     if len(members) > max_files or total > max_bytes or total > max_ratio * path.stat().st_size:
         raise InputError(
@@ -73,7 +75,7 @@ def named_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
     The name is for reading only: never make a path of it. Raises InputError as `extract` does; a tar is tested while it
     is read, so what came before a fault has been given out already.
     """
-    try:
+    with _explained(path):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 members = [member for member in archive.infolist() if not member.is_dir()]
@@ -83,8 +85,23 @@ def named_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
                         yield PurePosixPath(member.filename.replace("\\", "/")), stream
         else:
             yield from _tar_files(path)
+
+
+@contextmanager
+def _explained(
+    path: Path, what: str = "the archive is broken or packed in an unknown way; copy it again."
+) -> Iterator[None]:
+    """Whatever zipfile, tarfile and what they unpack with raise at broken bytes, as InputError."""
+    try:
+        yield
+    except InputError:
+        raise
     except _BROKEN as error:
-        raise InputError("the archive is broken or packed in an unknown way; copy it again.", path) from error
+        raise InputError(what, path) from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # the disk's, not that of bzip2 or of a place before the beginning
+            raise
+        raise InputError(what, path) from error
 
 
 def _tar_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:

@@ -260,13 +260,16 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
         header = frames[place]
         data = _checked(header, where)
         plane = _pixels_hu(header, data, where)[0]
-        with config.disable_value_validation():
-            data.InstanceNumber = number
-            for tag, value in _ALIKE.items():
-                setattr(data, tag, value)
-            implicit = {} if "TransferSyntaxUID" in data.file_meta else {"implicit_vr": True, "little_endian": True}
-            content = BytesIO()  # pydicom would hide why a file cannot be written
-            dcmwrite(content, data, **implicit)
+        content = BytesIO()  # pydicom would hide why a file cannot be written
+        try:
+            with config.disable_value_validation():
+                data.InstanceNumber = number
+                for tag, value in _ALIKE.items():
+                    setattr(data, tag, value)
+                implicit = {} if "TransferSyntaxUID" in data.file_meta else {"implicit_vr": True, "little_endian": True}
+                dcmwrite(content, data, **implicit)
+        except Exception as error:  # of other tags, which nobody has looked at so far
+            raise _damaged(header, where) from error
         (folder / f"{number:06d}.dcm").write_bytes(content.getbuffer())
         yield plane[::step, ::step]
 
@@ -327,6 +330,11 @@ def _truncated(header: Header, where: Path) -> InputError:
     return InputError(
         f"{name}the DICOM file is truncated or damaged (its pixel data is incomplete); copy the series again.", where
     )
+
+
+def _damaged(header: Header, where: Path) -> InputError:
+    name = "" if header.path == where else f"{header.path.name}: "
+    return InputError(f"{name}the DICOM header is damaged; copy the series again.", where)
 
 
 def _best_output(folder: Path) -> Path | None:

@@ -40,7 +40,7 @@ def check_grid(grid: Grid, where: str) -> list[Remark]:
             where,
         )
     away_mm = float(np.abs(grid.affine[:3, 3]).max())
-    if away_mm > MAX_ORIGIN_MM:
+    if not away_mm < MAX_ORIGIN_MM:  # nor NaN
         raise InputError(
             f"needed places in millimetres, but the image's origin lies {away_mm:.3g} mm away; "
             "check the image's header.",

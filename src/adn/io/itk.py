@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,11 @@ _UNITS |= {name: name for name in MM_PER_UNIT}
 _UNIT_WORDS = {"m": "metres", "cm": "centimetres", "um": "micrometres"}
 _HEADER_BYTES = 2**16
 _NO_LETTERS = {chr(code) for code in range(0xDC80, 0xDD00)}  # what Python makes of bytes that are no UTF-8
+_META_BYTES = {
+    b"MET_CHAR": 1, b"MET_UCHAR": 1, b"MET_SHORT": 2, b"MET_USHORT": 2, b"MET_INT": 4, b"MET_UINT": 4,
+    b"MET_FLOAT": 4, b"MET_LONG": 8, b"MET_ULONG": 8, b"MET_LONG_LONG": 8, b"MET_ULONG_LONG": 8, b"MET_DOUBLE": 8,
+}  # fmt: skip
+_MOST_BYTES = 8  # a voxel
 MAX_DIMENSIONS = 10  # of MetaImage; the last ones are 1 where there is one volume
 
 
@@ -68,6 +74,7 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
     _check_data_file(path, lines)
     if not nrrd:
         _check_sides(path, lines)
+    _check_packed(path, dict(reversed(lines)), head)
     unit = _unit(path, lines)
     _check_voxel_size(path, lines, nrrd)
     reader = sitk.ImageFileReader()
@@ -121,14 +128,65 @@ def name_for_itk(path: Path, beside: Iterable[bytes] = ()) -> Iterator[str]:
 def _check_sides(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
     """Raise InputError where a MetaImage does not say its size: ITK believes numbers on which its process then dies."""
     fields, keys = dict(lines), [key for key, _ in lines]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice:
+        raise InputError(f"needed a MetaImage file, but its header says {twice.decode()} twice; save it again.", path)
     try:
         count, sides = int(fields[b"ndims"]), [int(side) for side in fields[b"dimsize"].split()]
         channels = int(fields.get(b"elementnumberofchannels", b"1"))
     except (KeyError, ValueError):
         count, sides, channels = 0, [], 0
-    once = keys.count(b"ndims") == keys.count(b"dimsize") == 1
-    if not once or not 1 <= count <= MAX_DIMENSIONS or len(sides) != count or min(sides) < 1 or channels < 1:
+    if not 1 <= count <= MAX_DIMENSIONS or len(sides) != count or min(sides) < 1 or channels < 1:
         raise InputError("needed a MetaImage file, but NDims and DimSize do not say its size; save it again.", path)
+
+
+def _check_packed(path: Path, fields: dict[bytes, bytes], head: bytes) -> None:
+    """Raise InputError where packed voxels are not whole.
+
+    ITK compares no checksum, and gives what the memory held before in place of what is lacking.
+    """
+    nrrd = head[:4] == NRRD_MAGIC
+    if nrrd:
+        packed = fields.get(b"encoding", b"").lower() in (b"gz", b"gzip")
+    else:
+        packed = fields.get(b"compresseddata", b"")[:1] in (b"T", b"t", b"1")
+    if not packed:
+        return
+    named = fields.get(b"datafile", b"LOCAL") if nrrd else fields[b"elementdatafile"]
+    attached = named in _ATTACHED
+    file = path if attached else path.parent / named.decode()
+    sides = fields.get(b"sizes", b"") if nrrd else fields[b"dimsize"]
+    try:
+        voxels = math.prod(int(side) for side in sides.split()) * int(fields.get(b"elementnumberofchannels", b"1"))
+        size = int(fields.get(b"compresseddatasize", b"0"))
+        if int(fields.get(b"lineskip", b"0")) or voxels > MAX_VOXELS:
+            raise ValueError
+        with file.open("rb") as stream:
+            stream.seek(_data_at(head) if attached else 0)
+            stream_bytes = stream.read(size if size > 0 else -1)
+        unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        found = len(unpacking.decompress(stream_bytes, voxels * _MOST_BYTES + 1))
+        whole = unpacking.eof and found >= voxels * (1 if nrrd else _META_BYTES[fields[b"elementtype"]])
+    except (KeyError, ValueError, OSError, zlib.error):
+        whole = False
+    if not whole:
+        raise InputError(
+            "needed a complete NRRD or MetaImage file, but its packed data is damaged; copy it again.", path
+        )
+
+
+def _data_at(head: bytes) -> int:
+    """Where the voxels begin: behind a NRRD's empty line, or a MetaImage's line of ElementDataFile."""
+    if head[:4] == NRRD_MAGIC:
+        found = re.search(rb"\n\r?\n", head)
+        return found.end() if found else 0
+    place = 0
+    for line in head.split(b"\n"):
+        place += len(line) + 1
+        match = _META_LINE.fullmatch(line)
+        if match is not None and match[1] == b"ElementDataFile":
+            break
+    return place
 
 
 def _says_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:

@@ -66,7 +66,7 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
         raise InputError(
             "needed a complete .nii.gz, but the compressed data is truncated or damaged; copy the file again.", path
         ) from error
-    except (HeaderDataError, ImageFileError, ValueError, TypeError, OSError) as error:
+    except (HeaderDataError, ImageFileError, ValueError, TypeError, OverflowError, OSError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -110,7 +110,10 @@ class ADN(nn.Module):
         asked = {*self.network.d_inputs, *self.network.f_inputs}
         spacing, window = self.grid.spacing_mm, self.grid.window_hu
         median_hu = brain_median_hu(aligned, window)
-        views = {reach: mirror_contrast(aligned, spacing, window, reach) for reach in REACHES if reach in asked}
+        edge_hu = self.network.fluid_edge_hu
+        views = {
+            reach: mirror_contrast(aligned, spacing, window, reach, edge_hu) for reach in REACHES if reach in asked
+        }
         views |= {"aligned": aligned, "mirrored": mirror(aligned), "brain": (aligned > 0).float()}
         if asked & {"relative", "mirrored_relative"}:
             views["relative"] = relative_hu(aligned, aligned, median_hu, window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal, TypeVar
 
 import torch
@@ -10,6 +11,8 @@ from torch import nn
 from adn.errors import DeviceError
 
 Precision = Literal["fp32", "bf16"]
+_PROBES = 3
+_BF16_SHARE = 0.05  # of the largest gradient: rounding to bf16 moves it by 1 %
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -36,6 +39,57 @@ def choose_precision(setting: str, device: torch.device) -> Precision:
         fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
         return "bf16" if fast else "fp32"
     return "bf16" if setting == "bf16" else "fp32"
+
+
+def spare_two_slices(network: nn.Module) -> bool:
+    """Let convolutions of two slices compute in fp32 under a CPU's bf16 where that does not set their gradients.
+
+    torch 2.13 leaves the gradient of such a convolution's weights as the memory was on CPUs with bf16 instructions.
+    Everything else stays as it was. Returns whether this CPU needs it.
+    """
+    if two_slices_are_sound():
+        return False
+    for part in network.modules():
+        if isinstance(part, nn.Conv3d):
+            part.register_forward_pre_hook(_leave_bf16)
+            part.register_forward_hook(_return_to_bf16, always_call=True)
+    return True
+
+
+@cache
+def two_slices_are_sound() -> bool:
+    """Whether, on this CPU, bf16 gives the weights of a convolution of two slices the gradient that fp32 gives."""
+    generator = torch.Generator().manual_seed(0)
+    x, weights = (torch.randn(shape, generator=generator) for shape in ((1, 16, 2, 8, 8), (16, 16, 3, 3, 3)))
+    out = torch.randn((1, 16, 2, 8, 8), generator=generator)
+    for _ in range(_PROBES):
+        found = []
+        for kind in (torch.float32, torch.bfloat16):
+            soiled = torch.full((2**20,), torch.nan)  # what is not set is told from what happened to be small
+            del soiled
+            asked = weights.detach().clone().to(kind).requires_grad_()
+            torch.nn.functional.conv3d(x.to(kind), asked, padding=1).backward(out.to(kind))
+            assert asked.grad is not None
+            found.append(asked.grad.float())
+        right, quick = found
+        if not (right - quick).abs().max() < _BF16_SHARE * right.abs().max():  # NaN is not less
+            return False
+    return True
+
+
+def _leave_bf16(part: nn.Module, given: tuple) -> tuple | None:
+    x = given[0]
+    if x.shape[2] != 2 or not torch.is_autocast_enabled("cpu"):
+        return None
+    part._spared = True  # type: ignore[assignment]
+    torch.set_autocast_enabled("cpu", False)
+    return (x.float(), *given[1:])
+
+
+def _return_to_bf16(part: nn.Module, given: tuple, result: object) -> None:
+    if getattr(part, "_spared", False):
+        part._spared = False  # type: ignore[assignment]
+        torch.set_autocast_enabled("cpu", True)
 
 
 def _cpu_has_bf16() -> bool:

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from adn.config import FitConfig
 from adn.errors import AdnError
+from adn.nn.precision import choose_precision, spare_two_slices
 from adn.training.average import Average
 from adn.training.checkpoint import Row, State, load_checkpoint, save_best, save_checkpoint
 from adn.training.collapse import collapse_warning
@@ -89,7 +90,8 @@ def fit(
     """Train `model` in place on `dataset` (which must hold max_epochs × epoch_samples samples, in order).
 
     Returns the model as it is after the last step, or with the mean of its weights (`average_steps`); those of the best
-    epoch are in `<stage>-best.ckpt`. Raises InputError where memory runs out, AdnError where the loss is not finite.
+    epoch are in `<stage>-best.ckpt`. Raises InputError where memory runs out, AdnError where loss or gradient is
+    not finite.
     """
     loop = _Loop(model, dataset, objective, stage, machine, hooks)
     while not loop.over():
@@ -112,6 +114,9 @@ class _Loop:
         config = stage.config
         self.model, self.objective, self.stage, self.config = model, objective, stage, config
         self.fabric = start_fabric(machine.device, stage.precision)
+        device = self.fabric.device
+        if device.type == "cpu" and choose_precision(stage.precision, device) == "bf16" and spare_two_slices(model):
+            log.info("%s: this CPU's bf16 sets no gradient of two slices, so they compute in fp32", stage.name)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.wrapped, self.optimiser = self.fabric.setup(model, optimiser)
         for name in ("from_aligned", "from_coarse", "logits"):
@@ -123,7 +128,6 @@ class _Loop:
         self.steps = self.per_epoch * config.max_epochs
         stage.out.mkdir(parents=True, exist_ok=True)
         self.average = Average(model, config.average_steps) if config.average_steps else None
-        device = self.fabric.device
         self.state = load_checkpoint(stage.file(".ckpt"), model, self.optimiser, device, self.average)
         if self.state.step:
             log.info("resuming %s at step %d of %d", stage.name, self.state.step, self.steps)
@@ -245,10 +249,22 @@ def _step(
             "The loss is no longer a finite number. Lower learning_rate or clip_norm in the recipe and start again; "
             "the last checkpoint is from before."
         )
-    if config.clip_norm:
-        fabric.clip_gradients(model, optimiser, max_norm=config.clip_norm)
+    if not torch.isfinite(_clipped(fabric, model, optimiser, config)):
+        raise AdnError(
+            "A gradient is no longer a finite number, though the loss is. Lower learning_rate, or set train.precision "
+            "to fp32, in the recipe and start again; the last checkpoint is from before."
+        )
     optimiser.step()
     return row
+
+
+def _clipped(fabric: Fabric, model: Any, optimiser: Any, config: FitConfig) -> torch.Tensor:
+    """The norm of the gradient before it was clipped to what the recipe says."""
+    if not config.clip_norm:
+        return torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    norm = fabric.clip_gradients(model, optimiser, max_norm=config.clip_norm, error_if_nonfinite=False)
+    assert norm is not None
+    return norm
 
 
 def _close_epoch(

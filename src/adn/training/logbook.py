@@ -13,6 +13,7 @@ from adn.training.checkpoint import Row
 
 log = logging.getLogger(__name__)
 LOG = "log.csv"
+BEGUN_DICE = 0.1  # the first epochs of a network that then reached 0.5: 0.004, 0.006, 0.011
 
 
 def write_log(path: Path, stage: str, history: Sequence[Row]) -> None:
@@ -38,11 +39,15 @@ def read_log(path: Path) -> list[dict[str, str]]:
 
 
 def is_flat(history: Sequence[Row], band: float | None) -> bool:
-    """True where the training Dice (T: the loss) stayed within `band` for 2 epochs, over three rows (None: never)."""
+    """True where the training Dice (T: the loss) stayed within `band` for 2 epochs, over three rows (None: never).
+
+    A Dice that has not risen above `BEGUN_DICE` is not flat: the network has not begun.
+    """
     if band is None or len(history) < 3:
         return False
-    last = [row["dice" if "dice" in row else "loss"] for row in history[-3:]]
-    return max(last) - min(last) <= band
+    name = "dice" if "dice" in history[-1] else "loss"
+    last = [row[name] for row in history[-3:]]
+    return (name == "loss" or min(last) > BEGUN_DICE) and max(last) - min(last) <= band
 
 
 class Board:

@@ -34,6 +34,7 @@ from adn.virtual.tissue_codes import BRAIN_CODES, codes_from_freesurfer
 
 log = logging.getLogger(__name__)
 STRATA_ML = (SEEN_ML, 5.0, SMALL_ML, LARGE_ML, 1e9)
+_FEWEST_HEADS = 3
 PROCEDURAL_SHAPES = 60
 MNI_SCALE = 0.9  # the template holds 2.07 L inside the skull, people 1.5 L on average
 REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones are made anew
@@ -54,14 +55,17 @@ class Library:
     def from_folders(cls, anatomy: Path | None = None, lesions: Path | None = None, split: str = "all") -> Library:
         """List label maps and lesion masks. split: 'train', 'val', 'test' (docs/method.md, section 7) or 'all'.
 
-        Heads are split by order of name (10, 2, 4 of 16), lesions by a hash of the subject (70, 10, 20 %).
+        Heads are split by order of name (`head_parts`), lesions by a hash of the subject (70, 10, 20 %). Where there
+        are too few for a part of its own, it takes all, or procedural infarcts, and a warning says so.
         """
         heads = _listing(anatomy, "label maps") if anatomy else []
         masks = _listing(lesions, "lesion masks") if lesions else []
         if split != "all":
-            part = {"train": slice(0, 10), "val": slice(10, 12), "test": slice(12, 16)}[split]
-            heads = heads[part] or heads
-            masks = [path for path in masks if lesion_split(path) == split]
+            heads = _heads_of(heads, split)
+            chosen = [path for path in masks if lesion_split(path) == split]
+            if masks and not chosen:
+                log.warning("none of %d lesion masks falls to '%s': infarcts are procedural there", len(masks), split)
+            masks = chosen
         return cls({path.name: path for path in heads}, {path.name: path for path in masks})
 
     def choices(self, **settings: float) -> Choices:
@@ -104,6 +108,29 @@ class Library:
             for (name, path), volume_ml in zip(self.lesions.items(), volumes, strict=True)
             if volume_ml >= least_ml
         }
+
+
+def head_parts(count: int) -> dict[str, slice]:
+    """Which of so many heads train, validate and test: 10, 2 and 4 of 16, or as near to it as leaves each at least one.
+
+    Of more than 16, the others are left out, so that those sixteen stay where they are.
+    """
+    train, held_out = (10, 2) if count > 12 else (count - max(count // 8, 1) - max(count // 4, 1), max(count // 8, 1))
+    return {"train": slice(0, train), "val": slice(train, train + held_out), "test": slice(train + held_out, 16)}
+
+
+def _heads_of(heads: list[Path], split: str) -> list[Path]:
+    """Those of one part; all, and a warning, where there are too few to part them."""
+    if len(heads) >= _FEWEST_HEADS:
+        return heads[head_parts(len(heads))[split]]
+    if heads:
+        log.warning(
+            "training, validation and test share the same %d head(s), because there are fewer than %d: "
+            "what is measured on them says little of others",
+            len(heads),
+            _FEWEST_HEADS,
+        )
+    return heads
 
 
 def _procedural_shapes(least_ml: float) -> dict[str, Shape]:
