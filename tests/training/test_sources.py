@@ -63,6 +63,21 @@ def aligned(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "choose_cases", chosen)
 
 
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({"split": Path("s.csv")}, "among cases on disk"),
+        ({"fold": 0}, "among cases on disk"),
+        ({"data": Path("d"), "lesions": Path("m")}, "describe virtual patients"),
+        ({"heads": Path("h")}, "go with `data`"),
+        ({"data": Path("d"), "heads_split": Path("s.csv")}, "go with `data`"),
+    ],
+)
+def test_what_would_not_be_used_is_refused(named, words):
+    with pytest.raises(InputError, match=words):
+        Source(**named)
+
+
 def test_the_sets_of_a_mix(tmp_path, aligned):
     source = Source(data=tmp_path / "parts", heads=tmp_path / "heads")
     sets = open_sets(MIX, source, tmp_path / "patients")

@@ -67,15 +67,16 @@ def train(
     """
     first = os.environ.get("RANK", "0") == "0"  # in a process of torchrun that is not the first nothing is said
     silent = quiet or not first
-    given = {"data": data, "split": split, "fold": fold, "anatomy": anatomy, "lesions": lesions, "start": start}
-    given |= {"heads": heads, "heads_split": heads_split}
-    asked = {name for name, value in given.items() if value is not None}
+    named = (data, split, fold, heads, heads_split, anatomy, lesions, start)
     if resume:
-        if recipe or out or virtual or asked or device != "auto" or workers:
+        if recipe or out or virtual or workers or device != "auto" or any(value is not None for value in named):
             raise InputError(f"--resume {resume} takes everything from the run's own record: give nothing else.")
-        terminal.check_writable(resume)
-    else:
-        _check(recipe, out, asked, virtual)
+    elif not recipe or not out:
+        raise InputError("Training needs a RECIPE and a run folder (-o RUN), or --resume RUN.")
+    elif (data is None) != virtual:
+        raise InputError("Training needs exactly one source of cases: --data DIR, or --virtual.")
+    run = resume or out or Path()
+    terminal.check_writable(run)
     if not silent:
         logging.getLogger("adn").setLevel(logging.INFO)
     with _bar(silent) as bar, _speaking_through(bar):
@@ -87,36 +88,17 @@ def train(
         watch = Watch(_stepper(bar), _storyteller(bar.console, silent))
         try:
             if resume:
-                path = go_on(resume, watch)
+                path = go_on(run, watch)
             else:
-                source, machine = (
-                    Source(data, anatomy, lesions, split, fold, heads, heads_split),
-                    Machine(device, workers),
-                )
-                path = begin_training(load_recipe(str(recipe)), out or Path(), source, Begin(start), machine, watch)
+                source = Source(data, anatomy, lesions, split, fold, heads, heads_split)
+                machine = Machine(device, workers)
+                path = begin_training(load_recipe(str(recipe)), run, source, Begin(start), machine, watch)
         except KeyboardInterrupt:
             if not silent:
-                bar.console.print(f"To go on: adn train --resume {resume or out}", markup=False)
+                bar.console.print(f"To go on: adn train --resume {run}", markup=False)
             raise
     if not silent:
         typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")
-
-
-def _check(recipe: str | None, out: Path | None, asked: set[str], virtual: bool) -> None:
-    """Raise InputError unless everything goes together."""
-    if not recipe or not out:
-        raise InputError("Training needs a RECIPE and a run folder (-o RUN), or --resume RUN.")
-    if ("data" not in asked) != virtual:
-        raise InputError("Training needs exactly one source of cases: --data DIR, or --virtual.")
-    if {"anatomy", "lesions"} & asked and not virtual and "heads" not in asked:
-        raise InputError(
-            "--anatomy and --lesions describe virtual patients: use them with --virtual or --heads, not --data alone."
-        )
-    if {"heads", "heads_split"} & asked and not {"data", "heads"} <= asked:
-        raise InputError("--heads and --heads-split go with --data: outlined cases there, whole heads here.")
-    if {"split", "fold"} & asked and virtual:
-        raise InputError("--split and --fold choose among cases on disk: use them with --data, not --virtual.")
-    terminal.check_writable(out)
 
 
 def _bar(silent: bool) -> Progress:

@@ -22,6 +22,7 @@ from adn.virtual.render import VirtualPatient
 JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
 EASY_AT_LAST = 0.3  # without any, networks lose large infarcts again (validation patients)
 TURNING_ROOM = (8, 16, 16)  # voxels more than the box along D, H, W, for heads that lie turned
+POOL_BEGINS = 10_000_000  # index of the first head that T's poses are drawn of, beyond those of the poses
 MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
 
 
@@ -180,7 +181,7 @@ class PosedBrains(Dataset[PosedBrain]):
 
     def _member(self, place: int) -> Tensor:
         if place not in self.pool:
-            plan = draw_patient(patient_generator(self.seed, 10_000_000 + place), self.choices)
+            plan = draw_patient(patient_generator(self.seed, POOL_BEGINS + place), self.choices)
             nod = RigidTransform.from_parameters((-plan.rotation_deg[0], 0.0, 0.0))
             patient = render_plan(plan, self.library, Lattice(self.shape, self.grid.spacing_mm, nod))
             self.pool[place] = deskull(patient.ct, patient.brain, self.grid).half()

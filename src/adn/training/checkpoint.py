@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class State:
         self.step += 1
         for name, value in values.items():
             total = self.totals.setdefault(name, [0.0, 0.0])
-            if value == value:
+            if not math.isnan(value):
                 total[0] += value
                 total[1] += 1
 

@@ -31,7 +31,7 @@ class Source:
 
     split, fold: which of the cases train and which validate (`choose_cases`). heads, heads_split: whole heads without
     infarct, for recipes that mix sources (`train.mix`); `data` are the outlined cases then, and `anatomy` and `lesions`
-    make the virtual patients among them.
+    make the virtual patients among them. Raises InputError where something is named that would not be used.
     """
 
     data: Path | None = None
@@ -41,6 +41,16 @@ class Source:
     fold: int | None = None
     heads: Path | None = None
     heads_split: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.heads or self.heads_split) and not (self.data and self.heads):
+            raise InputError("`heads` and `heads_split` go with `data`: outlined cases there, whole heads here.")
+        if self.data is None and (self.split or self.fold is not None):
+            raise InputError("`split` and `fold` choose among cases on disk: use them with `data`.")
+        if self.data and (self.anatomy or self.lesions) and not self.heads:
+            raise InputError(
+                "`anatomy` and `lesions` describe virtual patients: use them without `data`, or with `heads`, too."
+            )
 
     def record(self) -> dict[str, Any]:
         """Plain data with absolute paths, so that a run can be resumed from any folder."""
