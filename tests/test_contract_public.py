@@ -67,6 +67,27 @@ def test_only_the_command_line_speaks_of_its_options():
             assert not [text for text in sentences(path) if re.search(r"(?<![\w-])--[a-z]|\s-o\b", text)], path
 
 
+def named_commands(group, before=""):
+    """Names of commands, those of groups too."""
+    for command in group.registered_commands:
+        yield f"adn {before}{command.name or command.callback.__name__}"
+    for inner in group.registered_groups:
+        yield from named_commands(inner.typer_instance, f"{inner.name} ")
+
+
+def test_every_command_has_its_functions():
+    from adn.cli.app import app
+
+    page = Path(__file__).parents[1] / "docs" / "architecture.md"
+    table = page.read_text(encoding="utf-8").split("## Commands and functions")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    commands = [name for left, _ in rows for name in re.findall(r"`(.*?)`", left)]
+    assert sorted(commands) == sorted(named_commands(app))
+    for name in (name for _, right in rows for name in re.findall(r"`(.*?)`", right)):
+        module, _, function = name.rpartition(".")
+        assert inspect.getdoc(getattr(importlib.import_module(module), function)), name
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="predikt"):
         _ = adn.predikt
