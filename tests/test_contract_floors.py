@@ -33,6 +33,17 @@ PACKAGE_DATA = {"weights"}
 TENSOR_SPACE = {"nn", "losses", "asymmetry", "space.warp", "space.ellipsoids", "virtual"}
 FILE_FORMATS = {"SimpleITK", "pydicom", "nibabel", "dcm2niix", "nilearn", "highdicom"}
 TORCH = {"torch", "monai", "lightning_fabric"}
+PATIENT_SPACE = ("adn.space.volume.", "adn.prepare.", "adn.io.nifti.", "adn.io.open_", "adn.io.read_", "adn.io.write_")
+DOORS = {  # what handles both volumes or scans, and tensors
+    "benchmark",
+    "brain",
+    "findings.territory.register",
+    "prediction.assemble",
+    "prediction.pipeline",
+    "training.validate",
+    "virtual.folders",
+    "virtual.library",
+}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem != "__init__")
 
 
@@ -85,3 +96,13 @@ def test_a_file_keeps_to_its_floor_and_its_libraries(path):
         assert "nn" not in rooms_used(path)
     if here in {"findings", "report"}:  # what is said of a patient owes nothing to the maker of training data
         assert not {name for name in rooms_used(path) if name.startswith("virtual")}
+
+
+def test_the_two_worlds_meet_at_these_doors_only():
+    both = set()
+    for path in FILES:
+        tensors = libraries_used(path) & TORCH or rooms_used(path) & (TENSOR_SPACE - {"space.ellipsoids"})
+        scans = libraries_used(path) & FILE_FORMATS or any(name.startswith(PATIENT_SPACE) for name in imports(path))
+        if tensors and scans:
+            both.add(module(path))
+    assert both == DOORS
