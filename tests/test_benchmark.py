@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from adn import benchmark as module
-from adn.benchmark import METHODS, benchmark, is_flat
+from adn.benchmark import METHODS, FixedSet, Listener, benchmark, is_flat
 from adn.datasets.layouts import Case
 from adn.errors import ConfigError, InputError
 from adn.io import open_scan, read_volume, write_volume
@@ -18,6 +18,7 @@ from adn.nn.adn import build_adn
 from adn.prediction.assemble import predict
 from adn.prediction.model import Model
 from adn.recipes import load_recipe, row_names
+from adn.training import Machine, Source
 from adn.virtual.folders import synthesize
 from phantoms import head
 
@@ -67,9 +68,8 @@ def test_two_rows_are_trained_scored_resumed_and_skipped(cases, tmp_path, monkey
 
     def go(out=tmp_path / "out", methods=("resunet", "clerigues")):
         said.clear()
-        return benchmark(
-            small(), cases / "data", out, methods, split=cases / "split.csv", device="cpu", say=said.append
-        )
+        data = Source(cases / "data", split=cases / "split.csv")
+        return benchmark(small(), data, out, methods, Machine("cpu"), Listener(say=said.append))
 
     def die(*_):
         raise KeyboardInterrupt
@@ -100,7 +100,7 @@ def test_two_rows_are_trained_scored_resumed_and_skipped(cases, tmp_path, monkey
     assert said == ["resunet: done already", "clerigues: done already"]
     assert times == {p: p.stat().st_mtime_ns for p in times}
     with pytest.raises(InputError, match="another recipe or of other data"):
-        benchmark("tiny", cases / "data", tmp_path / "out", split=cases / "split.csv")
+        benchmark("tiny", Source(cases / "data", split=cases / "split.csv"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("zero_outside", [True, False])
@@ -116,7 +116,7 @@ def test_the_benchmark_marks_the_voxels_that_predict_marks(tmp_path, zero_outsid
     found = predict(open_scan(tmp_path / "ct.nii.gz"), model)
     write_volume(found.brain_mask, tmp_path / "brain.nii.gz")
     case = Case("case", "case", tmp_path / "ct.nii.gz", None, brain=tmp_path / "brain.nii.gz")
-    work = module._Work(tmp_path, None, None, None, None, None, "cpu", 0, None, print)
+    work = module._Work(tmp_path, Source(), Machine("cpu"), Listener(say=print))
     infarct = module._predict(case, model, work)
     np.testing.assert_array_equal(infarct.data, found.infarct.reoriented("SPL").data)
     outside = read_volume(tmp_path / "brain.nii.gz").reoriented("SPL").data == 0
@@ -141,8 +141,8 @@ def test_adn_plus_is_trained_and_scored_and_a_folder_of_before_its_settings_goes
 
     def go():
         said.clear()
-        data, split = cases / "data", cases / "split.csv"
-        return benchmark(small(), data, tmp_path / "out", ["adn-plus"], split=split, device="cpu", say=said.append)
+        data = Source(cases / "data", split=cases / "split.csv")
+        return benchmark(small(), data, tmp_path / "out", ["adn-plus"], Machine("cpu"), Listener(say=said.append))
 
     table = go().read_text(encoding="utf-8")
     assert "| under-trained | ADN+ | yes |" in table
@@ -156,6 +156,9 @@ def test_adn_plus_is_trained_and_scored_and_a_folder_of_before_its_settings_goes
 
 def test_what_cannot_be_compared_is_refused(cases, tmp_path):
     with pytest.raises(InputError, match="no method 'swin'"):
-        benchmark("tiny", cases / "data", tmp_path / "a", ["swin"])
+        benchmark("tiny", Source(cases / "data"), tmp_path / "a", ["swin"])
     with pytest.raises(InputError, match="needs test cases"):
-        benchmark("tiny", cases / "data", tmp_path / "b", ["adn"])
+        benchmark("tiny", Source(cases / "data"), tmp_path / "b", ["adn"])
+    with pytest.raises(InputError, match="no set of virtual patients named 'vp53'"):
+        benchmark("tiny", FixedSet("vp53"), tmp_path / "c", ["adn"])
+    assert not list(tmp_path.glob("c/*"))

@@ -64,67 +64,80 @@ REFERENCE = "adn"  # what p-values compare with, where it is among the rows
 
 
 @dataclass(frozen=True)
+class FixedSet:
+    """A set of virtual patients to test on, by its name; rows train on endless ones of `anatomy` and `lesions`."""
+
+    name: str
+    anatomy: Path | None = None
+    lesions: Path | None = None
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears of a benchmark. progress: called with a row's name, gives the callback for its training.
+
+    say: called with a sentence as each part begins or is skipped.
+    """
+
+    progress: Callable[[str], Progress] | None = None
+    say: Callable[[str], object] = log.info
+
+
+@dataclass(frozen=True)
 class _Work:
-    """What every row needs to know. data: None where training is on virtual patients (of `anatomy` and `lesions`)."""
+    """What every row needs to know."""
 
     out: Path
-    data: Path | None
-    split: Path | None
-    fold: int | None
-    anatomy: Path | None
-    lesions: Path | None
-    device: str
-    workers: int
-    progress: Callable[[str], Progress] | None
-    say: Callable[[str], None]
+    data: Source | FixedSet
+    machine: Machine
+    listener: Listener
+
+    @property
+    def source(self) -> Source:
+        """What rows train on."""
+        data = self.data
+        return data if isinstance(data, Source) else Source(anatomy=data.anatomy, lesions=data.lesions)
+
+    def say(self, sentence: str) -> None:
+        """Tell who listens."""
+        self.listener.say(sentence)
+
+
+HERE, NOBODY = Machine(), Listener()
 
 
 def benchmark(
     recipe: Recipe | str,
-    data: Path | str,
+    data: Source | FixedSet,
     out: Path | str,
     methods: Sequence[str] | None = None,
-    *,
-    split: Path | str | None = None,
-    fold: int | None = None,
-    anatomy: Path | str | None = None,
-    lesions: Path | str | None = None,
-    device: str = "auto",
-    workers: int = 0,
-    progress: Callable[[str], Progress] | None = None,
-    say: Callable[[str], None] | None = None,
+    machine: Machine = HERE,
+    listener: Listener = NOBODY,
 ) -> Path:
     """Train and score rows on the same data, the same evaluation and an equal budget; returns `out/benchmark.md`.
 
-    recipe: grid, budget and T of every row. data: cases on disk, of which `split` says who tests (else the data set
-    itself does); or the name of a fixed set of virtual patients ('vp52'), with training on endless ones of `anatomy`
-    and `lesions`. methods: names of `METHODS` (None: all). progress: called with a row's name, gives the callback for
-    its training. say: called with a sentence as each part begins or is skipped. A row that is trained and scored is
-    skipped; one that was stopped goes on. Raises InputError where `out` holds another benchmark, a method is unknown,
-    nothing is held out to test on, or folders are named that are not used.
+    recipe: grid, budget and T of every row. data: cases on disk, of which the split says who tests (else the data set
+    itself does), or a fixed set of virtual patients. methods: names of `METHODS` (None: all). A row that is trained and
+    scored is skipped; one that was stopped goes on. Raises InputError where `out` holds another benchmark, a method or
+    set is unknown, or nothing is held out to test on.
     """
     base = load_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = _chosen(methods)
     recipes = {method.name: row_recipe(base, method.name) for method in chosen}
     with torch.device("meta"):  # what cannot be built is told now, not after hours
         sizes = {name: sum(p.numel() for p in _segmenting(row)) for name, row in recipes.items()}
-    fixed = str(data) in PRESETS
-    if fixed and (split or fold is not None):
-        raise InputError(f"`split` and `fold` choose among cases on disk; {data} is a test set: leave them out.")
-    if not fixed and (anatomy or lesions):
-        raise InputError(f"`anatomy` and `lesions` describe virtual patients: use them with `data` {PRESETS[-1]}, say.")
-    folders = {"data": None if fixed else data, "split": split, "anatomy": anatomy, "lesions": lesions}
-    places = {name: Path(path) if path else None for name, path in folders.items()}
-    work = _Work(Path(out), fold=fold, device=device, workers=workers, progress=progress, say=say or log.info, **places)
-    _same_as_before(work, base, str(data))
-    cases = _fixed_cases(str(data), work) if fixed else _test_cases(work)
+    work = _Work(Path(out), data, machine, listener)
+    if isinstance(data, FixedSet) and data.name not in PRESETS:
+        raise InputError(f"There is no set of virtual patients named '{data.name}': {', '.join(PRESETS)}.")
+    _same_as_before(work, base)
+    cases = _fixed_cases(data, work) if isinstance(data, FixedSet) else _test_cases(data)
     if any(row.align.apply for row in recipes.values()) and not (work.out / T_RUN / "weights.safetensors").is_file():
         work.say("training T, which all aligned rows share")
         _train(base, work, T_RUN, ("align",))
     for method in chosen:
         _run_row(method, recipes[method.name], cases, work)
     rows = [_summed_up(method, recipes[method.name], sizes[method.name], work) for method in chosen]
-    return _write_table(rows, cases, base, str(data), work)
+    return _write_table(rows, cases, base, work)
 
 
 def _chosen(methods: Sequence[str] | None) -> list[Method]:
@@ -141,11 +154,13 @@ def _segmenting(recipe: Recipe) -> list[torch.nn.Parameter]:
     return [p for name, p in build_model(recipe).named_parameters() if not name.startswith("align.")]
 
 
-def _same_as_before(work: _Work, base: Recipe, data: str) -> None:
+def _same_as_before(work: _Work, base: Recipe) -> None:
     """Note what is compared, or raise InputError where the folder holds another comparison."""
-    paths = {name: getattr(work, name) for name in ("split", "anatomy", "lesions")}
-    asked = {"recipe": base.model_dump(mode="json"), "data": str(work.data.resolve()) if work.data else data}
-    asked |= {name: str(path.resolve()) if path else None for name, path in paths.items()} | {"fold": work.fold}
+    source = work.source
+    data = work.data.name if isinstance(work.data, FixedSet) else str(source.data.resolve()) if source.data else ""
+    asked = {"recipe": base.model_dump(mode="json"), "data": data}
+    paths = {name: getattr(source, name) for name in ("split", "anatomy", "lesions")}
+    asked |= {name: str(path.resolve()) if path else None for name, path in paths.items()} | {"fold": source.fold}
     path = work.out / ASKED
     if not path.is_file():
         work.out.mkdir(parents=True, exist_ok=True)
@@ -163,36 +178,35 @@ def _settings_filled(asked: dict) -> dict:
     return asked | {"recipe": recipe_from_dict(asked["recipe"]).model_dump(mode="json")}
 
 
-def _fixed_cases(name: str, work: _Work) -> list[Case]:
+def _fixed_cases(data: FixedSet, work: _Work) -> list[Case]:
     """The patients of a fixed set. Their true brain masks are left out: a user would not have them."""
-    work.say(f"making the test cases, {name}")
-    synthesize_preset(name, work.out / "cases", anatomy=work.anatomy, lesions=work.lesions)
+    work.say(f"making the test cases, {data.name}")
+    synthesize_preset(data.name, work.out / "cases", anatomy=data.anatomy, lesions=data.lesions)
     return [replace(case, brain=None) for case in find_cases(work.out / "cases")]
 
 
-def _test_cases(work: _Work) -> list[Case]:
+def _test_cases(data: Source) -> list[Case]:
     """The cases that a split, or the data set itself, keeps for testing."""
-    assert work.data
-    cases = {case.name: case for case in find_cases(work.data) if case.infarct}
-    if work.split:
-        wanted = [row.case for row in read_split(work.split).rows if row.part == "test"]
+    if data.data is None:
+        raise InputError("A benchmark needs a folder of cases, or a fixed set of virtual patients, to test on.")
+    cases = {case.name: case for case in find_cases(data.data) if case.infarct}
+    if data.split:
+        wanted = [row.case for row in read_split(data.split).rows if row.part == "test"]
     else:
         wanted = [name for name, case in cases.items() if case.test]
     found = [cases[name] for name in wanted if name in cases]
     if not found:
         raise InputError(
-            f"{work.split or work.data}: a benchmark needs test cases with reference masks, but none is held out; "
-            f"make a split with 'adn split {work.data}' and give it as `split`."
+            f"{data.split or data.data}: a benchmark needs test cases with reference masks, but none is held out; "
+            f"make a split with 'adn split {data.data}' and give it as `split`."
         )
     return found
 
 
 def _train(recipe: Recipe, work: _Work, name: str, stages: Sequence[str], align: Path | None = None) -> None:
-    run = work.out / name
-    source = Source(work.data, work.anatomy, work.lesions, work.split, work.fold)
+    run, progress = work.out / name, work.listener.progress
     begin = Begin(align=align, stages=stages, resume=(run / "run.json").is_file())
-    watch = Watch(work.progress(name) if work.progress else None)
-    train(recipe, run, source, begin, Machine(work.device, work.workers), watch)
+    train(recipe, run, work.source, begin, work.machine, Watch(progress(name) if progress else None))
 
 
 def _run_row(method: Method, recipe: Recipe, cases: list[Case], work: _Work) -> None:
@@ -207,7 +221,7 @@ def _run_row(method: Method, recipe: Recipe, cases: list[Case], work: _Work) -> 
         work.say(f"{method.name}: done already")
         return
     work.say(f"{method.name}: predicting {len(left)} test cases")
-    model = load_model(weights, work.device)
+    model = load_model(weights, work.machine.device)
     for case in left:
         infarct = _predict(case, model, work)
         with atomic_folder(done / case.name, marker="infarct.nii.gz") as folder:
@@ -256,17 +270,17 @@ def _summed_up(method: Method, recipe: Recipe, parameters: int, work: _Work) -> 
     )
 
 
-def _write_table(rows: list[BenchmarkRow], cases: list[Case], base: Recipe, data: str, work: _Work) -> Path:
+def _write_table(rows: list[BenchmarkRow], cases: list[Case], base: Recipe, work: _Work) -> Path:
     """Score every row and write `evaluation/` and the table."""
-    if work.data:
-        reference = work.out / "test.csv"
-        write_cases(cases, reference)
+    if isinstance(work.data, FixedSet):
+        where, reference = work.data.name, work.out / "cases"
     else:
-        reference = work.out / "cases"
+        where, reference = str(work.data.data), work.out / "test.csv"
+        write_cases(cases, reference)
     first = sorted(rows, key=lambda row: row.name != REFERENCE)  # stable: the others keep their order
     predictions = {row.name: work.out / row.name / "predictions" for row in first}
     evaluation = evaluate(predictions, reference, work.out / "evaluation", overwrite=True)
     path = work.out / TABLE
     with atomic_path(path) as temporary:
-        temporary.write_text(benchmark_markdown(rows, evaluation, base.name, data), encoding="utf-8")
+        temporary.write_text(benchmark_markdown(rows, evaluation, base.name, where), encoding="utf-8")
     return path

@@ -253,6 +253,31 @@ def test_help_lists_every_row(run):
     assert set(row_names()) <= set(re.findall(r"[a-z0-9-]+", out))
 
 
+def test_benchmark_passes_on_cases_or_a_fixed_set(run, tmp_path, monkeypatch):
+    from adn.benchmark import FixedSet
+    from adn.training import Machine, Source
+
+    asked = []
+
+    def fake(*arguments):
+        asked.append(arguments[:-1])
+        (tmp_path / "benchmark.md").write_text("a table")
+        return tmp_path / "benchmark.md"
+
+    monkeypatch.setattr(importlib.import_module("adn.benchmark"), "benchmark", fake)
+    command = ("benchmark", "tiny", "-o", tmp_path, "--workers", 2)
+    code, out, _ = run(*command, "--data", "cases", "--split", "s.csv", "--fold", 1, "--methods", "adn,sean")
+    assert (code, out) == (0, f"a table {tmp_path}/benchmark.md")
+    assert run(*command, "--data", "vp52", "--anatomy", "heads")[0] == 0
+    cases, fixed = Source(Path("cases"), split=Path("s.csv"), fold=1), FixedSet("vp52", Path("heads"))
+    assert asked == [
+        ("tiny", cases, tmp_path, ["adn", "sean"], Machine(workers=2)),
+        ("tiny", fixed, tmp_path, None, Machine(workers=2)),
+    ]
+    for more in (("--data", "vp52", "--fold", 0), ("--data", "cases", "--lesions", "masks")):
+        assert run(*command, *more)[0] == 2
+
+
 def test_choices_are_those_of_the_library():
     from adn.cli.data import export, list_cases
     from adn.cli.synth import Format, Preset

@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from adn.cli import terminal
 from adn.cli.options import Anatomy, Device, Fold, Lesions, Quiet, Workers
+from adn.errors import InputError
 from adn.recipes import row_names
 from adn.virtual.presets import PRESETS
 
@@ -34,24 +35,21 @@ def benchmark(
 
     Writes OUT/benchmark.md. The same command again goes on where it stopped and skips rows that are done.
     """
+    fixed = data in PRESETS
+    if fixed and (split or fold is not None):
+        raise InputError(f"--split and --fold choose among cases on disk; {data} is a test set: leave them out.")
+    if not fixed and (anatomy or lesions):
+        raise InputError(f"--anatomy and --lesions describe virtual patients: use them with --data {PRESETS[-1]}, say.")
     terminal.check_writable(out)
+    from adn.benchmark import FixedSet, Listener
     from adn.benchmark import benchmark as run
+    from adn.training import Machine, Source
 
     with terminal.progress_bar(quiet) as bar:
-        path = run(
-            recipe,
-            data,
-            out,
-            methods.split(",") if methods else None,
-            split=split,
-            fold=fold,
-            anatomy=anatomy,
-            lesions=lesions,
-            device=device,
-            workers=workers,
-            progress=_stepper(bar),
-            say=lambda words: None if quiet else bar.console.print(words, markup=False),
-        )
+        patients = FixedSet(data, anatomy, lesions) if fixed else Source(Path(data), split=split, fold=fold)
+        listener = Listener(_stepper(bar), lambda words: None if quiet else bar.console.print(words, markup=False))
+        rows = methods.split(",") if methods else None
+        path = run(recipe, patients, out, rows, Machine(device, workers), listener)
     if not quiet:
         typer.echo(f"{path.read_text(encoding='utf-8')}\n{path}")
 
