@@ -246,12 +246,54 @@ def test_numbers_of_pixels_that_cannot_be_are_refused_by_name(tag, value, tmp_pa
         open_scan(tmp_path)
 
 
+@pytest.mark.parametrize("change", ["syntax", "group 2", "unknown kind of value"])
+def test_headers_that_pydicom_cannot_work_with_are_refused_in_a_sentence(change, tmp_path):
+    file = write_dicom_series(head(), tmp_path)[3]
+    content = file.read_bytes()
+    data = pydicom.dcmread(file)
+    if change == "syntax":
+        content = content.replace(b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.x")
+    elif change == "group 2":
+        content = content.replace(b"\x28\x00\x10\x00US", b"\x02\x00\xee\xeeUS", 1).replace(
+            b"\x28\x00\x02\x00US", b"\x02\x00\xee\xeeUS", 1
+        )
+    else:
+        kind = f"{data['PatientName'].VR}".encode()
+        content = content.replace(b"\x10\x00\x10\x00" + kind, b"\x10\x00\x10\x00BS", 1)
+    assert content != file.read_bytes()
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"0004\.dcm.*damaged"):
+        open_scan(tmp_path)
+
+
+def test_an_odd_byte_behind_the_pixels_is_left_out(tmp_path):
+    file = write_dicom_series(head(), tmp_path)[3]
+    data = pydicom.dcmread(file)
+    data.PixelData = bytes(data.PixelData) + b"\0\0\0"
+    data.save_as(file)
+    assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
+
+
 def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
     write_dicom_series(head(), tmp_path)
     monkeypatch.setattr(dicom.nifti, "load", Mock(side_effect=InputError("truncated")))
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(OutputError, match=r"temporary folder .*TMPDIR.*disk is full"):
         open_scan(tmp_path)
+
+
+def test_what_dcm2niix_resampled_is_said_even_where_heights_are_even(tmp_path, monkeypatch):
+    """It takes a slice that moved within its plane, by less than half a pixel, for one farther away."""
+    write_dicom_series(head(), tmp_path)
+    real = dicom._converted
+
+    def resampled(series, where):
+        volume, _, planes = real(series, where)
+        return volume, "scan_Eq_1.nii", planes
+
+    monkeypatch.setattr(dicom, "_converted", resampled)
+    (remark,) = open_scan(tmp_path).remarks
+    assert (remark.kind, remark.values["least_mm"], remark.values["most_mm"]) == ("gaps_uneven", 5.0, 5.0)
 
 
 def test_folder_without_dicom(tmp_path):

@@ -313,3 +313,13 @@ def test_a_packed_nrrd_is_whole_to_the_bit_or_refused(name, tmp_path):
         else:
             with pytest.raises(InputError, match="damaged"):
                 load(path)
+
+
+@pytest.mark.parametrize("value", ["nan", "x", "inf", "1e999"])
+def test_numbers_that_place_voxels_and_are_none_are_refused(value, tmp_path):
+    """ITK takes 0."""
+    meta = f"Offset = 10 {value} 30\nElementSpacing = 2 3 7\n"
+    nrrd = NAMED.replace("(10,20,30)", f"(10,{value},30)")
+    for path in (write_meta(tmp_path / "a.mha", meta), write_nrrd(tmp_path / "a.nrrd", nrrd)):
+        with pytest.raises(InputError, match=r"place the voxels|damaged"):
+            load(path)

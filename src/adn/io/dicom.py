@@ -93,6 +93,9 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
     _check_found_again(volume, series, planes, where, resampled="_Eq" in name or tilt > SHEARED_DEG)
     if uneven(gaps):
         _demand("_Eq", name, f"distances of {gaps.min():.1f} to {gaps.max():.1f} mm between slices", where)
+    elif "_Eq" in name:  # a slice moved within its plane: dcm2niix takes that for distance
+        gaps = np.linalg.norm(np.diff(series.positions, axis=0), axis=1)
+    if "_Eq" in name:
         least, most, step = float(gaps.min()), float(gaps.max()), volume.grid.spacing_mm[2]
         remarks.append(Remark("gaps_uneven", {"least_mm": least, "most_mm": most, "slice_mm": step}))
     if series.first.contrast:
@@ -288,7 +291,7 @@ def _checked(header: Header, where: Path) -> Any:
             )
         bits = header.shape[0] * header.shape[1] * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated)
         needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
-        short = len(pixels) < needed and not _packed(data)
+        short = not _packed(data) and len(pixels) < needed
     except InputError:
         raise
     except Exception as error:  # pydicom raises many kinds on damaged bytes
@@ -314,9 +317,9 @@ def _pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
             reader.SetFileName(name)
             try:
                 return sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
-            except RuntimeError as error:
+            except (RuntimeError, ValueError) as error:  # its sides are not those of the header
                 raise _truncated(header, where) from error
-    stored = np.frombuffer(data.PixelData, _sample_type(data))[: header.frames * header.shape[0] * header.shape[1]]
+    stored = np.frombuffer(data.PixelData, _sample_type(data), header.frames * header.shape[0] * header.shape[1])
     return stored.reshape(-1, *header.shape) * np.float32(header.slope) + np.float32(header.intercept)
 
 

@@ -55,6 +55,8 @@ _META_BYTES = {
     b"MET_CHAR": 1, b"MET_UCHAR": 1, b"MET_SHORT": 2, b"MET_USHORT": 2, b"MET_INT": 4, b"MET_UINT": 4,
     b"MET_FLOAT": 4, b"MET_LONG": 8, b"MET_ULONG": 8, b"MET_LONG_LONG": 8, b"MET_ULONG_LONG": 8, b"MET_DOUBLE": 8,
 }  # fmt: skip
+_PLACE_KEYS = {b"offset", b"position", b"origin", b"transformmatrix", b"rotation", b"orientation"}
+_PLACE_KEYS |= {b"spaceorigin", b"spacedirections", b"axismins", b"axismaxs"}
 _MOST_BYTES = 8  # a voxel
 MAX_DIMENSIONS = 10  # of MetaImage; the last ones are 1 where there is one volume
 
@@ -74,6 +76,7 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
     _check_data_file(path, lines)
     if not nrrd:
         _check_sides(path, lines)
+    _check_places(path, lines)
     _check_packed(path, dict(reversed(lines)), head)
     unit = _unit(path, lines)
     _check_voxel_size(path, lines, nrrd)
@@ -138,6 +141,19 @@ def _check_sides(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
         count, sides, channels = 0, [], 0
     if not 1 <= count <= MAX_DIMENSIONS or len(sides) != count or min(sides) < 1 or channels < 1:
         raise InputError("needed a MetaImage file, but NDims and DimSize do not say its size; save it again.", path)
+
+
+def _check_places(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
+    """Raise InputError where numbers that place the voxels are none: ITK would take 0."""
+    fields = dict(reversed(lines))
+    for key in _PLACE_KEYS & set(fields):
+        text = re.sub(rb"[(),]", b" ", fields[key]).replace(b"none", b"")
+        if not all(math.isfinite(number) for number in _numbers(text)):
+            raise InputError(
+                f"needed numbers that place the voxels, but the header's {key.decode()} holds another word; write the "
+                "image again.",
+                path,
+            )
 
 
 def _check_packed(path: Path, fields: dict[bytes, bytes], head: bytes) -> None:
