@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from adn.space.affine import Affine
 from adn.space.warp import warp
 from adn.virtual.anatomy import isin
 from adn.virtual.library import Library
@@ -29,7 +30,7 @@ def main() -> None:
     hu = grey * HU["grey"] + fluid * HU["fluid"] + (hull - grey - fluid).clamp(min=0) * HU["white"]
     mni_from_head = head.mni_from_aligned @ np.linalg.inv(head.head_from_aligned)
     pose = np.linalg.inv(mni_from_head)
-    pose[:3, 3] = (pose @ np.array([*CENTRE_MM, 1.0]))[:3]
+    pose[:3, 3] = Affine(pose).apply(CENTRE_MM)
     sizes = [int(2 * half) for half in HALF_MM]
     fine = warp(torch.stack([hull, hu * hull])[None], torch.tensor(pose).float()[None], (1.0,) * 3, tuple(sizes))
     coarse = F.avg_pool3d(fine, int(SPACING_MM), ceil_mode=True)[0]

@@ -19,6 +19,7 @@ from adn.prediction.model import load_model
 from adn.prediction.pipeline import aligned_from_scan, as_rigid, locate
 from adn.prepare import strip_skull
 from adn.results import Scan
+from adn.space.affine import Affine
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
@@ -61,7 +62,7 @@ def main() -> None:
         located = locate(Scan(library.head(plan.head).name, volume, "virtual"), model, strip=strip_skull)
         true = plane(lattice.pose.matrix)
         inside = np.argwhere(patient.brain.numpy()).mean(0)
-        centroid = (np.linalg.inv(grid.index_from_frame) @ np.append(inside, 1.0))[:3]
+        centroid = Affine(grid.index_from_frame).inverse().apply(inside)
         row = [roll]
         for pose in (torch.eye(4)[None], located.pose_network, located.pose):
             found = aligned_from_scan(located.conformed, as_rigid(pose), model.recipe.grid)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
+from adn.space.geometry import bounding_box
+
 BINS_HU = np.arange(-10.0, 61.0, 1.0)
 LAGS_MM = np.arange(0.0, 5.01, 0.25)
 DEEP_MM = 18.0  # farther than this from the inner table CSF is ventricle (or Sylvian fissure), not sulcus
@@ -38,9 +40,7 @@ class Study:
         infarct: NDArray[np.bool_] | None = None,
     ) -> Study:
         """A study of the brain's bounding box and 8 voxels in plane about it."""
-        where = [np.flatnonzero(brain.any(axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-        margin = (0, 8, 8)
-        box = tuple(slice(max(w[0] - m, 0), w[-1] + m + 1) for w, m in zip(where, margin, strict=True))
+        box = bounding_box(brain, (0, 8, 8))
         return cls(
             name, np.asarray(hu[box], np.float32), spacing_mm, brain[box], None if infarct is None else infarct[box]
         )

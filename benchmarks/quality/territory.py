@@ -21,6 +21,7 @@ from adn.findings.territory import mni_from_aligned, territory_shares
 from adn.prediction.model import load_model
 from adn.prediction.pipeline import locate
 from adn.results import Scan
+from adn.space.affine import Affine
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
@@ -59,9 +60,7 @@ def main() -> None:
         head = library.head(plan.head)
         true = head.mni_from_aligned @ np.diag([*(1 / np.array(plan.scale)), 1.0]) @ lattice.pose.matrix
         true = true @ np.linalg.inv(grid.index_from_frame)
-        index = np.argwhere(mask.data)[::7]
-        index = np.c_[index, np.ones(len(index))]
-        error = np.linalg.norm((index @ ((found @ aligned) - true)[:3].T), axis=1)
+        error = np.linalg.norm(Affine(found @ aligned - true).apply(np.argwhere(mask.data)[::7]), axis=1)
         shares = territory_shares(patient.infarct.numpy(), grid.voxel_ml, found @ aligned)
         truth = territory_shares(patient.infarct.numpy(), grid.voxel_ml, true)
         rows.append((np.median(error), np.percentile(error, 95), seconds))

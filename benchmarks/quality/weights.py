@@ -32,6 +32,7 @@ from adn.metrics.strata import ALL, LARGE, MIDDLE, SMALL, volume_stratum
 from adn.metrics.summary import CaseScores
 from adn.prediction.assemble import predict
 from adn.prediction.model import Model, load_model
+from adn.space.affine import Affine
 from adn.space.volume import Volume
 from adn.virtual.plan import PatientPlan
 
@@ -47,7 +48,7 @@ def plane_error(record: dict, aligned_from_scan: np.ndarray, brain: Volume) -> t
     true = np.append(normal, -record["midplane"]["offset_mm"])
     found = aligned_from_scan[0] @ np.linalg.inv(world_from_index)  # x of the aligned frame, of a RAS point in mm
     found /= np.linalg.norm(found[:3])
-    centroid = world_from_index[:3] @ np.append(np.argwhere(brain.data).mean(0), 1.0)
+    centroid = Affine(world_from_index).apply(np.argwhere(brain.data).mean(0))
     return error(found, true / np.linalg.norm(normal), centroid)
 
 

@@ -31,6 +31,7 @@ from adn.io.series import files_below
 from adn.io.weights import TISSUE, find_weights
 from adn.prepare import Conformed, conform
 from adn.prepare.part import copies_needed
+from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 from adn.work.pool import Failure, map_processes
 
@@ -187,14 +188,11 @@ def _write(prepared: Prepared, case: Case, path: Path) -> None:
     """Only the box that holds anything is kept, and whether the reference is silent all around it."""
     around = int(prepared.infarct[0, 0, 0])  # the corner is outside of every part of a head
     used = (prepared.brain > 0) | (prepared.infarct != around) | (prepared.tissue > 0)
-    box = []
-    for axis in range(3):
-        along = np.flatnonzero(used.any(axis=tuple(other for other in range(3) if other != axis)))
-        box.append(slice(int(along[0]), int(along[-1]) + 1))
+    box = bounding_box(used)
     arrays = {
-        "brain": np.rint(prepared.brain[tuple(box)] * _UNIT).astype(np.uint16),
-        "infarct": np.ascontiguousarray(prepared.infarct[tuple(box)]),
-        "tissue": np.ascontiguousarray(prepared.tissue[tuple(box)]),
+        "brain": np.rint(prepared.brain[box] * _UNIT).astype(np.uint16),
+        "infarct": np.ascontiguousarray(prepared.infarct[box]),
+        "tissue": np.ascontiguousarray(prepared.tissue[box]),
     }
     facts = {"shape": prepared.brain.shape, "corner": [part.start for part in box], "around": around}
     save_file(arrays, path, {"adn": json.dumps(facts), "case": case.name, "subject": case.subject})

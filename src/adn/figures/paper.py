@@ -12,6 +12,7 @@ from adn.errors import InputError
 from adn.figures.display import axial_slice, crop_to, key_slices, slice_areas_cm2, stroke_window_hu
 from adn.figures.panels import ASYMMETRY_RANGE_HU, INFARCT_COLOUR, INK, PAPER, board, outline, show, write
 from adn.results import Prediction
+from adn.space.affine import Affine
 from adn.space.volume import Volume
 
 if TYPE_CHECKING:
@@ -58,17 +59,16 @@ def aligned_slice(volume: Volume, prediction: Prediction, slice_index: int, mirr
 
     volume: on the scan's grid. slice_index: of the scan, where the mid-plane meets the middle of the brain.
     """
-    aligned = prediction.aligned_from_scan
+    aligned = Affine(prediction.aligned_from_scan)
     inside = np.argwhere(prediction.brain_mask.data > 0)
     axis = next(i for i, code in enumerate(volume.grid.axes) if code in "SI")
     middle = inside.mean(axis=0)
     middle[axis] = slice_index
-    centre = aligned[:3, :3] @ middle + aligned[:3, 3]
+    centre = aligned.apply(middle)
     line = np.arange(-_SIDE_MM / 2, _SIDE_MM / 2, _STEP_MM) + _STEP_MM / 2
     y, x = np.meshgrid(line + centre[1], -line if mirrored else line, indexing="ij")
     points = np.stack([x, y, np.full_like(x, centre[2])], -1)
-    back = np.linalg.inv(aligned)
-    index = np.rint(points @ back[:3, :3].T + back[:3, 3]).astype(int)
+    index = np.rint(aligned.inverse().apply(points)).astype(int)
     known = ((index >= 0) & (index < volume.data.shape)).all(-1)
     index[~known] = 0
     return np.where(known, volume.data[tuple(np.moveaxis(index, -1, 0))], np.nan)

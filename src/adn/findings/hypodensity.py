@@ -9,6 +9,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from adn.prepare.resample import resample
+from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
@@ -33,10 +35,10 @@ def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArra
     mean = smooth_in_plane(hu * tissue, volume.grid.spacing_mm, SMOOTHING_MM) / np.maximum(weight, 1e-3)
     known = (weight > _MIN_TISSUE) & inside[box] & (mean > PARENCHYMA_HU)
     index = aligned_from_scan.copy()
-    index[:3, 3] += index[:3, :3] @ [float(part.start) for part in box]
+    index[:3, 3] = Affine(index).apply([float(part.start) for part in box])
     twin_index = np.linalg.inv(index) @ np.diag([-1.0, 1.0, 1.0, 1.0]) @ index
-    share = _sample(known.astype(np.float32), twin_index)
-    twin = _sample((mean * known).astype(np.float32), twin_index) / np.maximum(share, 1e-3)
+    share = resample(known.astype(np.float32), twin_index)
+    twin = resample((mean * known).astype(np.float32), twin_index) / np.maximum(share, 1e-3)
     both = known & (share > 0.5)
     result = np.zeros(volume.data.shape, np.float32)
     result[box] = np.where(both, (twin - mean) / np.maximum(twin, PARENCHYMA_HU), 0.0)
@@ -64,11 +66,3 @@ def smooth_in_plane(
         if array.shape[2 - axis] >= 4:  # what the recursive filter needs
             image = sitk.RecursiveGaussian(image, sigma_mm / step_mm, False, order, axis)
     return sitk.GetArrayFromImage(image)
-
-
-def _sample(array: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """array(matrix · index), linear, 0 outside. SimpleITK's axes run W, H, D."""
-    affine = sitk.AffineTransform(3)
-    affine.SetMatrix(matrix[2::-1, 2::-1].ravel().tolist())
-    affine.SetTranslation(matrix[2::-1, 3].tolist())
-    return sitk.GetArrayFromImage(sitk.Resample(sitk.GetImageFromArray(array), affine, sitk.sitkLinear, 0.0))

@@ -7,6 +7,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from adn.results import Measurements, Side
+from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
@@ -24,12 +25,11 @@ def measure(infarct: NDArray, volume: Volume, mask: Volume, aligned_from_scan: N
     voxel_ml = volume.grid.voxel_ml
     if not len(index):
         return Measurements(0.0, "none", 0.0, 0.0, (), None, None, None)
-    place = index @ aligned_from_scan[:3, :3].T + aligned_from_scan[:3, 3]
+    place = Affine(aligned_from_scan).apply(index)
     left_ml = float((place[:, 0] > 0).sum() * voxel_ml)
     total_ml = len(index) * voxel_ml
     place[:, 0] *= -1.0
-    back = np.linalg.inv(aligned_from_scan)
-    twin = np.rint(place @ back[:3, :3].T + back[:3, 3]).astype(int)
+    twin = np.rint(Affine(aligned_from_scan).inverse().apply(place)).astype(int)
     inside = ((twin >= 0) & (twin < volume.data.shape)).all(1)
     twin = twin[inside]
     twin = twin[(mask.data[tuple(twin.T)] > 0) & (infarct[tuple(twin.T)] == 0)]

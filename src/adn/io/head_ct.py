@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.remarks import Remark
-from adn.space.geometry import Grid
+from adn.space.geometry import Grid, bounding_box
 from adn.space.volume import Volume
 
 MIN_IN_PLANE_MM = 80.0  # a cropped brain is still 120 mm wide
@@ -95,10 +95,6 @@ def _mode(values: NDArray) -> float | None:
 def _middle(data: NDArray, background: float) -> NDArray:
     """The values in the central half of what is not background, along each axis."""
     inside = data > background
-    box = []
-    for axis in range(3):
-        along = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-        length = along[-1] + 1 - along[0]
-        box.append(slice(along[0] + length // 4, along[-1] + 1 - length // 4))
-    values = data[tuple(box)]
+    quarters = ((part, (part.stop - part.start) // 4) for part in bounding_box(inside))
+    values = data[tuple(slice(part.start + quarter, part.stop - quarter) for part, quarter in quarters)]
     return values[values > background] if (values > background).any() else values

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.io.series import Series
-from adn.space.geometry import RAS_FROM_LPS, Grid
+from adn.space.affine import Affine
+from adn.space.geometry import RAS_FROM_LPS, Grid, bounding_box
 from adn.space.volume import Volume
 
 SAME_VOXEL = 3  # decimals of an index: a slice that conversion left where it was keeps its values exactly
@@ -71,10 +72,10 @@ def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
 
     result = np.zeros((len(series.positions), *series.first.shape), np.float32)
     data = volume.data.astype(np.float32)
-    filled = np.argwhere(data)
-    if not len(filled):
+    if not data.any():
         return result
-    low, high = filled.min(axis=0) - 1, filled.max(axis=0) + 1  # beyond, all is 0: most of a slice is not brain
+    filled = bounding_box(data != 0)  # beyond, all is 0: most of a slice is not brain
+    low, high = (np.array(ends) for ends in zip(*((part.start - 1, part.stop) for part in filled), strict=True))
     for plane, index in zip(result, slice_indices(volume.grid, series), strict=True):
         near = ((index > low) & (index < high)).all(axis=-1)
         plane[near] = map_coordinates(data, index[near].T, order=1, mode="grid-constant", prefilter=False)
@@ -90,7 +91,7 @@ def slice_indices(grid: Grid, series: Series, step: int = 1) -> Iterator[NDArray
     index_from_lps = np.linalg.inv(RAS_FROM_LPS @ grid.affine)
     to_plane = _steps_to_plane(index_from_lps, grid, series)
     for position, steps in zip(series.positions, to_plane, strict=True):
-        yield ((position + across) @ index_from_lps[:3, :3].T + index_from_lps[:3, 3] + steps).round(SAME_VOXEL)
+        yield (Affine(index_from_lps).apply(position + across) + steps).round(SAME_VOXEL)
 
 
 def _steps_to_plane(index_from_lps: NDArray, grid: Grid, series: Series) -> NDArray[np.float64]:

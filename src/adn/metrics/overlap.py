@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import InputError
+from adn.space.geometry import bounding_box
 
 
 def as_masks(prediction: NDArray, reference: NDArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -32,11 +33,8 @@ def crop_to_union(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[NDArray[n
     The added background makes a mask's voxels at the edge of the array boundary voxels, cropped or not.
     """
     union = a | b
-    window = []
-    for axis in range(union.ndim):
-        used = np.flatnonzero(union.any(axis=tuple(i for i in range(union.ndim) if i != axis)))
-        window.append(slice(used[0], used[-1] + 1) if used.size else slice(0, 0))
-    return np.pad(a[tuple(window)], 1), np.pad(b[tuple(window)], 1)
+    window = bounding_box(union) if union.any() else (slice(0, 0),) * union.ndim
+    return np.pad(a[window], 1), np.pad(b[window], 1)
 
 
 def dice(prediction: NDArray, reference: NDArray) -> float:

@@ -22,7 +22,7 @@ from adn.nn.refine import refine_pose
 from adn.prediction.model import Model
 from adn.prepare import Conformed, SkullStripper, conform, strip_skull
 from adn.results import Scan
-from adn.space.geometry import Grid, RigidTransform
+from adn.space.geometry import Grid, RigidTransform, bounding_box
 from adn.space.volume import Volume
 from adn.space.warp import warp
 
@@ -208,11 +208,9 @@ def carry_home(
     sides = [n * s / 2 for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]
     matrix = matrix[:3] / torch.tensor(sides[::-1], dtype=matrix.dtype, device=maps.device)[:, None]
     result = np.zeros((maps.shape[0], *inside.shape), np.float32)
-    rows, columns = (np.flatnonzero(inside.any(axis=axes)) for axes in ((0, 2), (0, 1)))
-    y = torch.arange(rows[0], rows[-1] + 1, dtype=matrix.dtype, device=maps.device)
-    x = torch.arange(columns[0], columns[-1] + 1, dtype=matrix.dtype, device=maps.device)
+    crop = bounding_box(inside)[1:]
+    y, x = (torch.arange(part.start, part.stop, dtype=matrix.dtype, device=maps.device) for part in crop)
     plane = y[:, None, None] * matrix[:, 1] + x[None, :, None] * matrix[:, 2] + matrix[:, 3]
-    crop = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     for z in np.flatnonzero(inside.any(axis=(1, 2))):
         points = (plane + float(z) * matrix[:, 0]).float()
         values = F.grid_sample(maps[None], points[None, None], align_corners=False)[0, :, 0].clamp(0, 1).cpu().numpy()

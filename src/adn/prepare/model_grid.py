@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from adn.config import GridConfig
 from adn.errors import InputError
 from adn.prepare.part import is_part, lengthened
+from adn.prepare.resample import resample
+from adn.space.affine import Affine
 from adn.space.geometry import Grid, bounding_box
 from adn.space.units import WindowHU, hu_to_unit
 from adn.space.volume import Volume
@@ -48,7 +49,7 @@ class Conformed:
         Any axis order; 0 outside the scan.
         """
         data = volume.reoriented("SPL").data.astype(np.float32)
-        return _sample(_smooth(data, _prefilter_sigmas(self.matrix)), self.matrix, self.brain.grid.shape)
+        return resample(_smooth(data, _prefilter_sigmas(self.matrix)), self.matrix, self.brain.grid.shape)
 
 
 def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
@@ -68,7 +69,7 @@ def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
         raise InputError("The brain mask is empty, so there is nothing to bring to the model grid.")
     local = scan.grid.affine.copy()
     local[:3, 3] = 0.0
-    centroid_mm = local[:3, :3] @ _centroid(inside)
+    centroid_mm = Affine(local).apply(_centroid(inside))
     target = Grid.centred(grid.shape, grid.spacing_mm, tuple(centroid_mm)).affine
     scan_from_model = np.linalg.inv(local) @ target
     _require_fit(inside, np.linalg.inv(scan_from_model), grid)
@@ -120,7 +121,7 @@ def carry_mask(mask: Volume, grid: Grid) -> Volume:
     margins = [int(np.ceil(4 * sigma)) + 1 for sigma in sigmas]
     fraction = np.pad(inside[crop].astype(np.float32), [(m, m) for m in margins])
     matrix[:3, 3] -= [part.start - margin for part, margin in zip(crop, margins, strict=True)]
-    carried = _sample(_smooth(fraction, sigmas), matrix, grid.shape) >= 0.5
+    carried = resample(_smooth(fraction, sigmas), matrix, grid.shape) >= 0.5
     return Volume(carried.astype(np.uint8), grid, "label")
 
 
@@ -133,12 +134,12 @@ def _centroid(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _require_fit(inside: NDArray[np.bool_], model_from_scan: NDArray, grid: GridConfig) -> None:
     """Raise InputError where more than a hundredth of the brain lies outside the model grid."""
     outside, total = 0, 0
-    upper = np.array(grid.shape)[:, None] - 0.5
+    upper = np.array(grid.shape) - 0.5
     for z, plane in enumerate(inside):
-        index = np.stack([np.full(int(plane.sum()), z), *np.nonzero(plane)])
-        place = model_from_scan[:3, :3] @ index + model_from_scan[:3, 3:]
-        outside += int(((place < -0.5) | (place > upper)).any(axis=0).sum())
-        total += index.shape[1]
+        index = np.stack([np.full(int(plane.sum()), z), *np.nonzero(plane)], axis=1)
+        place = Affine(model_from_scan).apply(index)
+        outside += int(((place < -0.5) | (place > upper)).any(axis=1).sum())
+        total += len(index)
     if outside > _MAX_OUTSIDE * total:
         size = " × ".join(f"{n * s:.0f}" for n, s in zip(grid.shape, grid.spacing_mm, strict=True))
         raise InputError(
@@ -158,8 +159,8 @@ def _resample(
     matrix = scan_from_model.copy()
     matrix[:3, 3] -= [part.start for part in crop]
     return (
-        _sample(_smooth(values, sigmas), matrix, grid.shape),
-        _sample(_smooth(cropped_mask, sigmas), matrix, grid.shape),
+        resample(_smooth(values, sigmas), matrix, grid.shape),
+        resample(_smooth(cropped_mask, sigmas), matrix, grid.shape),
     )
 
 
@@ -189,15 +190,3 @@ def _smooth(array: NDArray[np.float32], sigmas: list[float]) -> NDArray[np.float
         # most weights are 0, and a product of matrices is still several times as fast as adding shifted copies
         array = np.moveaxis(np.tensordot(array, weights.astype(np.float32), (axis, 0)), -1, axis)
     return array
-
-
-def _sample(array: NDArray[np.float32], matrix: NDArray, shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Linear interpolation at matrix · output index; 0 outside. SimpleITK's axes run W, H, D, hence the reversal."""
-    affine = sitk.AffineTransform(3)
-    affine.SetMatrix(matrix[2::-1, 2::-1].ravel().tolist())
-    affine.SetTranslation(matrix[2::-1, 3].tolist())
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize([int(n) for n in shape[::-1]])
-    resampler.SetTransform(affine)
-    resampler.SetInterpolator(sitk.sitkLinear)
-    return sitk.GetArrayFromImage(resampler.Execute(sitk.GetImageFromArray(array)))

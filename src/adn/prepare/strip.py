@@ -17,6 +17,7 @@ from adn.prepare import coarse as cm
 from adn.prepare.brain_shape import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, bony_share, plausible_ml
 from adn.prepare.coarse import Mask
 from adn.prepare.part import lengthened
+from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -125,9 +126,9 @@ def _cut_canal(brain: Mask, spacing: tuple[float, float, float]) -> Mask:
 
 def _draw_border(hu: NDArray, brain: Mask, coarse: cm.Coarse, stripped: bool) -> Mask:
     """The coarse mask on the scan's own voxels, its border where soft tissue ends."""
-    used = [np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    start = [max((int(u[0]) - 2) * f, 0) for u, f in zip(used, coarse.factors, strict=True)]
-    stop = [min((int(u[-1]) + 3) * f, n) for u, f, n in zip(used, coarse.factors, hu.shape, strict=True)]
+    used = bounding_box(brain)
+    start = [max((part.start - 2) * f, 0) for part, f in zip(used, coarse.factors, strict=True)]
+    stop = [min((part.stop + 2) * f, n) for part, f, n in zip(used, coarse.factors, hu.shape, strict=True)]
     box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     signed = cm.distance_mm(~brain, coarse.spacing_mm) - cm.distance_mm(brain, coarse.spacing_mm)
     within = cm.refine(np.clip(signed, -20.0, 20.0), coarse.factors, start, hu[box].shape)

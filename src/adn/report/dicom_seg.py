@@ -21,6 +21,7 @@ from adn.io.series import Series
 from adn.io.slices import volume_on_slices
 from adn.report import dicom_objects
 from adn.results import Prediction, Scan
+from adn.space.affine import Affine
 from adn.space.geometry import RAS_FROM_LPS
 
 SEG_NAME, SR_NAME = "infarct_seg.dcm", "infarct_sr.dcm"
@@ -112,10 +113,10 @@ def _check_same_series(prediction: Prediction, series: Series, source: Path | st
     assert first.orientation is not None
     right, down = first.orientation[:3] * first.spacing_mm[1], first.orientation[3:] * first.spacing_mm[0]
     middles = series.positions + right * (first.shape[1] - 1) / 2 + down * (first.shape[0] - 1) / 2
-    index_from_lps = np.linalg.inv(RAS_FROM_LPS @ grid.affine)
-    index = middles @ index_from_lps[:3, :3].T + index_from_lps[:3, 3]
+    index_from_lps = Affine(RAS_FROM_LPS @ grid.affine).inverse()
+    index = index_from_lps.apply(middles)
     inside = (index > -_OUTSIDE) & (index < np.array(grid.shape) - 1 + _OUTSIDE)
-    steps = np.sort(np.linalg.norm(index_from_lps[:3, :3] @ np.stack([right, down], axis=1), axis=0))
+    steps = np.sort(np.linalg.norm(index_from_lps.linear @ np.stack([right, down], axis=1), axis=0))
     if not (inside.all() and np.allclose(steps, 1.0, atol=0.01)):
         raise InputError("the series is not the one that the prediction was made of; give that one.", source)
 

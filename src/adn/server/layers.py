@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.io import read_volume, write_volume
+from adn.prepare.resample import resample
 from adn.results import RESULT_FILE, Prediction
 from adn.server.models import Layer
+from adn.space.affine import Affine
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
@@ -115,7 +117,7 @@ def aligned_grid(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Grid:
     spacing = np.maximum(spl, FINEST_MM)
     steps = [max(1, int(4.0 // step)) for step in mask.grid.spacing_mm]
     index = np.argwhere(mask.data[:: steps[0], :: steps[1], :: steps[2]] > 0) * steps
-    place = index @ aligned_from_scan[:3, :3].T + aligned_from_scan[:3, 3]
+    place = Affine(aligned_from_scan).apply(index)
     low, high = place.min(0) - MARGIN_MM, place.max(0) + MARGIN_MM
     high[0] = max(-low[0], high[0])
     low[0] = -high[0]
@@ -140,18 +142,8 @@ def aligned(name: str, volume: Volume, mask: Volume, aligned_from_scan: NDArray[
 
 
 def _sample(data: NDArray, matrix: NDArray[np.float64], grid: Grid) -> NDArray[np.float32]:
-    """data(matrix · index), linear, 0 outside. SimpleITK's axes run in the other order."""
-    import SimpleITK as sitk
-
-    affine = sitk.AffineTransform(3)
-    affine.SetMatrix(matrix[2::-1, 2::-1].ravel().tolist())
-    affine.SetTranslation(matrix[2::-1, 3].tolist())
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize([int(n) for n in grid.shape[::-1]])
-    resampler.SetTransform(affine)
-    resampler.SetInterpolator(sitk.sitkLinear)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(data, np.float32))
-    return sitk.GetArrayFromImage(resampler.Execute(image))
+    """data(matrix · index) as float32, linear, 0 outside."""
+    return resample(np.ascontiguousarray(data, np.float32), matrix, grid.shape)
 
 
 def _small(scan: Volume) -> Volume:

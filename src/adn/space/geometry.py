@@ -13,9 +13,10 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from adn.errors import InputError
+from adn.space.affine import Affine
 
 _RAS_AXES = {"R": (0, 1.0), "L": (0, -1.0), "A": (1, 1.0), "P": (1, -1.0), "S": (2, 1.0), "I": (2, -1.0)}
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -96,7 +97,7 @@ class Grid:
     def centre_mm(self) -> NDArray[np.float64]:
         """The grid's middle, RAS mm."""
         middle = (np.array(self.shape, dtype=np.float64) - 1) / 2
-        return np.asarray(self.affine[:3, :3] @ middle + self.affine[:3, 3], dtype=np.float64)
+        return Affine(self.affine).apply(middle)
 
     @property
     def index_from_frame(self) -> NDArray[np.float64]:
@@ -172,13 +173,13 @@ def reorient_array(array: NDArray, from_axes: str, to_axes: str) -> NDArray:
     return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
 
 
-def bounding_box(inside: NDArray[np.bool_], margins: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...]:
+def bounding_box(inside: NDArray[np.bool_], margins: Sequence[int] | None = None) -> tuple[slice, ...]:
     """Slices of the smallest box that holds every True voxel, grown by `margins` voxels within the array.
 
     inside: True somewhere.
     """
     box = []
-    for axis, margin in enumerate(margins):
+    for axis, margin in enumerate(margins or (0,) * inside.ndim):
         used = np.flatnonzero(inside.any(axis=tuple(a for a in range(inside.ndim) if a != axis)))
         box.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, inside.shape[axis])))
     return tuple(box)
@@ -238,6 +239,10 @@ class RigidTransform:
         """Shift along (left, posterior, superior), mm."""
         x, y, z = self.matrix[:3, 3]
         return float(x), float(y), float(z)
+
+    def apply(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Points (…, 3) in LPS mm, moved."""
+        return Affine(self.matrix).apply(points)
 
     def inverse(self) -> RigidTransform:
         """The exact inverse (transpose of the rotation)."""

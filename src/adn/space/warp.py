@@ -58,6 +58,11 @@ def warp(
     return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
+def move_points(matrix: Float[Tensor, "4 4"], points: Float[Tensor, "3 ..."]) -> Float[Tensor, "3 ..."]:
+    """A 4 × 4 on points whose coordinates lie along the first axis: the twin of `Affine.apply`."""
+    return torch.addmm(matrix[:3, 3:], matrix[:3, :3], points.flatten(1)).view_as(points)
+
+
 def rigid_matrix(rotation_deg: Float[Tensor, "b 3"], translation_mm: Float[Tensor, "b 3"]) -> Float[Tensor, "b 4 4"]:
     """Differentiable twin of `RigidTransform.from_parameters`: Translate · Rz · Ry · Rx.
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adn.space.warp import move_points
 from adn.virtual.blur import blur
 from adn.virtual.lesions import LesionMask
 from adn.virtual.plan import InfarctPlan, PatientPlan, stream
@@ -34,8 +35,7 @@ def read_field(field: Tensor, positions: Tensor) -> Tensor:
 
 def apply(matrix: NDArray, points: Tensor) -> Tensor:
     """A 4 × 4 on points (3, …)."""
-    m = torch.tensor(matrix, dtype=torch.float32, device=points.device)
-    return torch.addmm(m[:3, 3:], m[:3, :3], points.flatten(1)).view_as(points)
+    return move_points(torch.tensor(matrix, dtype=torch.float32, device=points.device), points)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 
 from adn.errors import InputError
@@ -18,6 +17,7 @@ from adn.io.atomic import atomic_folder, scratch_folder
 from adn.io.dicom_series import write_ct_series
 from adn.io.digest import sha256_bytes
 from adn.io.nifti import write_volume
+from adn.prepare.resample import resample
 from adn.results import DISCLAIMER
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
@@ -146,15 +146,7 @@ def _carry(labels: Volume, grid: Grid) -> Volume:
     if turned.grid.same_as(grid):
         return turned.with_data(turned.data)
     matrix = np.linalg.inv(turned.grid.affine) @ grid.affine
-    affine = sitk.AffineTransform(3)
-    affine.SetMatrix(matrix[2::-1, 2::-1].ravel().tolist())  # SimpleITK's axes run the other way
-    affine.SetTranslation(matrix[2::-1, 3].tolist())
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(grid.shape[::-1])
-    resampler.SetTransform(affine)
-    resampler.SetInterpolator(sitk.sitkNearestNeighbor)
-    data = sitk.GetArrayFromImage(resampler.Execute(sitk.GetImageFromArray(turned.data)))
-    return Volume(data, grid, labels.unit)
+    return Volume(resample(turned.data, matrix, grid.shape, "nearest"), grid, labels.unit)
 
 
 def synthesize(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from adn.atlas import REGIONS, SUPPLY, Ellipsoid
 from adn.space.ellipsoids import depth
+from adn.space.geometry import bounding_box
 from adn.virtual.plan import InfarctPlan
 
 _TRUNK = "middle cerebral artery, trunk"
@@ -36,10 +37,9 @@ class LesionMask:
 
 def crop_mask(data: NDArray[np.bool_], index_from_mni: NDArray[np.float64], margin: int = 12) -> LesionMask:
     """Keep the mask's bounding box and a margin for soft edges. data: (D, H, W) SPL, at least one voxel True."""
-    where = np.argwhere(data)
-    low = where.min(0)
-    high = where.max(0) + 1
-    box = np.pad(data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], margin)
+    where = bounding_box(data)
+    low = np.array([part.start for part in where])
+    box = np.pad(data[where], margin)
     shift = np.eye(4)
     shift[:3, 3] = -(low - margin)[::-1]
     return LesionMask(torch.from_numpy(box.astype(np.uint8) * 255), shift @ index_from_mni)

@@ -23,7 +23,7 @@ from adn.io.atomic import atomic_path
 from adn.io.cache import cache_folder
 from adn.io.digest import sha256
 from adn.metrics.strata import LARGE_ML, SEEN_ML, SMALL_ML
-from adn.space.geometry import Grid, reorient_array
+from adn.space.geometry import Grid, bounding_box, reorient_array
 from adn.virtual.anatomy import MNI_HALF_MM, Head, TissuePriors, head_from_codes, make_head
 from adn.virtual.draw import Choices, draw_acute
 from adn.virtual.lesions import LesionMask, crop_mask, procedural_mask
@@ -266,8 +266,7 @@ def _read_codes(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     if max(abs(s - 1.0) for s in grid.spacing_mm) > 0.01:
         raise InputError(f"{path}: needs label maps of 1 mm, found {grid.spacing_mm} mm; resample it (nearest).")
     codes = codes_from_freesurfer(array, path.name)
-    where = np.argwhere(codes > 0)
-    box = tuple(slice(a, b) for a, b in zip(where.min(0), where.max(0) + 1, strict=True))
+    box = bounding_box(codes > 0)
     return codes[box], np.rint(array[box]).astype(np.int32)
 
 

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adn.config_mix import LaidConfig
+from adn.space.affine import Affine
+from adn.space.geometry import bounding_box
 from adn.space.units import WHOLE_BRAIN_MM
 from adn.space.warp import mirror
 from adn.virtual.blur import blur
@@ -94,8 +96,7 @@ def mask_shape(name: str, mask: LesionMask) -> Shape:
     corner, extent = _cropped(extent)
     # array index of the crop's middle, in the mask's own voxels (W, H, D)
     middle = [(c + n / 2) * factor - 0.5 for c, n in zip(corner, extent.shape, strict=True)][::-1]
-    inverse = torch.linalg.inv(torch.from_numpy(mask.index_from_mni))
-    at_mm = (inverse @ torch.tensor([*middle, 1.0], dtype=inverse.dtype))[:3].tolist()
+    at_mm = Affine(mask.index_from_mni).inverse().apply(middle).tolist()
     kept_mm = step_mm * factor
     w, h, d = ((p - c + a) / (2 * a) for p, c, a in zip(at_mm, *BRAIN, strict=True))
     return Shape(name, extent, (kept_mm, kept_mm, kept_mm), (d, h, w))
@@ -273,12 +274,9 @@ def _noise_hu(hu: Tensor, where: Tensor) -> Tensor:
 
 def _box(inside: Tensor) -> tuple[list[int], list[int]]:
     """First and last index along each axis; the whole array where nothing is inside."""
-    low, high = [], []
-    for axis in range(3):
-        held = inside.movedim(axis, 0).flatten(1).any(1).nonzero()[:, 0]
-        low.append(int(held[0]) if len(held) else 0)
-        high.append(int(held[-1]) if len(held) else inside.shape[axis] - 1)
-    return low, high
+    held = (inside if inside.any() else torch.ones_like(inside)).cpu().numpy()
+    box = bounding_box(held)
+    return [part.start for part in box], [part.stop - 1 for part in box]
 
 
 def _cropped(extent: Tensor) -> tuple[list[int], Tensor]:

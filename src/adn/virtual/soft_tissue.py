@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adn.space.warp import move_points
 from adn.virtual.tissue_codes import AIR_HU, Tissue
 
 SKIN_MM = 2
@@ -136,8 +137,7 @@ def _voxels(codes: Tensor, values: tuple[int, ...], mni_from_index: NDArray[np.f
 
 def _place(index: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
     """MNI x, y, z (3, n), LPS mm, of indices (n, 3) along D, H, W."""
-    m = torch.tensor(mni_from_index, dtype=torch.float32)
-    return m[:3, :3] @ index.flip(1).float().T + m[:3, 3:]
+    return move_points(torch.tensor(mni_from_index, dtype=torch.float32), index.flip(1).float().T)
 
 
 def _plexus(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from adn.findings.quality import cut_ends
 from adn.prepare.coarse import block_mean
+from adn.space.affine import Affine
+from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
 _COARSE_MM = 6.0
@@ -66,7 +68,7 @@ def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.
     maps, index_from_aligned = _coarse(scan, brain, aligned_from_scan)
     slices = maps.shape[1]
     inside = np.argwhere(maps[0].numpy() > 0.5)
-    top = _places(np.linalg.inv(index_from_aligned), inside)
+    top = Affine(index_from_aligned).inverse().apply(inside)
     hull = points[template[0].numpy() > 0.5]
     middle = hull.mean(0)
 
@@ -85,7 +87,7 @@ def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.
     centre = np.array([0.0, 0.0, 0.0, 0.0, start_y, start_z])
 
     def residuals(values: NDArray, every: int = 1) -> NDArray[np.float64]:
-        index = _places(index_from_aligned @ matrix(values), points[::every])
+        index = Affine(index_from_aligned @ matrix(values)).apply(points[::every])
         read = _sample(maps, index)
         seen = np.clip(np.minimum(index[:, 0] + 1.0, slices - index[:, 0]), 0.0, 1.0)
         difference = (read - template[:, ::every]).double().numpy() * seen
@@ -103,11 +105,8 @@ def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.
 def _coarse(scan: Volume, brain: Volume, aligned_from_scan: NDArray) -> tuple[Tensor, NDArray[np.float64]]:
     """Outline and density (2, D, H, W) on coarse voxels of the scan, and LPS mm in the aligned frame → their index."""
     inside = brain.data > 0
-    box = [slice(None)]
-    for axis in (1, 2):
-        used = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-        box.append(slice(int(used[0]), int(used[-1]) + 1))
-    mask, hu = inside[tuple(box)].astype(np.float32), scan.data[tuple(box)]
+    box = (slice(None), *bounding_box(inside)[1:])
+    mask, hu = inside[box].astype(np.float32), scan.data[box]
     factors = [max(1, round(_COARSE_MM / step)) for step in scan.grid.spacing_mm]
     value = np.clip(hu, 0.0, 60.0).astype(np.float32) * mask
     level = float(np.median(hu[mask > 0]))
@@ -120,10 +119,6 @@ def _coarse(scan: Volume, brain: Volume, aligned_from_scan: NDArray) -> tuple[Te
     scan_from_index[:3, 3] = [o + (f - 1) / 2 for o, f in zip(offset, factors, strict=True)]
     smooth = F.avg_pool3d(F.pad(maps[None], (1,) * 4 + (0, 0)), (1, 3, 3), 1)[0]
     return smooth, np.linalg.inv(aligned_from_scan @ scan_from_index)
-
-
-def _places(matrix: NDArray, points: NDArray) -> NDArray[np.float64]:
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def _sample(maps: Tensor, index: NDArray) -> Tensor:

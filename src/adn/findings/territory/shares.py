@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from adn.atlas import REGIONS
 from adn.results import TerritoryShare
+from adn.space.affine import Affine
 from adn.space.ellipsoids import depth
 
 
@@ -22,7 +23,7 @@ def territory_shares(
     index = np.argwhere(infarct > 0)
     if not len(index):
         return ()
-    place = index @ mni_from_scan[:3, :3].T + mni_from_scan[:3, 3]
+    place = Affine(mni_from_scan).apply(index)
     left = place[:, 0] > 0
     place[:, 0] = np.abs(place[:, 0])
     points = torch.from_numpy(place.T.astype(np.float32))

@@ -1,0 +1,44 @@
+"""`Affine`: one 4 × 4 matrix that moves points, the numpy side of `warp.move_points`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """An affine map between two frames, `to = linear · from + offset`.
+
+    matrix: 4 × 4, last row (0, 0, 0, 1). Maps compose by `@`: `(a @ b).apply(p)` is `a.apply(b.apply(p))`.
+    """
+
+    matrix: NDArray[np.floating]  # kept as float64
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, dtype=np.float64)  # a copy: the caller's stays writable
+        matrix.setflags(write=False)
+        object.__setattr__(self, "matrix", matrix)
+
+    @property
+    def linear(self) -> NDArray[np.floating]:
+        """The 3 × 3 part: what a step of one becomes."""
+        return self.matrix[:3, :3]
+
+    @property
+    def offset(self) -> NDArray[np.floating]:
+        """Where the origin goes, (3,)."""
+        return self.matrix[:3, 3]
+
+    def apply(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Points (…, 3), moved."""
+        return np.asarray(np.asarray(points) @ self.linear.T + self.offset, np.float64)
+
+    def inverse(self) -> Affine:
+        """The map back. Raises numpy.linalg.LinAlgError where there is none."""
+        return Affine(np.linalg.inv(self.matrix))
+
+    def __matmul__(self, other: Affine) -> Affine:
+        return Affine(self.matrix @ other.matrix)
