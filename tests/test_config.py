@@ -174,3 +174,29 @@ def test_values_that_were_called_something_else_are_read(then, now):
 def test_backbones_that_are_gone_are_an_error_that_lists_those_there_are():
     with pytest.raises(ConfigError, match=r"d_backbone: Input should be 'resunet', 'anisotropic' or 'slicewise'"):
         recipe_from_dict({"name": "x", "network": {"d_backbone": "segresnet"}})
+
+
+def test_what_patients_are_drawn_from_is_part_of_the_recipe():
+    changed = {"infarcts": {"old_share": 0.0}, "heads": {"bone_hu": [700, 900]}, "extras": {"metal": []}}
+    values = {"name": "x", "train": {"patients": changed, "poses": {"left_over_mm": 0.0}, "looks": {"gain": [1, 1]}}}
+    with pytest.raises(ConfigError, match=r"train\.patients\.extras\.metal"):
+        recipe_from_dict(values)
+    del changed["extras"]
+    train = recipe_from_dict(values).train
+    assert (train.patients.infarcts.old_share, train.patients.heads.bone_hu) == (0.0, (700.0, 900.0))
+    assert (train.poses.left_over_mm, train.looks.gain) == (0.0, (1.0, 1.0))
+    assert train.patients.infarcts.second_share == Recipe(name="x").train.patients.infarcts.second_share
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"scanners": {"noise_hu": [9, 2]}}, r"train\.patients\.scanners\.noise_hu: .*least and most"),
+        ({"infarcts": {"old_share": 1.2}}, r"train\.patients\.infarcts\.old_share"),
+        ({"heads": {"bone": [700, 900]}}, r"did you mean train\.patients\.heads\.bone_hu\?"),
+        ({"infarcts": {"stages": {"acute": {"drop_hu": [4, 9], "whit": 1}}}}, r"stages\.acute\.white\?"),
+    ],
+)
+def test_a_range_or_share_that_cannot_be_is_an_error(section, message):
+    with pytest.raises(ConfigError, match=message):
+        recipe_from_dict({"name": "x", "train": {"patients": section}})

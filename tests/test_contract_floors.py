@@ -7,7 +7,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "adn"
 FLOORS = [
-    {"errors", "remarks", "atlas", "config_mix"},
+    {"errors", "remarks", "atlas", "config_draws"},
+    {"config_mix"},
     {"space", "config", "work"},
     {"recipes"},
     {"space.warp", "space.ellipsoids"},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from adn.config_draws import PatientsConfig
 from adn.feed.virtual import PosedBrains
 from adn.io import dicom, open_scan
 from adn.io.weights import find_weights, list_weights, read_weights
@@ -21,6 +22,8 @@ from adn.virtual.draw import draw_patient
 from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
 from phantoms import write_dicom_series
 
+ILL = PatientsConfig().with_infarcts(healthy_share=0.0)
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -31,7 +34,7 @@ def model():
 def patient():
     """CT and reference of a template head with a dark infarct of a middle cerebral artery branch."""
     library = Library()
-    plan = draw_patient(patient_generator(8, 0), replace(library.choices(), ease=1.0, healthy_share=0.0))
+    plan = draw_patient(patient_generator(8, 0), replace(library.choices(ILL), ease=1.0))
     infarct = replace(
         plan.infarcts[0],
         territory="middle cerebral artery, superior branch",

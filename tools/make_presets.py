@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from adn.config_draws import PatientsConfig
 from adn.virtual.draw import draw_patient
 from adn.virtual.folders import patient_generator, render_plan, scanner_grid, scanner_lattice
 from adn.virtual.library import Library, lesion_volumes_ml, read_registration
@@ -106,7 +107,8 @@ def find(set_name: str, place: int, stratum: str, library: Library, used: set[st
     """The first candidate plan of a patient whose rendered infarct is of the stratum, and that infarct's mL."""
     heads = list(library.heads) or ["mni"]
     head = heads[(place + place // (len(STRATA_ML) + 1)) % len(heads)]  # so that each stratum sees each head
-    choices = replace(library.choices(healthy_share=float(stratum == HEALTHY)), heads=(head,))
+    patients = PatientsConfig().with_infarcts(healthy_share=float(stratum == HEALTHY))
+    choices = replace(library.choices(patients), heads=(head,))
     for candidate in range(MAX_CANDIDATES):
         # any integer will do as a seed; a set's name makes one that no -n --seed run has
         seed = int.from_bytes(hashlib.sha256(f"{set_name}/{place}".encode()).digest()[:6], "big")

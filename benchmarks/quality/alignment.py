@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from adn.config_draws import HeadsConfig, PatientsConfig
 from adn.prediction.model import load_model
 from adn.prediction.pipeline import aligned_from_scan, as_rigid, locate
 from adn.prepare import strip_skull
@@ -49,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load_model(arguments.weights)
     library = Library.from_folders(arguments.anatomy, arguments.lesions, arguments.split)
-    choices = library.choices(max_pitch_deg=10.0, max_shift_mm=30.0)
+    choices = library.choices(PatientsConfig(heads=HeadsConfig(max_pitch_deg=10.0, max_shift_mm=30.0)))
     rows = []
     for i in range(arguments.n):
         plan = draw_patient(patient_generator(77, i), choices)

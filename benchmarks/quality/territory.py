@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from adn.atlas import REGIONS
+from adn.config_draws import HeadsConfig, PatientsConfig
 from adn.findings.territory import mni_from_aligned, territory_shares
 from adn.prediction.model import load_model
 from adn.prediction.pipeline import locate
@@ -37,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load_model()
     library = Library.from_folders(arguments.anatomy, None, arguments.split)
-    choices = library.choices(max_pitch_deg=20.0)
+    choices = library.choices(PatientsConfig(heads=HeadsConfig(max_pitch_deg=20.0)))
     rows, named, i = [], Counter(), 0
     while len(rows) < arguments.n:
         plan = draw_patient(patient_generator(101, i), choices)

@@ -113,7 +113,7 @@ def trained(folder: Path, library: Library, model: Model) -> Iterator[Values]:
     for number, path in enumerate(sorted(folder.glob("*/plan.json"))):
         plan = PatientPlan.from_dict(json.loads(path.read_text(encoding="utf-8"))["plan"])
         if model.recipe.train.pool:
-            look = draw_look(patient_generator(0, number), plan, library.choices(), model.recipe.train.looks)
+            look = draw_look(patient_generator(0, number), plan, library.choices(), model.recipe.train)
             sample = show(render_member(plan, library, model.recipe), look, library, model.recipe)
         else:
             pitch = RigidTransform.from_parameters((-plan.rotation_deg[0], 0.0, 0.0))  # which alignment leaves

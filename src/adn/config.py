@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from adn.config_draws import LooksConfig, PatientsConfig, PosesConfig, Section
 from adn.config_mix import MixConfig
 
 Backbone = Literal["resunet", "anisotropic", "slicewise"]
@@ -16,11 +17,7 @@ Polarity = Literal["dark", "bright"]
 Method = Literal["adn", "resunet", "unet", "deepmedic", "clerigues", "sean", "nnunet", "asymfex"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GridConfig(_Section):
+class GridConfig(Section):
     """The model grid; array order D (to superior), H (to posterior), W (to patient left)."""
 
     spacing_mm: tuple[float, float, float] = (5.0, 1.2, 1.2)  # paper, section 3
@@ -29,7 +26,7 @@ class GridConfig(_Section):
     window_hu: tuple[float, float] = (0.0, 80.0)  # mapped to [0, 1]
 
 
-class AlignConfig(_Section):
+class AlignConfig(Section):
     """Network T and its loss L_T."""
 
     apply: bool = True  # False: networks see the head as it lies (rows of Table 1 without alignment)
@@ -48,7 +45,7 @@ class AlignConfig(_Section):
     refine_steps: int = 40  # of L_T / brain volume at inference; 0: none
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """Networks D and F, and the asymmetry between them."""
 
     d_backbone: Backbone = "resunet"
@@ -72,7 +69,7 @@ class NetworkConfig(_Section):
     mirror_average: bool = False  # predict X and X′ and average; ADN alone
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """L_DF = L_F + λ L_D (eq. 5, 6) and the warm start."""
 
     weight_d: float = 10.0  # λ
@@ -98,7 +95,7 @@ class LossConfig(_Section):
     dice_smooth: float = Field(default=0.0, ge=0)  # voxels added to both sides of bce_batch_dice's fraction
 
 
-class TissueConfig(_Section):
+class TissueConfig(Section):
     """The tissue network and the grid that it sees: the scan's own slices, square pixels."""
 
     channels: tuple[int, ...] = (24, 48, 96, 128)  # finest level first
@@ -107,7 +104,7 @@ class TissueConfig(_Section):
     slice_mm: float = 3.0  # thinner slices are averaged to about this
 
 
-class FitConfig(_Section):
+class FitConfig(Section):
     """One stage of training."""
 
     learning_rate: float
@@ -128,7 +125,7 @@ class FitConfig(_Section):
     seconds: float | None = Field(default=None, gt=0)
 
 
-class PatchConfig(_Section):
+class PatchConfig(Section):
     """Training on pieces of the box, for baselines without alignment."""
 
     size: tuple[int, int, int] | None = None  # D, H, W of what is scored; None: by `share`
@@ -142,41 +139,7 @@ class PatchConfig(_Section):
         return self.size is not None or self.share is not None
 
 
-Range = tuple[float, float]
-
-
-class LooksConfig(_Section):
-    """What each look at a pool's patient draws anew (`feed.pool`), uniformly where nothing else is said.
-
-    Ranges are wider than real scans', so that what is learnt does not hang on one of them.
-    """
-
-    healthy_share: float = Field(default=0.1, ge=0, le=1)  # without infarct
-    least_ml: float = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
-    early_share: float = Field(default=0.6, ge=0, le=1)  # faint, in places only, without an edge, sulci closed
-    early_large_share: float = Field(default=0.75, ge=0, le=1)  # of the early: a large artery's territory
-    early_drop_hu: Range = (1.0, 9.0)  # of grey matter
-    early_drop_power: float = 1.3  # above 1: the fainter, the more often
-    early_white: Range = (0.3, 1.1)  # of white matter, as a share of that
-    early_edge_mm: Range = (1.5, 12.0)  # log-uniform
-    early_edge_of_radius: float = 0.4  # and at most so much of a procedural infarct's radius
-    early_edge_of_mask_mm: float = 4.0  # or of one from a mask, of which the smallest would be lost in a wider one
-    patchy: Range = (0.2, 0.8)  # σ, relative, of the darkening from place to place
-    noise_hu: Range = (1.0, 6.0)  # of the scanner, log-uniform
-    grain_mm: Range = (0.6, 1.5)  # of its noise
-    rough_hu: float = 6.0  # σ of noise on top: so much times the square of a uniform number
-    mask_error_mm: Range = (-1.5, 1.5)  # of the brain's outline
-    gain: Range = (0.8, 1.3)  # of contrast about the brain's mean
-    denser_hu: Range = (-4.0, 8.0)
-    grey_hu: Range = (-3.0, 3.0)  # added to grey matter
-    uneven_hu: Range = (0.0, 4.0)  # smooth shading that differs between the sides
-    blur_share: float = Field(default=0.25, ge=0, le=1)
-    blur_voxels: Range = (0.3, 0.6)  # σ in plane
-    stack_share: float = Field(default=0.3, ge=0, le=1)  # copies of one slice, as single slices are read
-    stack_of_area: float = 0.5  # which holds so much of the largest slice's brain
-
-
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """The stages of training and what they share."""
 
     align: FitConfig = FitConfig(learning_rate=1e-5)
@@ -198,11 +161,13 @@ class TrainConfig(_Section):
     # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`feed.pool`);
     # None: each is shown once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
+    patients: PatientsConfig = PatientsConfig()
+    poses: PosesConfig = PosesConfig()
     looks: LooksConfig = LooksConfig()
     mix: MixConfig = MixConfig()  # several sources in one training
 
 
-class CalibrationConfig(_Section):
+class CalibrationConfig(Section):
     """What makes a probability and a volume mean what they say; found on validation patients (docs/training.md)."""
 
     logit_scale: float = Field(default=1.0, gt=0)  # the probability is σ(scale · logit + shift)
@@ -211,7 +176,7 @@ class CalibrationConfig(_Section):
     volume_errors: tuple[float, float] | None = None
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """One way to build, train and run the networks."""
 
     name: str
@@ -262,14 +227,14 @@ class Recipe(_Section):
         return self
 
 
-class EnsembleMember(_Section):
+class EnsembleMember(Section):
     """One set of weights in an ensemble."""
 
     weights: str  # a name, or a path from the ensemble's folder: a .safetensors file or a run folder
     share: float = Field(default=1.0, gt=0)  # of the mean of logits, against those of the others
 
 
-class EnsembleConfig(_Section):
+class EnsembleConfig(Section):
     """Weights that are asked together (`nn.ensemble`); what it does not say is as in the first member's recipe."""
 
     summary: str = ""

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from adn.feed.virtual import AlignedPatients, aligned_sample, render_sample
+from adn.config_draws import InfarctsConfig, PatientsConfig, PosesConfig
+from adn.feed.virtual import AlignedPatients, aligned_sample, draw_left_over, ease_at, render_sample
 from adn.metrics.overlap import dice
 from adn.recipes import load_recipe
 from adn.space.geometry import RigidTransform
@@ -16,13 +18,14 @@ from adn.virtual.lattice import Lattice
 
 RECIPE = load_recipe("fast")
 GRID = RECIPE.grid
+ILL = PatientsConfig().with_infarcts(healthy_share=0.0)
 STRAIGHT = RigidTransform.identity()
 
 
 @pytest.fixture(scope="module")
 def plan():
     """A head that lies straight, with one plain infarct, 5 mm slices and little noise."""
-    drawn = draw_patient(patient_generator(11, 0), replace(Library().choices(), ease=1.0, healthy_share=0.0))
+    drawn = draw_patient(patient_generator(11, 0), replace(Library().choices(ILL), ease=1.0))
     scanner = replace(drawn.scanner, slice_mm=5.0, step_mm=5.0, noise_hu=1.0, tilt_deg=0.0, mask_error_mm=0.0)
     infarcts = tuple(replace(infarct, left_right_flip=False) for infarct in drawn.infarcts)
     return replace(drawn, rotation_deg=(0.0, 0.0, 0.0), infarcts=infarcts, scanner=scanner)
@@ -62,3 +65,20 @@ def test_labels_stay_labels_and_samples_repeat():
     assert set(first.infarct.unique().tolist()) <= {0.0, 1.0}
     assert first.tissue.dtype == torch.uint8
     assert 0 <= float(first.brain.min()) <= float(first.brain.max()) <= 1
+
+
+def test_alignment_leaves_what_the_recipe_says(plan):
+    """Nothing left over: the nod alone, which alignment cannot see. Else within the limits along the mid-plane."""
+    nodding = replace(plan, rotation_deg=(7.0, 4.0, 9.0))
+    nothing = PosesConfig(left_over_deg=0.0, left_over_mm=0.0, max_left_over_mm=0.0)
+    found = draw_left_over(patient_generator(1, 0), nodding, nothing)
+    assert np.allclose(found.matrix, RigidTransform.from_parameters((-7.0, 0.0, 0.0)).matrix)
+    along = PosesConfig(left_over_deg=0.0, left_over_mm=0.0, max_left_over_mm=3.0)
+    shifts = np.stack([draw_left_over(patient_generator(1, i), plan, along).matrix[:3, 3] for i in range(100)])
+    assert (shifts[:, 0] == 0).all()
+    assert 2.5 < np.abs(shifts[:, 1:]).max() <= 3
+
+
+def test_a_curriculum_begins_easy_and_ends_at_the_share_of_the_recipe():
+    config = InfarctsConfig(easy_at_last=0.5, easy_pace=2.0)
+    assert [ease_at(i, 100, config) for i in (0, 25, 50, 99)] == [1.0, 0.75, 0.5, 0.5]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adn.config import LooksConfig
+from adn.config_draws import PatientsConfig
 from adn.feed.pool import Look, PooledPatients, draw_look, render_member, show
 from adn.feed.virtual import aligned_sample
 from adn.recipes import load_recipe
@@ -22,7 +22,7 @@ INFARCT = InfarctPlan("", "middle cerebral artery, trunk", 120.0, False, "acute"
 QUIET = {"noise_hu": 0.0, "streak_hu": 0.0, "mask_error_mm": 0.0, "tilt_deg": 0.0, "below_mm": 110.0, "above_mm": 110.0}
 HERE = RigidTransform.from_parameters((0.0, 0.0, 0.0))
 
-LOOKS = LooksConfig()
+ILL = PatientsConfig().with_infarcts(healthy_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,8 @@ def test_a_member_rendered_on_a_gpu_is_the_same(plan, member):
 
 def test_two_looks_at_one_member_differ_in_infarct_and_noise(patients):
     member = patients.member(0)
-    choices = Choices(heads=("mni",), healthy_share=0.0)
-    a, b = (
-        show(member, draw_look(patient_generator(7, i), member.plan, choices, LOOKS), Library(), TINY) for i in (0, 1)
-    )
+    choices = Choices(heads=("mni",), patients=ILL)
+    a, b = (show(member, draw_look(patient_generator(7, i), member.plan, choices), Library(), TINY) for i in (0, 1))
     assert not torch.equal(a.infarct, b.infarct)
     assert not torch.equal(a.brain, b.brain)
 
@@ -167,7 +165,7 @@ def test_an_infarct_that_five_millimetre_slices_do_not_show_is_not_asked_for(mem
 
 def test_looks_are_drawn_within_their_ranges(plan):
     choices = Choices(heads=("mni",))
-    looks = [draw_look(patient_generator(1, i), plan, choices, LOOKS) for i in range(300)]
+    looks = [draw_look(patient_generator(1, i), plan, choices) for i in range(300)]
     assert 0.2 < sum(not x.plan.infarcts for x in looks) / 300 < 0.4
     assert 0.15 < sum(x.slice_share is not None for x in looks) / 300 < 0.35
     for x in looks:
@@ -178,8 +176,8 @@ def test_looks_are_drawn_within_their_ranges(plan):
 
 
 def test_many_looks_show_infarcts_that_are_faint_or_have_edges_as_wide_as_they_allow(plan):
-    choices = Choices(heads=("mni",), healthy_share=0.0)
-    infarcts = [x for i in range(300) for x in draw_look(patient_generator(2, i), plan, choices, LOOKS).plan.infarcts]
+    choices = Choices(heads=("mni",), patients=ILL)
+    infarcts = [x for i in range(300) for x in draw_look(patient_generator(2, i), plan, choices).plan.infarcts]
     assert sum(x.edge_mm > 3 for x in infarcts) > 60  # others have 3 mm at most
     assert sum(x.drop_gm_hu < 3 for x in infarcts) > 60
     for x in infarcts:
@@ -187,8 +185,8 @@ def test_many_looks_show_infarcts_that_are_faint_or_have_edges_as_wide_as_they_a
 
 
 def test_easy_looks_are_never_faint(plan):
-    choices = Choices(heads=("mni",), healthy_share=0.0, ease=1.0)
-    infarcts = [x for i in range(100) for x in draw_look(patient_generator(3, i), plan, choices, LOOKS).plan.infarcts]
+    choices = Choices(heads=("mni",), patients=ILL, ease=1.0)
+    infarcts = [x for i in range(100) for x in draw_look(patient_generator(3, i), plan, choices).plan.infarcts]
     assert len(infarcts) == 100
     assert all(x.drop_gm_hu >= 4 and x.edge_mm <= 3 for x in infarcts)
 

@@ -5,15 +5,18 @@ import dataclasses
 import pytest
 import torch
 
+from adn.config_draws import PatientsConfig
 from adn.virtual.disease import Shares, closing, darkened, infarct_in_samples, infarct_in_voxels
 from adn.virtual.draw import Choices, draw_patient
 from adn.virtual.plan import InfarctPlan
 from adn.virtual.tissue_codes import Tissue
 
+ILL = PatientsConfig().with_infarcts(healthy_share=0.0)
+
 
 @pytest.fixture
 def plan():
-    return draw_patient(torch.Generator().manual_seed(3), Choices(heads=("mni",), lesions=(), healthy_share=0.0))
+    return draw_patient(torch.Generator().manual_seed(3), Choices(heads=("mni",), patients=ILL))
 
 
 @pytest.fixture

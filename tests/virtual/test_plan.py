@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from adn.virtual.draw import TERRITORIES, VOLUME_ML, Choices, draw_patient
+from adn.config_draws import ExtrasConfig, HeadsConfig, InfarctsConfig, PatientsConfig, ScannersConfig
+from adn.virtual.draw import Choices, draw_patient
 from adn.virtual.lesions import procedural_mask
 from adn.virtual.plan import InfarctPlan, PatientPlan
 
+TERRITORIES, VOLUME_ML = InfarctsConfig().territories, InfarctsConfig().volume_ml
 
-def draw(seed, **settings):
-    return draw_patient(torch.Generator().manual_seed(seed), Choices(heads=("a", "b"), **settings))
+
+def draw(seed, lesions=(), **infarcts):
+    choices = Choices(heads=("a", "b"), lesions=lesions, patients=PatientsConfig().with_infarcts(**infarcts))
+    return draw_patient(torch.Generator().manual_seed(seed), choices)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -51,12 +55,14 @@ def test_beside_masks_a_quarter_of_acute_infarcts_is_a_large_territory():
 def test_every_stage_and_territory_occurs_and_volumes_fit_their_territory():
     infarcts = [i for seed in range(600) for i in draw(seed).infarcts]
     assert {i.stage for i in infarcts} == {"hyperacute", "acute", "subacute", "old"}
-    assert {i.territory for i in infarcts} == {name for name, *_ in TERRITORIES}
-    limits = {name: (least, most) for name, _, least, most in TERRITORIES}
+    assert {i.territory for i in infarcts} == {territory.name for territory in TERRITORIES}
+    limits = {territory.name: territory.volume_ml for territory in TERRITORIES}
     assert all(limits[i.territory][0] <= i.volume_ml <= limits[i.territory][1] for i in infarcts)
 
 
-@pytest.mark.parametrize(("name", "volume_ml"), [(name, (a * b) ** 0.5) for name, _, a, b in TERRITORIES])
+@pytest.mark.parametrize(
+    ("name", "volume_ml"), [(t.name, (t.volume_ml[0] * t.volume_ml[1]) ** 0.5) for t in TERRITORIES]
+)
 def test_a_procedural_mask_has_its_volume_and_lies_left(name, volume_ml):
     infarct = InfarctPlan("", name, volume_ml, False, "acute", 5.0, 6.0, 1.0, 0.0, 0.0)
     mask = procedural_mask(infarct, torch.Generator().manual_seed(1))
@@ -69,3 +75,22 @@ def test_gantry_tilt_makes_up_for_the_head_s_pitch():
     tilted = [p for p in map(draw, range(100)) if p.scanner.tilt_deg]
     assert 20 < len(tilted) < 60
     assert all(abs(p.scanner.tilt_deg - p.rotation_deg[0]) <= 8 for p in tilted)
+
+
+def test_what_the_recipe_narrows_is_drawn_so():
+    """Each range that is given as one number gives that number, and each share of 0 or 1 never or always."""
+    patients = PatientsConfig(
+        infarcts=InfarctsConfig(healthy_share=0.0, old_share=1.0, second_share=0.0, edge_mm=(2.0, 2.0)),
+        heads=HeadsConfig(max_roll_deg=0.0, bone_hu=(900.0, 900.0), leukoaraiosis_share=0.0),
+        extras=ExtrasConfig(bright_share=0.0, metal_share=1.0),
+        scanners=ScannersConfig(slice_mm=(4.0,), gap_share=0.0, tilt_share=0.0, noise_hu=(3.0, 3.0)),
+    )
+    for seed in range(20):
+        plan = draw_patient(torch.Generator().manual_seed(seed), Choices(heads=("a",), patients=patients))
+        assert [infarct.acute for infarct in plan.infarcts] == [True, False]
+        assert {infarct.edge_mm for infarct in plan.infarcts} == {2.0}
+        assert (plan.rotation_deg[1], plan.bone_hu, plan.leukoaraiosis) == (0.0, 900.0, 0.0)
+        assert (plan.bright, len(plan.metal)) == ((), 1)
+        scanner = plan.scanner
+        assert (scanner.slice_mm, scanner.step_mm, scanner.tilt_deg) == (4.0, 4.0, 0.0)
+        assert scanner.noise_hu == pytest.approx(3.0)

@@ -36,7 +36,7 @@ class VirtualHeads(Dataset[HeadSample]):
         self.library, self.seed, self.count = library, seed, count
         self.multiple = 2 ** len(recipe.tissue.channels)
         self.matrix = round(FIELD_OF_VIEW_MM / recipe.tissue.pixel_mm / self.multiple) * self.multiple
-        self.choices = library.choices()
+        self.choices = library.choices(recipe.train.patients)
 
     def __len__(self) -> int:
         return self.count

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adn.config import LooksConfig, Recipe
+from adn.config import Recipe, TrainConfig
+from adn.config_draws import LooksConfig
 from adn.feed.samples import Sample, deskull
 from adn.feed.virtual import draw_left_over, ease_at, scanned_lattice, turning_shape
 from adn.io.atomic import atomic_path
@@ -76,7 +77,8 @@ class PooledPatients(Dataset[Sample]):
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.pool, self.folder = count, pool, folder
-        self.choices = library.choices(healthy_share=recipe.train.looks.healthy_share)
+        patients = recipe.train.patients.with_infarcts(healthy_share=recipe.train.looks.healthy_share)
+        self.choices = library.choices(patients)
         self.curriculum = recipe.train.segment.curriculum
 
     def __len__(self) -> int:
@@ -86,10 +88,10 @@ class PooledPatients(Dataset[Sample]):
         """Look at one of the pool, both drawn from (seed, index)."""
         generator = patient_generator(self.seed, index)
         member = self.member(int(torch.randint(self.pool, (), generator=generator)))
-        choices = replace(self.choices, ease=ease_at(index, self.count, self.curriculum))
-        return show(
-            member, draw_look(generator, member.plan, choices, self.recipe.train.looks), self.library, self.recipe
-        )
+        train = self.recipe.train
+        ease = ease_at(index, self.count, train.patients.infarcts) if self.curriculum else 0.0
+        look = draw_look(generator, member.plan, replace(self.choices, ease=ease), train)
+        return show(member, look, self.library, self.recipe)
 
     def member(self, place: int) -> Member:
         """The patient at this place of the pool, read from the folder or rendered and put there."""
@@ -135,9 +137,10 @@ def draw_look(
     generator: torch.Generator,
     plan: PatientPlan,
     choices: Choices,
-    looks: LooksConfig = LooksConfig(),  # noqa: B008
+    train: TrainConfig = TrainConfig(),  # noqa: B008 - it is frozen
 ) -> Look:
-    """Draw what changes."""
+    """Draw what changes, as `train.looks` and `train.poses` have it."""
+    looks = train.looks
     u = torch.rand(19, generator=generator).tolist()
     seed = int(torch.randint(2**31, (), generator=generator))
     scanner = replace(
@@ -148,12 +151,15 @@ def draw_look(
     )
     early = 0 <= u[13] - choices.ease < looks.early_share * (1 - choices.ease)  # below: an easy one
     choices = replace(choices, ease=float(u[13] < choices.ease))
-    infarcts = draw_acute(generator, replace(choices, large_share=looks.early_large_share) if early else choices)
+    if early:
+        patients = choices.patients.with_infarcts(large_share=looks.early_large_share)
+        choices = replace(choices, patients=patients)
+    infarcts = draw_acute(generator, choices)
     if early:
         infarcts = tuple(_as_early(infarct, looks, *u[14:18]) for infarct in infarcts)
     return Look(
         plan=replace(plan, infarcts=infarcts, scanner=scanner, noise_seed=seed),
-        left_over=draw_left_over(generator, plan),
+        left_over=draw_left_over(generator, plan, train.poses),
         gain=_between(looks.gain, u[3]),
         denser_hu=_between(looks.denser_hu, u[4]),
         grey_hu=_between(looks.grey_hu, u[5]),

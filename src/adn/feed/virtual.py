@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from adn.config import GridConfig, Recipe
+from adn.config_draws import InfarctsConfig, PosesConfig
 from adn.feed.samples import PosedBrain, Sample, deskull
 from adn.space.geometry import RigidTransform
 from adn.space.warp import invert_rigid, rigid_matrix, warp
@@ -19,21 +20,18 @@ from adn.virtual.lattice import Lattice
 from adn.virtual.plan import PatientPlan
 from adn.virtual.render import VirtualPatient
 
-JITTER_DEG, JITTER_MM = 0.8, 0.8  # what alignment leaves over (σ)
-EASY_AT_LAST = 0.3  # without any, networks lose large infarcts again (validation patients)
 TURNING_ROOM = (8, 16, 16)  # voxels more than the box along D, H, W, for heads that lie turned
 POOL_BEGINS = 10_000_000  # index of the first head that T's poses are drawn of, beyond those of the poses
-MAX_IN_PLANE_DEG = 32.0  # heads lie up to 30° turned in the scanner
 
 
 class _Patients(ABC, Dataset[Sample]):
     """Patients drawn and rendered one by one; where they lie is what the classes below differ in."""
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
-        """curriculum: begin with easy patients only; their share falls over two thirds of `count`."""
+        """curriculum: begin with easy patients only (`ease_at`)."""
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.curriculum = count, curriculum
-        self.choices = library.choices()
+        self.choices = library.choices(recipe.train.patients)
 
     def __len__(self) -> int:
         return self.count
@@ -41,7 +39,8 @@ class _Patients(ABC, Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """Draw, pose and render sample `index`."""
         generator = patient_generator(self.seed, index)
-        plan = draw_patient(generator, replace(self.choices, ease=ease_at(index, self.count, self.curriculum)))
+        ease = ease_at(index, self.count, self.recipe.train.patients.infarcts) if self.curriculum else 0.0
+        plan = draw_patient(generator, replace(self.choices, ease=ease))
         return self.show(plan, generator)
 
     @abstractmethod
@@ -58,16 +57,16 @@ class AlignedPatients(_Patients):
 
     def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
         """The brain box, slightly off."""
-        return aligned_sample(plan, self.library, draw_left_over(generator, plan), self.recipe)
+        return aligned_sample(plan, self.library, draw_left_over(generator, plan, self.recipe.train.poses), self.recipe)
 
 
-def draw_left_over(generator: torch.Generator, plan: PatientPlan) -> RigidTransform:
+def draw_left_over(generator: torch.Generator, plan: PatientPlan, poses: PosesConfig) -> RigidTransform:
     """What alignment leaves of a head's pose: all of its nod, and a little of the rest."""
     jitter = torch.randn(3, generator=generator).tolist()
-    place = torch.rand(2, generator=generator).sub(0.5).tolist()
+    place, along = torch.rand(2, generator=generator).sub(0.5).tolist(), 2 * poses.max_left_over_mm
     return RigidTransform.from_parameters(
-        (-plan.rotation_deg[0], jitter[0] * JITTER_DEG, jitter[1] * JITTER_DEG),
-        (jitter[2] * JITTER_MM, place[0] * 12, place[1] * 12),
+        (-plan.rotation_deg[0], jitter[0] * poses.left_over_deg, jitter[1] * poses.left_over_deg),
+        (jitter[2] * poses.left_over_mm, place[0] * along, place[1] * along),
     )
 
 
@@ -116,9 +115,9 @@ def scanned_lattice(plan: PatientPlan, shape: tuple[int, ...], recipe: Recipe) -
     return Lattice((depth, height, width), recipe.grid.spacing_mm, turned)
 
 
-def ease_at(index: int, count: int, curriculum: bool) -> float:
-    """Share of easy patients: all at first, from two thirds on a fixed share."""
-    return max(EASY_AT_LAST, 1 - 1.5 * (1 - EASY_AT_LAST) * index / count) if curriculum else 0.0
+def ease_at(index: int, count: int, config: InfarctsConfig) -> float:
+    """Share of easy patients of a curriculum: all at first, `easy_at_last` from 1 / `easy_pace` of `count` on."""
+    return max(config.easy_at_last, 1 - config.easy_pace * (1 - config.easy_at_last) * index / count)
 
 
 def render_sample(plan: PatientPlan, library: Library, lattice: Lattice, recipe: Recipe) -> Sample:
@@ -153,18 +152,19 @@ def to_sample(patient: VirtualPatient, recipe: Recipe, mask_error_mm: float = 0.
 class PosedBrains(Dataset[PosedBrain]):
     """Brains at random poses on T's coarse copy of the model grid: a pool is rendered once, then turned and moved.
 
-    Rendering is the dear part and T learns from geometry, so a pool of 120 heads serves thousands of poses.
+    Rendering is the expensive part and T learns from geometry, so a pool of heads serves thousands of poses.
     """
 
-    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int = 120) -> None:
+    def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int | None = None) -> None:
+        """pool: so many heads; None: as the recipe has it (`train.poses`)."""
         self.recipe, self.library, self.seed, self.count = recipe, library, seed, count
         grid, shrink = recipe.grid, recipe.align.shrink
         spacing = (grid.spacing_mm[0], grid.spacing_mm[1] * shrink, grid.spacing_mm[2] * shrink)
         self.grid = grid.model_copy(update={"spacing_mm": spacing})
         self.shape = (grid.shape[0], grid.shape[1] // shrink, grid.shape[2] // shrink)
-        self.choices = library.choices()
+        self.choices = library.choices(recipe.train.patients)
         self.pool: dict[int, Tensor] = {}
-        self.pool_size = min(pool, count)
+        self.pool_size = min(pool or recipe.train.poses.heads, count)
 
     def __len__(self) -> int:
         return self.count
@@ -174,9 +174,11 @@ class PosedBrains(Dataset[PosedBrain]):
         generator = patient_generator(self.seed, index)
         brain = self._member(int(torch.randint(self.pool_size, (), generator=generator)))[None, None]
         u = torch.rand(5, generator=generator) * 2 - 1
-        roll, in_plane = u[0] * self.recipe.align.max_roll_deg, u[1] * MAX_IN_PLANE_DEG
+        poses = self.recipe.train.poses
+        x, y, z = poses.max_shift_mm
+        roll, in_plane = u[0] * self.recipe.align.max_roll_deg, u[1] * poses.max_in_plane_deg
         rotation = torch.stack([torch.zeros(()), roll, in_plane])[None]
-        pose = rigid_matrix(rotation, torch.stack([u[2] * 30, u[3] * 20, u[4] * 10])[None])
+        pose = rigid_matrix(rotation, torch.stack([u[2] * x, u[3] * y, u[4] * z])[None])
         return PosedBrain(warp(brain, pose, self.grid.spacing_mm)[0], invert_rigid(pose)[0])
 
     def _member(self, place: int) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from adn.config_draws import PatientsConfig
 from adn.errors import InputError, OutputError
 from adn.io.atomic import atomic_path
 from adn.io.cache import cache_folder
@@ -68,9 +69,9 @@ class Library:
             masks = chosen
         return cls({path.name: path for path in heads}, {path.name: path for path in masks})
 
-    def choices(self, **settings: float) -> Choices:
-        """What `draw_patient` may choose from."""
-        return Choices(heads=tuple(self.heads) or ("mni",), lesions=self.strata(), **settings)
+    def choices(self, patients: PatientsConfig = PatientsConfig()) -> Choices:  # noqa: B008 - it is frozen
+        """What `draw_patient` may choose from. patients: the ranges of everything else."""
+        return Choices(heads=tuple(self.heads) or ("mni",), lesions=self.strata(), patients=patients)
 
     @lru_cache(maxsize=8)  # noqa: B019 - a library is small and lives as long as the program
     def strata(self) -> tuple[tuple[str, ...], ...]:
@@ -134,7 +135,8 @@ def _heads_of(heads: list[Path], split: str) -> list[Path]:
 
 
 def _procedural_shapes(least_ml: float) -> dict[str, Shape]:
-    choices, shapes = Choices(heads=("mni",), healthy_share=0.0), {}
+    ill = PatientsConfig().with_infarcts(healthy_share=0.0)
+    choices, shapes = Choices(heads=("mni",), patients=ill), {}
     for place in range(PROCEDURAL_SHAPES):
         generator = torch.Generator().manual_seed(place)
         plan = draw_acute(generator, choices)[0]
