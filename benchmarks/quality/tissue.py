@@ -19,6 +19,7 @@ from adn.brain import TissueModel, load_tissue, segment_tissue
 from adn.errors import InputError
 from adn.feed.heads import SLICE_SAMPLE_MM
 from adn.prepare import strip_skull
+from adn.space.labels import TISSUES
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
 from adn.virtual.folders import Library, patient_generator, render_plan, scanner_grid, scanner_lattice
@@ -43,7 +44,7 @@ def score(ct: Volume, tissue: np.ndarray, brain: np.ndarray, model: TissueModel)
     except InputError as error:
         classical, refused = np.zeros(brain.shape, bool), f"; classical: {error}"
     seconds.append(time.perf_counter() - start)
-    dices = [dice(found.tissue.data == k, tissue == k) for k in (1, 2, 3)]
+    dices = [dice(found.tissue.data == k, tissue == k) for k in TISSUES]
     dices += [dice(found.brain.data > 0, brain), dice(classical, brain)]
     doubt = f"; network's outline {found.doubt}" if found.doubt else ""
     return [*dices, dices[4] if found.doubt else dices[3]], f"{seconds[0]:.1f} and {seconds[1]:.1f} s{doubt}{refused}"

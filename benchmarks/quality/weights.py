@@ -33,6 +33,7 @@ from adn.metrics.summary import CaseScores
 from adn.prediction.assemble import predict
 from adn.prediction.model import Model, load_model
 from adn.space.affine import Affine
+from adn.space.labels import TISSUES
 from adn.space.volume import Volume
 from adn.virtual.plan import PatientPlan
 
@@ -89,7 +90,7 @@ def run_case(case: Path, model: Model, folder: Path, thresholds: Sequence[float]
         "territory_ml": shares,
         "plane": plane_error(record, found.aligned_from_scan, truth["brain"]),
         "brain": dice(found.brain_mask.data > 0, truth["brain"].data > 0),
-        "tissue": [dice(labels == k, truth["tissue"].data == k) for k in (1, 2, 3)],
+        "tissue": [dice(labels == k, truth["tissue"].data == k) for k in TISSUES],
         "reference_ml": float(inside.sum() * truth["infarct"].grid.voxel_ml),
         "swept": [
             (dice(probability >= t, inside), float((probability >= t).sum() * found.infarct.grid.voxel_ml))

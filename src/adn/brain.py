@@ -27,6 +27,7 @@ from adn.prepare.part import lengthened
 from adn.prepare.strip import strip_skull
 from adn.recipes import recipe_from_dict
 from adn.remarks import Doubt, DoubtKind, Remark
+from adn.space.labels import TissueLabel
 from adn.space.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class TissueModel:
 
 @dataclass(frozen=True, eq=False)
 class Tissues:
-    """Labels on the scan's grid, uint8. tissue: 1 GM, 2 WM, 3 CSF, 0 outside. brain: 0 or 1, the tissues' hull.
+    """Labels on the scan's grid, uint8. tissue: `TissueLabel`. brain: 0 or 1, the tissues' hull.
 
     doubt: why this cannot be the brain of that scan; None where nothing speaks against it.
     """
@@ -206,8 +207,8 @@ def _to_scan(p: Tensor, box: tuple[slice, ...], seen: Tensor, block: int, scan: 
         fine = F.grid_sample(plane[None], grid, padding_mode="border", align_corners=False)[0]
         brain[z] = (fine[0] < 0.5).numpy()
         grey, white, fluid = fine[1:]
-        likeliest = torch.where(fluid > torch.maximum(grey, white), 3, torch.where(white > grey, 2, 1))
-        tissue[z] = likeliest.numpy()
+        likeliest = torch.where(white > grey, TissueLabel.WM, TissueLabel.GM)
+        tissue[z] = torch.where(fluid > torch.maximum(grey, white), TissueLabel.CSF, likeliest).numpy()
     labels = np.zeros(shape, np.uint8)
     bone = scan.data[:, rows, columns] > _RIND_HU
     steps = round(_RIND_MM / scan.grid.spacing_mm[1])

@@ -23,6 +23,7 @@ from adn.io.stacks import gaps_mm
 from adn.prepare import coarse as cm
 from adn.prepare import strip_skull
 from adn.results import Scan
+from adn.space.labels import TissueLabel
 from adn.space.volume import Volume
 
 _CONTENT_HU = (0, 80)  # what counts as content: brain, whatever a converter did to air and bone
@@ -74,7 +75,7 @@ def inspect_case(case: Case) -> Inspection:
     if infarct is not None and brain is not None:
         fit = _place(case, volume, brain, infarct, notes)
     if case.tissue:
-        _labels(case.tissue, "tissue map", (0, 1, 2, 3), volume, notes)
+        _labels(case.tissue, "tissue map", tuple(TissueLabel), volume, notes)
     if case.ignore:
         _labels(case.ignore, "ignore mask", (0, 1), volume, notes)
     return Inspection(

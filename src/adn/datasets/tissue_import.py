@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from adn.datasets.labels import read_label_image
 from adn.errors import InputError
 from adn.io import open_scan, write_volume
+from adn.space.labels import TISSUES, TissueLabel
 from adn.space.volume import Volume
 
-GM, WM, CSF = 1, 2, 3
-TISSUES = {"GM": GM, "WM": WM, "CSF": CSF}
+_BY_NAME = {tissue.name: tissue for tissue in TISSUES}
 SPM12 = ("c1", "c2", "c3")  # prefixes of GM, WM and CSF probabilities
 MIN_BRAIN = 0.5  # of the three probabilities together
 ROUNDED_MM = 0.1  # SPM and FreeSurfer round affines in their own ways
@@ -23,23 +23,23 @@ MIN_SHARE = 0.05  # of all labelled voxels is GM, and WM: less is another mappin
 # FreeSurferColorLUT.txt: aseg, the parcels of aparc and wmparc
 _CORTEX = (*range(1000, 3000), *range(11100, 13000))
 _FREESURFER = {
-    GM: (3, 8, 9, 10, 11, 12, 13, 17, 18, 19, 20, 26, 27, 42, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 58, 59, *_CORTEX),
-    WM: (2, 7, 16, 28, 41, 46, 60, 77, 78, 79, 85, *range(251, 256), *range(3000, 5003)),
-    CSF: (4, 5, 14, 15, 24, 31, 43, 44, 63, 72),
+    TissueLabel.GM: (3, *range(8, 14), 17, 18, 19, 20, 26, 27, 42, *range(47, 57), 58, 59, *_CORTEX),
+    TissueLabel.WM: (2, 7, 16, 28, 41, 46, 60, 77, 78, 79, 85, *range(251, 256), *range(3000, 5003)),
+    TissueLabel.CSF: (4, 5, 14, 15, 24, 31, 43, 44, 63, 72),
 }
 FREESURFER = {label: tissue for tissue, labels in _FREESURFER.items() for label in labels}
 
 
-def parse_labels(text: str) -> dict[int, int]:
-    """'freesurfer', or 'LABEL=TISSUE,…' such as '1=GM,2=WM,3=CSF', → label → 1 GM, 2 WM, 3 CSF. Raises InputError."""
+def parse_labels(text: str) -> dict[int, TissueLabel]:
+    """'freesurfer', or 'LABEL=TISSUE,…' such as '1=GM,2=WM,3=CSF', → what each label is. Raises InputError."""
     if text.strip().lower() == "freesurfer":
         return dict(FREESURFER)
     try:
         pairs = [pair.split("=") for pair in text.split(",") if pair.strip()]
-        mapping = {int(label): TISSUES[name.strip().upper()] for label, name in pairs}
+        mapping = {int(label): _BY_NAME[name.strip().upper()] for label, name in pairs}
     except (ValueError, KeyError):
         mapping = {}
-    if not {GM, WM} <= set(mapping.values()):
+    if not set(TISSUES[:2]) <= set(mapping.values()):
         raise InputError(
             f"A mapping of labels is 'freesurfer' or like '1=GM,2=WM,3=CSF', with GM and WM; got '{text}'."
         )
@@ -78,7 +78,7 @@ def _from_probabilities(case: Path, scan: Volume) -> NDArray[np.uint8]:
             f"c1 and c2 reach {maps[:2].max():.2f} only; give SPM12's probabilities as it wrote them.", case
         )
     # the first of equals wins: GM before WM before CSF
-    return np.where(maps.sum(0) >= MIN_BRAIN, maps.argmax(0) + 1, 0).astype(np.uint8)
+    return np.where(maps.sum(0) >= MIN_BRAIN, np.take(TISSUES, maps.argmax(0)), TissueLabel.OUTSIDE).astype(np.uint8)
 
 
 def _only(case: Path, prefix: str) -> Path:
@@ -105,7 +105,7 @@ def _from_labels(path: Path, labels: Mapping[int, int], scan: Volume) -> NDArray
     table = np.array([labels.get(int(label), 0) for label in present], np.uint8)
     tissue = table[inverse].reshape(found.shape)
     total = max(int((tissue > 0).sum()), 1)
-    if min(int((tissue == kind).sum()) for kind in (GM, WM)) < MIN_SHARE * total:
+    if min(int((tissue == kind).sum()) for kind in TISSUES[:2]) < MIN_SHARE * total:
         values = ", ".join(str(int(label)) for label in present[:8]) + (", …" if len(present) > 8 else "")
         raise InputError(f"the mapping finds hardly any GM or WM among the labels {values}; check `labels`.", path)
     return tissue

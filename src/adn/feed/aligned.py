@@ -25,6 +25,7 @@ from adn.nn.align import AlignNet
 from adn.nn.baselines import build_model
 from adn.nn.refine import refine_pose
 from adn.recipes import recipe_from_dict
+from adn.space.labels import TissueLabel
 from adn.space.warp import warp
 
 ALIGNED_VERSION = 1  # raise when aligning changes, so that cases are made anew
@@ -86,7 +87,7 @@ def align_prepared(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Sa
             f"{own.shape} of {own.spacing_mm} mm; name others in train.mix.align_with."
         )
     brain, marks = (torch.from_numpy(x)[None, None] for x in (prepared.brain, prepared.infarct))
-    tissue = F.one_hot(torch.from_numpy(prepared.tissue).long(), 4).movedim(-1, 0)[None, 1:]
+    tissue = F.one_hot(torch.from_numpy(prepared.tissue).long(), len(TissueLabel)).movedim(-1, 0)[None, 1:]
     layers = torch.cat([brain, brain > 0, marks == 1, marks == SILENT, tissue], 1).float()
     with torch.no_grad():
         pose = refine_pose(aligner.network, brain, aligner.network(brain), aligner.recipe)
@@ -95,7 +96,9 @@ def align_prepared(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Sa
     # at the brain's edge voxels fade; what they hold does not
     value = torch.where(known, (value / inside.clamp(min=0.5)).clamp(LEAST_UNIT, 1), 0.0)
     reference = torch.where(silent > _SILENT_SHARE, -1.0, ((infarct > 0.5) & known).float())
-    labels = torch.where(known & (tissue.sum(0) > _TISSUE_SHARE), tissue.argmax(0) + 1, 0)
+    labels = torch.where(
+        known & (tissue.sum(0) > _TISSUE_SHARE), tissue.argmax(0) + TissueLabel.GM, TissueLabel.OUTSIDE
+    )
     return Sample(value[None], reference[None], labels[None].to(torch.uint8))
 
 

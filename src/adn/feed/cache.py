@@ -32,6 +32,7 @@ from adn.io.weights import TISSUE, find_weights
 from adn.prepare import Conformed, conform
 from adn.prepare.part import copies_needed
 from adn.space.geometry import bounding_box
+from adn.space.labels import TISSUES, TissueLabel
 from adn.space.volume import Volume
 from adn.work.pool import Failure, map_processes
 
@@ -74,8 +75,8 @@ def prepare_case(case: Case, grid: GridConfig) -> Prepared:
         marks[_on_model(seen, conformed, (1,))[0] < _SEEN] = SILENT
     tissue = np.zeros(infarct.shape, np.uint8)
     if labels is not None:
-        parts = _on_model(labels, conformed, (1, 2, 3))
-        tissue = np.where(parts.sum(0) > 0.25, parts.argmax(0) + 1, 0).astype(np.uint8)
+        parts = _on_model(labels, conformed, TISSUES)
+        tissue = np.where(parts.sum(0) > 0.25, np.take(TISSUES, parts.argmax(0)), TissueLabel.OUTSIDE).astype(np.uint8)
     return Prepared(conformed.brain.data, marks, tissue)
 
 

@@ -22,7 +22,7 @@ NOISE = (0.4, 2.0)  # times the noise that patients are drawn with: from smoothe
 
 
 class HeadSample(NamedTuple):
-    """One head. ct: (1, D, H, W) in HU; tissue: (D, H, W) uint8, 1 GM, 2 WM, 3 CSF; brain: (D, H, W) bool."""
+    """One head. ct: (1, D, H, W) in HU; tissue: (D, H, W) uint8, `TissueLabel`; brain: (D, H, W) bool."""
 
     ct: Tensor
     tissue: Tensor

@@ -14,7 +14,7 @@ from adn.virtual.blur import blur
 
 
 class Sample(NamedTuple):
-    """One patient. brain: (1, D, H, W) in [0, 1]; infarct: float 0 or 1; tissue: uint8 1 GM, 2 WM, 3 CSF.
+    """One patient. brain: (1, D, H, W) in [0, 1]; infarct: float 0 or 1; tissue: uint8, `TissueLabel`.
 
     infarct is −1 where the reference is silent: infarct that only other images show (AISD's label 4).
     Aligned samples lie on the brain box with the mid-sagittal plane in the middle; others on the model grid.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adn.asymmetry import Disentangled
 from adn.config import LossConfig, Polarity
+from adn.space.labels import TISSUES
 from adn.space.warp import mirror
 
 InfarctRemoval = Literal["before_mirroring", "after_intersection"]
@@ -36,14 +37,15 @@ def forbidden_tissue(
 ) -> Float[Tensor, "b 1 d h w"]:
     """R_GW + R_CSF: white matter whose mirror twin is grey, and CSF, which are dark by nature (paper, section 2).
 
-    tissue: 1 GM, 2 WM, 3 CSF, 0 unknown, aligned. removal: infarct leaves the tissue maps 'before_mirroring' (so that a
+    tissue: `TissueLabel`, aligned. removal: infarct leaves the tissue maps 'before_mirroring' (so that a
     twin in the infarct forbids nothing either) or 'after_intersection' (own voxel only). polarity: 'bright' forbids
     their twins instead, which are brighter by nature.
     """
     outside = infarct < 0.5
     if removal == "before_mirroring":
         tissue = tissue * outside
-    darker = (mirror(tissue == 1) & (tissue == 2)) | (tissue == 3)
+    grey, white, fluid = (tissue == label for label in TISSUES)
+    darker = (mirror(grey) & white) | fluid
     forbidden = darker if polarity == "dark" else mirror(darker)
     return (forbidden & outside).float()
 

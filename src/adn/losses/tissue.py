@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from adn.space.labels import TISSUES, TissueLabel
+
 
 class TissueTerms(NamedTuple):
     """Means over the batch. dice_gm, dice_wm, dice_csf, dice_brain: soft Dice, 1 is perfect."""
@@ -28,13 +30,13 @@ class TissueTerms(NamedTuple):
 def tissue_terms(
     logits: Float[Tensor, "b 4 d h w"], tissue: UInt8[Tensor, "b d h w"], brain: Bool[Tensor, "b d h w"]
 ) -> TissueTerms:
-    """Terms in fp32. tissue: 1 GM, 2 WM, 3 CSF; 0 inside the brain (vessels, calcification) asks only for 'brain'."""
+    """Terms in fp32. tissue: `TissueLabel`; OUTSIDE inside the brain (vessels, calcification) asks only for 'brain'."""
     log_p = F.log_softmax(logits.float(), 1)
     log_brain = torch.logsumexp(log_p[:, 1:], 1)
     of_class = log_p.gather(1, tissue.long()[:, None])[:, 0]
-    cross_entropy = -torch.where(brain & (tissue == 0), log_brain, of_class).mean()
+    cross_entropy = -torch.where(brain & (tissue == TissueLabel.OUTSIDE), log_brain, of_class).mean()
     p = log_p.exp()
-    gm, wm, csf = (soft_dice(p[:, k], (tissue == k).float()) for k in (1, 2, 3))
+    gm, wm, csf = (soft_dice(p[:, k], (tissue == k).float()) for k in TISSUES)
     return TissueTerms(cross_entropy, gm, wm, csf, soft_dice(1 - p[:, 0], brain.float()))
 
 

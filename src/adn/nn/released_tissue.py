@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from adn.config import Recipe
 from adn.nn.resunet import ResUNet
-
-CLASSES = 4  # unknown or outside, GM, WM, CSF
+from adn.space.labels import TissueLabel
 
 
 class TissueMaps(nn.Module):
@@ -20,7 +19,7 @@ class TissueMaps(nn.Module):
     def __init__(self, align: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.align = align
-        self.network = ResUNet(1, recipe.network.channels, recipe.network.dropout, out_channels=CLASSES)
+        self.network = ResUNet(1, recipe.network.channels, recipe.network.dropout, out_channels=len(TissueLabel))
 
     def forward(self, aligned: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 d h w"]:
         """aligned: X in [0, 1] on the brain box."""

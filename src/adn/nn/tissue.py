@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adn.config import TissueConfig
+from adn.space.labels import TissueLabel
 
-CLASSES = 4  # outside the brain, GM, WM, CSF
 _SQUARE = 2
 _HEAD_HU = -300.0
 _FLAT_LEVELS = 2  # levels whose pixels are so much finer than slices that kernels stay in plane
@@ -71,7 +71,7 @@ class TissueNet(nn.Module):
         self.up = nn.ModuleList(
             _ResBlock(b, b, flat=len(channels) - 2 - i < _FLAT_LEVELS) for i, (_, b) in enumerate(pairs)
         )
-        self.head = nn.Conv3d(channels[0], CLASSES * _SQUARE**2, 1)
+        self.head = nn.Conv3d(channels[0], len(TissueLabel) * _SQUARE**2, 1)
 
     def forward(self, ct_hu: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 d h w"]:
         """Logits of the same spatial shape."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from adn.errors import InputError
 from adn.io import case_names, open_scan, write_volume
 from adn.io.atomic import atomic_folder, check_folder_free, check_writable, sweep
+from adn.space.labels import TISSUES
 from adn.work.pool import Failure, map_processes
 
 if TYPE_CHECKING:
     from adn.brain import TissueModel
 
 MARKER, BRAIN = "tissue.nii.gz", "brain.nii.gz"
-TISSUES = {1: "GM", 2: "WM", 3: "CSF"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Labeller:
             write_volume(found.tissue, partial / MARKER)
             write_volume(found.brain, partial / BRAIN)
         voxel_ml = found.tissue.grid.voxel_ml
-        ml = {name: float((found.tissue.data == label).sum()) * voxel_ml for label, name in TISSUES.items()}
+        ml = {label.name: float((found.tissue.data == label).sum()) * voxel_ml for label in TISSUES}
         return TissueVolumes(ml, scan.warnings)
 
 

@@ -24,6 +24,7 @@ from adn.nn.adn import ADN, AdnOutput, chosen_slices
 from adn.nn.align import AlignNet
 from adn.nn.baselines import Baseline
 from adn.nn.released_tissue import TissueMaps
+from adn.space.labels import TissueLabel
 from adn.space.warp import invert_rigid, warp
 from adn.training.slices import draw_slices
 
@@ -137,7 +138,7 @@ def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bo
 class Carried(NamedTuple):
     """What the networks made of a batch, and its labels where they did: on the aligned box.
 
-    infarct: 0 or 1. tissue: 1 GM, 2 WM, 3 CSF. counted: 0 where the recipe lets no loss look, else 1.
+    infarct: 0 or 1. tissue: `TissueLabel`. counted: 0 where the recipe lets no loss look, else 1.
     """
 
     output: AdnOutput
@@ -197,7 +198,7 @@ def which_count(infarct: Tensor, invisible: str) -> Tensor:
 
 def carry_tissue(tissue: Tensor, pose: Tensor, grid: GridConfig) -> Tensor:
     """Labels (B, 1, D, H, W) on the aligned box: one-hot, linear, then the largest."""
-    classes = nn.functional.one_hot(tissue[:, 0].long(), 4).movedim(-1, 1).float()
+    classes = nn.functional.one_hot(tissue[:, 0].long(), len(TissueLabel)).movedim(-1, 1).float()
     return warp(classes, pose, grid.spacing_mm, grid.box).argmax(1, keepdim=True).to(torch.uint8)
 
 
@@ -216,7 +217,7 @@ def tissue_maps_objective(recipe: Recipe, aligned: bool) -> Objective:
             brain, tissue = warp(brain, pose, grid.spacing_mm, grid.box), carry_tissue(tissue, pose, grid)
         logits = model(brain)
         with torch.autocast(brain.device.type, enabled=False):
-            known = (tissue > 0) | (brain == 0)
+            known = (tissue != TissueLabel.OUTSIDE) | (brain == 0)
             loss = nn.functional.cross_entropy(logits.float(), tissue[:, 0].long(), reduction="none")[:, None]
             loss = (loss * known).sum() / known.sum().clamp(min=1)
         return {"loss": loss}

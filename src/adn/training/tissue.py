@@ -15,6 +15,7 @@ from adn.errors import InputError
 from adn.feed.heads import HeadSample, VirtualHeads
 from adn.losses.tissue import tissue_terms
 from adn.nn.tissue import TissueNet
+from adn.space.labels import TISSUES, TissueLabel
 from adn.training.fit import Hooks, Machine, Stage, fit
 from adn.training.objectives import Objective
 from adn.training.sources import Source, library
@@ -75,6 +76,6 @@ def tissue_validator(model: TissueNet, held_out: Dataset[HeadSample], count: int
 def class_dices(logits: Tensor, sample: HeadSample) -> list[float]:
     """Dice of GM, WM, CSF and brain; logits (4, D, H, W)."""
     brain = logits.softmax(0)[0] < 0.5
-    commonest = torch.where(brain, logits[1:].argmax(0) + 1, 0)
-    pairs = [(commonest == k, sample.tissue == k) for k in (1, 2, 3)] + [(brain, sample.brain)]
+    commonest = torch.where(brain, logits[1:].argmax(0) + TissueLabel.GM, TissueLabel.OUTSIDE)
+    pairs = [(commonest == k, sample.tissue == k) for k in TISSUES] + [(brain, sample.brain)]
     return [float(2 * (a & b).sum() / (a.sum() + b.sum()).clamp(min=1)) for a, b in pairs]

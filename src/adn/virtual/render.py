@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adn.space.labels import TissueLabel
 from adn.virtual.anatomy import Head
 from adn.virtual.blur import blur
 from adn.virtual.disease import infarct_in_samples
@@ -30,7 +31,7 @@ READER_MM = 1.5  # σ over which a reader draws an outline rather than follow ea
 
 @dataclass(frozen=True, eq=False)
 class VirtualPatient:
-    """Each (D, H, W) on the lattice. ct: HU. infarct, brain: bool. tissue: uint8, 1 GM, 2 WM, 3 CSF, 0 elsewhere.
+    """Each (D, H, W) on the lattice. ct: HU. infarct, brain: bool. tissue: uint8, `TissueLabel`.
 
     midplane: (nx, ny, nz, d), the mid-sagittal plane n · p = d with n to the patient's left, p in LPS mm about the
     lattice's centre.
@@ -292,15 +293,16 @@ def _base_hu(plan: PatientPlan) -> Tensor:
 
 
 def truth(shares: Tensor, infarcted: Tensor, pixel_mm: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
-    """Infarct (bool), tissue (1 to 3) and brain (bool) of each voxel, (D, H, W) each.
+    """Infarct (bool), tissue (`TissueLabel`) and brain (bool) of each voxel, (D, H, W) each.
 
     shares: (4 or more, D, H, W), of each voxel what is grey, other parenchyma, fluid and brain. infarcted: (D, H, W),
     what is acute infarct; it is outlined as a reader does: sulci within it belong to it, wide ones do not.
     """
     grey, white, fluid, brain = shares[:4]
     inside = brain > 0.5
-    commonest = torch.where((grey >= white) & (grey >= fluid), 1, torch.where(white >= fluid, 2, 3))
-    tissue = torch.where(inside & (grey + white + fluid > 0.25), commonest, 0).to(torch.uint8)
+    commonest = torch.where(white >= fluid, TissueLabel.WM, TissueLabel.CSF)
+    commonest = torch.where((grey >= white) & (grey >= fluid), TissueLabel.GM, commonest)
+    tissue = torch.where(inside & (grey + white + fluid > 0.25), commonest, TissueLabel.OUTSIDE).to(torch.uint8)
     sigma = tuple(math.sqrt(max(READER_MM**2 - p**2 / 12, 0.0)) / p for p in pixel_mm)
     parenchyma, around, infarct = blur(torch.stack([grey + white, brain, infarcted])[None], (0.0, *sigma))[0]
     lesion = inside & (infarct > 0.5 * around) & (parenchyma > 0.4 * around)
