@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from adn.findings.quality import CUT_MM2, cut_ends, middle_planes
 from adn.remarks import Remark
+from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
@@ -89,7 +90,7 @@ def _size_remarks(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> list[
     widest = int(area_cm2.argmax())
     if area_cm2[widest] < LEAST_AREA_CM2:
         return [Remark("little_brain", {"area_cm2": float(area_cm2[widest])}, blocks=True)]
-    place = np.argwhere(inside) @ aligned_from_scan[:3, :3].T + aligned_from_scan[:3, 3]
+    place = Affine(aligned_from_scan).apply(np.argwhere(inside))
     width_mm, length_mm, height_mm = (float(side) for side in np.ptp(place, axis=0))
     sides = {"width_mm": width_mm, "length_mm": length_mm, "height_mm": height_mm + mask.grid.spacing_mm[0]}
     whole = not any(cut_ends(mask))
