@@ -193,8 +193,7 @@ class Recipe(Section):
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> Recipe:
-        sides = self.grid.box or self.grid.shape
+    def _settings_fit(self) -> Recipe:
         if self.train.patches.used and (self.align.apply or self.method == "adn"):
             raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
         if self.method == "adn" and (self.loss.l_f in ("bce", "bce_dice") or not self.align.apply):
@@ -210,6 +209,11 @@ class Recipe(Section):
             raise ValueError('train.pool lays infarcts on, so it is not for network.polarity = "bright"')
         if self.train.mix.used and (not self.align.apply or self.loss.label_space != "aligned"):
             raise ValueError('train.mix gives aligned samples: it needs align.apply and loss.label_space = "aligned"')
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Recipe:
+        sides = self.grid.box or self.grid.shape
         for key in ("d_backbone", "f_backbone"):
             _backbone_fits(key, self.network, self.grid.spacing_mm, sides)
         if self.grid.box and any(b > s for b, s in zip(self.grid.box, self.grid.shape, strict=True)):

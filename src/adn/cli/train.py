@@ -68,14 +68,10 @@ def train(
     first = os.environ.get("RANK", "0") == "0"  # in a process of torchrun that is not the first nothing is said
     silent = quiet or not first
     named = (data, split, fold, heads, heads_split, anatomy, lesions, start)
-    if resume:
-        if recipe or out or virtual or workers or device != "auto" or any(value is not None for value in named):
-            raise InputError(f"--resume {resume} takes everything from the run's own record: give nothing else.")
-    elif not recipe or not out:
-        raise InputError("Training needs a RECIPE and a run folder (-o RUN), or --resume RUN.")
-    elif (data is None) != virtual:
+    others = bool(virtual or workers or device != "auto" or any(value is not None for value in named))
+    run = _run_folder(recipe, out, resume, others)
+    if not resume and (data is None) != virtual:
         raise InputError("Training needs exactly one source of cases: --data DIR, or --virtual.")
-    run = resume or out or Path()
     terminal.check_writable(run)
     if not silent:
         logging.getLogger("adn").setLevel(logging.INFO)
@@ -99,6 +95,17 @@ def train(
             raise
     if not silent:
         typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")
+
+
+def _run_folder(recipe: str | None, out: Path | None, resume: Path | None, others: bool) -> Path:
+    """The folder of a new run, or of one that goes on. others: any other option is given."""
+    if resume:
+        if recipe or out or others:
+            raise InputError(f"--resume {resume} takes everything from the run's own record: give nothing else.")
+        return resume
+    if not recipe or not out:
+        raise InputError("Training needs a RECIPE and a run folder (-o RUN), or --resume RUN.")
+    return out
 
 
 def _bar(silent: bool) -> Progress:

@@ -78,19 +78,27 @@ def validator(
             found |= {"dice": sum(dices) / len(dices), "dice_median": float(np.median(dices))}
         if false_ml:
             found["false_positive_ml"] = sum(false_ml) / len(false_ml)
-        scores = []
-        for name, values in apart.items():
-            found[name] = float(np.mean(values) if name.startswith("dice") else np.median(values))
-            scores.append(found[name])
-            if not name.startswith("dice"):
-                called = float(np.mean(np.array(values) >= FALSE_ML))
-                found[name.replace("false_positive_ml", "falsely_called")] = called
-                scores[-1] = 1 - called
-        if scores:
-            found["score"] = sum(scores) / len(scores)
-        return found
+        return found | _of_kinds(apart)
 
     return validate
+
+
+def _of_kinds(apart: dict[str, list[float]]) -> dict[str, float]:
+    """Dice and false positive mL of each kind of sample, and the score of all, as `validator` gives them."""
+    found: dict[str, float] = {}
+    scores = []
+    for name, values in apart.items():
+        if name.startswith("dice"):
+            found[name] = float(np.mean(values))
+            scores.append(found[name])
+        else:
+            found[name] = float(np.median(values))
+            called = float(np.mean(np.array(values) >= FALSE_ML))
+            found[name.replace("false_positive_ml", "falsely_called")] = called
+            scores.append(1 - called)
+    if scores:
+        found["score"] = sum(scores) / len(scores)
+    return found
 
 
 def infer(model: ADN | Baseline, sample: Sample, aligned: bool, recipe: Recipe) -> Carried:
