@@ -45,6 +45,9 @@ DOORS = {  # what handles both volumes or scans, and tensors
     "virtual.folders",
     "virtual.library",
 }
+PREDICTS = {"prediction", "brain", "findings"}
+TRAINS = {"virtual", "losses", "datasets", "feed", "training", "benchmark"}
+ASKS = {"benchmark", "datasets.inspection", "feed.cache"}  # of what trains, what asks what predicts
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem != "__init__")
 
 
@@ -107,3 +110,14 @@ def test_the_two_worlds_meet_at_these_doors_only():
         if tensors and scans:
             both.add(module(path))
     assert both == DOORS
+
+
+def test_what_predicts_owes_nothing_to_what_trains_which_asks_it_at_these_places_only():
+    """`io`, `prepare`, `nn` and `space` serve both; the server and reports stand on prediction's side."""
+    used_by = {
+        module(path): {name.split(".")[1] for name in imports(path) if name.startswith("adn.")} for path in FILES
+    }
+    predicts = {name for name in used_by if name.split(".")[0] in {*PREDICTS, "report", "server"}}
+    trains = {name for name in used_by if name.split(".")[0] in TRAINS}
+    assert not {name for name in predicts if used_by[name] & TRAINS}
+    assert {name for name in trains if used_by[name] & PREDICTS} == ASKS

@@ -17,6 +17,10 @@ HOMES = {
         r"flatnonzero\(.*\.any\(axis=tuple|argwhere\(.*\)\.(min|max)\(",
         {"space/geometry.py"},
     ),
+    "what tells how far work is has its type in work.progress": (
+        r"Callable\[\[int, int\], (None|object)\]|Callable\[\[str, int, int, dict",
+        {"work/progress.py"},
+    ),
 }
 
 

@@ -28,10 +28,10 @@ from adn.recipes import load_recipe, recipe_from_dict, row_recipe
 from adn.report.benchmark import BenchmarkRow, benchmark_markdown
 from adn.space.volume import Volume
 from adn.training import Begin, Machine, Source, Watch, train
-from adn.training.fit import Progress
 from adn.training.logbook import LOG, read_log
 from adn.virtual.folders import synthesize_preset
 from adn.virtual.presets import PRESETS
+from adn.work.progress import StageProgress
 
 log = logging.getLogger(__name__)
 FLAT_EVALUATIONS, FLAT_BAND = 3, 0.02  # a row counts when its validation Dice stayed within this for so many
@@ -79,7 +79,7 @@ class Listener:
     say: called with a sentence as each part begins or is skipped.
     """
 
-    progress: Callable[[str], Progress] | None = None
+    progress: Callable[[str], StageProgress] | None = None
     say: Callable[[str], object] = log.info
 
 

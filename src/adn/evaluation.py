@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -22,9 +22,9 @@ from adn.metrics.summary import CaseScores, Evaluation, Unmatched, compare, summ
 from adn.prepare import carry_mask
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from adn.work.progress import Progress
 
 log = logging.getLogger(__name__)
-Progress = Callable[[int, int], None]
 Paths = str | Path
 
 

@@ -14,6 +14,7 @@ from adn.cli.options import Anatomy, Device, Fold, Lesions, Quiet, Workers
 from adn.errors import InputError
 from adn.recipes import row_names
 from adn.virtual.presets import PRESETS
+from adn.work.progress import StageProgress
 
 
 def benchmark(
@@ -54,10 +55,10 @@ def benchmark(
         typer.echo(f"{path.read_text(encoding='utf-8')}\n{path}")
 
 
-def _stepper(bar: Progress) -> Callable[[str], Callable[[str, int, int, dict[str, float]], None]]:
+def _stepper(bar: Progress) -> Callable[[str], StageProgress]:
     """Draws the training of each row."""
 
-    def of_row(name: str) -> Callable[[str, int, int, dict[str, float]], None]:
+    def of_row(name: str) -> StageProgress:
         task = bar.add_task(name, total=None)
         return lambda stage, step, steps, _: bar.update(task, completed=step, total=steps)
 

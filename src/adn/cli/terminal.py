@@ -6,7 +6,7 @@ import io
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from adn.work.exits import (
     explain,
     set_up_logging,
 )
+from adn.work.progress import Progress as Told
 from adn.work.signals import unwind_on_signals
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def progress_bar(quiet: bool) -> Progress:
 
 
 @contextmanager
-def counter(what: str, quiet: bool, rate: bool = False) -> Iterator[Callable[[int, int], None]]:
+def counter(what: str, quiet: bool, rate: bool = False) -> Iterator[Told]:
     """A bar for work that tells (done, all) as it goes on. rate: say how many are done in a minute."""
     start = time.monotonic()
     with progress_bar(quiet) as bar:

@@ -26,6 +26,7 @@ from rich.progress import (
 from adn.cli import terminal
 from adn.cli.options import Anatomy, Device, Fold, Lesions, Quiet, Workers
 from adn.errors import InputError
+from adn.work.progress import StageProgress
 
 if TYPE_CHECKING:
     from adn.training import EpochEnd
@@ -136,7 +137,7 @@ def _speaking_through(bar: Progress) -> Iterator[None]:
             handler.setStream(sys.__stderr__ or sys.stderr)
 
 
-def _stepper(bar: Progress) -> Callable[[str, int, int, dict[str, float]], None]:
+def _stepper(bar: Progress) -> StageProgress:
     """Draws each step: losses and time left."""
     rows: dict[str, TaskID] = {}
 

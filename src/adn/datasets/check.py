@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from adn.datasets.problems import Finding
 from adn.datasets.splits import read_rows
 from adn.io.atomic import check_writable
 from adn.work.pool import Failure, map_processes
+from adn.work.progress import Progress
 
 TABLE, PAGE = "check.csv", "check.html"
 
@@ -40,7 +40,7 @@ def check_data(
     out: Path | None = None,
     split: Path | None = None,
     jobs: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Check:
     """List every problem of a data set, with its cause and remedy.
 

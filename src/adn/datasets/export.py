@@ -10,7 +10,7 @@ import csv
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,9 +24,9 @@ from adn.io import open_scan, write_volume
 from adn.io.atomic import atomic_folder
 from adn.results import DISCLAIMER
 from adn.space.volume import Volume
+from adn.work.progress import Progress
 
 Layout = Literal["nnunet", "bids"]
-Progress = Callable[[int, int], None]
 _MARKERS = {"nnunet": "dataset.json", "bids": "dataset_description.json"}
 _BIDS_VERSION = "1.10.0"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from adn.datasets.layouts import Case, find_cases
 from adn.errors import InputError, OutputError
 from adn.io.atomic import atomic_path, check_writable
 from adn.io.text import read_table
+from adn.work.progress import Progress
 
 PARTS = ("train", "validation", "test")
 COLUMNS = ("case", "subject", "part", "fold", "infarct_ml")
@@ -159,7 +160,7 @@ def split_data(
     out: Path,
     shares: Shares,
     overwrite: bool = False,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Split:
     """Split a data set by patient, every infarct size in every part, and write the CSV `out`.
 

@@ -8,7 +8,6 @@ nothing needs to be invalidated. Deleting the folder costs only time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +34,7 @@ from adn.space.geometry import bounding_box
 from adn.space.labels import TISSUES, TissueLabel
 from adn.space.volume import Volume
 from adn.work.pool import Failure, map_processes
+from adn.work.progress import Progress
 
 PREPARE_VERSION = 5  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
@@ -159,7 +159,7 @@ class Preparation:
 
 
 def prepare_data(
-    data: Path, grid: GridConfig, jobs: int | None = None, progress: Callable[[int, int], object] | None = None
+    data: Path, grid: GridConfig, jobs: int | None = None, progress: Progress | None = None
 ) -> Preparation:
     """Prepare every case of a data set that has an infarct mask, in the cache; one that fails stops no other.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 
@@ -42,6 +41,7 @@ from adn.space.geometry import Grid, bounding_box, reorient_array
 from adn.space.units import unit_to_hu
 from adn.space.volume import Volume
 from adn.space.warp import mirror, warp
+from adn.work.progress import StepProgress
 
 
 def predict(
@@ -50,7 +50,7 @@ def predict(
     *,
     strip: SkullStripper | None = None,
     threshold: float | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: StepProgress | None = None,
 ) -> Prediction:
     """Find the infarct in one scan.
 

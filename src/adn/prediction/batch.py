@@ -14,6 +14,7 @@ from adn.errors import OutputError
 from adn.results import RESULT_FILE
 from adn.work.exits import DONE
 from adn.work.pool import Failure, map_processes
+from adn.work.progress import StepProgress
 
 if TYPE_CHECKING:
     from adn.io.weights import WeightsFile
@@ -162,7 +163,7 @@ def predict_one(
     request: Request,
     networks: Networks,
     *,
-    progress: Callable[[str], None] | None = None,
+    progress: StepProgress | None = None,
     also: Callable[[Prediction, Path], object] | None = None,
 ) -> Outcome:
     """Read, predict, save one scan. Raises as its parts do.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -25,6 +25,7 @@ from adn.results import Scan
 from adn.space.geometry import Grid, RigidTransform, bounding_box
 from adn.space.volume import Volume
 from adn.space.warp import warp
+from adn.work.progress import StepProgress
 
 STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry home", "measure")
 
@@ -72,7 +73,7 @@ class OnScan:
 class Steps:
     """Tells of each step as it begins, and keeps how long each took. seconds: wall time by a step's name."""
 
-    def __init__(self, progress: Callable[[str], None] | None = None) -> None:
+    def __init__(self, progress: StepProgress | None = None) -> None:
         self.progress = progress
         self.seconds: dict[str, float] = {}
 

@@ -9,12 +9,12 @@ from multiprocessing.connection import Connection
 
 from adn.prediction.batch import Networks, Outcome, Request, Task, predict_one
 from adn.work.pool import begin_worker, serve
+from adn.work.progress import StepProgress
 
-Tell = Callable[[str], None]
-Predict = Callable[[Task, Request, Networks, Tell], Outcome]
+Predict = Callable[[Task, Request, Networks, StepProgress], Outcome]
 
 
-def predict_for_page(task: Task, request: Request, networks: Networks, tell: Tell) -> Outcome:
+def predict_for_page(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
     """As `adn predict` does, and what the viewer needs beside it. tell: called with the name of each step."""
     from adn.server.layers import write_views
 
@@ -27,7 +27,7 @@ class _PageWork:
 
     predict: Predict
     networks: Networks
-    tell: Tell
+    tell: StepProgress
 
     def __call__(self, asked: tuple[Task, Request]) -> Outcome:
         return self.predict(*asked, self.networks, self.tell)

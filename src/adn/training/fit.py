@@ -25,9 +25,9 @@ from adn.training.collapse import collapse_warning
 from adn.training.logbook import LOG, Board, is_flat, write_log
 from adn.training.machine import loader, memory_explained, start_fabric
 from adn.training.objectives import Objective
+from adn.work.progress import StageProgress
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int, dict[str, float]], None]
 CHECKPOINT_SECONDS = 120.0
 
 
@@ -71,7 +71,7 @@ class Hooks:
     returns is logged as `val_…`. tell: with the stage's log, once an epoch is safe on disk.
     """
 
-    progress: Progress | None = None
+    progress: StageProgress | None = None
     validate: Callable[[int], Mapping[str, float] | None] | None = None
     tell: Callable[[list[Row]], None] | None = None
 

@@ -25,7 +25,7 @@ from adn.recipes import load_recipe
 from adn.results import TrainingPicture
 from adn.training.baselines import baseline_data, baseline_objective
 from adn.training.checkpoint import Row, load_weights
-from adn.training.fit import HERE, Hooks, Machine, Progress, Stage, fit
+from adn.training.fit import HERE, Hooks, Machine, Stage, fit
 from adn.training.initial import take_over
 from adn.training.machine import is_first_process, share_of_processes
 from adn.training.objectives import align_objective, segment_objective, tissue_maps_objective
@@ -33,6 +33,7 @@ from adn.training.record import continue_run, read_run, start_run
 from adn.training.sources import Sets, Source, open_sets
 from adn.training.tissue import collate_heads, fit_tissue
 from adn.training.validate import align_validator, pictures, validator
+from adn.work.progress import StageProgress
 
 ALIGN, ALIGN_BEST, START = "align.ckpt", "align-best.ckpt", "start.ckpt"
 
@@ -66,7 +67,7 @@ class Begin:
 class Watch:
     """What is called while a run goes on. progress: after each step, with (stage, step, steps, scalars)."""
 
-    progress: Progress | None = None
+    progress: StageProgress | None = None
     on_epoch: Callable[[EpochEnd], None] | None = None
 
     def tell(self, end: EpochEnd) -> None:

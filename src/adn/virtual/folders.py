@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from adn.virtual.library import Library, lesion_split, lesion_subject, lesion_vo
 from adn.virtual.plan import PatientPlan
 from adn.virtual.presets.manifest import load_preset
 from adn.virtual.render import FINEST_SLICE_MM, VirtualPatient, render
+from adn.work.progress import Progress
 
 __all__ = [
     "Library",
@@ -44,7 +45,6 @@ __all__ = [
 
 FIELD_OF_VIEW_MM, HALF_HEAD_MM = 240.0, 105.0
 Format = Literal["nifti", "dicom"]
-Progress = Callable[[int, int], None]
 
 
 def render_plan(

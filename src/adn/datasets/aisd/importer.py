@@ -5,7 +5,7 @@ Its licence is non-commercial: adn neither downloads nor ships anything of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from adn.datasets.layouts import write_licence
 from adn.datasets.splits import Split, SplitRow, write_split
 from adn.io.atomic import remove_folder
 from adn.work.pool import cores
+from adn.work.progress import Progress
 
 LICENCE = "For non-commercial research only: trained on AISD (Liang et al., MICCAI 2021), whose licence says so."
 REPORT, PAGE, SPLIT = "import.csv", "import.html", "split.csv"
@@ -36,7 +37,7 @@ def import_aisd(
     source: Path | str,
     destination: Path | str,
     jobs: int | None = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Imported]:
     """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`ignore.nii.gz`: label 4) for every case that can be.
 

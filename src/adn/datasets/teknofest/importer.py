@@ -7,7 +7,7 @@ without a stated licence: adn neither downloads nor ships anything of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from adn.io.atomic import atomic_folder
 from adn.io.digest import file_sha256, sha256
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from adn.work.progress import Progress
 
 REPORT, PAGE, SPLIT, TABLE, RECORD = "import.csv", "import.html", "split.csv", "cases.csv", "teknofest.json"
 LICENCE = (
@@ -66,7 +67,7 @@ def import_teknofest(
     destination: Path | str,
     *,
     close: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[ImportedSeries]:
     """Write `destination/<case>/ct.nii.gz, infarct.nii.gz, seen.nii.gz` for every series of slices that can be.
 

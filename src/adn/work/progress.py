@@ -1,0 +1,9 @@
+"""What a caller hands to work that takes long, to be told how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int], object]  # so many are done, of so many
+StepProgress = Callable[[str], object]  # the step that begins
+StageProgress = Callable[[str, int, int, dict[str, float]], object]  # stage, steps done, of so many, what they gave
