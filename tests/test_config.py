@@ -58,6 +58,7 @@ def test_an_unknown_key_names_the_nearest(values, message):
         ({"grid": {"box": [32, 176, 144], "shape": [41, 256, 256]}}, "both odd or both even"),
         ({"grid": {"shape": [40, 250, 256]}, "align": {"shrink": 4}}, "shrink 4 does not divide"),
         ({"align": {"shrink": 0}}, "align.shrink"),
+        ({"train": {"align": {"learning_rate": 1e-5, "curriculum": True}}}, "curriculum orders the patients"),
         ({"network": {"channels": [12, 24]}}, "multiples of 8"),
         ({"network": {"d_backbone": "unet"}}, "network.d_backbone: Input should be 'resunet'"),
         (

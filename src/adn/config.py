@@ -118,7 +118,7 @@ class FitConfig(Section):
     clip_norm: float = Field(default=5.0, ge=0)  # of the gradient; 0: not clipped
     # what is validated and kept is the mean of the weights over about so many last steps (exponential); 0: as they are
     average_steps: int = Field(default=0, ge=0)
-    curriculum: bool = False  # virtual patients: easy ones first
+    curriculum: bool = False  # of segment, on virtual patients: easy ones first
     plateau_band: float | None = None  # stop when training Dice (of T: the loss) stays within it for 2 epochs
     # the stage ends after so long, its learning rate falling with the time where that runs faster than the steps; such
     # runs end in time on a busy machine, and cannot be repeated to the bit. None: by steps alone
@@ -194,6 +194,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _settings_fit(self) -> Recipe:
+        if any(fit.curriculum for fit in (self.train.align, self.train.tissue, self.train.tissue_maps)):
+            raise ValueError("curriculum orders the patients of train.segment; other stages have none to order")
         if self.train.patches.used and (self.align.apply or self.method == "adn"):
             raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
         if self.method == "adn" and (self.loss.l_f in ("bce", "bce_dice") or not self.align.apply):
