@@ -22,8 +22,10 @@ from adn.io.weights import TISSUE, WeightsFile, find_weights, read_weights
 from adn.nn.precision import choose_device, choose_precision, made_ready
 from adn.nn.tissue import TissueNet, head_box
 from adn.prepare.brain_shape import doubt_brain
+from adn.prepare.canal import without_long_canal
 from adn.prepare.coarse import components, fill_slices, largest, peel_slices
 from adn.prepare.part import lengthened
+from adn.prepare.restore import Restored, restored
 from adn.prepare.strip import strip_skull
 from adn.recipes import recipe_from_dict
 from adn.remarks import Doubt, DoubtKind, Remark
@@ -99,16 +101,29 @@ def shipped_tissue() -> TissueModel:
 def find_brain(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = False) -> Brain:
     """The brain mask of the tissue network, or where that is not plausible the classical one, with a remark.
 
+    Where values were cut to a window, or bone or skull removed, it is looked for with air and bone put back.
+
     volume_hu: finite HU, any axis order. mirror_average: as for `segment_tissue`; the brain does without. Raises
     InputError where nothing looks like a brain.
     """
+    whole = restored(volume_hu.reoriented("SPL"))
+    if whole.remarks:
+        volume_hu = whole.scan.reoriented(volume_hu.grid.axes)
     found = segment_tissue(volume_hu, model, mirror_average=mirror_average)
     if found.doubt is None:
-        return Brain(found.brain, NETWORK, tissue=found.tissue)
+        return Brain(_within(found.brain, whole), NETWORK, whole.remarks, _within(found.tissue, whole))
     log.info("the tissue network's brain is not plausible: %s", found.doubt)
     blocks = found.doubt.kind in _NO_BRAIN
     remark = Remark("classical_stripper", {"reason": found.doubt.kind, **found.doubt.values}, blocks)
-    return Brain(strip_skull(volume_hu), CLASSICAL, (remark,))
+    return Brain(_within(strip_skull(volume_hu), whole), CLASSICAL, (*whole.remarks, remark))
+
+
+def _within(labels: Volume, whole: Restored) -> Volume:
+    """Labels where there is tissue, without the air and bone that were put back."""
+    if whole.tissue is None:
+        return labels
+    upright = labels.reoriented("SPL")
+    return upright.with_data(upright.data * whole.tissue).reoriented(labels.grid.axes)
 
 
 def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = True) -> Tissues:
@@ -128,7 +143,8 @@ def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: boo
         return Tissues(nothing, nothing, Doubt("coarse_voxels", sides))
     labels, doubt = _infer(scan, model, mirror_average)
     _give_memory_back()
-    brain = (labels > 0).astype(np.uint8)
+    brain = without_long_canal((labels > 0).astype(np.uint8), scan.grid.spacing_mm)
+    labels *= brain
     doubt = doubt or doubt_brain(scan, scan.with_data(brain, "label"))
     tissue, mask = (upright.with_data(x[own], "label").reoriented(volume_hu.grid.axes) for x in (labels, brain))
     return Tissues(tissue, mask, doubt)

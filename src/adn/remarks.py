@@ -24,6 +24,10 @@ Kind = Literal[
     "filled_with_air",
     "slices_thin",
     "slices_thick",
+    # what a file lost
+    "values_cut",
+    "bone_removed",
+    "skull_stripped",
     # the brain's outline
     "part_of_head",
     "classical_stripper",
@@ -151,6 +155,10 @@ SENTENCES: dict[Kind, str | Callable[[Mapping[str, Value]], str]] = {
     "filled_with_air": "{voxels} of {all_voxels} voxels were NaN or infinite and were filled with air.",
     "slices_thin": "Thin slices ({slice_mm:.1f} mm): noisier than the 5 mm slices adn is made for.",
     "slices_thick": "Thick slices ({slice_mm:.1f} mm): small infarcts may be missed.",
+    "values_cut": "The values were cut to {floor_hu:.0f} to {top_hu:.0f} HU: air and bone were put back to find the "
+    "brain; blood and calcification above the upper limit cannot be told apart.",
+    "bone_removed": "The bone was removed from the scan: the brain was found by the gap that it left.",
+    "skull_stripped": "The scan shows a brain without skull: its outline was taken as it came.",
     "classical_stripper": _classical_stripper,
     "part_of_head": "Only a part of the head was scanned ({height_mm:.0f} mm from bottom to top, slices: {slices}): "
     "the rest is not assessed, and left and right are matched less surely.",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from adn.config import GridConfig
 from adn.errors import InputError
+from adn.prepare.canal import canal_slices
 from adn.prepare.part import is_part, lengthened
 from adn.prepare.resample import resample
 from adn.space.affine import Affine
@@ -72,7 +73,8 @@ def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
     centroid_mm = Affine(local).apply(_centroid(inside))
     target = Grid.centred(grid.shape, grid.spacing_mm, tuple(centroid_mm)).affine
     scan_from_model = np.linalg.inv(local) @ target
-    _require_fit(inside, np.linalg.inv(scan_from_model), grid)
+    below = canal_slices(inside, scan.grid.spacing_mm)
+    _require_fit(inside[below:], np.linalg.inv(_cut(scan_from_model, below)), grid)
 
     values, weight = _resample(scan.data, inside, scan_from_model, grid)
     model_mask = weight > 0.5
@@ -132,7 +134,7 @@ def _centroid(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _require_fit(inside: NDArray[np.bool_], model_from_scan: NDArray, grid: GridConfig) -> None:
-    """Raise InputError where more than a hundredth of the brain lies outside the model grid."""
+    """Raise InputError where more than a hundredth of the brain, without canal, lies outside the model grid."""
     outside, total = 0, 0
     upper = np.array(grid.shape) - 0.5
     for z, plane in enumerate(inside):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.prepare import coarse as cm
 from adn.prepare.brain_shape import BONE_HU, BRAIN_MEAN_HU, COARSE_MM, MIN_COVER, bony_share, plausible_ml
+from adn.prepare.canal import canal_slices
 from adn.prepare.coarse import Mask
 from adn.prepare.part import lengthened
 from adn.space.geometry import bounding_box
@@ -34,7 +35,6 @@ _REACH_MM = 2.2  # the border may lie this far outside the coarse mask
 _SURE_MM = 4.0  # deeper than this everything is brain: calcification, blood, air after surgery
 _AIR_EDGE_HU = -60.0
 _TABLE_HU = (180.0, 350.0)  # bounds of the inner table's edge, half-way between brain and bone
-_CANAL_ML_PER_MM = 1.0  # 10 cm² of cross-section: below it lies the spinal canal
 _CLOSE_MM = 4.0  # half width of calcified falx and of noise gaps
 _MIN_BONE_SHARE = 0.04  # of everything brighter than water; a head has 0.2
 _NO_TISSUE_HU = -100.0
@@ -115,12 +115,8 @@ def _cut_leaks(brain: Mask, spacing: tuple[float, float, float]) -> Mask:
 
 def _cut_canal(brain: Mask, spacing: tuple[float, float, float]) -> Mask:
     """Drop the spinal canal: slices below the brain's widest whose cross-section is small."""
-    area = brain.sum(axis=(1, 2)) * spacing[1] * spacing[2] / 1000.0
-    widest = int(np.argmax(area))
-    small = np.flatnonzero(area[:widest] < _CANAL_ML_PER_MM)
     result = brain.copy()
-    if small.size:
-        result[: small[-1] + 1] = False
+    result[: canal_slices(brain, spacing)] = False
     return result
 
 
