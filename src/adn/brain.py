@@ -23,8 +23,8 @@ from adn.nn.precision import choose_device, choose_precision, made_ready
 from adn.nn.tissue import TissueNet, head_box
 from adn.prepare.brain_shape import doubt_brain
 from adn.prepare.canal import without_long_canal
-from adn.prepare.coarse import components, fill_slices, largest, peel_slices
-from adn.prepare.part import lengthened
+from adn.prepare.coarse import fill_slices, large_pieces, largest, peel_slices
+from adn.prepare.part import is_part, lengthened
 from adn.prepare.restore import Restored, restored
 from adn.prepare.strip import strip_skull
 from adn.recipes import recipe_from_dict
@@ -41,6 +41,7 @@ _MAX_PIXEL_MM = 2.5
 _RIND_HU = 300.0  # brighter at the border is bone rather than brain; the classical stripper cuts at 180 to 350
 _RIND_MM = 3.0
 _MIN_ONE_PIECE = 0.97  # of all that the network calls brain lies in one piece
+_PIECE = 0.1  # of the largest piece: so much is brain, too, in a part of a head, where lobes may lie apart
 _NO_BRAIN: frozenset[DoubtKind] = frozenset({"empty", "pieces", "uncertain"})  # so no real head was found
 _MAX_UNSURE = 0.12  # of the brain's volume may have a probability between 0.2 and 0.8
 
@@ -159,7 +160,7 @@ def _infer(scan: Volume, model: TissueModel, mirror_average: bool) -> tuple[NDAr
     p = _probabilities(crop, model)
     if mirror_average:
         p = (p + _probabilities(crop.flip(-1), model).flip(-1)) / 2
-    doubt = _doubt_probabilities(p[0])
+    doubt = _doubt_probabilities(p[0], is_part(scan.grid))
     if not bool((p[0] < 0.5).any()):
         return np.zeros(scan.grid.shape, np.uint8), doubt
     return _to_scan(p, box, seen, _block(scan.grid.spacing_mm[0], model.config), scan), doubt
@@ -191,13 +192,18 @@ def pad_in_plane(ct_hu: Tensor, multiple: int) -> Tensor:
     return F.pad(ct_hu, (0, columns, 0, rows), value=_AIR_HU)
 
 
-def _doubt_probabilities(p_outside: Tensor) -> Doubt | None:
+def _pieces(mask: NDArray[np.bool_], part: bool) -> NDArray[np.bool_]:
+    """The largest piece; of a part of a head all large ones."""
+    return large_pieces(mask, _PIECE) if part else largest(mask)
+
+
+def _doubt_probabilities(p_outside: Tensor, part: bool) -> Doubt | None:
     p = 1 - p_outside
     brain = p > 0.5
     size = int(brain.sum())
     if not size:
         return Doubt("empty")
-    if int((components(brain.numpy()) == 1).sum()) < _MIN_ONE_PIECE * size:
+    if int(_pieces(brain.numpy(), part).sum()) < _MIN_ONE_PIECE * size:
         return Doubt("pieces")
     if int(((p > 0.2) & (p < 0.8)).sum()) > _MAX_UNSURE * size:
         return Doubt("uncertain")
@@ -228,7 +234,9 @@ def _to_scan(p: Tensor, box: tuple[slice, ...], seen: Tensor, block: int, scan: 
     labels = np.zeros(shape, np.uint8)
     bone = scan.data[:, rows, columns] > _RIND_HU
     steps = round(_RIND_MM / scan.grid.spacing_mm[1])
-    labels[:, rows, columns] = tissue * largest(peel_slices(fill_slices(largest(brain)), bone, steps))
+    part = is_part(scan.grid)
+    peeled = peel_slices(fill_slices(_pieces(brain, part)), bone, steps)
+    labels[:, rows, columns] = tissue * _pieces(peeled, part)
     return labels
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from adn.datasets.check import inspect_case
 from adn.datasets.export import export_cases
+from adn.datasets.inspection import inspect_case
 from adn.datasets.layouts import find_cases, write_cases
 from adn.datasets.parts import close_speckles, lay_slices
 from adn.errors import InputError
@@ -48,7 +48,7 @@ def test_an_outline_between_two_lies_between_them():
 def test_a_short_stack_repeats_its_ends_unseen():
     hu, infarct = slices(1)
     part = lay_slices(hu + 31, infarct, (2.5, 2.0, 2.0))
-    assert part.ct.grid.shape[0] * 2.5 == 75.0
+    assert part.ct.grid.shape[0] * 2.5 == 45.0
     assert part.seen.data.any(axis=(1, 2)).sum() == 1
     assert (part.ct.data == 31).all()
     long = lay_slices(*slices(16), SPACING)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adn.prepare.coarse import peel_slices
+from adn.prepare.coarse import large_pieces, largest, peel_slices
 
 
 def test_a_rind_is_peeled_from_outside_and_no_deeper_than_told():
@@ -16,3 +16,11 @@ def test_a_rind_is_peeled_from_outside_and_no_deeper_than_told():
         left = peel_slices(mask, bone, steps)
         assert left.sum() == side**2
         assert left[1, 5, 5]  # bone that the outside does not reach: a calcification
+
+
+def test_large_pieces_are_kept():
+    mask = np.zeros((3, 20, 20), bool)
+    mask[1, :10, :10] = mask[1, 12:16, 12:16] = mask[1, 18, 18] = True
+    assert np.array_equal(large_pieces(mask, 0.1).sum(), 116)
+    assert np.array_equal(large_pieces(mask, 0.5), largest(mask))
+    assert not large_pieces(np.zeros_like(mask), 0.1).any()

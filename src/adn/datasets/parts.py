@@ -21,7 +21,6 @@ from adn.space.volume import Volume
 _CLOSE_MM = 2.0  # holes of a threshold's speckle are smaller
 SPECKLED = 0.05  # closing and filling add this share and more to a speckled mask, and less to one drawn by hand
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
-_LEAST_MM = 75.0  # of height, so that the brain of a stored part is found by older versions, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +53,9 @@ def lay_slices(
 
     hu, infarct: (n, rows, columns), rows to posterior, columns to patient left. spacing_mm: of neighbouring slices,
     rows and columns. places: rising slice numbers, a step of which is spacing_mm[0]; None where there are no gaps.
-    Slices between them are interpolated linearly, the infarct by the distance from its border; a stack under 75 mm gets
-    copies of its ends. Raises InputError for numbers that do not rise, or are not as many as the slices.
+    Slices between them are interpolated linearly, the infarct by the distance from its border; a stack that is too low
+    gets copies of its ends, as prediction would give it (`adn.prepare.part`). Raises InputError for numbers that do not
+    rise, or are not as many as the slices.
     """
     steps = list(range(len(hu))) if places is None else [int(place) - int(places[0]) for place in places]
     if len(steps) != len(hu) or hu.shape != infarct.shape or any(b <= a for a, b in pairwise(steps)):
@@ -64,7 +64,7 @@ def lay_slices(
             f"got {steps}; check the order."
         )
     height = steps[-1] + 1
-    below, above = copies_needed(height, spacing_mm[0], _LEAST_MM)
+    below, above = copies_needed(height, spacing_mm[0])
     shape = (height, *hu.shape[1:])
     ct, inside, seen = np.empty(shape, np.int16), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     for plane, mask, place in zip(hu, infarct, steps, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 
 from adn.prepare import coarse as cm
 from adn.prepare.coarse import Mask
-from adn.prepare.part import share_of_head
+from adn.prepare.part import is_part
 from adn.remarks import Doubt
 from adn.space.geometry import Grid, bounding_box
 from adn.space.volume import Volume
@@ -14,6 +14,7 @@ from adn.space.volume import Volume
 COARSE_MM = 2.0  # working voxel; the inner table's gaps are wider, the run time is seconds
 BONE_HU = 130.0  # above fresh blood (90) and half a thin bone's partial volume
 PLAUSIBLE_ML = (300.0, 2300.0)  # of a whole brain
+_PART_ML_PER_MM = 1.5  # 15 cm² of brain in a slice
 BRAIN_MEAN_HU = (5.0, 75.0)
 MIN_COVER = 0.5  # of the brain's shell has bone near it
 _COVER_MM = 5.0
@@ -23,8 +24,13 @@ _MAX_AIR = 0.05  # air after surgery is less
 
 
 def plausible_ml(grid: Grid) -> tuple[float, float]:
-    """Least and most volume of a brain on a grid in SPL order, mL: of a part of a head, in proportion to its height."""
-    return PLAUSIBLE_ML[0] * share_of_head(grid.shape[0] * grid.spacing_mm[0]), PLAUSIBLE_ML[1]
+    """Least and most volume of a brain on a grid in SPL order, mL: of a part of a head, as at the skull's base.
+
+    There, and at the vertex, slices hold a third of what they do in the middle.
+    """
+    height_mm = grid.shape[0] * grid.spacing_mm[0]
+    least_ml = _PART_ML_PER_MM * height_mm if is_part(grid) else PLAUSIBLE_ML[0]
+    return least_ml, PLAUSIBLE_ML[1]
 
 
 def doubt_brain(volume_hu: Volume, mask: Volume) -> Doubt | None:

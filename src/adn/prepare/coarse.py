@@ -100,6 +100,13 @@ def largest(mask: Mask) -> Mask:
     return components(mask) == 1
 
 
+def large_pieces(mask: Mask, share: float) -> Mask:
+    """The face-connected parts that have at least `share` of the largest one's size."""
+    labels = components(mask)
+    sizes = np.bincount(labels.ravel())[1:]
+    return (labels > 0) & (labels <= int((sizes >= share * sizes[:1].sum()).sum())) if sizes.size else mask
+
+
 def fill_slices(mask: Mask) -> Mask:
     """Fill holes within each axial slice."""
     return np.stack([_fill(plane) for plane in mask])

@@ -32,8 +32,3 @@ def lengthened(volume: Volume) -> tuple[Volume, slice]:
 def is_part(grid: Grid) -> bool:
     """Whether a scan on a grid in SPL order is too low to show a whole brain."""
     return grid.shape[0] * grid.spacing_mm[0] < WHOLE_BRAIN_MM
-
-
-def share_of_head(height_mm: float) -> float:
-    """How much of a head a scan of that height can show at most, in (0, 1]."""
-    return min(height_mm / WHOLE_BRAIN_MM, 1.0)

@@ -73,9 +73,7 @@ def _unclipped(
 ) -> NDArray[np.float32]:
     """Air where the floor reaches the slice's border, bone where large pieces lie on the top."""
     result = hu.astype(np.float32)
-    pieces = cm.components(hu == top)
-    sizes = np.bincount(pieces.ravel())[1:]
-    result[(pieces > 0) & (pieces <= int((sizes >= _PIECE * sizes[0]).sum()))] = _BONE_HU
+    result[cm.large_pieces(hu == top, _PIECE)] = _BONE_HU
     if floor is not None:
         result[_from_border(_opened(hu == floor, spacing_mm))] = _AIR_HU
     return result
