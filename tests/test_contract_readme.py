@@ -38,4 +38,9 @@ def test_it_says_research_use_and_every_exit_code():
 
 def test_its_links_lead_somewhere():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    assert all((Path(__file__).parents[1] / link).exists() for link in links)
+    for link in links:
+        file, _, heading = link.partition("#")
+        path = Path(__file__).parents[1] / file
+        assert path.exists(), link
+        titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE) if heading else []
+        assert not heading or heading in {title.lower().replace(" ", "-") for title in titles}, link
