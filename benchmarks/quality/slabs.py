@@ -3,7 +3,7 @@
     python benchmarks/quality/slabs.py RESULTS SCANS [--height-mm 50] [--at infarct|base] [-n 40] [--brain]
 
 RESULTS: folders of `adn predict` on whole virtual patients. SCANS: their folders, with ct.nii.gz. A slab is cut about
-the middle of the marked infarct (patients with 5 mL and more), or begins 20 mm above the lowest slice with brain. Each
+the middle of the marked infarct (patients with 5 mL and more), or begins at the lowest slice with 30 cm² of brain. Each
 line: the Dice of the brain and of the infarct with the whole head's within the slab, or the refusal; at the end the
 medians. --brain: the brain only.
 """
@@ -23,7 +23,7 @@ from adn.io import read_volume
 from adn.metrics.overlap import dice
 from adn.results import Scan
 
-LEAST_ML, ABOVE_MM = 5.0, 20.0
+LEAST_ML, BASE_CM2 = 5.0, 30.0
 
 
 def main() -> None:
@@ -46,7 +46,8 @@ def main() -> None:
         if arguments.at == "infarct" and area.sum() * infarct.grid.voxel_ml < LEAST_ML:
             continue
         slices = max(1, round(arguments.height_mm / step_mm))
-        first = int(np.flatnonzero(brain.data.any(axis=(1, 2)))[0]) + round(ABOVE_MM / step_mm)
+        area_cm2 = brain.data.sum(axis=(1, 2)) * brain.grid.voxel_ml * 10.0 / step_mm
+        first = int(np.flatnonzero(area_cm2 >= BASE_CM2)[0])
         if arguments.at == "infarct":
             first = round(float((area * np.arange(count)).sum() / area.sum())) - slices // 2
         low = min(max(first, 0), count - slices)

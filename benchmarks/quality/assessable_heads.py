@@ -1,0 +1,54 @@
+"""How often real and virtual heads are said to be not assessable, which is false for each of them.
+
+    python benchmarks/quality/assessable_heads.py CT [CT ...] [-n 20]
+
+CT: scans, or folders of cases with ct.nii.gz, of which the first n are taken. Each line: the kinds that block.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from adn import load_model
+from adn.errors import InputError
+from adn.findings.assessable import assess
+from adn.findings.quality import mask_remarks, quality_remarks
+from adn.io import open_scan
+from adn.prediction.assemble import _quality
+from adn.prediction.pipeline import locate
+from adn.remarks import blocking
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scans", type=Path, nargs="+")
+    parser.add_argument("-n", type=int, default=20)
+    arguments = parser.parse_args()
+    model, blocked, refused, count = load_model(), 0, 0, 0
+    for given in arguments.scans:
+        cases = sorted(given.glob("*/ct.nii.gz"))[: arguments.n] or [given]
+        for path in cases:
+            name = path.parent.name if path.name == "ct.nii.gz" else path.name
+            count += 1
+            try:
+                located = locate(open_scan(path), model)
+            except InputError as error:
+                refused += 1
+                print(f"{name}: refused: {error.what}", flush=True)
+                continue
+            volume, mask = located.volume, located.brain.mask
+            remarks = (
+                *located.brain.remarks,
+                *mask_remarks(volume, mask),
+                *assess(volume, mask, located.aligned_from_scan),
+                *quality_remarks(_quality(located, model.recipe), "dark"),
+            )
+            kinds = [f"{one.kind} {dict(one.values)}" for one in blocking(remarks)]
+            blocked += bool(kinds)
+            print(f"{name}: {'; '.join(kinds) or 'assessable'}", flush=True)
+    print(f"{count} scans: {blocked} not assessable, {refused} refused")
+
+
+if __name__ == "__main__":
+    main()
