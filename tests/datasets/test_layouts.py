@@ -7,6 +7,7 @@ import pytest
 
 from adn.datasets.layouts import Case, find_cases, layout_of, write_cases
 from adn.errors import InputError
+from adn.io.masks import find_masks
 
 
 def touch(*paths, content=b""):
@@ -41,6 +42,15 @@ def test_a_table_names_files_that_are_no_utf8(tmp_path):
     assert find_cases(tmp_path) == cases
     (tmp_path / "old.csv").write_bytes(b"Name; CT\r\nM\xfcller; d\xfcr.nii.gz\r\n")
     assert find_cases(tmp_path / "old.csv") == [Case("Müller", "Müller", ct)]
+
+
+def test_folders_whose_names_are_no_utf8_give_cases_with_names_that_can_be_written(tmp_path):
+    folder = tmp_path / os.fsdecode(b"d\xfcr")
+    touch(folder / "ct.nii.gz", folder / "infarct.nii.gz", tmp_path / "é" / "ct.nii.gz")
+    dur, e = find_cases(tmp_path)
+    assert (dur.name, dur.subject, e.name) == ("dür", "dür", "é")
+    assert dur.ct == folder / "ct.nii.gz"
+    assert find_masks(tmp_path)["dür"].infarct == folder / "infarct.nii.gz"
 
 
 def test_a_table_of_paths_beside_its_files(tmp_path):

@@ -6,14 +6,14 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from adn.errors import InputError
 from adn.io.atomic import atomic_path
 from adn.io.names import case_name, is_dicom
-from adn.io.text import found_path, read_json, read_table
+from adn.io.text import found_path, letters, read_json, read_table
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 LABELS = ("infarct", "tissue", "brain", "ignore", "seen")
@@ -61,7 +61,8 @@ def find_cases(path: Path | str) -> list[Case]:
         raise InputError("no such file or folder; check the name.", path)
     if path.is_file() and path.suffix.lower() != ".csv":
         raise InputError(f"needed a data set, but this is a single file. Looked for {LOOKED_FOR}.", path)
-    cases = sorted(_cases(path), key=lambda case: case.name)
+    found = (replace(case, name=letters(case.name), subject=letters(case.subject)) for case in _cases(path))
+    cases = sorted(found, key=lambda case: case.name)
     if not cases:
         raise InputError(f"no cases found. Looked for {LOOKED_FOR}.", path)
     twice = [name for name, count in Counter(case.name.lower() for case in cases).items() if count > 1]

@@ -21,6 +21,7 @@ from adn.figures import contact_sheet
 from adn.io.atomic import atomic_path
 from adn.results import DISCLAIMER
 
+LETTERS = "backslashreplace"  # of a path that is no UTF-8
 COLUMNS = ("case", "problem", "blocks", "cause", "remedy")
 PICTURE_SLICES = 7
 _DPI, _QUALITY = 120, 80  # about 60 kB a case, so that a page of 400 cases still opens
@@ -47,7 +48,7 @@ def picture(inspection: Inspection) -> bytes:
 
 def write_table(findings: Sequence[Finding], path: Path) -> None:
     """The problems as CSV, one line each; whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=LETTERS) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for one in findings:
@@ -92,7 +93,7 @@ def write_page(
         disclaimer=DISCLAIMER,
     )
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=LETTERS)
 
 
 def _weight(findings: Sequence[Finding]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from adn.errors import InputError
 from adn.io import itk, nifti
 from adn.io.names import case_name
-from adn.io.text import found_path, read_table
+from adn.io.text import found_path, letters, read_table
 from adn.space.volume import Volume
 
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -61,7 +61,8 @@ def find_masks(path: Path | str) -> dict[str, MaskFiles]:
     if not found:
         raise InputError(f"no masks found. Looked for {LOOKED_FOR}.", path)
     by_name: dict[str, MaskFiles] = {}
-    for files in sorted(found, key=lambda files: files.name):
+    named = (replace(files, name=letters(files.name), subject=letters(files.subject)) for files in found)
+    for files in sorted(named, key=lambda files: files.name):
         if files.name in by_name:
             both = f"{by_name[files.name].infarct} and {files.infarct}"
             raise InputError(f"every case needs one mask, but '{files.name}' has {both}; remove or rename one.", path)

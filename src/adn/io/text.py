@@ -72,6 +72,11 @@ def decoded(content: bytes) -> str:
     return content.decode("utf-8", _OLD)
 
 
+def letters(name: str) -> str:
+    """A file's name as letters that can be written, where its bytes are no UTF-8; any other as it is."""
+    return name if name.isascii() else decoded(os.fsencode(name))
+
+
 def found_path(folder: Path, text: str) -> Path | None:
     """The path that a table names, relative to its folder; None where there is no such file.
 
