@@ -19,7 +19,8 @@ from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.space.warp import warp
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
+from adn.virtual.folders import patient_generator, render_plan, scanner_lattice
+from adn.virtual.library import Library
 from phantoms import write_dicom_series
 
 ILL = PatientsConfig().with_infarcts(healthy_share=0.0)

@@ -24,7 +24,8 @@ from adn.space.affine import Affine
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
+from adn.virtual.folders import patient_generator, render_plan, scanner_lattice
+from adn.virtual.library import Library
 
 
 def plane(matrix: np.ndarray) -> np.ndarray:

@@ -15,7 +15,8 @@ from adn.findings.quality import MAX_BRIGHT_ML, bright_ml, noise_hu
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator, render_plan, scanner_lattice
+from adn.virtual.folders import patient_generator, render_plan, scanner_lattice
+from adn.virtual.library import Library
 from adn.virtual.plan import BrightPlan
 
 BLEED = BrightPlan("bleed", (28.0, 5.0, 10.0), (9.0, 9.0, 9.0), 65.0)

@@ -24,7 +24,7 @@ from adn.metrics.overlap import dice
 from adn.metrics.statistics import bootstrap_mean
 from adn.metrics.strata import LARGE, MIDDLE, SMALL, volume_stratum
 from adn.prediction.model import Model, load_model
-from adn.virtual.folders import Library
+from adn.virtual.library import Library
 
 SEED = 4242  # of no training run
 SIZES = (SMALL, MIDDLE, LARGE)

@@ -33,7 +33,8 @@ from adn.results import TrainingPicture
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator
+from adn.virtual.folders import patient_generator
+from adn.virtual.library import Library
 
 COLUMNS = ("taken", "astray", "rest", "spoilt", "P : A", "Dice")
 SEED, LEAST_ML = 31, 1.0

@@ -22,7 +22,8 @@ from adn.prepare import strip_skull
 from adn.space.labels import TISSUES
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator, render_plan, scanner_grid, scanner_lattice
+from adn.virtual.folders import patient_generator, render_plan, scanner_grid, scanner_lattice
+from adn.virtual.library import Library
 
 ROWS = ("GM", "WM", "CSF", "brain, tissue network", "brain, classical", "brain, network or fallback")
 

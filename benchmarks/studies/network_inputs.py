@@ -42,7 +42,8 @@ from adn.results import Scan
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 from adn.space.warp import mirror, warp
-from adn.virtual.folders import Library, patient_generator
+from adn.virtual.folders import patient_generator
+from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "quality"))

@@ -21,8 +21,9 @@ from adn.io import open_scan
 from adn.prepare import strip_skull
 from adn.space.geometry import RigidTransform
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator, render_plan
+from adn.virtual.folders import patient_generator, render_plan
 from adn.virtual.lattice import Lattice
+from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
 
 WINDOW_HU = (-5.0, 80.0)

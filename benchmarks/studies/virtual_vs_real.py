@@ -26,8 +26,9 @@ from adn.io import open_scan
 from adn.prepare import strip_skull
 from adn.space.geometry import RigidTransform
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, lesion_volumes_ml, patient_generator, render_plan, scanner_lattice
+from adn.virtual.folders import patient_generator, render_plan, scanner_lattice
 from adn.virtual.lattice import Lattice
+from adn.virtual.library import Library, lesion_volumes_ml
 from adn.virtual.plan import PatientPlan
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "quality"))

@@ -10,7 +10,8 @@ from adn.io import read_volume, write_volume
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator, render_plan, scanner_grid, scanner_lattice
+from adn.virtual.folders import patient_generator, render_plan, scanner_grid, scanner_lattice
+from adn.virtual.library import Library
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from adn.recipes import load_recipe
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator
+from adn.virtual.folders import patient_generator
 from adn.virtual.lattice import Lattice
+from adn.virtual.library import Library
 from adn.virtual.plan import BrightPlan
 
 SPACING, BOX = (6.0, 4.0, 4.0), (16, 48, 40)

@@ -12,7 +12,8 @@ from adn.recipes import load_recipe
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
 from adn.virtual.draw import Choices, draw_patient
-from adn.virtual.folders import Library, patient_generator
+from adn.virtual.folders import patient_generator
+from adn.virtual.library import Library
 from adn.virtual.plan import InfarctPlan
 
 TINY = load_recipe("tiny")

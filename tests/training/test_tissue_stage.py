@@ -8,7 +8,7 @@ from adn.feed.heads import MAX_SLICES, VirtualHeads
 from adn.recipes import load_recipe
 from adn.training import Machine, Source, train
 from adn.training.logbook import read_log
-from adn.virtual.folders import Library
+from adn.virtual.library import Library
 
 
 def small_recipe():

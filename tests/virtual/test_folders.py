@@ -10,7 +10,8 @@ import pytest
 
 from adn.errors import InputError
 from adn.io import open_scan, read_volume
-from adn.virtual.folders import Library, synthesize
+from adn.virtual.folders import synthesize
+from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
 
 room = importlib.import_module("adn.virtual.folders")  # adn.synthesize itself is the function

@@ -12,7 +12,8 @@ from torch.utils.data import Dataset
 from adn.config import Recipe
 from adn.nn.tissue import head_box
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import FIELD_OF_VIEW_MM, Library, patient_generator, render_plan, scanner_lattice
+from adn.virtual.folders import FIELD_OF_VIEW_MM, patient_generator, render_plan, scanner_lattice
+from adn.virtual.library import Library
 
 MAX_SLICES = 40  # of thin ones a run is drawn: it keeps steps short
 NECK_MM = 40.0  # scans may reach this much further down than drawn patients do

@@ -27,7 +27,8 @@ from adn.virtual.blur import blur
 from adn.virtual.disease import Shares, infarct_in_voxels
 from adn.virtual.draw import Choices, draw_acute, draw_patient
 from adn.virtual.fields import Lesion, apply, lesions_of, normalised, random_field, read_field, shifted, swelling
-from adn.virtual.folders import Library, patient_generator
+from adn.virtual.folders import patient_generator
+from adn.virtual.library import Library
 from adn.virtual.plan import InfarctPlan, PatientPlan
 from adn.virtual.render import QuietScan, develop, render_quiet, truth
 

@@ -15,8 +15,9 @@ from adn.feed.samples import PosedBrain, Sample, deskull
 from adn.space.geometry import RigidTransform
 from adn.space.warp import invert_rigid, rigid_matrix, warp
 from adn.virtual.draw import draw_patient
-from adn.virtual.folders import Library, patient_generator, render_plan
+from adn.virtual.folders import patient_generator, render_plan
 from adn.virtual.lattice import Lattice
+from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
 from adn.virtual.render import VirtualPatient
 

@@ -20,7 +20,7 @@ from adn.feed.mix import Cases, MixedSamples, validation_samples
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import PosedBrain, Sample
 from adn.feed.virtual import AlignedPatients, PosedBrains, PosedPatients
-from adn.virtual.folders import Library
+from adn.virtual.library import Library
 
 log = logging.getLogger(__name__)
 

@@ -23,25 +23,11 @@ from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
 from adn.virtual.draw import draw_patient
 from adn.virtual.lattice import Lattice
-from adn.virtual.library import Library, lesion_split, lesion_subject, lesion_volumes_ml
+from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
 from adn.virtual.presets.manifest import load_preset
 from adn.virtual.render import FINEST_SLICE_MM, VirtualPatient, render
 from adn.work.progress import Progress
-
-__all__ = [
-    "Library",
-    "lesion_split",
-    "lesion_subject",
-    "lesion_volumes_ml",
-    "patient_generator",
-    "render_plan",
-    "scanner_grid",
-    "scanner_lattice",
-    "synthesize",
-    "synthesize_preset",
-    "write_case",
-]
 
 FIELD_OF_VIEW_MM, HALF_HEAD_MM = 240.0, 105.0
 Format = Literal["nifti", "dicom"]
