@@ -300,3 +300,16 @@ def test_a_code_of_orientation_that_readers_take_in_different_ways_is_refused(co
 def test_a_negative_size_is_refused_where_it_places_the_voxels(tmp_path):
     with pytest.raises(InputError, match="the header says -2 × 3 × 4"):
         load(store(tmp_path / "scan.nii", PLAIN, sizes=(-2, 3, 4)))
+
+
+@pytest.mark.parametrize("behind", [b"", b"x", b"more" * 1000])
+def test_damage_that_unpacks_to_more_than_the_voxels_is_told_by_the_checksum(behind, tmp_path):
+    whole = store(tmp_path / "scan.nii", PLAIN, PLAIN).read_bytes() + behind
+    packed = bytearray(gzip.compress(whole, 1, mtime=0))
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(packed)
+    assert np.array_equal(load(path)[0].data, load(tmp_path / "scan.nii")[0].data)
+    packed[-6] ^= 1  # of the checksum
+    path.write_bytes(packed)
+    with pytest.raises(InputError, match="damaged"):
+        load(path)

@@ -24,6 +24,7 @@ from adn.space.volume import Volume
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_VOXELS = 2**29  # 512 × 512 × 2048; more is no head CT, but a damaged header or a decompression bomb
+MOST_BEHIND_MB = 64  # behind the voxels, where nothing is meant to be
 COMPRESS_LEVEL = 1  # maps are mostly zero, scans are noise: higher levels cost seconds and save 5 %
 try:  # the same format and size in a fifth of the time; it has no wheel for rare processors
     from isal.igzip import IGzipFile as GzipWriter
@@ -61,7 +62,7 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
             shape = _shape_3d(path, image.shape)
             with np.errstate(all="ignore"):
                 data = _values(path, image, dtype)
-            stream.read(1)  # reaches the end of a gzip stream, where its checksum is tested
+            _read_to_end(stream)
     except (EOFError, zlib.error, gzip.BadGzipFile, struct.error) as error:
         raise InputError(
             "needed a complete .nii.gz, but the compressed data is truncated or damaged; copy the file again.", path
@@ -76,6 +77,14 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
     data = np.array(data.reshape(shape), order="K")
     grid, remarks = _placed(path, shape, header, image)
     return Volume(data, grid, unit), remarks
+
+
+def _read_to_end(stream: IO[bytes]) -> None:
+    """Reach the end of a gzip stream, where its checksum is tested. Raises EOFError where that is far away."""
+    for _ in range(MOST_BEHIND_MB):
+        if not stream.read(2**20):
+            return
+    raise EOFError
 
 
 def _open(path: Path) -> IO[bytes]:
