@@ -30,7 +30,7 @@ import numpy as np
 from fuzz_base import Base, make_base
 from fuzz_dicom import dicom_files
 from fuzz_images import meta, nifti, nrrd, zipped
-from fuzz_oracle import UnjudgedError, landmarks_of, verdict
+from fuzz_oracle import DamagedError, UnjudgedError, landmarks_of, verdict
 
 import adn
 from adn.errors import AdnError
@@ -74,6 +74,8 @@ def judge(path: Path) -> tuple[str, str]:
         return verdict(scan, landmarks_of(path))
     except UnjudgedError as error:
         return "unjudged", str(error)
+    except DamagedError as error:
+        return "wrong", f"read, though damaged: {error}"
 
 
 def predicted(path: Path, index: int, networks: Any) -> tuple[str, str]:

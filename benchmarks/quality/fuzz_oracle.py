@@ -36,6 +36,10 @@ class UnjudgedError(Exception):
     """The header cannot be read by these plain means, so nothing is said of places."""
 
 
+class DamagedError(Exception):
+    """What was packed does not have the checksum that stands behind it, so nobody should have read it."""
+
+
 @dataclass(frozen=True)
 class Landmark:
     """hu: as its own file's header scales it. lps_mm: where its own header puts it."""
@@ -140,6 +144,8 @@ def image_landmarks(content: bytes) -> list[Landmark]:
             stored, lps = _meta(content)
         else:
             stored, lps = _nifti(content)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DamagedError(str(error)) from error
     except Exception as error:
         raise UnjudgedError(f"{type(error).__name__}: {error}") from error
     values, scale = stored
@@ -261,8 +267,10 @@ def landmarks_of(path: Path) -> list[Landmark]:
             with zipfile.ZipFile(path) as archive:
                 for member in archive.infolist():
                     found += _of_content(archive.read(member))
+        except (UnjudgedError, DamagedError):
+            raise
         except Exception as error:
-            raise UnjudgedError(f"zip: {type(error).__name__}") from error
+            raise DamagedError(f"zip: {type(error).__name__}") from error
         return found
     return _of_content(content)
 
