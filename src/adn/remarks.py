@@ -16,11 +16,13 @@ Kind = Literal[
     "orientations_disagree",
     "voxel_sizes_disagree",
     "unit_of_length",
+    "head_lies_otherwise",
     "several_series",
     "tilt_left",
     "tilt_corrected",
     "gaps_uneven",
     "contrast_recorded",
+    "contrast_seen",
     "filled_with_air",
     "slices_thin",
     "slices_thick",
@@ -145,6 +147,8 @@ SENTENCES: dict[Kind, str | Callable[[Mapping[str, Value]], str]] = {
     "orientations_disagree": _orientations_disagree,
     "voxel_sizes_disagree": "The file's voxel size (pixdim) is not that of its orientation (sform): the sform was "
     "used; results carry both, as the scan does.",
+    "head_lies_otherwise": "The head does not lie as the file says: it seems to be {seems}. Sides, places and findings "
+    "may be false: check how the file was made.",
     "unit_of_length": "The file gives its voxel size in {unit}, and was read so.",
     "several_series": "Several CT series: {read} was read. Also there (see `series`): {others}.",
     "tilt_left": "A gantry tilt of {tilt_deg:.1f} degrees is too small to be corrected and was left as it is.",
@@ -152,6 +156,8 @@ SENTENCES: dict[Kind, str | Callable[[Mapping[str, Value]], str]] = {
     "gaps_uneven": "The distances between slices were uneven ({least_mm:.1f} to {most_mm:.1f} mm): "
     "the slices were resampled to {slice_mm:.1f} mm.",
     "contrast_recorded": "A contrast agent is recorded: adn is made for non-contrast CT.",
+    "contrast_seen": "Vessels are as bright as after a contrast agent ({bright_mm2:.0f} mm² above 100 HU in half of "
+    "the slices through the vault, or more): adn is made for non-contrast CT.",
     "filled_with_air": "{voxels} of {all_voxels} voxels were NaN or infinite and were filled with air.",
     "slices_thin": "Thin slices ({slice_mm:.1f} mm): noisier than the 5 mm slices adn is made for.",
     "slices_thick": "Thick slices ({slice_mm:.1f} mm): small infarcts may be missed.",
@@ -193,6 +199,7 @@ SENTENCES: dict[Kind, str | Callable[[Mapping[str, Value]], str]] = {
     "method_does_not_disentangle": _method_does_not_disentangle,
 }
 REASONS: dict[Kind, str] = {  # after 'because', of kinds that can block
+    "head_lies_otherwise": "the head does not lie as the file says",
     "classical_stripper": "the tissue network recognised no brain",
     "brain_small": "the brain mask holds only {brain_ml:.0f} mL",
     "brain_large": "the brain mask holds {brain_ml:.0f} mL",

@@ -129,7 +129,7 @@ def test_the_series_with_most_slices_is_read_and_said(tmp_path):
     two_series(tmp_path)
     scan = open_scan(tmp_path)
     assert scan.volume.data.shape[2] == 30
-    assert "series 4 'Brain routine' (axial, 30 slices)" in scan.warnings[0]
+    assert "series 4 'Brain routine' (axial, 30 slices 5.0 mm apart)" in scan.warnings[0]
     assert "series 3 'Brain thick'" in scan.warnings[0]
 
 

@@ -182,7 +182,7 @@ def test_a_part_that_was_scanned_again_is_a_choice_of_its_own(rise_mm, tmp_path)
         data.save_as(tmp_path / f"again{place}.dcm")
     scan = open_scan(tmp_path)
     assert np.array_equal(scan.volume.reoriented("SPL").data, head().data)
-    assert re.search(r"1[45] slices\), acquisition 2", scan.warnings[0])  # a slice of air alone is a copy
+    assert re.search(r"1[45] slices 5.0 mm apart\), acquisition 2", scan.warnings[0])  # a slice of air alone is a copy
     assert open_scan(tmp_path, series="#2").volume.data.shape[2] in (14, 15)
 
 

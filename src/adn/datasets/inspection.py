@@ -16,11 +16,11 @@ from adn.datasets.problems import OF_MASK, UNREADABLE, VALUES, Finding, Label, P
 from adn.errors import InputError
 from adn.findings.quality import mask_remarks
 from adn.io import open_scan
+from adn.io.choice import choose
 from adn.io.digest import sha256
 from adn.io.head_ct import NotHounsfieldError
-from adn.io.series import choose, folder_files, read_headers
+from adn.io.series import folder_files, read_headers
 from adn.io.stacks import gaps_mm
-from adn.prepare import coarse as cm
 from adn.prepare import strip_skull
 from adn.results import Scan
 from adn.space.labels import TissueLabel
@@ -28,9 +28,6 @@ from adn.space.volume import Volume
 
 _CONTENT_HU = (0, 80)  # what counts as content: brain, whatever a converter did to air and bone
 _OUTSIDE_SHARE, _OUTSIDE_SURE = 0.1, 0.5  # of a mask, outside the brain
-_VESSEL_HU = (100.0, 500.0)
-_VESSEL_DEPTH_MM = 8.0  # from the inner table, where bone blurs in
-_VESSEL_ML = 8.0  # 11 heads without contrast had up to 4.4 mL there
 _BRAIN_MEAN_HU = (5.0, 75.0)
 _GAP = 1.5  # times both neighbouring gaps
 
@@ -69,7 +66,7 @@ def inspect_case(case: Case) -> Inspection:
     brain = _brain(case, scan, notes)
     seen = _seen(case, volume, notes)
     _slices(case, scan, volume, brain, seen, notes)
-    _contrast(scan, volume, brain, notes)
+    _contrast(scan, notes)
     infarct = _infarct(case, volume, seen, notes)
     fit: dict[str, float] = {}
     if infarct is not None and brain is not None:
@@ -257,7 +254,7 @@ def _slices(
     if twice:
         notes.add("slices missing", True, f"Slices {_listing(twice)} (from below, from 0) equal the next one.", remedy)
     for remark in scan.remarks:
-        if remark.kind != "contrast_recorded":  # see `_contrast`
+        if remark.kind not in ("contrast_recorded", "contrast_seen"):  # see `_contrast`
             notes.add("reading", False, remark.sentence, "Nothing to do if the picture looks right.")
 
 
@@ -274,17 +271,13 @@ def _listing(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers[:8])) + (", …" if len(numbers) > 8 else "")
 
 
-def _contrast(scan: Scan, volume: Volume, brain: NDArray[np.bool_] | None, notes: _Notes) -> None:
+def _contrast(scan: Scan, notes: _Notes) -> None:
     remedy = "adn is made for non-contrast CT: take the scan from before the injection, or leave the case out."
-    if any(remark.kind == "contrast_recorded" for remark in scan.remarks):
-        notes.add("contrast agent", True, "The DICOM headers record a contrast agent.", remedy)
-    if brain is not None:
-        deep = cm.erode(brain, _VESSEL_DEPTH_MM, (1000.0, *volume.grid.spacing_mm[1:]))
-        bright = deep & (volume.data > _VESSEL_HU[0]) & (volume.data < _VESSEL_HU[1])
-        vessels_ml = float(bright.sum()) * volume.grid.voxel_ml
-        if vessels_ml > _VESSEL_ML:
-            cause = f"{vessels_ml:.0f} mL inside the brain are as bright as vessels with contrast (100 to 500 HU)."
-            notes.add("contrast agent", False, cause, remedy)
+    for remark in scan.remarks:
+        if remark.kind == "contrast_recorded":
+            notes.add("contrast agent", True, "The DICOM headers record a contrast agent.", remedy)
+        if remark.kind == "contrast_seen":
+            notes.add("contrast agent", False, remark.sentence, remedy)
 
 
 def _content(volume: Volume) -> str:

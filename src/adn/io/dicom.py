@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.io import nifti
 from adn.io.atomic import scratch_folder
-from adn.io.itk import name_for_itk
-from adn.io.series import Header, Series, choose, files_below, folder_files, read_headers
+from adn.io.choice import choose
+from adn.io.pixels import checked, damaged, pixels_hu
+from adn.io.series import Header, Series, files_below, folder_files, read_headers
 from adn.io.slices import measured_rows, slice_indices
 from adn.io.stacks import check_stack, gaps_mm, uneven
 from adn.remarks import Remark
@@ -42,7 +43,6 @@ LEAST_SHARE = 0.02  # of a slice is not air, or it is not looked for
 ALIKE = 0.9  # correlation of a slice with its place in a volume that was resampled
 _SEEN_HU = (-200.0, 300.0)  # what is compared where values were interpolated
 CONVERT_SECONDS = 900
-_BITS = (8, 16, 32)
 BYTES_A_VOXEL = 12  # of what dcm2niix writes at most: as stored, tilt corrected, made even
 # What dcm2niix takes a series apart by; none of it says where a slice lies.
 _ALIKE = {"SeriesInstanceUID": "2.25.1", "SeriesNumber": 1, "AcquisitionNumber": 1}
@@ -256,13 +256,13 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
     if series.first.frames > 1:
         (header,) = series.headers
         shutil.copyfile(header.path, folder / "000000.dcm")
-        yield from _pixels_hu(header, _checked(header, where), where)[series.order, ::step, ::step]
+        yield from pixels_hu(header, checked(header, where), where)[series.order, ::step, ::step]
         return
     frames = [header for header in series.headers for _ in header.positions]
     for number, place in enumerate(series.order, start=1):
         header = frames[place]
-        data = _checked(header, where)
-        plane = _pixels_hu(header, data, where)[0]
+        data = checked(header, where)
+        plane = pixels_hu(header, data, where)[0]
         content = BytesIO()  # pydicom would hide why a file cannot be written
         try:
             with config.disable_value_validation():
@@ -272,72 +272,9 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
                 implicit = {} if "TransferSyntaxUID" in data.file_meta else {"implicit_vr": True, "little_endian": True}
                 dcmwrite(content, data, **implicit)
         except Exception as error:  # of other tags, which nobody has looked at so far
-            raise _damaged(header, where) from error
+            raise damaged(header, where) from error
         (folder / f"{number:06d}.dcm").write_bytes(content.getbuffer())
         yield plane[::step, ::step]
-
-
-def _checked(header: Header, where: Path) -> Any:
-    """One file as pydicom reads it, its pixel data complete."""
-    from pydicom import config, dcmread
-
-    try:
-        with config.disable_value_validation():
-            data = dcmread(header.path, force=True)
-        pixels = data.PixelData
-        if int(data.BitsAllocated) not in _BITS:
-            raise InputError(
-                f"BitsAllocated is {data.BitsAllocated}, CT has 8, 16 or 32; copy the series again.", where
-            )
-        bits = header.shape[0] * header.shape[1] * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated)
-        needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
-        short = not _packed(data) and len(pixels) < needed
-    except InputError:
-        raise
-    except Exception as error:  # pydicom raises many kinds on damaged bytes
-        raise _truncated(header, where) from error
-    if short or not pixels:
-        raise _truncated(header, where)
-    return data
-
-
-def _packed(data: Any) -> bool:
-    syntax = data.file_meta.get("TransferSyntaxUID")
-    return bool(syntax and syntax.is_encapsulated)
-
-
-def _pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
-    """(frames, rows, columns) in HU."""
-    if _packed(data):
-        import SimpleITK as sitk  # unpacks what pydicom cannot without further packages
-
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        with name_for_itk(header.path) as name:
-            reader.SetFileName(name)
-            try:
-                return sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
-            except (RuntimeError, ValueError) as error:  # its sides are not those of the header
-                raise _truncated(header, where) from error
-    stored = np.frombuffer(data.PixelData, _sample_type(data), header.frames * header.shape[0] * header.shape[1])
-    return stored.reshape(-1, *header.shape) * np.float32(header.slope) + np.float32(header.intercept)
-
-
-def _sample_type(data: Any) -> np.dtype:
-    order = "<" if data.file_meta.get("TransferSyntaxUID", "") != "1.2.840.10008.1.2.2" else ">"
-    return np.dtype(f"{order}{'i' if data.get('PixelRepresentation') else 'u'}{int(data.BitsAllocated) // 8}")
-
-
-def _truncated(header: Header, where: Path) -> InputError:
-    name = "" if header.path == where else f"{header.path.name}: "
-    return InputError(
-        f"{name}the DICOM file is truncated or damaged (its pixel data is incomplete); copy the series again.", where
-    )
-
-
-def _damaged(header: Header, where: Path) -> InputError:
-    name = "" if header.path == where else f"{header.path.name}: "
-    return InputError(f"{name}the DICOM header is damaged; copy the series again.", where)
 
 
 def _best_output(folder: Path) -> Path | None:

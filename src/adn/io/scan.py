@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from adn.errors import AdnError, InputError, OutputError
 from adn.io import archive, dicom, itk, nifti
 from adn.io.atomic import explain_write_error, scratch_folder
+from adn.io.choice import choose
 from adn.io.head_ct import check_grid, check_values
 from adn.io.names import case_name, is_dicom
-from adn.io.series import Header, Series, choose, files_below
+from adn.io.series import Header, Series, files_below
 from adn.remarks import Remark
 from adn.results import Scan
 from adn.space.volume import Volume
@@ -40,6 +41,9 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
     HU in the file's own axis order, finite everywhere; unmeasured voxels (padding) are −1024 HU and marked. Raises
     InputError, naming the file, where it is no readable head CT.
     """
+    from adn.io.upright import turned_remarks  # what they need takes a while to load
+    from adn.io.vessels import enhanced_remarks
+
     path = Path(path)
     try:
         reading = _read(path, series)
@@ -53,6 +57,9 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
     volume, padding, filled = _fill(reading, str(path))
     remarks = [*reading.remarks, *filled, *check_grid(volume.grid, str(path))]
     check_values(volume, None if padding is None else ~padding, str(path))
+    remarks += turned_remarks(volume)
+    if all(remark.kind != "contrast_recorded" for remark in remarks):
+        remarks += enhanced_remarks(volume)
     mask = None if padding is None else volume.with_data(padding.astype(np.uint8), "label")
     return Scan(case_name(path), volume, reading.source, mask, tuple(remarks))
 

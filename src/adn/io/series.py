@@ -1,12 +1,11 @@
-"""DICOM headers of a folder, grouped into series, and the choice of one. Nothing that names a patient is kept."""
+"""DICOM headers of a folder, and the series they make up. Nothing that names a patient is kept."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +16,6 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.io.names import is_dicom
-from adn.io.stacks import stacks
-from adn.remarks import Remark
 
 _TAGS = [
     "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "PatientName", "PatientID",
@@ -33,7 +30,7 @@ _OTHER_BODY = re.compile(r"chest|thora|abdo|pelvi|lung|spine|neck|knee|hip\b|sho
 _HEAD = re.compile(r"head|brain|skull|cereb|crani|kopf|neuro", re.I)
 _WORDS = re.compile(r"[^\W_]+")
 _SHARP_KERNEL = re.compile(r"bone|edge|sharp|lung|detail|^[HBJ][fr]?[67]\d|^Y[CE]$", re.I)
-_FEW_SLICES = 5  # a series with fewer is hardly the one that was meant
+FEW_SLICES = 5  # a series with fewer is hardly the one that was meant
 _LOCALIZER = {"LOCALIZER", "SCOUT", "SCANOGRAM", "TOPOGRAM"}
 _REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE", "VRT", "3D"}
 
@@ -120,31 +117,58 @@ class Series:
         """Number of slices at different places."""
         return len(self.positions) or len(self.headers)
 
+    @cached_property
+    def shines(self) -> bool:
+        """Whether vessels are as bright as after a contrast agent. Reads some of the pixels, once."""
+        from adn.io.pixels import checked, pixels_hu
+        from adn.io.vessels import ENHANCED_MM2, MOST_SLICES, bright_mm2_of
+
+        count = len(self.order)
+        some = np.unique(np.linspace(0, count - 1, min(count, MOST_SLICES)).round().astype(int))
+        frames = [(header, frame) for header in self.headers for frame in range(header.frames)]
+        chosen = [frames[self.order[place]] for place in some]
+        try:
+            read = {header.path: pixels_hu(header, checked(header, header.path), header.path) for header, _ in chosen}
+        except InputError:
+            return False  # whoever reads the series is told
+        step_mm = self.gap_mm * (count - 1) / max(len(some) - 1, 1)
+        planes = [read[header.path][frame] for header, frame in chosen]
+        bright = bright_mm2_of(planes, self.first.spacing_mm, step_mm)
+        return bright is not None and bright > ENHANCED_MM2
+
+    @property
+    def gap_mm(self) -> float:
+        """Middle distance between slices, 0 where there is none."""
+        gaps = np.abs(np.diff(self.positions @ self.first.normal))
+        return float(np.median(gaps)) if len(gaps) else 0.0
+
     def label(self) -> str:
         """How a warning names the series: number, description, plane, slices."""
         first = self.first
         words = [f"series {first.number}" if first.number is not None else "a series without number"]
         words += [f"'{first.description}'"] if first.description else []
-        marks = [first.plane, f"{self.slices} slices"]
+        marks = [first.plane, f"{self.slices} slices" + (f" {self.gap_mm:.1f} mm apart" if self.gap_mm else "")]
         marks += ["derived"] * first.derived + ["contrast agent"] * first.contrast
         marks += [f"kernel {first.kernel}"] if first.kernel else []
         return f"{' '.join(words)} ({', '.join(marks)})"
 
-    def preference(self) -> tuple[float, ...]:
-        """Larger is better: a whole axial original head CT, without contrast and soft, then the most slices."""
+    def grade(self) -> tuple[bool, ...]:
+        """Larger is better: a CT whose places are known, whole, axial, original, of the head, without contrast."""
         first = self.first
         about = f"{first.body} {first.description}"
         elsewhere = bool(_OTHER_BODY.search(about)) and not _HEAD.search(about)
         return (
-            self.slices >= _FEW_SLICES,
+            first.modality == "CT" and first.orientation is not None,
+            self.slices >= FEW_SLICES,
             first.plane == "axial",
             not elsewhere,
             not first.derived,
             not first.contrast,
-            not _SHARP_KERNEL.search(first.kernel),
-            self.slices,
-            -(first.number or 0),
         )
+
+    def preference(self) -> tuple[float, ...]:
+        """Larger is better, within a grade: a soft kernel, then the most slices."""
+        return not _SHARP_KERNEL.search(self.first.kernel), self.slices, -(self.first.number or 0)
 
 
 def read_headers(paths: Iterable[Path]) -> list[Header]:
@@ -161,98 +185,6 @@ def files_below(folder: Path, *, recursive: bool = True) -> list[Path]:
     """All plain files of a folder in a fixed order; hidden ones are left out."""
     found = folder.rglob("*") if recursive else folder.iterdir()
     return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
-
-
-def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) -> tuple[Series, list[Remark]]:
-    """Pick the axial head CT with the most slices, or the series `wanted` names; remark where there were several.
-
-    wanted: SeriesInstanceUID, series number, part of the description, or a place in the list that messages give, as
-    '#2'. Raises InputError where there is no CT, or nothing fits, listing what there is; and where there are several
-    patients and nothing is wanted.
-    """
-    series = _group(header for header in headers if not header.localizer)
-    if wanted is not None:
-        series = _matching(series, wanted, where)
-    tomograms = [one for one in series if one.first.modality == "CT"]
-    computed = [one for one in tomograms if one.first.orientation is not None]
-    if tomograms and not computed:
-        raise InputError(
-            "needed slices whose places are known, but ImageOrientationPatient is absent: nothing is "
-            "guessed. Export the series again from the archive, or give the scan as NIfTI.",
-            where,
-        )
-    if not computed:
-        found = ", ".join(sorted({header.modality or "unknown" for header in headers})) or "nothing else"
-        what = "only localizers" if series == [] and headers else f"images of modality {found}, no axial CT series"
-        raise InputError(f"needed a head CT, but it holds {what}; give the folder of the CT series.", where)
-    ranked = sorted(computed, key=Series.preference, reverse=True)
-    if len(ranked) == 1:
-        _not_in_pieces(ranked[0], headers, where)
-        return ranked[0], []
-    _not_in_pieces(ranked[0], headers, where)
-    chosen, *rest = _choices(ranked)
-    others = "; ".join(rest)
-    if len({one.first.patient for one in ranked}) > 1 and wanted is None:
-        raise InputError(
-            f"needed the scan of one patient, but there are several: {'; '.join(_choices(ranked))}. Give the "
-            "folder of one of them, or choose by `series`.",
-            where,
-        )
-    return ranked[0], [Remark("several_series", {"read": chosen.removeprefix("#1 "), "others": others})]
-
-
-def _choices(ranked: Sequence[Series]) -> list[str]:
-    """Each series as a message lists it: numbered, and where two look alike, with what tells them apart."""
-    start = min((one.first.seconds for one in ranked if one.first.seconds is not None), default=0.0)
-    later = [(one.first.seconds or start) - start for one in ranked]
-    taken = [f", taken {wait / 60:.1f} min after the first" if wait else "" for wait in later]
-    uids = [one.first.uid for one in ranked]
-    again = [
-        f", acquisition {one.first.acquisition}" if uids.count(one.first.uid) > 1 and one.first.acquisition else ""
-        for one in ranked
-    ]
-    return [
-        f"#{number} {one.label()}{which}{when}"
-        for number, (one, which, when) in enumerate(zip(ranked, again, taken, strict=True), start=1)
-    ]
-
-
-def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None:
-    """Refuse images that have a SeriesInstanceUID each, of which no single one is a scan."""
-    alike = [
-        one
-        for one in headers
-        if one.modality == "CT" and (one.shape, one.plane) == (best.first.shape, best.first.plane)
-    ]
-    if best.slices == 1 and len({one.uid for one in alike}) >= _FEW_SLICES:
-        raise InputError(
-            f"needed one series, but each of {len(alike)} slices has a SeriesInstanceUID of its own: which "
-            "belong together is not known. Export the series again from the archive, or give the scan as NIfTI.",
-            where,
-        )
-
-
-def _matching(series: list[Series], wanted: str, where: Path) -> list[Series]:
-    text = wanted.strip().lower()
-    listed = sorted(series, key=Series.preference, reverse=True)
-    tests = (
-        lambda one: text == f"#{listed.index(one) + 1}",
-        lambda one: one.first.uid == text,
-        lambda one: text.isdigit() and one.first.number == int(text),
-        lambda one: bool(text) and text in one.first.description.lower(),
-    )
-    for test in tests:
-        if found := [one for one in series if test(one)]:
-            return found
-    there = "; ".join(f"{one.label()}, {one.first.modality}" for one in series) or "no image series"
-    raise InputError(f"no series '{wanted}'; give a number or a part of a description of: {there}.", where)
-
-
-def _group(headers: Iterable[Header]) -> list[Series]:
-    groups: dict[tuple, list[Header]] = defaultdict(list)
-    for header in headers:
-        groups[header.patient, header.uid, header.shape, header.plane].append(header)
-    return [Series(tuple(stack)) for group in groups.values() for stack in stacks(group)]
 
 
 def _read_header(path: Path) -> Header | None:

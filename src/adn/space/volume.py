@@ -31,6 +31,10 @@ class Volume:
         data = np.ascontiguousarray(reorient_array(self.data, self.grid.axes, axes))
         return replace(self, data=data, grid=self.grid.reoriented(axes))
 
+    def view(self, axes: str) -> Volume:
+        """As `reoriented`, without a copy: for those who look at a part of a large volume."""
+        return replace(self, data=reorient_array(self.data, self.grid.axes, axes), grid=self.grid.reoriented(axes))
+
     def with_data(self, data: NDArray, unit: str | None = None) -> Volume:
         """Other values on the same grid."""
         return Volume(data, self.grid, self.unit if unit is None else unit)

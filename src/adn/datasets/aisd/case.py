@@ -18,8 +18,9 @@ from adn.datasets.imports import PREVIEW, draw_preview, read_record
 from adn.errors import InputError
 from adn.io import open_scan, write_volume
 from adn.io.atomic import atomic_folder, remove_folder
+from adn.io.choice import choose
 from adn.io.digest import sha256
-from adn.io.series import Series, choose, read_headers
+from adn.io.series import Series, read_headers
 from adn.io.slices import labels_on_grid
 from adn.io.stacks import gaps_mm
 from adn.space.volume import Volume

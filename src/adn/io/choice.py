@@ -1,0 +1,128 @@
+"""Which series of a DICOM folder is the head CT: the choice, and how messages list what there is."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from adn.errors import InputError
+from adn.io.series import FEW_SLICES, Header, Series
+from adn.io.stacks import stacks
+from adn.remarks import Remark
+
+_PHASES = 4  # stacks of one series at the same places: perfusion
+
+
+def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) -> tuple[Series, list[Remark]]:
+    """Pick the axial head CT with the most slices, or the series `wanted` names; remark where there were several.
+
+    where: a file of it stands for its own stack of slices. wanted: SeriesInstanceUID, series number, part of the
+    description, or a place in the list that messages give, as '#2'. Raises InputError where there is no CT, or nothing
+    fits, listing what there is; and where there are several patients and nothing is wanted.
+    """
+    series = _group(header for header in headers if not header.localizer)
+    if wanted is not None:
+        series = _matching(series, wanted, where)
+    tomograms = [one for one in series if one.first.modality == "CT"]
+    computed = [one for one in tomograms if one.first.orientation is not None]
+    if tomograms and not computed:
+        raise InputError(
+            "needed slices whose places are known, but ImageOrientationPatient is absent: nothing is "
+            "guessed. Export the series again from the archive, or give the scan as NIfTI.",
+            where,
+        )
+    if not computed:
+        found = ", ".join(sorted({header.modality or "unknown" for header in headers})) or "nothing else"
+        what = "only localizers" if series == [] and headers else f"images of modality {found}, no axial CT series"
+        raise InputError(f"needed a head CT, but it holds {what}; give the folder of the CT series.", where)
+    ranked = _ranked(computed)
+    if wanted is None:
+        named = os.path.abspath(where)
+        ranked.sort(key=lambda one: named not in {os.path.abspath(header.path) for header in one.headers})
+    if len(ranked) == 1:
+        _not_in_pieces(ranked[0], headers, where)
+        return ranked[0], []
+    _not_in_pieces(ranked[0], headers, where)
+    chosen, *rest = _choices(ranked)
+    others = "; ".join(rest)
+    if len({one.first.patient for one in ranked}) > 1 and wanted is None:
+        raise InputError(
+            f"needed the scan of one patient, but there are several: {'; '.join(_choices(ranked))}. Give the "
+            "folder of one of them, or choose by `series`.",
+            where,
+        )
+    return ranked[0], [Remark("several_series", {"read": chosen.removeprefix("#1 "), "others": others})]
+
+
+def _ranked(series: Sequence[Series]) -> list[Series]:
+    """Best first: by grade, without phases of perfusion and without contrast in the vessels, then by preference.
+
+    Vessels are looked at only where several series are of the best grade.
+    """
+    uids = [one.first.uid for one in series]
+    grades = {id(one): (*one.grade(), uids.count(one.first.uid) < _PHASES) for one in series}
+    best = max(grades.values(), default=())
+    rivals = [one for one in series if grades[id(one)] == best]
+    plain = {id(one): len(rivals) < 2 or not one.shines for one in rivals}
+    return sorted(series, key=lambda one: (*grades[id(one)], plain.get(id(one), True), *one.preference()), reverse=True)
+
+
+def _choices(ranked: Sequence[Series]) -> list[str]:
+    """Each series as a message lists it: numbered, and where two look alike, with what tells them apart."""
+    start = min((one.first.seconds for one in ranked if one.first.seconds is not None), default=0.0)
+    later = [(one.first.seconds or start) - start for one in ranked]
+    taken = [f", taken {wait / 60:.1f} min after the first" if wait else "" for wait in later]
+    uids = [one.first.uid for one in ranked]
+    again = [
+        f", acquisition {one.first.acquisition}" if uids.count(one.first.uid) > 1 and one.first.acquisition else ""
+        for one in ranked
+    ]
+    bright = [", vessels as bright as after contrast" if "shines" in vars(one) and one.shines else "" for one in ranked]
+    words = ["".join(parts) for parts in zip((one.label() for one in ranked), again, taken, bright, strict=True)]
+    images = [
+        f", image {one.first.instance_number}"
+        if words.count(word) > 1 and one.first.instance_number is not None
+        else ""
+        for one, word in zip(ranked, words, strict=True)
+    ]
+    return [f"#{number} {word}{image}" for number, (word, image) in enumerate(zip(words, images, strict=True), start=1)]
+
+
+def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None:
+    """Refuse images that have a SeriesInstanceUID each, of which no single one is a scan."""
+    alike = [
+        one
+        for one in headers
+        if one.modality == "CT" and (one.shape, one.plane) == (best.first.shape, best.first.plane)
+    ]
+    if best.slices == 1 and len({one.uid for one in alike}) >= FEW_SLICES:
+        raise InputError(
+            f"needed one series, but each of {len(alike)} slices has a SeriesInstanceUID of its own: which "
+            "belong together is not known. Export the series again from the archive, or give the scan as NIfTI.",
+            where,
+        )
+
+
+def _matching(series: list[Series], wanted: str, where: Path) -> list[Series]:
+    text = wanted.strip().lower()
+    listed = _ranked(series) if text.startswith("#") else list(series)
+    tests = (
+        lambda one: text == f"#{listed.index(one) + 1}",
+        lambda one: one.first.uid == text,
+        lambda one: text.isdigit() and one.first.number == int(text),
+        lambda one: bool(text) and text in one.first.description.lower(),
+    )
+    for test in tests:
+        if found := [one for one in series if test(one)]:
+            return found
+    there = "; ".join(f"{one.label()}, {one.first.modality}" for one in series) or "no image series"
+    raise InputError(f"no series '{wanted}'; give a number or a part of a description of: {there}.", where)
+
+
+def _group(headers: Iterable[Header]) -> list[Series]:
+    groups: dict[tuple, list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[header.patient, header.uid, header.shape, header.plane].append(header)
+    return [Series(tuple(stack)) for group in groups.values() for stack in stacks(group)]

@@ -1,0 +1,81 @@
+"""Pixel data of a DICOM file, complete and in HU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.errors import InputError
+from adn.io.itk import name_for_itk
+
+if TYPE_CHECKING:
+    from adn.io.series import Header
+
+_BITS = (8, 16, 32)
+
+
+def checked(header: Header, where: Path) -> Any:
+    """One file as pydicom reads it, its pixel data complete."""
+    from pydicom import config, dcmread
+
+    try:
+        with config.disable_value_validation():
+            data = dcmread(header.path, force=True)
+        pixels = data.PixelData
+        if int(data.BitsAllocated) not in _BITS:
+            raise InputError(
+                f"BitsAllocated is {data.BitsAllocated}, CT has 8, 16 or 32; copy the series again.", where
+            )
+        bits = header.shape[0] * header.shape[1] * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated)
+        needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
+        short = not _packed(data) and len(pixels) < needed
+    except InputError:
+        raise
+    except Exception as error:  # pydicom raises many kinds on damaged bytes
+        raise _truncated(header, where) from error
+    if short or not pixels:
+        raise _truncated(header, where)
+    return data
+
+
+def _packed(data: Any) -> bool:
+    syntax = data.file_meta.get("TransferSyntaxUID")
+    return bool(syntax and syntax.is_encapsulated)
+
+
+def pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
+    """(frames, rows, columns) in HU."""
+    if _packed(data):
+        import SimpleITK as sitk  # unpacks what pydicom cannot without further packages
+
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        with name_for_itk(header.path) as name:
+            reader.SetFileName(name)
+            try:
+                return sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
+            except (RuntimeError, ValueError) as error:  # its sides are not those of the header
+                raise _truncated(header, where) from error
+    stored = np.frombuffer(data.PixelData, _sample_type(data), header.frames * header.shape[0] * header.shape[1])
+    return stored.reshape(-1, *header.shape) * np.float32(header.slope) + np.float32(header.intercept)
+
+
+def _sample_type(data: Any) -> np.dtype:
+    order = "<" if data.file_meta.get("TransferSyntaxUID", "") != "1.2.840.10008.1.2.2" else ">"
+    return np.dtype(f"{order}{'i' if data.get('PixelRepresentation') else 'u'}{int(data.BitsAllocated) // 8}")
+
+
+def _truncated(header: Header, where: Path) -> InputError:
+    name = "" if header.path == where else f"{header.path.name}: "
+    return InputError(
+        f"{name}the DICOM file is truncated or damaged (its pixel data is incomplete); copy the series again.", where
+    )
+
+
+def damaged(header: Header, where: Path) -> InputError:
+    """The refusal of a file whose header cannot be read."""
+    name = "" if header.path == where else f"{header.path.name}: "
+    return InputError(f"{name}the DICOM header is damaged; copy the series again.", where)

@@ -1,0 +1,59 @@
+"""Vessels with a contrast agent are noticed in the image, and nothing that heads without one have is taken for them."""
+
+import numpy as np
+import pytest
+
+from adn.io import open_scan
+from adn.io.vessels import bright_mm2, enhanced_remarks
+from phantoms import head, write_dicom_series
+
+
+def with_vessels(hu=250.0, shape=(30, 96, 80), spacing_mm=(5.0, 2.0, 2.0)):
+    """A head with eight vessels of 4 × 4 mm that run upwards through the brain: 128 mm² in a slice."""
+    volume = head(shape, spacing_mm)
+    data = volume.data.copy()
+    for row in range(36, 60, 6):
+        for column in (30, 48):
+            tube = data[:, row : row + 2, column : column + 2]
+            tube[tube == 32.0] = hu
+    return volume.with_data(data)
+
+
+def test_vessels_are_measured_in_half_of_the_slices():
+    assert bright_mm2(head()) == 0.0
+    assert bright_mm2(with_vessels()) == pytest.approx(128.0, rel=0.15)
+    (remark,) = enhanced_remarks(with_vessels())
+    assert remark.kind == "contrast_seen"
+    assert "made for non-contrast CT" in remark.sentence
+
+
+@pytest.mark.parametrize("axes", ["SPL", "RAI", "LSA"])
+def test_which_way_the_array_runs_does_not_count(axes):
+    assert bright_mm2(with_vessels().reoriented(axes)) == bright_mm2(with_vessels())
+
+
+def test_thin_slices_and_their_noise_are_averaged():
+    noise = np.random.default_rng(0)
+    thin = head((150, 96, 80), (1.0, 2.0, 2.0))
+    noisy = thin.with_data(thin.data + noise.normal(0, 18, thin.data.shape).astype(np.float32))
+    assert bright_mm2(noisy) < 3.0
+
+
+def test_calcification_in_few_slices_and_blood_are_no_vessels():
+    volume = head()
+    data = volume.data.copy()
+    data[12:16, 40:44, 36:44] = 300.0  # plexus
+    data[10:20, 60:70, 30:50] = np.where(data[10:20, 60:70, 30:50] == 32.0, 85.0, data[10:20, 60:70, 30:50])  # bleed
+    assert enhanced_remarks(volume.with_data(data)) == []
+
+
+def test_of_a_few_slices_nothing_is_said():
+    volume = with_vessels()
+    assert bright_mm2(type(volume)(volume.data[12:18], volume.grid.centred((6, 96, 80), (5.0, 2.0, 2.0)))) is None
+
+
+def test_an_agent_that_is_recorded_is_said_once(tmp_path):
+    write_dicom_series(with_vessels(), tmp_path / "said", tags={"ContrastBolusAgent": "IOHEXOL"})
+    write_dicom_series(with_vessels(), tmp_path / "silent")
+    assert [remark.kind for remark in open_scan(tmp_path / "said").remarks] == ["contrast_recorded"]
+    assert [remark.kind for remark in open_scan(tmp_path / "silent").remarks] == ["contrast_seen"]
