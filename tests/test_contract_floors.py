@@ -27,6 +27,7 @@ FLOORS = [
     {"benchmark"},
     {"prediction.batch"},
     {"server"},
+    {"node"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

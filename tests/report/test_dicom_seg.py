@@ -248,3 +248,31 @@ def test_real_series(name, slices, tmp_path):
         assert len(found) == slices
         volume_ml = (found.sum(axis=(1, 2)) * thickness_mm(series)).sum() * np.prod(series.first.spacing_mm) / 1000
     assert volume_ml == pytest.approx(prediction.measurements.volume_ml, rel=0.02)
+
+
+def test_key_images_join_the_study_and_show_the_slices_with_most_infarct(tmp_path):
+    write_dicom_series(head(), tmp_path / "in", tags=TAGS)
+    prediction = predict_ball(tmp_path / "in")
+    scan = prediction.scan.volume
+    brain = scan.with_data((scan.data > 0).astype(np.uint8), "label")
+    prediction = replace(prediction, brain_mask=brain, relative_hypodensity=scan.with_data(0 * scan.data, "1"))
+    write_dicom_seg(prediction, tmp_path / "in", tmp_path, pictures=True)
+    source = dcmread(next(path for path in (tmp_path / "in").iterdir()))
+    found = [dcmread(path) for path in sorted(tmp_path.glob("infarct_key_*.dcm"))]
+    from PIL import Image
+
+    Image.fromarray(found[0].pixel_array).save("/root/w/key.png")
+    assert len(found) == 4
+    assert len({one.SeriesInstanceUID for one in found}) == 1
+    assert len({one.SOPInstanceUID for one in found}) == 4
+    for number, one in enumerate(found, start=1):
+        assert one.SOPClassUID.name == "Secondary Capture Image Storage"
+        assert (one.StudyInstanceUID, one.PatientID, one.InstanceNumber) == (
+            source.StudyInstanceUID,
+            PATIENT_ID,
+            number,
+        )
+        pixels = one.pixel_array
+        assert pixels.shape == (one.Rows, one.Columns, 3)
+        red = (pixels[..., 0] > 200) & (pixels[..., 1] < 120) & (pixels[..., 2] < 120)
+        assert red.any()  # the contour

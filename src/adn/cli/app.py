@@ -13,6 +13,7 @@ from adn.cli.benchmark import benchmark
 from adn.cli.data import data
 from adn.cli.evaluate import evaluate
 from adn.cli.info import info
+from adn.cli.node import node
 from adn.cli.predict import predict
 from adn.cli.serve import serve
 from adn.cli.split import split
@@ -69,6 +70,7 @@ app.command(epilog=DISCLAIMER)(split)
 app.command(epilog=DISCLAIMER)(tissue)
 app.command(epilog=DISCLAIMER)(serve)
 app.command(epilog=DISCLAIMER)(view)
+app.command(epilog=DISCLAIMER)(node)
 app.add_typer(data, name="data")
 app.command(epilog=DISCLAIMER)(info)
 

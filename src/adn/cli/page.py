@@ -9,7 +9,8 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -83,3 +84,25 @@ def run_page(app: FastAPI, listener: socket.socket, host: str, token: str | None
     with suppress(KeyboardInterrupt):  # uvicorn has stopped cleanly, and raises the signal again
         server.run(sockets=[listener])
     typer.echo("Stopped.")
+
+
+@contextmanager
+def only_server_of(folder: Path) -> Iterator[None]:
+    """Two servers would work on the same cases. Raises InputError where there is one already."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        _lock(file, folder)
+        yield
+
+
+def _lock(file: IO[str], folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
+    except OSError as error:
+        raise InputError(
+            "another 'adn serve' or 'adn node' works in this folder; give another one, or stop it.", folder
+        ) from error

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from adn.cli import terminal
 from adn.cli.options import Device, Weights
-from adn.cli.page import LOOPBACK, Host, Open, Port, Token, check_extra, chosen_token, listening, run_page
-from adn.errors import InputError
+from adn.cli.page import (
+    LOOPBACK,
+    Host,
+    Open,
+    Port,
+    Token,
+    check_extra,
+    chosen_token,
+    listening,
+    only_server_of,
+    run_page,
+)
 
 PORT = 8765
 
@@ -40,7 +48,7 @@ def serve(
     chosen = find_weights(weights)
     terminal.check_writable(folder)
     limits = Limits()
-    with _only_server_of(folder), listening(host, port) as listener:
+    with only_server_of(folder), listening(host, port) as listener:
         cases = Cases(folder, waiting=limits.waiting)
         jobs = Jobs(cases, weights=chosen, device=device)
         token = chosen_token(host, token)
@@ -52,23 +60,3 @@ def _weights(chosen: Any) -> list[Any]:
     from adn.server.models import Weights
 
     return [Weights(name=chosen.name, summary=f"{chosen.megabytes:.1f} MB, SHA-256 {chosen.sha256[:12]}…")]
-
-
-@contextmanager
-def _only_server_of(folder: Path) -> Iterator[None]:
-    """Two servers would work on the same cases. Raises InputError where there is one already."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        _lock(file, folder)
-        yield
-
-
-def _lock(file: IO[str], folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
-    except OSError as error:
-        raise InputError("another 'adn serve' works in this folder; give another one, or stop it.", folder) from error

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from adn.figures.display import axial_slice, axial_stack, crop_to, even_slices, stroke_window_hu
 from adn.figures.panels import (
     ASYMMETRY_RANGE_HU,
@@ -86,3 +89,26 @@ def slice_sheet(prediction: Prediction, columns: int = 8, most: int = 40) -> Fig
         outline(axes, prediction.brain_mask, index, crop, BRAIN_COLOUR, width=0.5)
         outline(axes, prediction.infarct, index, crop, width=0.8)
     return figure
+
+
+def key_picture(prediction: Prediction, slice_index: int, header: str, footer: str) -> NDArray[np.uint8]:
+    """One slice as a picture for viewers that show no overlays, (rows, columns, 3): scan, contour, hypodensity.
+
+    header, footer: a line of text above and below, part of the pixels.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = overlay(prediction, slice_index, ("scan", "contour", "hypodensity"))
+    width, height = figure.get_size_inches()
+    strip = 0.3  # inches, above and below
+    figure.set_size_inches(width, height + 2 * strip)
+    for axes in figure.axes:
+        left, bottom, wide, high = axes.get_position().bounds
+        tall = height + 2 * strip
+        axes.set_position((left, (bottom * height + strip) / tall, wide, high * height / tall))
+    middle = 0.5 * strip / (height + 2 * strip)
+    for text, place, size in ((header, 1 - middle, 11), (footer, middle, 9)):
+        figure.text(0.01, place, text, color=INK, fontsize=size, va="center")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

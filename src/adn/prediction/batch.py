@@ -32,6 +32,7 @@ class Request:
     series: str | None = None
     overwrite: bool = False
     dicom_seg: bool = False
+    dicom_pictures: bool = False  # key images, too
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def predict_one(
 
     def more(folder: Path) -> None:
         if request.dicom_seg:
-            write_dicom_seg(prediction, task.scan, folder, series=request.series)
+            write_dicom_seg(prediction, task.scan, folder, series=request.series, pictures=request.dicom_pictures)
         if also:
             also(prediction, folder)
 

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.report.words import reasons
+from adn.figures.display import key_slices
+from adn.figures.prediction import key_picture
+from adn.report.words import first_line, reasons
 from adn.results import DISCLAIMER, Prediction
 
 NAME = "adn"
-SEG_SERIES, SR_SERIES = 9101, 9102  # numbers that no scanner gives
+SEG_SERIES, SR_SERIES, PICTURE_SERIES = 9101, 9102, 9103  # numbers that no scanner gives
+KEY_PICTURES = 4
 DESCRIPTION = "{} by adn, research use only, not a medical device"  # at most 64 characters
 RED_LAB = (53.2, 80.1, 67.2)
 
@@ -132,6 +135,40 @@ def _structured_report(prediction: Prediction, seg: Any, images: list[Any], trac
         is_verified=False,
         **_equipment(prediction),
     )
+
+
+def key_images(prediction: Prediction, images: list[Any]) -> list[Any]:
+    """Secondary Captures of the slices with most infarct, for viewers that show no SEG; one series.
+
+    Verdict and disclaimer are part of the pixels. Without infarct: slices evenly spaced.
+    """
+    import highdicom as hd
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    header = first_line(prediction)
+    shared, objects = _equipment(prediction), []
+    for number, index in enumerate(key_slices(prediction, KEY_PICTURES), start=1):
+        image = hd.sc.SCImage.from_ref_dataset(
+            ref_dataset=images[0],
+            pixel_array=key_picture(prediction, index, header, DISCLAIMER),
+            photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
+            bits_allocated=8,
+            coordinate_system=hd.CoordinateSystemNames.PATIENT,
+            patient_orientation=("L", "P"),
+            series_instance_uid=shared["series_instance_uid"],
+            series_number=PICTURE_SERIES,
+            sop_instance_uid=str(generate_uid()),
+            instance_number=number,
+            manufacturer=NAME,
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+        )
+        image.SeriesDescription = shared["series_description"]
+        image.ManufacturerModelName = NAME
+        image.SoftwareVersions = shared["software_versions"]
+        image.DeviceSerialNumber = shared["device_serial_number"]
+        image.BurnedInAnnotation = "NO"  # of what identifies a patient
+        objects.append(image)
+    return objects
 
 
 def _equipment(prediction: Prediction) -> dict[str, Any]:

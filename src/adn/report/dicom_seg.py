@@ -24,7 +24,7 @@ from adn.results import Prediction, Scan
 from adn.space.affine import Affine
 from adn.space.geometry import RAS_FROM_LPS
 
-SEG_NAME, SR_NAME = "infarct_seg.dcm", "infarct_sr.dcm"
+SEG_NAME, SR_NAME, PICTURE_NAME = "infarct_seg.dcm", "infarct_sr.dcm", "infarct_key_{}.dcm"
 _OUTSIDE = 0.6  # of a voxel by which a slice's middle may lie beyond the scan: rounding
 _REFERENCE = [  # of the source, what a SEG refers to: never text
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
@@ -58,9 +58,11 @@ def check_is_dicom(scan: Scan, source: Path | str) -> None:
 
 
 def write_dicom_seg(
-    prediction: Prediction, source: Path | str, folder: Path | str, *, series: str | None = None
+    prediction: Prediction, source: Path | str, folder: Path | str, *, series: str | None = None, pictures: bool = False
 ) -> tuple[Path, Path]:
     """Write the infarct as DICOM SEG and its volume and side as DICOM SR into `folder`; return the two files.
+
+    pictures: also key images as Secondary Captures, for viewers that show no SEG.
 
     source: what the scan was opened from, a DICOM folder, file or zip; series: as in `open_scan`. The probability is
     carried onto the acquired slices (tilted and unevenly spaced as they are), interpolated once, and thresholded last.
@@ -77,10 +79,14 @@ def write_dicom_seg(
             mask = mask[np.argsort(acquired.order)]
     try:
         seg, report = dicom_objects.build(prediction, mask, images)
+        captures = dicom_objects.key_images(prediction, images) if pictures else []
         files = Path(folder, SEG_NAME), Path(folder, SR_NAME)
         with atomic_path(files[0]) as seg_path, atomic_path(files[1]) as report_path:
             for data, path in ((seg, seg_path), (report, report_path)):
                 _save(data, identity, path)
+            for number, data in enumerate(captures, start=1):
+                with atomic_path(Path(folder, PICTURE_NAME.format(number))) as path:
+                    _save(data, identity, path)
     except (AdnError, MemoryError, OSError):
         raise
     except Exception as error:  # highdicom raises many kinds, and may quote what the headers say of the patient

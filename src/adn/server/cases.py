@@ -116,8 +116,8 @@ class Cases:
         """A hidden folder for an upload on its way, removed unless it becomes a case."""
         return scratch_folder(self.folder)
 
-    def add(self, staged: Path, kind: Any, dicom_seg: bool) -> Record:
-        """Make a case of a staged folder that holds UPLOAD; it appears as a whole."""
+    def add(self, staged: Path, kind: Any, dicom_seg: bool, **more: Any) -> Record:
+        """Make a case of a staged folder that holds UPLOAD; it appears as a whole. more: what else `Record` has."""
         with self.changed:
             self.check_room()
             record = Record(
@@ -127,6 +127,7 @@ class Cases:
                 steps=fresh_steps(),
                 kind=kind,
                 dicom_seg=dicom_seg,
+                **more,
             )
             _write(record, staged)
             move_folder(staged, self.home(record))
@@ -136,8 +137,10 @@ class Cases:
         return record
 
     def next_queued(self) -> Record | None:
-        """The one that waits longest."""
-        return next((one for one in reversed(self.records()) if one.state == "queued"), None)
+        """The one that waits longest, of those that need not wait longer."""
+        moment = now()
+        waiting = (one for one in reversed(self.records()) if one.state == "queued")
+        return next((one for one in waiting if one.not_before is None or one.not_before <= moment), None)
 
     def update(self, case_id: str, **changes: Any) -> Record | None:
         """Change a record. None where it was deleted meanwhile."""
@@ -177,9 +180,11 @@ class Cases:
         remove_folder(self.home(record) / UPLOAD)
         log.info("case %s: %s", case_id, state)
 
-    def requeue(self, case_id: str, attempts: int) -> None:
-        """Back into the queue, as if it had not been begun."""
-        self.update(case_id, state="queued", started=None, steps=fresh_steps(), attempts=attempts)
+    def requeue(self, case_id: str, attempts: int, not_before: datetime | None = None) -> None:
+        """Back into the queue, as if it had not been begun; until `not_before` it waits there."""
+        self.update(
+            case_id, state="queued", started=None, steps=fresh_steps(), attempts=attempts, not_before=not_before
+        )
 
     def delete(self, record: Record) -> None:
         """Remove a case that is not running, with everything in its folder."""

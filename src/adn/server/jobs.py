@@ -6,12 +6,14 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from adn.io.weights import WeightsFile
 from adn.prediction.batch import Networks, Outcome, Request, Task, remove_partial
 from adn.server.cases import Cases
-from adn.server.models import FINAL, Record
+from adn.server.models import FINAL, Record, now
 from adn.server.models import Failure as CaseFailure
 from adn.server.problems import ProblemError
 from adn.server.worker import Predict, predict_for_page, work
@@ -27,7 +29,8 @@ log = logging.getLogger(__name__)
 class Jobs:
     """Works on the queued cases of `cases`, one at a time, oldest first.
 
-    weights, device: as in `adn predict`. predict: what a worker does, importable there.
+    weights, device: as in `adn predict`. predict: what a worker does, importable there. pauses_s: a case that failed
+    for no fault of its own is tried again after the first, then the second, and so on.
     """
 
     def __init__(
@@ -37,8 +40,9 @@ class Jobs:
         weights: str | WeightsFile | None = None,
         device: str = "auto",
         predict: Predict = predict_for_page,
+        pauses_s: Sequence[float] = (),
     ) -> None:
-        self._cases = cases
+        self._cases, self._pauses_s = cases, pauses_s
         self._make_worker = lambda: Worker(work, predict, Networks(weights, device))
         self._worker: Worker | None = None
         self._step_began = 0.0
@@ -89,13 +93,14 @@ class Jobs:
                     self._work_on(record)
                 except Exception as error:  # a full disk, a folder removed by hand: the others go on
                     log.warning("case %s: %s", record.id, type(error).__name__, exc_info=log.isEnabledFor(10))
-                    self._fail(record, f"The server could not go on with this case ({type(error).__name__}).")
+                    if not self._tried_again(record):
+                        self._fail(record, f"The server could not go on with this case ({type(error).__name__}).")
         self._end_worker()
 
     def _work_on(self, record: Record) -> None:
         task = Task(self._cases.upload(record), record.name)
         home = self._cases.home(record)
-        request = Request(home, overwrite=True, dicom_seg=record.dicom_seg)
+        request = Request(home, overwrite=True, dicom_seg=record.dicom_seg, dicom_pictures=record.dicom_pictures)
         if self._worker is None or not self._worker.process.is_alive():
             self._worker = self._make_worker()
         outcome = self._hear(self._worker, record, task, request)
@@ -129,13 +134,24 @@ class Jobs:
             if self._closing.wait(_GRACE_S):  # Ctrl-C reaches a process that has only just been started, too
                 return "closing"
             self._end_worker(task, request)
-            return Failure(OUR_FAULT, _died(worker.process.exitcode))
+            return Failure(OUR_FAULT, _died(worker.process.exitcode), may_pass=True)
 
     def _conclude(self, record: Record, outcome: Outcome | Failure) -> None:
         if isinstance(outcome, Failure):
-            self._fail(record, self._as_shown(record, outcome), by_user=outcome.code != OUR_FAULT)
+            if not (outcome.may_pass and self._tried_again(record)):
+                self._fail(record, self._as_shown(record, outcome), by_user=outcome.code != OUR_FAULT)
         else:
             self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
+
+    def _tried_again(self, record: Record) -> bool:
+        """Put a case back into the queue for later; False where it was tried often enough."""
+        tries = self._cases.record(record.id).attempts
+        if tries > len(self._pauses_s):
+            return False
+        pause = timedelta(seconds=self._pauses_s[tries - 1])
+        log.warning("case %s: failed, and is tried again in %.0f s", record.id, pause.total_seconds())
+        self._cases.requeue(record.id, tries, now() + pause)
+        return True
 
     def _as_shown(self, record: Record, failure: Failure) -> str:
         """A failure's sentence without paths of this machine: what was uploaded is "The scan"."""

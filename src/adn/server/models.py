@@ -78,7 +78,8 @@ class Layer(_Frozen):
 class Record(_Frozen):
     """What is kept of a case in its `case.json`: nothing that could name a patient.
 
-    kind: what was uploaded. attempts: how often it was begun.
+    kind: what was uploaded. attempts: how often it was begun. not_before: it waits until then. study, content: digests
+    of the study's UID and of its images, where a node received it. dicom_pictures: key images are wanted, too.
     """
 
     id: str
@@ -92,6 +93,10 @@ class Record(_Frozen):
     kind: Literal["nifti", "dicom", "zip", "result"]
     dicom_seg: bool = False
     attempts: int = 0
+    not_before: datetime | None = None
+    study: str = ""
+    content: str = ""
+    dicom_pictures: bool = False
 
 
 class Case(_Frozen):

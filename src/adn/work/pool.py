@@ -36,12 +36,14 @@ class Failure:
     """What became of an item that could not be worked on. code: exit code, never 0. error: a sentence.
 
     about, what: the file or case that the sentence begins with, and the rest of it; None and '' where it names none.
+    may_pass: nothing is wrong with the item, so that a later try may succeed: a full disk, too little memory.
     """
 
     code: int
     error: str
     about: str | None = None
     what: str = ""
+    may_pass: bool = False
 
 
 def map_processes(
@@ -75,8 +77,9 @@ def attempt(work: Callable[[Item], Result], item: Item) -> Result | Failure:
     except Exception as error:
         if debugging():
             traceback.print_exc()
-        named = (error.path, error.what) if isinstance(error, AdnError) and error.path else ()
-        return Failure(*explain(error), *named)
+        about, what = (error.path, error.what) if isinstance(error, AdnError) and error.path else (None, "")
+        code, sentence = explain(error)
+        return Failure(code, sentence, about, what, code == OUR_FAULT or isinstance(error, OSError))
 
 
 def _in_processes(
@@ -126,6 +129,7 @@ def _collect(worker: Worker, item: Item, clean_up: Callable[[Item], object] | No
             OUR_FAULT,
             f"Its process ended unexpectedly (exit code {worker.process.exitcode}), "
             "most often for lack of memory. Try fewer `jobs`.",
+            may_pass=True,
         )
 
 

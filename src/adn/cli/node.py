@@ -1,0 +1,136 @@
+"""`adn node`: studies in from a scanner or a PACS by DICOM, results back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adn.cli import terminal
+from adn.cli.options import Device, Weights
+from adn.cli.page import LOOPBACK, check_extra, chosen_token, listening, only_server_of, run_page
+from adn.errors import InputError
+from adn.results import DISCLAIMER
+
+if TYPE_CHECKING:
+    from adn.node.service import Node
+
+PORT = 11112
+
+
+def node(
+    folder: Annotated[Path, typer.Argument(help="Where studies and cases are kept.")] = Path("adn-node"),
+    aet: Annotated[str, typer.Option(help="AE title of this node.")] = "ADN",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; any but this machine's own needs --from or TLS.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
+    forward: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. May be repeated."),
+    ] = None,
+    accept: Annotated[
+        list[str] | None, typer.Option(metavar="AET", help="AE title that may call; default: any. May be repeated.")
+    ] = None,
+    networks: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="NETWORK", help="Address or network that may call. May be repeated."),
+    ] = None,
+    tls: Annotated[
+        tuple[Path, Path, Path] | None,
+        typer.Option(
+            metavar="CERT KEY CA", help="PEM files: TLS in both directions, callers need a certificate of CA."
+        ),
+    ] = None,
+    seg: Annotated[bool, typer.Option("--seg/--no-seg", help="Send the infarct as DICOM SEG.")] = True,
+    sr: Annotated[bool, typer.Option("--sr/--no-sr", help="Send volume and side as DICOM SR.")] = True,
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Send key images, for viewers that show no SEG.")
+    ] = True,
+    quiet_s: Annotated[float, typer.Option(min=0, help="A study is whole after so long without a new image.")] = 20.0,
+    longest_s: Annotated[float, typer.Option(min=1, help="Or so long after its first one, whatever comes.")] = 900.0,
+    keep_images: Annotated[
+        float, typer.Option(min=0, metavar="DAYS", help="Received images stay so long after their results arrived.")
+    ] = 0.0,
+    keep_cases: Annotated[float, typer.Option(min=0, metavar="DAYS", help="Results stay here so long.")] = 30.0,
+    page: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Also serve the page of 'adn serve' at this local port.")
+    ] = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    status: Annotated[
+        bool, typer.Option("--status", help="Say how the node of FOLDER stands, as JSON, and end.")
+    ] = False,
+) -> None:
+    """Receive CT studies by DICOM (C-STORE), mark infarcts, and send SEG, SR and key images back.
+
+    A study is processed when it is whole; what cannot be sent is tried again for three days. What is unfinished when
+    the node ends goes on at the next start. Only this machine can reach it, unless --host says otherwise.
+    """
+    if status:
+        from adn.node.status import status as read_status
+
+        typer.echo(json.dumps(read_status(folder), indent=2))
+        return
+    check_extra()
+    missing = [name for name in ("pynetdicom", "dicomweb_client") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"The node needs {', '.join(missing)}, not installed: pip install 'adn-stroke[node]'.")
+    from adn.io.weights import find_weights
+    from adn.node.intake import IntakeLimits
+    from adn.node.peers import Caller, parse_peer
+    from adn.node.receiver import Gate, client_tls, server_tls
+    from adn.node.service import Keep, Node
+    from adn.server.guard import is_loopback
+
+    if not (is_loopback(host) or networks or tls):
+        raise InputError("--host lets other machines in: say which by --from, or ask for certificates by --tls.")
+    files = [str(path) for path in tls or ()]
+    gate = Gate(tuple(accept or ()), tuple(networks or ()), server_tls(*files) if files else None)
+    kinds = [name for name, wanted in (("seg", seg), ("sr", sr), ("pictures", pictures)) if wanted]
+    terminal.check_writable(folder)
+    logging.getLogger("adn").setLevel(logging.INFO)  # what becomes of each study is what one looks for here
+    with only_server_of(folder):
+        made = Node(
+            folder,
+            peers=[parse_peer(text) for text in forward or ()],
+            caller=Caller(aet, client_tls(*files) if files else None),
+            limits=IntakeLimits(quiet_s, longest_s),
+            keep=Keep(timedelta(days=keep_images), timedelta(days=keep_cases)),
+            weights=find_weights(weights),
+            device=device,
+            outbox={"kinds": kinds},
+        )
+        receiver = made.listen(aet, host, port, gate)
+        typer.echo(f"{aet}@{host}:{receiver.port}\nStudies and cases are kept in {folder.absolute()}. Ctrl-C stops.")
+        made.start(jobs=page is None)
+        try:
+            _wait(made, page)
+        finally:
+            receiver.close()
+            made.close()
+    typer.echo("Stopped.")
+
+
+def _wait(made: Node, page: int | None) -> None:
+    """Until a signal; with the page, if one is wanted."""
+    if page is None:
+        typer.echo(DISCLAIMER)
+        ended = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        while not ended.wait(0.5):  # so that Python sees signals
+            pass
+        return
+    from adn.server.app import create_app
+
+    with listening(LOOPBACK, page) as listener:
+        app: Any = create_app(made.cases, made.jobs, host=LOOPBACK, token=chosen_token(LOOPBACK, None))
+        run_page(app, listener, LOOPBACK, None, False, "Cases of the node")

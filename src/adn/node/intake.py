@@ -1,0 +1,230 @@
+"""Studies on their way in, on disk: a folder each, a file an image, until a study is whole and becomes a case.
+
+FOLDER/<study>/<instance>.dcm    an image as it came; both names are digests of UIDs, so they tell nobody's name
+FOLDER/<study>/study.json        which images were handed over, and to which case (`Handed`)
+
+An image is acknowledged once it is on the disk. A study is whole when no association that sent to it is open and it has
+been quiet for a while, or when it has waited for long. What is sent twice counts once; what grows is handed over anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adn.errors import AdnError
+from adn.io.atomic import atomic_path, remove_folder, sweep
+from adn.io.digest import file_sha256, sha256
+from adn.server.cases import UPLOAD, Cases
+from adn.server.jobs import Jobs
+from adn.server.models import Record
+
+INCOMING = "incoming"  # in the node's folder
+STUDY = "study.json"
+_KEY = 24  # letters of a digest in a name
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class IntakeLimits:
+    """What may come in. quiet_s: without a new image, a study is whole; longest_s: or after so long, whatever comes.
+
+    images, megabytes: of one study. studies: on their way at a time. free_mb: left on the disk.
+    """
+
+    quiet_s: float = 20.0
+    longest_s: float = 900.0
+    images: int = 5000
+    megabytes: int = 4096
+    studies: int = 200
+    free_mb: int = 500
+
+
+class NoRoomError(AdnError):
+    """An image cannot be taken now; its sender may try again."""
+
+
+class Handed(BaseModel):
+    """What was handed over of a study. images: name → digest of its bytes. case: that was made of them."""
+
+    model_config = ConfigDict(frozen=True)
+    images: dict[str, str] = {}
+    case: str = ""
+
+
+@dataclass
+class _Study:
+    """What is known of a study while the node runs; times are of `time.time`."""
+
+    first: float
+    last: float
+    megabytes: float = 0.0
+    images: int = 0
+    open: set[int] = field(default_factory=set)  # associations that sent to it
+
+
+def key_of(uid: str) -> str:
+    """A name for a UID, which cannot be turned back into it."""
+    return sha256(uid)[:_KEY]
+
+
+class Intake:
+    """All studies on their way in. cases, jobs: what whole ones are handed to. pictures: key images are wanted.
+
+    withdrawn: asked whether a finished case's results have not left yet, and then they never will.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cases: Cases,
+        jobs: Jobs,
+        limits: IntakeLimits | None = None,
+        *,
+        pictures: bool = True,
+        withdrawn: Callable[[Record], bool] = lambda record: False,
+    ) -> None:
+        self.folder, self.cases, self.jobs, self.pictures = folder, cases, jobs, pictures
+        self.withdrawn = withdrawn
+        self.limits = limits or IntakeLimits()
+        self._lock = threading.RLock()
+        self._coming: dict[str, _Study] = {}
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._recover()
+
+    def take(self, data: bytes, study_uid: str, instance_uid: str, association: int = 0) -> None:
+        """Keep one image; it is on the disk when this returns. Raises NoRoomError, OutputError."""
+        key, name = key_of(study_uid), f"{key_of(instance_uid)}.dcm"
+        with self._lock:
+            handed = self.handed(key)
+            if handed.images.get(name) == sha256(data):
+                return  # sent again
+            study = self._room_for(key, len(data) / 2**20)
+            path = self.folder / key / name
+            before = path.stat().st_size / 2**20 if path.is_file() else None
+            with atomic_path(path, make_folder=True) as temporary, temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            study.megabytes += len(data) / 2**20 - (before or 0.0)
+            study.images += before is None
+            study.last = time.time()
+            if association:
+                study.open.add(association)
+
+    def ended(self, association: int) -> None:
+        """An association is over, however it ended."""
+        with self._lock:
+            for study in self._coming.values():
+                study.open.discard(association)
+
+    def waiting(self) -> int:
+        """How many studies are on their way."""
+        with self._lock:
+            return len(self._coming)
+
+    def due(self) -> list[str]:
+        """Studies that are whole."""
+        with self._lock:
+            now, limits = time.time(), self.limits
+            return [
+                key
+                for key, study in self._coming.items()
+                if (not study.open and now - study.last >= limits.quiet_s) or now - study.first >= limits.longest_s
+            ]
+
+    def hand_over(self, key: str) -> Record | None:
+        """Make a case of a study, in the place of an unfinished one of fewer images. None where there is nothing new.
+
+        Raises ProblemError where no case can be taken now; the study then waits on. Killed at any point, it is handed
+        over once: what was made of the same images before is found again.
+        """
+        with self._lock:
+            folder, handed = self.folder / key, self.handed(key)
+            files = sorted(folder.glob("*.dcm"))
+            images = {path.name: file_sha256(path) for path in files}
+            record = None
+            if not images.items() <= handed.images.items():
+                content = sha256(*(f"{name} {digest}" for name, digest in images.items()))
+                earlier = [one for one in self.cases.records() if one.study == key]
+                record = next((one for one in earlier if one.content == content), None)
+                if record is None or record.state in ("failed", "cancelled"):
+                    for one in earlier:
+                        if one.state != "done" or self.withdrawn(one):
+                            self.jobs.delete(one)
+                    record = self._as_case(key, content, files)
+                if handed.images.keys() - images.keys():
+                    log.warning("case %s: made of late images alone, the earlier ones are gone", record.id)
+                _write(Handed(images=handed.images | images, case=record.id), folder)
+            del self._coming[key]
+            return record
+
+    def forget_images(self, key: str) -> None:
+        """Remove a study's images and remember that they were there; not while more are coming."""
+        with self._lock:
+            if key not in self._coming:
+                for path in (self.folder / key).glob("*.dcm"):
+                    path.unlink(missing_ok=True)
+
+    def forget(self, key: str) -> None:
+        """Remove everything that is known of a study; not while more of it is coming."""
+        with self._lock:
+            if key not in self._coming:
+                remove_folder(self.folder / key)
+
+    def handed(self, key: str) -> Handed:
+        """What was handed over of a study."""
+        path = self.folder / key / STUDY
+        try:
+            return Handed.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            return Handed()
+
+    def _room_for(self, key: str, megabytes: float) -> _Study:
+        limits, study = self.limits, self._coming.get(key)
+        if shutil.disk_usage(self.folder).free < (limits.free_mb + megabytes) * 2**20:
+            raise NoRoomError("The disk is nearly full; make room on it.")
+        if study is None:
+            if len(self._coming) >= limits.studies:
+                raise NoRoomError(f"{limits.studies} studies are on their way already.")
+            kept = list((self.folder / key).glob("*.dcm"))
+            now = time.time()
+            study = self._coming[key] = _Study(now, now, sum(p.stat().st_size for p in kept) / 2**20, len(kept))
+        if study.images >= limits.images or study.megabytes + megabytes > limits.megabytes:
+            raise NoRoomError(f"A study may have {limits.images} images and {limits.megabytes} MB.")
+        return study
+
+    def _as_case(self, key: str, content: str, files: list[Path]) -> Record:
+        with self.cases.staging() as scratch:
+            upload = scratch / "case" / UPLOAD / "dicom"
+            upload.mkdir(parents=True)
+            for number, path in enumerate(files):
+                os.link(path, upload / f"{number:06d}.dcm")  # no second copy on the disk
+            return self.cases.add(
+                scratch / "case", "dicom", True, study=key, content=content, dicom_pictures=self.pictures
+            )
+
+    def _recover(self) -> None:
+        """Studies that a stop or a crash left here; they are whole after a quiet time from now."""
+        now = time.time()
+        for folder in self.folder.iterdir():
+            if not folder.is_dir():
+                continue
+            sweep(folder, owned=True)
+            files = list(folder.glob("*.dcm"))
+            if {path.name for path in files} - set(self.handed(folder.name).images):
+                size = sum(path.stat().st_size for path in files) / 2**20
+                self._coming[folder.name] = _Study(now, now, size, len(files))
+
+
+def _write(handed: Handed, folder: Path) -> None:
+    with atomic_path(folder / STUDY) as temporary:
+        temporary.write_text(handed.model_dump_json() + "\n", encoding="utf-8")

@@ -1,0 +1,158 @@
+"""Results on their way out, on disk: what each peer has taken of each case, and when it is tried again.
+
+<case>/delivery.json             by peer: state, tries, when the next is due (`Delivery`)
+
+The same files are sent at every try, so a peer that took them before a crash takes them again as what it has.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adn.io.atomic import atomic_path
+from adn.node.peers import Caller, Peer, Sent, send
+from adn.report.dicom_seg import PICTURE_NAME, SEG_NAME, SR_NAME
+from adn.server.cases import Cases
+from adn.server.models import Record, now
+
+DELIVERY = "delivery.json"
+Kind = Literal["seg", "sr", "pictures"]
+PATTERNS: dict[Kind, str] = {"seg": SEG_NAME, "sr": SR_NAME, "pictures": PICTURE_NAME.format("*")}
+log = logging.getLogger(__name__)
+
+
+class Delivery(BaseModel):
+    """What became of one case at one peer. refused: kinds of object that it does not take."""
+
+    model_config = ConfigDict(frozen=True)
+    state: Literal["waiting", "sent", "committed", "failed"] = "waiting"
+    tries: int = 0
+    due: datetime
+    error: str = ""
+    refused: tuple[str, ...] = ()
+    transaction: str = ""
+
+    @property
+    def over(self) -> bool:
+        """True where nothing is to be done any more."""
+        return self.state != "waiting"
+
+
+class _Deliveries(BaseModel):
+    peers: dict[str, Delivery] = {}
+
+
+class Outbox:
+    """Sends what finished cases hold. kinds: which objects. give_up: after so long a delivery has failed."""
+
+    def __init__(
+        self,
+        cases: Cases,
+        peers: Sequence[Peer],
+        caller: Caller | None = None,
+        *,
+        kinds: Collection[Kind] = ("seg", "sr", "pictures"),
+        first_pause: timedelta = timedelta(seconds=5),
+        longest_pause: timedelta = timedelta(minutes=15),
+        give_up: timedelta = timedelta(days=3),
+    ) -> None:
+        self.cases, self.peers, self.caller, self.kinds = cases, list(peers), caller or Caller(), kinds
+        self.first_pause, self.longest_pause, self.give_up = first_pause, longest_pause, give_up
+        self._lock = threading.Lock()
+        self._sending: set[str] = set()
+        self._withdrawn: set[str] = set()
+
+    def deliveries(self, record: Record) -> dict[str, Delivery]:
+        """Of one case, by peer: those of today's peers, and what earlier ones were sent."""
+        found = read_deliveries(self.cases.home(record))
+        fresh = {peer.name: Delivery(due=record.finished or now()) for peer in self.peers}
+        return fresh | found
+
+    def delivered(self, record: Record) -> bool:
+        """True where no peer is waited for; of a case without results, always."""
+        return record.state != "done" or all(delivery.over for delivery in self.deliveries(record).values())
+
+    def withdraw(self, record: Record) -> bool:
+        """Never send a case's results, unless a peer has them or is getting them: False then."""
+        with self._lock:
+            taken = any(one.state in ("sent", "committed") for one in self.deliveries(record).values())
+            if not taken and record.id not in self._sending:
+                self._withdrawn.add(record.id)
+            return record.id in self._withdrawn
+
+    def due(self) -> list[tuple[Record, Peer]]:
+        """What is to be sent now, what has waited longest first."""
+        moment, found = now(), []
+        for record in self.cases.records():
+            if record.state == "done" and record.study:
+                own = self.deliveries(record)
+                found += [
+                    (own[peer.name].due, record, peer)
+                    for peer in self.peers
+                    if not own[peer.name].over and own[peer.name].due <= moment
+                ]
+        return [(record, peer) for _, record, peer in sorted(found, key=lambda one: one[0])]
+
+    def attempt(self, record: Record, peer: Peer) -> None:
+        """Send a case's objects to a peer once, and write down what became of it; nothing where it was withdrawn."""
+        with self._lock:
+            if record.id in self._withdrawn:
+                return
+            self._sending.add(record.id)
+        try:
+            self._attempt(record, peer)
+        finally:
+            with self._lock:
+                self._sending.discard(record.id)
+
+    def _attempt(self, record: Record, peer: Peer) -> None:
+        before = self.deliveries(record)[peer.name]
+        files = self.files(record)
+        sent = send(files, peer, self.caller) if files else Sent("There are no results to send.")
+        tries = before.tries + 1
+        if not sent.error:
+            after = Delivery(
+                state="sent", tries=tries, due=before.due, refused=sent.refused, transaction=sent.transaction
+            )
+        else:
+            pause = min(self.first_pause * 3 ** min(tries - 1, 12), self.longest_pause)
+            late = now() + pause > (record.finished or now()) + self.give_up
+            useless = bool(sent.refused) or not files
+            state: Literal["failed", "waiting"] = "failed" if late or useless else "waiting"
+            after = Delivery(state=state, tries=tries, due=now() + pause, error=sent.error, refused=sent.refused)
+        self._write(record, peer.name, after)
+        log.info("case %s: %s %s after %d tries %s", record.id, peer.name, after.state, tries, after.error)
+
+    def committed(self, transaction: str, failed: bool) -> None:
+        """A peer has told what became of a storage commitment; where it failed, all is sent again."""
+        for record in self.cases.records():
+            for name, delivery in read_deliveries(self.cases.home(record)).items() if record.study else ():
+                if delivery.transaction == transaction:
+                    again = {"state": "waiting", "due": now() + self.first_pause, "transaction": ""}
+                    self._write(record, name, delivery.model_copy(update=again if failed else {"state": "committed"}))
+
+    def files(self, record: Record) -> list[Path]:
+        """The objects of a case that are sent."""
+        folder = self.cases.results(record)
+        return [path for kind in PATTERNS if kind in self.kinds for path in sorted(folder.glob(PATTERNS[kind]))]
+
+    def _write(self, record: Record, peer: str, delivery: Delivery) -> None:
+        home = self.cases.home(record)
+        written = _Deliveries(peers=read_deliveries(home) | {peer: delivery})
+        with atomic_path(home / DELIVERY) as temporary:
+            temporary.write_text(written.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read_deliveries(home: Path) -> dict[str, Delivery]:
+    """What is written of a case's deliveries; nothing where there is none."""
+    try:
+        return _Deliveries.model_validate_json((home / DELIVERY).read_bytes()).peers
+    except (OSError, ValidationError):
+        return {}

@@ -1,0 +1,133 @@
+"""Where results go: a DICOM peer by C-STORE, with storage commitment where it offers that, or DICOMweb by STOW-RS."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adn.errors import InputError
+
+_PEER = re.compile(r"(?P<title>[^@\s\\]{1,16})@(?P<host>\[[^\]]+\]|[^:\s]+):(?P<port>\d{1,5})")
+_TIMEOUT_S = 30.0
+_GOOD = {0x0000, 0xB000, 0xB006, 0xB007}  # success, and warnings with which an object is kept
+COMMITMENT = "1.2.840.10008.1.20.1"
+COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A DICOM node by title, host and port, or a DICOMweb service by `url`."""
+
+    name: str
+    title: str = ""
+    host: str = ""
+    port: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of one try. error: a sentence where not all were taken; '' where all were.
+
+    refused: kinds of object that the peer does not take, which no second try would change. transaction: of a storage
+    commitment that was asked for.
+    """
+
+    error: str = ""
+    refused: tuple[str, ...] = ()
+    transaction: str = ""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends. tls: for peers by DICOM; None: plain. commit: ask for storage commitment."""
+
+    title: str = "ADN"
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    commit: bool = True
+    timeout_s: float = _TIMEOUT_S
+
+
+def parse_peer(text: str) -> Peer:
+    """'TITLE@host:port', or an http(s) address of DICOMweb. Raises InputError for anything else."""
+    if text.startswith(("http://", "https://")):
+        return Peer(text, url=text.rstrip("/"))
+    match = _PEER.fullmatch(text)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise InputError(f"`forward` needs TITLE@host:port or an address of DICOMweb, but came as '{text}'.")
+    return Peer(text, match["title"], match["host"].strip("[]"), int(match["port"]))
+
+
+def send(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
+    """Try once to send DICOM files. Whatever happens is told in what is returned, in words without names."""
+    try:
+        return _stow(files, peer, caller) if peer.url else _store(files, peer, caller)
+    except Exception as error:  # whatever a network or a stranger's answer brings; the files are still there
+        return Sent(f"{peer.name}: could not be sent to ({type(error).__name__}).")
+
+
+def _store(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
+    from pydicom import dcmread
+    from pydicom.uid import UID
+    from pynetdicom import AE
+
+    objects = [dcmread(path) for path in files]
+    ae = AE(ae_title=caller.title)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = caller.timeout_s
+    for sop_class, syntax in sorted({(o.SOPClassUID, o.file_meta.TransferSyntaxUID) for o in objects}):
+        ae.add_requested_context(sop_class, syntax)
+    if caller.commit:
+        ae.add_requested_context(COMMITMENT)
+    tls = (caller.tls, peer.host) if caller.tls else None
+    association = ae.associate(peer.host, peer.port, ae_title=peer.title, tls_args=tls)
+    if not association.is_established:
+        return Sent(f"{peer.name}: {'refused the association' if association.is_rejected else 'does not answer'}.")
+    try:
+        taken = {context.abstract_syntax for context in association.accepted_contexts}
+        refused = {UID(str(o.SOPClassUID)).name for o in objects if o.SOPClassUID not in taken}
+        stored = []
+        for data in objects:
+            if data.SOPClassUID not in taken:
+                continue
+            status = association.send_c_store(data)
+            if not status or status.Status not in _GOOD:
+                code = f"status {status.Status:04X}" if status else "no answer"
+                return Sent(f"{peer.name}: did not take {UID(str(data.SOPClassUID)).name} ({code}).")
+            stored.append(data)
+        if not stored:
+            return Sent(f"{peer.name}: takes none of {', '.join(sorted(refused))}.", tuple(sorted(refused)))
+        transaction = _ask_commitment(association, stored) if COMMITMENT in taken else ""
+        return Sent(refused=tuple(sorted(refused)), transaction=transaction)
+    finally:
+        association.release()
+
+
+def _ask_commitment(association: Any, stored: Sequence[Any]) -> str:
+    """Ask a peer to commit itself to what it took; the answer comes later. '' where it does not take the question."""
+    from pydicom import Dataset
+    from pydicom.uid import generate_uid
+
+    asked = Dataset()
+    asked.TransactionUID = generate_uid()
+    asked.ReferencedSOPSequence = []
+    for data in stored:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = data.SOPClassUID, data.SOPInstanceUID
+        asked.ReferencedSOPSequence.append(item)
+    status, _ = association.send_n_action(asked, 1, COMMITMENT, COMMITMENT_INSTANCE)
+    return str(asked.TransactionUID) if status and status.Status == 0 else ""
+
+
+def _stow(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
+    from dicomweb_client.api import DICOMwebClient
+    from pydicom import dcmread
+
+    client = DICOMwebClient(peer.url)
+    client.set_http_retry_params(retry=False)
+    answer = client.store_instances([dcmread(path) for path in files])
+    failed = answer.get("FailedSOPSequence", []) if answer is not None else []
+    return Sent(f"{peer.name}: did not take {len(failed)} of {len(files)} objects.") if failed else Sent()

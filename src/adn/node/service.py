@@ -1,0 +1,133 @@
+"""The node at work: whole studies become cases, finished cases are sent, and what is no longer needed goes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from adn.io.weights import WeightsFile
+from adn.node.intake import INCOMING, Intake, IntakeLimits
+from adn.node.outbox import Outbox
+from adn.node.peers import Caller, Peer
+from adn.node.receiver import Gate, Receiver
+from adn.server.cases import Cases
+from adn.server.jobs import Jobs
+from adn.server.models import FINAL, now
+from adn.server.problems import ProblemError
+from adn.server.worker import Predict, predict_for_page
+
+RETRY_PAUSES_S = (10.0, 60.0, 300.0)
+_TICK_S = 0.5
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """For how long things stay after a study is through. images: as received, None: until every peer has its results.
+
+    cases: results, with the scan in them. Failed cases stay as long.
+    """
+
+    images: timedelta | None = None
+    cases: timedelta = timedelta(days=30)
+
+
+class Node:
+    """Everything between a scanner's images and a peer's results, in one folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        peers: Sequence[Peer] = (),
+        caller: Caller | None = None,
+        limits: IntakeLimits | None = None,
+        keep: Keep | None = None,
+        weights: str | WeightsFile | None = None,
+        device: str = "auto",
+        predict: Predict = predict_for_page,
+        outbox: dict[str, Any] | None = None,
+        pauses_s: Sequence[float] = RETRY_PAUSES_S,
+    ) -> None:
+        self.folder, self.keep = folder, keep or Keep()
+        limits = limits or IntakeLimits()
+        self.cases = Cases(folder, waiting=limits.studies)
+        self.jobs = Jobs(self.cases, weights=weights, device=device, predict=predict, pauses_s=pauses_s)
+        self.outbox = Outbox(self.cases, peers, caller, **(outbox or {}))
+        self.intake = Intake(
+            folder / INCOMING,
+            self.cases,
+            self.jobs,
+            limits,
+            pictures="pictures" in self.outbox.kinds,
+            withdrawn=self.outbox.withdraw,
+        )
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(work,), name=f"adn-node-{work.__name__}", daemon=True)
+            for work in (self.gather, self.deliver, self.tidy)
+        ]
+
+    def start(self, *, jobs: bool = True) -> None:
+        """Begin to work. jobs: also on the queue; False where a page does that."""
+        if jobs:
+            self.jobs.start()
+        for thread in self._threads:
+            thread.start()
+
+    def listen(self, title: str, host: str, port: int, gate: Gate | None = None) -> Receiver:
+        """Begin to hear. Raises InputError where the port is taken."""
+        return Receiver(self.intake, self.outbox, title, host, port, gate)
+
+    def close(self) -> None:
+        """End cleanly; what is unfinished goes on at the next start."""
+        self._closing.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        self.jobs.close()
+        self.cases.close()
+
+    def gather(self) -> None:
+        """Hand over studies that are whole."""
+        for key in self.intake.due():
+            try:
+                record = self.intake.hand_over(key)
+            except ProblemError:  # the queue is full
+                return
+            if record:
+                log.info("case %s: made of a study", record.id)
+
+    def deliver(self) -> None:
+        """Send what is due."""
+        for record, peer in self.outbox.due():
+            if self._closing.is_set():
+                return
+            self.outbox.attempt(record, peer)
+
+    def tidy(self) -> None:
+        """Remove images whose results have arrived, and cases that were kept long enough."""
+        moment = now()
+        for record in self.cases.records():
+            if not record.study or record.state not in FINAL or record.finished is None:
+                continue
+            over = self.outbox.delivered(record)
+            age = moment - record.finished
+            if over and age >= (self.keep.images or timedelta(0)):
+                self.intake.forget_images(record.study)
+            if over and age >= self.keep.cases:
+                self.cases.delete(record)
+                if all(one.study != record.study for one in self.cases.records()):
+                    self.intake.forget(record.study)
+
+    def _repeat(self, work: Any) -> None:
+        while not self._closing.wait(_TICK_S):
+            try:
+                work()
+            except Exception as error:  # a disk that is full for a while: nothing is lost, and the next turn comes
+                log.warning("%s: %s", work.__name__, type(error).__name__, exc_info=log.isEnabledFor(10))

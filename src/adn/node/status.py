@@ -1,0 +1,38 @@
+"""How a node stands, read from its folder, whether it runs or not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from adn.node.intake import INCOMING
+from adn.node.outbox import read_deliveries
+from adn.server.cases import RECORD
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """What a node's folder holds, whether the node runs or not: counts, and a line for each case that needs a look."""
+    states: Counter[str] = Counter()
+    peers: dict[str, Counter[str]] = {}
+    look = []
+    for path in sorted(folder.glob(f"*/{RECORD}")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        states[record["state"]] += 1
+        if record["state"] == "failed":
+            look.append({"case": record["id"], "problem": (record.get("error") or {}).get("detail", "")})
+        for name, delivery in read_deliveries(path.parent).items():
+            peers.setdefault(name, Counter())[delivery.state] += 1
+            if delivery.error:
+                look.append({"case": record["id"], "problem": f"{delivery.error} Tried {delivery.tries} times."})
+    coming = sum(any(study.glob("*.dcm")) for study in (folder / INCOMING).glob("*"))
+    return {
+        "studies_with_images": coming,
+        "cases": dict(states),
+        "deliveries": {name: dict(counts) for name, counts in peers.items()},
+        "look": look,
+    }
