@@ -166,6 +166,7 @@ def key_images(prediction: Prediction, images: list[Any]) -> list[Any]:
         image.ManufacturerModelName = NAME
         image.SoftwareVersions = shared["software_versions"]
         image.DeviceSerialNumber = shared["device_serial_number"]
+        image.BodyPartExamined = "HEAD"
         image.BurnedInAnnotation = "NO"  # of what identifies a patient
         objects.append(image)
     return objects
