@@ -102,6 +102,16 @@ def move_folder(source: Path, target: Path) -> None:
     source.rename(target)
 
 
+def link_file(source: Path, target: Path) -> None:
+    """Give a file a second name on the same disk, without a copy. Raises FileExistsError where there is one already."""
+    os.link(source, target)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file that adn made; one that is absent is no error."""
+    path.unlink(missing_ok=True)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder that adn made: it is gone for readers at once, then its content. One that is absent is no error.
 

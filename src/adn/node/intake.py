@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adn.errors import AdnError
-from adn.io.atomic import atomic_path, remove_folder, sweep
+from adn.io.atomic import atomic_path, link_file, remove_file, remove_folder, sweep
 from adn.io.digest import file_sha256, sha256
 from adn.server.cases import UPLOAD, Cases
 from adn.server.jobs import Jobs
@@ -172,7 +172,7 @@ class Intake:
         with self._lock:
             if key not in self._coming:
                 for path in (self.folder / key).glob("*.dcm"):
-                    path.unlink(missing_ok=True)
+                    remove_file(path)
 
     def forget(self, key: str) -> None:
         """Remove everything that is known of a study; not while more of it is coming."""
@@ -207,7 +207,7 @@ class Intake:
             upload = scratch / "case" / UPLOAD / "dicom"
             upload.mkdir(parents=True)
             for number, path in enumerate(files):
-                os.link(path, upload / f"{number:06d}.dcm")  # no second copy on the disk
+                link_file(path, upload / f"{number:06d}.dcm")  # no second copy on the disk
             return self.cases.add(
                 scratch / "case", "dicom", True, study=key, content=content, dicom_pictures=self.pictures
             )
