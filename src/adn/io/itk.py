@@ -175,7 +175,8 @@ def _check_packed(path: Path, fields: dict[bytes, bytes], head: bytes) -> None:
     try:
         voxels = math.prod(int(side) for side in sides.split()) * int(fields.get(b"elementnumberofchannels", b"1"))
         size = int(fields.get(b"compresseddatasize", b"0"))
-        if int(fields.get(b"lineskip", b"0")) or voxels > MAX_VOXELS:
+        unsaid = attached and not nrrd and size < 1  # ITK then unpacks nothing
+        if int(fields.get(b"lineskip", b"0")) or voxels > MAX_VOXELS or unsaid:
             raise ValueError
         with file.open("rb") as stream:
             stream.seek(_data_at(head) if attached else 0)
