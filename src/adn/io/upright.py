@@ -22,7 +22,7 @@ from adn.space.units import WHOLE_BRAIN_MM
 from adn.space.volume import Volume
 
 SURE_SHARE = 0.06  # by which another way must misfit less, of a whole head: docs/reliability.md
-SURE_SHARE_OF_PART = 0.08  # of a part of a head
+SURE_SHARE_OF_PART = 0.12  # of a part of a head
 LEAST_MM = 20.0  # of a head from bottom to top, or nothing is said
 _STEP_MM, _SIDES = 8.0, (40, 60, 80)  # of the cube in which heads are compared; the smallest that holds the scan
 _FINE_MM = 2.5  # pixels are left out down to this
