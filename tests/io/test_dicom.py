@@ -274,6 +274,33 @@ def test_an_odd_byte_behind_the_pixels_is_left_out(tmp_path):
     assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
 
 
+@pytest.mark.parametrize("tag", ["SeriesDescription", "ProtocolName"])
+def test_a_slice_of_another_description_is_not_interpolated_over(tag, tmp_path):
+    """dcm2niix leaves it out and fills its place from its neighbours."""
+    files = write_dicom_series(head(), tmp_path)
+    for file in files:
+        data = pydicom.dcmread(file)
+        setattr(data, tag, "head" if file != files[12] else "MPR 3D")
+        data.save_as(file)
+    scan = open_scan(tmp_path)
+    assert np.array_equal(scan.volume.reoriented("SPL").data, head().data)
+    assert scan.warnings == ()
+
+
+def test_slices_that_dcm2niix_left_out_are_missed(tmp_path, monkeypatch):
+    write_dicom_series(head(), tmp_path)
+    real = dicom.subprocess.run
+
+    def run(*given, **settings):
+        ended = real(*given, **settings)
+        ended.stdout = ended.stdout.replace(b"Convert 30 DICOM", b"Convert 29 DICOM")
+        return ended
+
+    monkeypatch.setattr(dicom.subprocess, "run", run)
+    with pytest.raises(InputError, match="only 29 of 30 slices together"):
+        open_scan(tmp_path)
+
+
 def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
     write_dicom_series(head(), tmp_path)
     monkeypatch.setattr(dicom.nifti, "load", Mock(side_effect=InputError("truncated")))

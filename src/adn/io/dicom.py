@@ -46,6 +46,7 @@ CONVERT_SECONDS = 900
 BYTES_A_VOXEL = 12  # of what dcm2niix writes at most: as stored, tilt corrected, made even
 # What dcm2niix takes a series apart by; none of it says where a slice lies.
 _ALIKE = {"SeriesInstanceUID": "2.25.1", "SeriesNumber": 1, "AcquisitionNumber": 1}
+_ALIKE |= {"SeriesDescription": "adn", "ProtocolName": "adn"}
 _ALIKE |= dict.fromkeys(("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"), "120000")
 _VARIANT = re.compile(r"(_Tilt)?(_Eq)?(_\d+)?$")
 
@@ -222,6 +223,13 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
         log.debug("dcm2niix ended with code %d", run.returncode)
         if run.returncode:
             _check_space(temporary, series)
+        taken = [int(number) for number in re.findall(rb"Convert (\d+) DICOM", run.stdout)]
+        if series.first.frames == 1 and taken and max(taken) < series.slices:
+            raise InputError(
+                f"dcm2niix took the series apart, and only {max(taken)} of {series.slices} slices together: some tag "
+                "differs among them. Export the series again from the archive, or give the scan as NIfTI.",
+                where,
+            )
         best = _best_output(target)
         if best is None:
             raise InputError(
