@@ -3,10 +3,11 @@
     python benchmarks/quality/calibrate.py WEIGHTS --real DIR -o OUT [--lesions DIR] [--called 0.08] [--write FILE]
 
 --real, --lesions, OUT: as of patients.py, whose predictions are used where OUT keeps them. The logit's scale and shift
-are fitted over voxels where the probability or the truth is 0.05 or more, of outlined patients and of heads without
-infarct; what is printed of them is of patients left out in turn. The threshold is the lowest with which at most
---called of the heads without infarct have 5 mL or more marked outside blood and oedema; the share of laid infarcts that
-are then found stands beside it, as a network that marks nothing is blind. --write: the weights with these numbers.
+are fitted over voxels of 0.01 or more, of outlined patients and of heads without infarct; what is printed of them is of
+patients left out in turn, over voxels where the probability or the truth is 0.05 or more. The threshold is the lowest
+with which at most --called of the heads without infarct have 5 mL or more marked outside blood and oedema; the share of
+laid infarcts that are then found stands beside it, as a network that marks nothing is blind. --write: the weights with
+these numbers.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from tables import FALSE_ML, FOUND
 
 import adn
 from adn.findings.measure import volume_interval, without_small
-from adn.io.weights import find_weights, read_weights, save_weights
+from adn.io.weights import NO_LICENCE, find_weights, read_weights, save_weights
 from adn.metrics.calibration import calibrated, fit_interval, fit_logit
 from adn.metrics.overlap import dice
 from adn.metrics.reliability import Reliability, reliability, reliability_counts
 from adn.recipes import recipe_from_dict
 
 LEAST = 0.05  # voxels with less probability, and without infarct, are so many that they would hide all others
+FITTED = 0.01  # the logit is fitted over voxels with so much probability, whatever their truth
 FOLDS = 5
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 
@@ -48,6 +50,11 @@ class Seen:
     def voxels(self) -> tuple[NDArray, NDArray]:
         """Probability and reference where either says that there may be infarct."""
         chosen = (self.probability >= LEAST) | self.reference
+        return self.probability[chosen], self.reference[chosen]
+
+    def fitted(self) -> tuple[NDArray, NDArray]:
+        """Probability and reference of voxels that are chosen by their probability alone."""
+        chosen = self.probability >= FITTED
         return self.probability[chosen], self.reference[chosen]
 
     def marked(self, threshold: float, smallest_ml: float) -> NDArray[np.bool_]:
@@ -73,7 +80,7 @@ def left_out(cases: Sequence[Seen]) -> tuple[Reliability, Reliability]:
     before, after = [], []
     for fold in range(FOLDS):
         out = set(patients[fold::FOLDS])
-        scale, shift = fit_logit([case.voxels() for case in cases if case.patient not in out])
+        scale, shift = fit_logit([case.fitted() for case in cases if case.patient not in out])
         for case in cases:
             if case.patient in out:
                 p, r = case.voxels()
@@ -125,7 +132,7 @@ def main() -> None:
     cases = [case for case in (seen(one, model, arguments.out) for one in named) if case]
     real = [case for case in cases if case.kind != "laid"]
     before, after = left_out(real)
-    scale, shift = fit_logit([case.voxels() for case in real])
+    scale, shift = fit_logit([case.fitted() for case in real])
     print(f"Logit × {scale:.3f} + {shift:.3f}. Expected calibration error, patients left out: "
           f"{before.expected_error:.3f} before, {after.expected_error:.3f} after.\n")  # fmt: skip
     print("\n".join(curve(before, after)) + "\n")
@@ -151,7 +158,12 @@ def main() -> None:
             "threshold": threshold,
             "calibration": {"logit_scale": scale, "logit_shift": shift, "volume_errors": errors},
         }
-        save_weights(tensors, recipe_from_dict(values).model_dump(mode="json"), arguments.write, licence=found.licence)
+        save_weights(
+            tensors,
+            recipe_from_dict(values).model_dump(mode="json"),
+            arguments.write,
+            licence="" if found.licence == NO_LICENCE else found.licence,
+        )
 
 
 if __name__ == "__main__":

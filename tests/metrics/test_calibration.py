@@ -18,11 +18,11 @@ def test_what_a_probability_was_distorted_by_is_found_and_undone():
     assert np.abs(calibrated(sure, scale, shift) - true).mean() < 0.01
 
 
-def test_each_case_counts_as_one_however_large_it_is():
+def test_every_voxel_counts_as_one():
     draw = np.random.default_rng(1)
-    small = (draw.random(300), draw.random(300) < 0.5)
-    large = (np.tile(small[0], 50), np.tile(small[1], 50))
-    assert fit_logit([small, large]) == pytest.approx(fit_logit([small]), abs=1e-6)
+    first, second = ((draw.random(n), draw.random(n) < 0.5) for n in (300, 700))
+    both = tuple(np.concatenate(pair) for pair in zip(first, second, strict=True))
+    assert fit_logit([first, second]) == pytest.approx(fit_logit([both]), abs=1e-6)
 
 
 def test_voxels_of_one_kind_calibrate_nothing():

@@ -25,22 +25,22 @@ def calibrated(probability: NDArray, scale: float, shift: float) -> NDArray[np.f
 
 
 def fit_logit(cases: Sequence[tuple[NDArray, NDArray]]) -> tuple[float, float]:
-    """Scale and shift of the logit by maximum likelihood (Platt 1999), each case counting as one however large it is.
+    """Scale and shift of the logit by maximum likelihood over the voxels of all cases (Platt 1999).
 
-    cases: probability and reference of the voxels of each case. Raises InputError without voxels of both kinds.
+    cases: probability and reference of voxels, which must not have been chosen by their reference. Raises InputError
+    without voxels of both kinds.
     """
     used = [(logit(p), r > 0) for p, r in cases if len(p)]
     if not any(r.any() for _, r in used) or all(r.all() for _, r in used):
         raise InputError("Calibration needs voxels with infarct and voxels without; give more cases.")
     x = np.concatenate([x for x, _ in used])
     y = np.concatenate([r for _, r in used]).astype(np.float64)
-    weight = np.concatenate([np.full(len(x), 1 / len(x)) for x, _ in used])
     design = np.stack([x, np.ones_like(x)], 1)
     found = np.array([1.0, 0.0])
     for _ in range(_STEPS):  # Newton's steps on a convex function
         p = 1 / (1 + np.exp(-design @ found))
-        slope = design.T @ (weight * (p - y))
-        bend = (design * (weight * np.maximum(p * (1 - p), 1e-9))[:, None]).T @ design
+        slope = design.T @ (p - y)
+        bend = (design * np.maximum(p * (1 - p), 1e-9)[:, None]).T @ design
         step = np.linalg.solve(bend, slope)
         found -= np.clip(step, -1, 1)
         if np.abs(step).max() < _CLOSE:
