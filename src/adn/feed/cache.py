@@ -36,7 +36,7 @@ from adn.space.volume import Volume
 from adn.work.pool import Failure, map_processes
 from adn.work.progress import Progress
 
-PREPARE_VERSION = 5  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
+PREPARE_VERSION = 6  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
 SILENT = 2
 _SEEN = 0.49  # of a model voxel must be acquired; just below a half, so that a slice between two of the model's counts
