@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -34,6 +36,20 @@ def test_the_environment_is_known(run):
 def test_each_resumption_is_another_session(run):
     continue_run(run, load_recipe("tiny"))
     assert len(json.loads((run / "run.json").read_text())["sessions"]) == 2
+
+
+KILLED = "from adn.io.atomic import _hidden_name as n; from pathlib import Path; n(Path('a.png'), 'partial').touch()"
+
+
+def test_what_a_kill_left_half_written_is_removed_when_the_run_goes_on_or_begins_anew(run, tmp_path):
+    new = tmp_path / "new"
+    new.mkdir()
+    for folder in (run, new):
+        subprocess.run([sys.executable, "-c", KILLED], cwd=folder, check=True)
+    continue_run(run, load_recipe("tiny"))
+    start_run(new, load_recipe("tiny"), REQUEST)
+    for folder in (run, new):
+        assert {path.name for path in folder.iterdir()} == {"recipe.json", "run.json"}
 
 
 def test_other_threads_are_said(run, caplog):

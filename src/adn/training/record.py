@@ -18,7 +18,7 @@ import torch
 import adn
 from adn.config import Recipe
 from adn.errors import InputError, OutputError
-from adn.io.atomic import atomic_path
+from adn.io.atomic import atomic_path, sweep
 from adn.recipes import load_recipe
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ _PACKAGES = ("torch", "lightning-fabric", "monai", "numpy", "nibabel", "SimpleIT
 
 def start_run(out: Path, recipe: Recipe, request: dict[str, Any]) -> None:
     """Write `recipe.json` and `run.json` of a new run. Raises OutputError where the folder is in use."""
+    sweep(out)
     if out.exists() and any(entry.name != RECIPE for entry in out.iterdir()):  # RECIPE alone: killed at once
         raise OutputError(f"{out}: the run folder is not empty; give a new one, or go on with it by `resume`.")
     out.mkdir(parents=True, exist_ok=True)
@@ -41,6 +42,7 @@ def continue_run(out: Path, recipe: Recipe) -> None:
     before, _ = read_run(out)
     if before != recipe:
         raise InputError(f"{out}: was started with another recipe; resume with that one, or give a new folder.")
+    sweep(out)
     record = json.loads((out / RUN).read_text(encoding="utf-8"))
     now, first = environment(), record["sessions"][0]
     for name in ("threads", "torch", "processor"):
