@@ -301,6 +301,16 @@ def test_slices_that_dcm2niix_left_out_are_missed(tmp_path, monkeypatch):
         open_scan(tmp_path)
 
 
+def test_several_series_without_columns_are_refused_before_their_pixels_are_compared(tmp_path):
+    for number, name in enumerate(("a", "b")):
+        for file in write_dicom_series(head(), tmp_path / name, tags={"SeriesNumber": number}):
+            data = pydicom.dcmread(file)
+            del data.Columns
+            data.save_as(file)
+    with pytest.raises(InputError, match="Columns"):
+        open_scan(tmp_path)
+
+
 def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
     write_dicom_series(head(), tmp_path)
     monkeypatch.setattr(dicom.nifti, "load", Mock(side_effect=InputError("truncated")))

@@ -21,6 +21,8 @@ def checked(header: Header, where: Path) -> Any:
     """One file as pydicom reads it, its pixel data complete."""
     from pydicom import config, dcmread
 
+    if min(header.shape) < 1:
+        raise InputError("Rows or Columns is absent or 0; copy the series again.", where)
     try:
         with config.disable_value_validation():
             data = dcmread(header.path, force=True)
