@@ -112,7 +112,7 @@ def test_another_host_has_a_token_made_and_printed(tmp_path):
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("adn.cli.serve.find_spec", lambda name: None if name == "uvicorn" else True)
+    monkeypatch.setattr("adn.cli.page.find_spec", lambda name: None if name == "uvicorn" else True)
     monkeypatch.setattr("adn.cli.terminal.unwind_on_signals", lambda: None)
     for arguments in (["serve", str(tmp_path / "cases")], ["view", str(tmp_path)]):
         monkeypatch.setattr(sys, "argv", ["adn", *arguments])
