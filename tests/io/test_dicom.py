@@ -235,7 +235,8 @@ def test_empty_dcm_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tag", "value"), [("Columns", None), ("Rows", 0), ("BitsAllocated", 1), ("BitsAllocated", 12)]
+    ("tag", "value"),
+    [("Columns", None), ("Rows", 0), ("BitsAllocated", 1), ("BitsAllocated", 12), ("PixelRepresentation", 3)],
 )
 def test_numbers_of_pixels_that_cannot_be_are_refused_by_name(tag, value, tmp_path):
     for file in write_dicom_series(head(), tmp_path):

@@ -31,6 +31,12 @@ def checked(header: Header, where: Path) -> Any:
             raise InputError(
                 f"BitsAllocated is {data.BitsAllocated}, CT has 8, 16 or 32; copy the series again.", where
             )
+        if int(data.get("PixelRepresentation") or 0) not in (0, 1):
+            raise InputError(
+                f"PixelRepresentation is {data.PixelRepresentation}, which says neither signed nor unsigned; copy the "
+                "series again.",
+                where,
+            )
         bits = header.shape[0] * header.shape[1] * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated)
         needed = bits // 8 * int(data.get("NumberOfFrames") or 1)
         short = not _packed(data) and len(pixels) < needed
