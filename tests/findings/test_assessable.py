@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from adn.findings.assessable import air_level_hu, assess, flat_share, tissue_contrast_hu
+from adn.findings.assessable import _ends_of_rows, air_level_hu, assess, flat_share, tissue_contrast_hu
 from adn.findings.quality import finding_remarks, mask_remarks, quality_remarks
 from adn.findings.territory import can_register
 from adn.remarks import REASONS, blocking
 from adn.results import Measurements, Quality
+from adn.space.affine import Affine
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
 
@@ -151,3 +152,14 @@ def test_a_territory_that_cannot_be_named_is_said():
     kinds_of = [remark.kind for remark in finding_remarks(found, RigidTransform.identity(), places=False)]
     assert kinds_of == ["territory_unknown"]
     assert finding_remarks(found, RigidTransform.identity()) == ()
+
+
+def test_the_ends_of_rows_reach_as_far_as_all_voxels_however_they_are_turned():
+    draw = np.random.default_rng(0)
+    inside = draw.random((6, 9, 11)) > 0.7
+    for _ in range(5):
+        turned = Affine(np.vstack([draw.normal(size=(3, 4)), [0, 0, 0, 1]]))
+        all_of_them, ends = (
+            np.ptp(turned.apply(index), axis=0) for index in (np.argwhere(inside), _ends_of_rows(inside))
+        )
+        assert np.allclose(all_of_them, ends)

@@ -90,7 +90,7 @@ def _size_remarks(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> list[
     widest = int(area_cm2.argmax())
     if area_cm2[widest] < LEAST_AREA_CM2:
         return [Remark("little_brain", {"area_cm2": float(area_cm2[widest])}, blocks=True)]
-    place = Affine(aligned_from_scan).apply(np.argwhere(inside))
+    place = Affine(aligned_from_scan).apply(_ends_of_rows(inside))
     width_mm, length_mm, height_mm = (float(side) for side in np.ptp(place, axis=0))
     sides = {"width_mm": width_mm, "length_mm": length_mm, "height_mm": height_mm + mask.grid.spacing_mm[0]}
     whole = not any(cut_ends(mask))
@@ -99,6 +99,17 @@ def _size_remarks(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> list[
     too_small = passed and (width_mm < LEAST_WIDTH_MM or length_mm < LEAST_LENGTH_MM)
     too_low = whole and sides["height_mm"] < LEAST_HEIGHT_MM
     return [Remark("brain_size", sides, blocks=True)] if too_large or too_small or too_low else []
+
+
+def _ends_of_rows(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Indices (n, 3) of the first and the last voxel of each row: what reaches farthest, however it is turned."""
+    box = bounding_box(inside)
+    part = inside[box]
+    z, y = np.nonzero(part.any(axis=2))
+    rows = part[z, y]
+    first, last = rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
+    ends = np.concatenate([np.stack([z, y, x], axis=1) for x in (first, last)])
+    return ends + [side.start for side in box]
 
 
 def _field_remarks(mask: Volume) -> list[Remark]:
