@@ -116,26 +116,23 @@ def _asymmetries(scan: Scan, located: Located, on_scan: OnScan, recipe: Recipe) 
     box = bounding_box(located.brain.mask.data > 0)  # most of a scan lies outside
     a_hu, whole_p_hu = unit_to_hu(on_scan.total[box], window), unit_to_hu(on_scan.pathological[box], window)
     p_hu = np.minimum(whole_p_hu, a_hu)
-    # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
-    filled_q_hu = a_hu - (p_hu if network.clamp_q else whole_p_hu)
-    filled_p_hu = p_hu if network.clamp_compensated else whole_p_hu
-    maps = {
-        "asymmetry_total": a_hu,
-        "asymmetry_pathological": p_hu,
-        "asymmetry_intrinsic": a_hu - p_hu,
+    sign, ct = SIGN[network.polarity], located.volume.data
+
+    def laid(values: NDArray, ground: NDArray) -> Volume:
+        ground[box] += values
+        return _as_filed(ground, scan, "HU")
+
+    def empty() -> NDArray:
+        return np.zeros(ct.shape, np.float32)
+
+    return {
+        "asymmetry_total": laid(a_hu, empty()),
+        "asymmetry_pathological": laid(p_hu, empty()),
+        "asymmetry_intrinsic": laid(a_hu - p_hu, empty()),
+        # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
+        "salient": laid(sign * (a_hu - (p_hu if network.clamp_q else whole_p_hu)), ct.copy()),
+        "compensated": laid(sign * (p_hu if network.clamp_compensated else whole_p_hu), ct.copy()),
     }
-    sign = SIGN[network.polarity]
-    filled = {"salient": sign * filled_q_hu, "compensated": sign * filled_p_hu}
-    ct = located.volume.data
-    volumes = {name: _added(np.zeros(ct.shape, np.float32), box, values) for name, values in maps.items()}
-    volumes |= {name: _added(ct.copy(), box, values) for name, values in filled.items()}
-    return {name: _as_filed(data, scan, "HU") for name, data in volumes.items()}
-
-
-def _added(ground: NDArray, box: tuple[slice, ...], values: NDArray) -> NDArray:
-    """`ground` itself, with values added in a box."""
-    ground[box] += values
-    return ground
 
 
 def _as_filed(data: NDArray, scan: Scan, unit: str) -> Volume:
