@@ -1,9 +1,12 @@
 """A node between two strangers of pynetdicom: each study ends with one set of results or one clear failure."""
 
 import logging
+import shutil
+import subprocess
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,15 +18,17 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import CTImageStorage, Verification
 
+from adn.errors import InputError
 from adn.node.intake import IntakeLimits
+from adn.node.outbox import Sending
 from adn.node.peers import COMMITMENT, Caller, parse_peer
-from adn.node.receiver import Gate
+from adn.node.receiver import Gate, tls_context
 from adn.node.service import Keep, Node
 from adn.node.status import status
 from phantoms import PATIENT_ID, PATIENT_NAME, head, write_dicom_series
 
 LIMITS = IntakeLimits(quiet_s=0.6, longest_s=20, free_mb=0)
-FAST = {"first_pause": timedelta(seconds=0.3), "longest_pause": timedelta(seconds=1)}
+FAST = Sending(first_pause=timedelta(seconds=0.3), longest_pause=timedelta(seconds=1))
 
 
 class Archive:
@@ -78,7 +83,7 @@ def archive():
 
 @contextmanager
 def running(folder, *peers, gate=None, limits=LIMITS, **settings):
-    settings = {"outbox": FAST, "pauses_s": (0.2, 0.2), "caller": Caller(timeout_s=5), **settings}
+    settings = {"sending": FAST, "pauses_s": (0.2, 0.2), "caller": Caller(timeout_s=5), **settings}
     node = Node(folder, peers=peers, limits=limits, predict=stub_node.predict, **settings)
     receiver = node.listen("ADN", "127.0.0.1", 0, gate)
     node.start()
@@ -245,8 +250,8 @@ def test_a_node_that_stops_goes_on_where_it_was(tmp_path, archive):
 def test_a_peer_that_never_takes_them_is_a_failure_that_is_told(tmp_path):
     images = study(tmp_path / "in")
     nobody = parse_peer("NOBODY@127.0.0.1:9")
-    outbox = FAST | {"give_up": timedelta(seconds=1)}
-    with running(tmp_path / "node", nobody, outbox=outbox) as node:
+    sending = replace(FAST, give_up=timedelta(seconds=1))
+    with running(tmp_path / "node", nobody, sending=sending) as node:
         send(node.port, images)
         final(node)
         assert status(tmp_path / "node")["deliveries"] == {nobody.name: {"failed": 1}}
@@ -330,11 +335,48 @@ def test_twenty_associations_at_a_time(tmp_path, archive):
 
 
 def test_an_address_is_read_or_refused_in_words():
-    from adn.errors import InputError
-
     assert parse_peer("PACS@10.1.2.3:104").port == 104
     assert parse_peer("PACS@[::1]:104").host == "::1"
     assert parse_peer("https://pacs/dicom-web/").url == "https://pacs/dicom-web"
     for text in ("PACS", "PACS@host", "PACS@host:0", "A-TITLE-THAT-IS-TOO-LONG@host:104"):
         with pytest.raises(InputError, match="TITLE@host:port"):
             parse_peer(text)
+
+
+def test_a_study_that_failed_and_is_sent_again_is_tried_again(tmp_path, archive):
+    images = study(tmp_path / "in", SeriesDescription="bad")
+    with running(tmp_path / "node", archive.peer) as node:
+        send(node.port, images)
+        (first,) = final(node)
+        send(node.port, images)
+        until(lambda: [one for one in node.cases.records() if one.id != first.id])
+        (second,) = final(node)
+        assert second.state == "failed"
+
+
+def test_a_peer_that_is_no_longer_named_is_not_waited_for(tmp_path):
+    images = study(tmp_path / "in")
+    with running(tmp_path / "node", parse_peer("NOBODY@127.0.0.1:9")) as node:
+        send(node.port, images)
+        until(lambda: status(tmp_path / "node")["look"])
+    with running(tmp_path / "node") as node:
+        final(node)
+
+
+def test_tls_asks_callers_for_a_certificate(tmp_path):
+    openssl = shutil.which("openssl") or pytest.skip("needs openssl")
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+    subprocess.run([openssl, *words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    images = study(tmp_path / "in", 1)
+    gate = Gate(tls=tls_context(certificate, key, certificate, server=True))
+    with running(tmp_path / "node", gate=gate) as node:
+        assert not call(node.port).is_established
+        association = call(node.port, tls=tls_context(certificate, key, certificate, server=False))
+        assert association.send_c_store(images[0]).Status == 0
+        association.release()
+
+
+def test_what_is_no_network_is_said_at_once():
+    with pytest.raises(InputError, match="networks"):
+        Gate(networks=("anywhere",))

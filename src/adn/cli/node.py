@@ -85,28 +85,29 @@ def node(
         raise InputError(f"The node needs {', '.join(missing)}, not installed: pip install 'adn-stroke[node]'.")
     from adn.io.weights import find_weights
     from adn.node.intake import IntakeLimits
+    from adn.node.outbox import Kind, Sending
     from adn.node.peers import Caller, parse_peer
-    from adn.node.receiver import Gate, client_tls, server_tls
+    from adn.node.receiver import Gate, tls_context
     from adn.node.service import Keep, Node
     from adn.server.guard import is_loopback
 
     if not (is_loopback(host) or networks or tls):
         raise InputError("--host lets other machines in: say which by --from, or ask for certificates by --tls.")
     files = [str(path) for path in tls or ()]
-    gate = Gate(tuple(accept or ()), tuple(networks or ()), server_tls(*files) if files else None)
-    kinds = [name for name, wanted in (("seg", seg), ("sr", sr), ("pictures", pictures)) if wanted]
+    gate = Gate(tuple(accept or ()), tuple(networks or ()), tls_context(*files, server=True) if files else None)
+    wanted: dict[Kind, bool] = {"seg": seg, "sr": sr, "pictures": pictures}
     terminal.check_writable(folder)
     logging.getLogger("adn").setLevel(logging.INFO)  # what becomes of each study is what one looks for here
     with only_server_of(folder):
         made = Node(
             folder,
             peers=[parse_peer(text) for text in forward or ()],
-            caller=Caller(aet, client_tls(*files) if files else None),
+            caller=Caller(aet, tls_context(*files, server=False) if files else None),
             limits=IntakeLimits(quiet_s, longest_s),
             keep=Keep(timedelta(days=keep_images), timedelta(days=keep_cases)),
             weights=find_weights(weights),
             device=device,
-            outbox={"kinds": kinds},
+            sending=Sending(tuple(kind for kind in wanted if wanted[kind])),
         )
         receiver = made.listen(aet, host, port, gate)
         typer.echo(f"{aet}@{host}:{receiver.port}\nStudies and cases are kept in {folder.absolute()}. Ctrl-C stops.")

@@ -29,6 +29,7 @@ from adn.server.models import Record
 
 INCOMING = "incoming"  # in the node's folder
 STUDY = "study.json"
+_GONE = ("failed", "cancelled")  # who sends the study again wants another try
 _KEY = 24  # letters of a digest in a name
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ class Intake:
                 content = sha256(*(f"{name} {digest}" for name, digest in images.items()))
                 earlier = [one for one in self.cases.records() if one.study == key]
                 record = next((one for one in earlier if one.content == content), None)
-                if record is None or record.state in ("failed", "cancelled"):
+                if record is None or record.state in _GONE:
                     for one in earlier:
                         if one.state != "done" or self.withdrawn(one):
                             self.jobs.delete(one)
@@ -181,12 +182,10 @@ class Intake:
                 remove_folder(self.folder / key)
 
     def handed(self, key: str) -> Handed:
-        """What was handed over of a study."""
-        path = self.folder / key / STUDY
-        try:
-            return Handed.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            return Handed()
+        """What was handed over of a study to a case that stands: nothing where it failed or was deleted."""
+        found = _read(self.folder / key)
+        stands = any(one.id == found.case and one.state not in _GONE for one in self.cases.records())
+        return found if stands else Handed()
 
     def _room_for(self, key: str, megabytes: float) -> _Study:
         limits, study = self.limits, self._coming.get(key)
@@ -220,9 +219,16 @@ class Intake:
                 continue
             sweep(folder, owned=True)
             files = list(folder.glob("*.dcm"))
-            if {path.name for path in files} - set(self.handed(folder.name).images):
+            if {path.name for path in files} - set(_read(folder).images):
                 size = sum(path.stat().st_size for path in files) / 2**20
                 self._coming[folder.name] = _Study(now, now, size, len(files))
+
+
+def _read(folder: Path) -> Handed:
+    try:
+        return Handed.model_validate_json((folder / STUDY).read_bytes())
+    except (OSError, ValidationError):
+        return Handed()
 
 
 def _write(handed: Handed, folder: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -49,22 +50,24 @@ class _Deliveries(BaseModel):
     peers: dict[str, Delivery] = {}
 
 
+@dataclass(frozen=True)
+class Sending:
+    """What is sent, and how long it is tried. kinds: which objects. give_up: after so long a delivery has failed."""
+
+    kinds: tuple[Kind, ...] = ("seg", "sr", "pictures")
+    first_pause: timedelta = timedelta(seconds=5)
+    longest_pause: timedelta = timedelta(minutes=15)
+    give_up: timedelta = timedelta(days=3)
+
+
 class Outbox:
-    """Sends what finished cases hold. kinds: which objects. give_up: after so long a delivery has failed."""
+    """Sends what finished cases hold to every peer."""
 
     def __init__(
-        self,
-        cases: Cases,
-        peers: Sequence[Peer],
-        caller: Caller | None = None,
-        *,
-        kinds: Collection[Kind] = ("seg", "sr", "pictures"),
-        first_pause: timedelta = timedelta(seconds=5),
-        longest_pause: timedelta = timedelta(minutes=15),
-        give_up: timedelta = timedelta(days=3),
+        self, cases: Cases, peers: Sequence[Peer], caller: Caller | None = None, sending: Sending | None = None
     ) -> None:
-        self.cases, self.peers, self.caller, self.kinds = cases, list(peers), caller or Caller(), kinds
-        self.first_pause, self.longest_pause, self.give_up = first_pause, longest_pause, give_up
+        self.cases, self.peers, self.caller = cases, list(peers), caller or Caller()
+        self.sending = sending or Sending()
         self._lock = threading.Lock()
         self._sending: set[str] = set()
         self._withdrawn: set[str] = set()
@@ -76,8 +79,9 @@ class Outbox:
         return fresh | found
 
     def delivered(self, record: Record) -> bool:
-        """True where no peer is waited for; of a case without results, always."""
-        return record.state != "done" or all(delivery.over for delivery in self.deliveries(record).values())
+        """True where none of today's peers is waited for; of a case without results, always."""
+        found = self.deliveries(record)
+        return record.state != "done" or all(found[peer.name].over for peer in self.peers)
 
     def withdraw(self, record: Record) -> bool:
         """Never send a case's results, unless a peer has them or is getting them: False then."""
@@ -122,8 +126,8 @@ class Outbox:
                 state="sent", tries=tries, due=before.due, refused=sent.refused, transaction=sent.transaction
             )
         else:
-            pause = min(self.first_pause * 3 ** min(tries - 1, 12), self.longest_pause)
-            late = now() + pause > (record.finished or now()) + self.give_up
+            pause = min(self.sending.first_pause * 3 ** min(tries - 1, 12), self.sending.longest_pause)
+            late = now() + pause > (record.finished or now()) + self.sending.give_up
             useless = bool(sent.refused) or not files
             state: Literal["failed", "waiting"] = "failed" if late or useless else "waiting"
             after = Delivery(state=state, tries=tries, due=now() + pause, error=sent.error, refused=sent.refused)
@@ -135,13 +139,13 @@ class Outbox:
         for record in self.cases.records():
             for name, delivery in read_deliveries(self.cases.home(record)).items() if record.study else ():
                 if delivery.transaction == transaction:
-                    again = {"state": "waiting", "due": now() + self.first_pause, "transaction": ""}
+                    again = {"state": "waiting", "due": now() + self.sending.first_pause, "transaction": ""}
                     self._write(record, name, delivery.model_copy(update=again if failed else {"state": "committed"}))
 
     def files(self, record: Record) -> list[Path]:
         """The objects of a case that are sent."""
         folder = self.cases.results(record)
-        return [path for kind in PATTERNS if kind in self.kinds for path in sorted(folder.glob(PATTERNS[kind]))]
+        return [path for kind in PATTERNS if kind in self.sending.kinds for path in sorted(folder.glob(PATTERNS[kind]))]
 
     def _write(self, record: Record, peer: str, delivery: Delivery) -> None:
         home = self.cases.home(record)

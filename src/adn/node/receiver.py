@@ -24,13 +24,20 @@ log = logging.getLogger(__name__)
 class Gate:
     """Who may call. titles: AE titles, none: any. networks: addresses or networks, none: any. tls: asks for it.
 
-    associations: at a time.
+    associations: at a time. Raises InputError for what is no address and no network.
     """
 
     titles: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     associations: int = 20
+
+    def __post_init__(self) -> None:
+        for network in self.networks:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError as error:
+                raise InputError(f"`networks` needs addresses or networks as 10.1.0.0/16, got '{network}'.") from error
 
     def lets_in(self, address: str) -> bool:
         """True for an address of one of the networks."""
@@ -40,25 +47,19 @@ class Gate:
         return any(caller in ipaddress.ip_network(network, strict=False) for network in self.networks)
 
 
-def server_tls(certificate: str, key: str, trusted: str) -> ssl.SSLContext:
-    """TLS 1.2 or later that asks callers for a certificate. Raises InputError where a file cannot be used."""
+def tls_context(certificate: str, key: str, trusted: str, *, server: bool) -> ssl.SSLContext:
+    """TLS 1.2 or later in which either side shows a certificate of `trusted`; hosts may have any name.
+
+    Raises InputError where a file cannot be used.
+    """
     try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=trusted)
+        purpose = ssl.Purpose.CLIENT_AUTH if server else ssl.Purpose.SERVER_AUTH
+        context = ssl.create_default_context(purpose, cafile=trusted)
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise InputError(f"The certificates cannot be used ({error}); give PEM files.") from error
+    context.check_hostname = False
     context.minimum_version, context.verify_mode = ssl.TLSVersion.TLSv1_2, ssl.CERT_REQUIRED
-    return context
-
-
-def client_tls(certificate: str, key: str, trusted: str) -> ssl.SSLContext:
-    """The same for calls of ours; the peer is known by its certificate, whatever its host is called."""
-    try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=trusted)
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"The certificates cannot be used ({error}); give PEM files.") from error
-    context.minimum_version, context.check_hostname = ssl.TLSVersion.TLSv1_2, False
     return context
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from adn.io.weights import WeightsFile
 from adn.node.intake import INCOMING, Intake, IntakeLimits
-from adn.node.outbox import Outbox
+from adn.node.outbox import Outbox, Sending
 from adn.node.peers import Caller, Peer
 from adn.node.receiver import Gate, Receiver
 from adn.server.cases import Cases
@@ -28,12 +27,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Keep:
-    """For how long things stay after a study is through. images: as received, None: until every peer has its results.
+    """For how long things stay after a study is through. images: as received, after every peer has its results.
 
     cases: results, with the scan in them. Failed cases stay as long.
     """
 
-    images: timedelta | None = None
+    images: timedelta = timedelta(0)
     cases: timedelta = timedelta(days=30)
 
 
@@ -51,20 +50,20 @@ class Node:
         weights: str | WeightsFile | None = None,
         device: str = "auto",
         predict: Predict = predict_for_page,
-        outbox: dict[str, Any] | None = None,
+        sending: Sending | None = None,
         pauses_s: Sequence[float] = RETRY_PAUSES_S,
     ) -> None:
         self.folder, self.keep = folder, keep or Keep()
         limits = limits or IntakeLimits()
         self.cases = Cases(folder, waiting=limits.studies)
         self.jobs = Jobs(self.cases, weights=weights, device=device, predict=predict, pauses_s=pauses_s)
-        self.outbox = Outbox(self.cases, peers, caller, **(outbox or {}))
+        self.outbox = Outbox(self.cases, peers, caller, sending)
         self.intake = Intake(
             folder / INCOMING,
             self.cases,
             self.jobs,
             limits,
-            pictures="pictures" in self.outbox.kinds,
+            pictures="pictures" in self.outbox.sending.kinds,
             withdrawn=self.outbox.withdraw,
         )
         self._closing = threading.Event()
@@ -118,14 +117,14 @@ class Node:
                 continue
             over = self.outbox.delivered(record)
             age = moment - record.finished
-            if over and age >= (self.keep.images or timedelta(0)):
+            if over and age >= self.keep.images:
                 self.intake.forget_images(record.study)
             if over and age >= self.keep.cases:
                 self.cases.delete(record)
                 if all(one.study != record.study for one in self.cases.records()):
                     self.intake.forget(record.study)
 
-    def _repeat(self, work: Any) -> None:
+    def _repeat(self, work: Callable[[], None]) -> None:
         while not self._closing.wait(_TICK_S):
             try:
                 work()
