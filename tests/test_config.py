@@ -70,11 +70,6 @@ def test_an_unknown_key_names_the_nearest(values, message):
             "supervised_levels is for resunet and anisotropic, but network.f_backbone is slicewise",
         ),
         ({"network": {"d_backbone": "slicewise", "d_attention": 1}}, "d_attention is for resunet and anisotropic"),
-        ({"network": {"patch": [1, 3, 2]}}, r"sides divisible by \(8, 24, 16\) \(D, H, W\)"),
-        (
-            {"network": {"d_backbone": "slicewise", "patch": [1, 2, 2]}},
-            "network.patch is for resunet and anisotropic, but network.d_backbone is slicewise",
-        ),
         ({"network": {"d_attention": 5}}, "network.d_attention is 5, but there are 4 levels"),
         ({"loss": {"l_f": "bce"}}, 'loss.l_f = "bce_generalised_dice"'),
         ({"train": {"pool": 0}}, "train.pool"),

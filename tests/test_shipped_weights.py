@@ -1,6 +1,7 @@
 """The weights that ship, on a virtual patient with a plain infarct: found, on its side, through tilted DICOM too."""
 
 from dataclasses import replace
+from importlib.metadata import metadata
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from adn.config_draws import PatientsConfig
 from adn.feed.virtual import PosedBrains
 from adn.io import dicom, open_scan
-from adn.io.weights import find_weights, list_weights, read_weights
+from adn.io.weights import OWN_LICENCE, find_weights, list_weights, read_weights
 from adn.metrics import score
 from adn.prediction.assemble import predict
 from adn.prediction.model import load_model
@@ -58,11 +59,20 @@ def found(model, patient):
     return predict(Scan("vp", patient[0], "virtual"), model)
 
 
-@pytest.mark.parametrize("name", ["fast-plus", "sensitive"])
+@pytest.mark.parametrize("name", ["fast-plus", "slicewise-mix"])
 def test_weights_can_be_trained_on_with_the_recipe_of_their_name(name):
     found, recipe = recipe_from_dict(read_weights(find_weights(name).path)[1]), load_recipe(name)
     assert (found.grid, found.align, found.network) == (recipe.grid, recipe.align, recipe.network)
-    assert (found.threshold, found.smallest_ml) == (recipe.threshold, recipe.smallest_ml)
+    assert found.smallest_ml == recipe.smallest_ml
+    assert found.calibration or found.threshold == recipe.threshold  # a calibration brings a threshold of its own
+
+
+def test_what_was_trained_on_real_patients_says_so():
+    """The weights that ship carry their licence in the file, and the package's licence expression names it."""
+    licences = {entry.name: entry.licence for entry in list_weights()}
+    assert licences.pop("slicewise-mix").startswith("For research use only: trained on ")
+    assert set(licences.values()) == {OWN_LICENCE}
+    assert metadata("adn-stroke")["License-Expression"] == "Apache-2.0 AND LicenseRef-adn-research-weights"
 
 
 def test_shipped_weights_are_whole_and_small():

@@ -65,7 +65,6 @@ class NetworkConfig(Section):
     neighbours: int = Field(default=0, ge=0)  # D and F see what is known of X in so many slices above and below, too
     supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
     d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
-    patch: tuple[int, int, int] = (1, 1, 1)  # voxels along D, H, W that D and F read and answer as one; paper: none
     mirror_average: bool = False  # predict X and X′ and average; ADN alone
 
 
@@ -271,17 +270,16 @@ def _backbone_fits(
     """Raise ValueError where a backbone cannot have these channels, this input or these extensions."""
     backbone: Backbone = getattr(network, key)
     channels = network.channels
-    asked = {"supervised_levels": network.supervised_levels - 1, "patch": math.prod(network.patch) - 1}
+    asked = {"supervised_levels": network.supervised_levels - 1}
     asked |= {"d_attention": network.d_attention} if key == "d_backbone" else {}
     for name, levels in asked.items():
         if levels and backbone not in ("resunet", "anisotropic"):
             raise ValueError(f"network.{name} is for resunet and anisotropic, but network.{key} is {backbone}")
-        if name != "patch" and getattr(network, name) > len(channels):
+        if getattr(network, name) > len(channels):
             raise ValueError(f"network.{name} is {getattr(network, name)}, but there are {len(channels)} levels")
     if any(n % 8 for n in channels):
         raise ValueError(f"network.channels {channels} must be multiples of 8 (eight groups)")
-    of_backbone = side_factors(backbone, channels, spacing_mm)
-    factors = tuple(p * f for p, f in zip(network.patch, of_backbone, strict=True))
+    factors = side_factors(backbone, channels, spacing_mm)
     if any(side % factor for side, factor in zip(sides, factors, strict=True)):
         needed = str(factors[0]) if len(set(factors)) == 1 else f"{factors} (D, H, W)"
         raise ValueError(

@@ -90,9 +90,10 @@ def test_networks_of_other_backbones_start_from_t_alone():
 def test_a_damaged_member_of_shipped_weights_is_noticed(tmp_path, monkeypatch):
     shutil.copytree(weights.shipped_folder(), tmp_path / "weights")
     monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path / "weights")
-    ensembles = [entry for entry in list_weights() if entry.members]
-    assert ensembles
-    member = ensembles[0].members[-1]
+    names = [entry.name for entry in list_weights() if entry.name != weights.TISSUE]
+    text = "".join(f'[[members]]\nweights = "{name}"\n' for name in names[:2])
+    (tmp_path / "both.toml").write_text(text, encoding="utf-8")
+    member = tmp_path / "weights" / f"{names[1]}.safetensors"
     member.write_bytes(member.read_bytes()[:-1] + b"\0")
     with pytest.raises(WeightsError, match=rf"{member.name}: is damaged"):
-        find_weights(ensembles[0].name)
+        find_weights(tmp_path / "both.toml")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adn.nn.resunet import ResUNet, from_patches, to_patches
+from adn.nn.resunet import ResUNet
 
 CHANNELS = (8, 16, 16)
 
@@ -109,21 +109,3 @@ def test_heads_of_coarser_levels_leave_the_other_weights_as_they_were():
     plain, deep = networks
     assert all(torch.equal(value, deep[name]) for name, value in plain.items())
     assert {name.split(".")[0] for name in deep.keys() - plain.keys()} == {"coarse_heads"}
-
-
-def test_blocks_become_channels_and_go_back():
-    x = torch.arange(2 * 3 * 4 * 6 * 8.0).view(2, 3, 4, 6, 8)
-    blocks = to_patches(x, (2, 3, 2))
-    assert blocks.shape == (2, 36, 2, 2, 4)
-    assert blocks[1, 12:24, 1, 0, 3].tolist() == x[1, 1, 2:4, 0:3, 6:8].flatten().tolist()
-    assert torch.equal(from_patches(blocks, (2, 3, 2)), x)
-
-
-def test_a_network_of_blocks_answers_each_voxel_and_tells_those_of_a_block_apart():
-    network = ResUNet(2, (8, 16), patch=(1, 2, 2)).eval()
-    x = torch.rand(1, 2, 4, 8, 12)
-    logits = network(x)
-    assert logits.shape == (1, 1, 4, 8, 12)
-    assert not torch.allclose(logits[..., 0::2], logits[..., 1::2])
-    with pytest.raises(ValueError, match=r"divisible by \(2, 4, 4\)"):
-        network(x[..., :10])

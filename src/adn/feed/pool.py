@@ -186,7 +186,7 @@ def _as_early(infarct: InfarctPlan, looks: LooksConfig, u0: float, u1: float, u2
     """As experts outline infarcts of the first hours: little darker, with an edge as wide as the infarct allows.
 
     Networks that have seen sharp and even infarcts alone take them for all there is, and leave real ones be
-    (docs/model-card.md, round 10).
+    (docs/lab/2026-11-28-first-weights.md, round 10).
     """
     drop = _between(looks.early_drop_hu, u0**looks.early_drop_power)
     widest = looks.early_edge_of_radius * infarct.radius_mm if infarct.territory else looks.early_edge_of_mask_mm

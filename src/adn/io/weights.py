@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from adn.config import EnsembleConfig
 
-DEFAULT = "ensemble"
+DEFAULT = "slicewise-mix"
 TISSUE = "tissue"  # finds the brain and its tissues
 HASHES = "SHA256SUMS"
 OWN_LICENCE = "Apache-2.0, as adn itself: trained on virtual patients alone."

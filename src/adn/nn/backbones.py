@@ -19,5 +19,4 @@ def build_backbone(backbone: Backbone, in_channels: int, recipe: Recipe, attendi
         return SliceUNet(in_channels, channels, dropout)
     flat = flat_levels(channels, recipe.grid.spacing_mm) if backbone == "anisotropic" else 0
     network = recipe.network
-    return ResUNet(in_channels, channels, dropout, flat, supervised=network.supervised_levels,
-                   attending=attending, patch=network.patch)  # fmt: skip
+    return ResUNet(in_channels, channels, dropout, flat, supervised=network.supervised_levels, attending=attending)

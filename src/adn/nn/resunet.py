@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -49,10 +48,9 @@ class ResUNet(nn.Module):
     network. H and W must be divisible by 2^(levels − 1), D by 2^(levels − 1 − flat_levels). Returns logits
     (B, out_channels, D, H, W).
 
-    Three extensions of ours, off in the paper. patch: the network works on blocks of so many voxels along D, H, W, each
-    of which it reads and answers as a whole, so that time goes into width and not into fineness. supervised: of so many
-    decoder levels, finest first, the logits are returned in training, each on its own sides. attending: so many of the
-    deepest encoder levels look at the mirrored place too (`MirrorAttention`); their input must be aligned.
+    Two extensions of ours, off in the paper. supervised: of so many decoder levels, finest first, the logits are
+    returned in training, each on its own sides. attending: so many of the deepest encoder levels look at the mirrored
+    place too (`MirrorAttention`); their input must be aligned.
     """
 
     def __init__(
@@ -64,11 +62,8 @@ class ResUNet(nn.Module):
         out_channels: int = 1,
         supervised: int = 1,
         attending: int = 0,
-        patch: Kernel = (1, 1, 1),
     ) -> None:
         super().__init__()
-        self.patch = patch
-        in_channels, out_channels = (n * math.prod(patch) for n in (in_channels, out_channels))
         kernels: list[Kernel] = [(1, 3, 3) if level < flat_levels else (3, 3, 3) for level in range(len(channels))]
         self.scales: list[Kernel] = [
             (1, 2, 2) if level < flat_levels else (2, 2, 2) for level in range(len(channels) - 1)
@@ -91,11 +86,10 @@ class ResUNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c d h w"]) -> Tensor | list[Tensor]:
         """Logits of the same spatial shape; in training, where more levels are supervised, those of each."""
-        factors = tuple(math.prod(scale[axis] for scale in [self.patch, *self.scales]) for axis in range(3))
+        factors = tuple(math.prod(scale[axis] for scale in self.scales) for axis in range(3))
         if any(side % factor for side, factor in zip(x.shape[2:], factors, strict=True)):
             raise ValueError(f"ResUNet needs sides divisible by {factors}, but got {tuple(x.shape[2:])}: pad or crop.")
         skips = []
-        x = to_patches(x, self.patch)
         for level, (block, attend) in enumerate(zip(self.down, self.attend, strict=True)):
             x = attend(block(F.max_pool3d(x, self.scales[level - 1]) if level else x))
             skips.append(x)
@@ -107,24 +101,4 @@ class ResUNet(nn.Module):
             raised = F.interpolate(x, scale_factor=tuple(map(float, scale)), mode="nearest")
             x = block(rise(raised) + skips.pop())
             found = [head(x) for head in heads[level : level + 1]] + found
-        found = [from_patches(logits, self.patch) for logits in found]
         return found if len(found) > 1 else found[0]
-
-
-def to_patches(x: Float[Tensor, "b c d h w"], patch: Kernel) -> Tensor:
-    """The voxels of each block become channels: (B, C · block, D / patch, …)."""
-    if math.prod(patch) == 1:
-        return x
-    d, h, w = patch
-    x = x.unflatten(4, (-1, w)).unflatten(3, (-1, h)).unflatten(2, (-1, d))  # (B, C, D, d, H, h, W, w)
-    # channels last: with many channels and few voxels a third faster on CPUs
-    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).flatten(1, 4).contiguous(memory_format=torch.channels_last_3d)
-
-
-def from_patches(x: Float[Tensor, "b c d h w"], patch: Kernel) -> Tensor:
-    """The inverse of `to_patches`."""
-    if math.prod(patch) == 1:
-        return x
-    d, h, w = patch
-    x = x.unflatten(1, (-1, d, h, w))
-    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).flatten(6, 7).flatten(4, 5).flatten(2, 3)

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError
 from adn.config import EnsembleConfig, GridConfig, Recipe
 from adn.errors import ConfigError
 
-RETIRED: dict[str, Any] = {"loss.hardest_share": None, "train.compile": False}  # still in files of adn 0.1
+# still in files of adn 0.1, with these values
+RETIRED: dict[str, Any] = {"loss.hardest_share": None, "network.patch": [1, 1, 1], "train.compile": False}
 RENAMED: dict[str, dict[Any, Any]] = {"train.augment": {False: "none", True: "released"}}  # values in these files
 UNALIGNED_MM = 230.4  # a head turned by any angle fits this square: 192 pixels of 1.2 mm
 
@@ -47,7 +48,7 @@ def row_recipe(base: Recipe, row: str) -> Recipe:
     values = _merged(base.model_dump(), {**tomllib.loads(text), "name": f"{base.name}+{row}"})
     if not values["align"]["apply"]:
         values["align"]["refine_steps"] = 0
-        factor = 2 ** (len(base.network.channels) - 1) * max(base.network.patch[1:])
+        factor = 2 ** (len(base.network.channels) - 1)
         values["grid"]["box"] = _unaligned_box(base.grid, factor)
     return recipe_from_dict(values)
 
