@@ -41,6 +41,12 @@ def test_result_survives_strict_json():
     ]
 
 
+def test_an_interval_of_the_volume_is_two_numbers():
+    prediction = make_prediction()
+    found = replace(prediction, measurements=replace(prediction.measurements, volume_interval_ml=(3.1234567, 20.0)))
+    assert json.loads(json.dumps(result_dict(found)))["volume_interval_ml"] == [3.123457, 20.0]
+
+
 def test_the_result_says_whether_it_is_assessable_and_which_remarks_decided():
     noisy = Remark("noisy", {"noise_hu": 31.0}, blocks=True)
     assert result_dict(make_prediction(remarks=REMARKS))["assessable"] is True

@@ -200,7 +200,7 @@ def _plain(value: Any) -> Any:
     """JSON has no NaN and no numpy; six decimals are far below what any of these numbers can mean."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, str | int):
         return value
