@@ -253,6 +253,8 @@ class LooksConfig(Section):
 
     healthy_share: Share = 0.1  # without infarct
     least_ml: float = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
+    visible_hu: float = 0.0  # a look whose infarct is less dark against its twin, or below least_ml, is drawn again,
+    tries: int = Field(default=1, ge=1)  # up to so many looks in all
     early_share: Share = 0.6  # faint, in places only, without an edge, sulci closed
     early_large_share: Share = 0.75  # of the early: a large artery's territory
     early_drop_hu: Range = (1.0, 9.0)  # of grey matter

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from adn.config_draws import PatientsConfig
-from adn.feed.pool import Look, PooledPatients, draw_look, render_member, show
+from adn.feed.pool import Look, PooledPatients, draw_look, is_visible, render_member, show
 from adn.feed.virtual import aligned_sample
-from adn.recipes import load_recipe
+from adn.recipes import load_recipe, recipe_from_dict
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
 from adn.virtual.draw import Choices, draw_patient
@@ -162,6 +162,21 @@ def test_a_stack_shows_one_slice_of_the_infarct_throughout(member):
 def test_an_infarct_that_five_millimetre_slices_do_not_show_is_not_asked_for(member):
     speck = replace(INFARCT, territory="lacunar", volume_ml=0.1)
     assert not look(member, speck).infarct.any()
+
+
+def test_looks_whose_infarct_cannot_be_seen_are_drawn_again(tmp_path):
+    """Some of the looks as drawn are too faint; drawn again they are not, and those that were visible stay the same."""
+    values = RECIPE.model_dump()
+    values["train"]["looks"] |= {"healthy_share": 0.0, "stack_share": 0.0, "visible_hu": 3.0}
+    once = recipe_from_dict(values)
+    values["train"]["looks"]["tries"] = 12
+    often = recipe_from_dict(values)
+    before, after = (PooledPatients(one, Library(), 6, 8, pool=2, folder=tmp_path) for one in (once, often))
+    seen = [is_visible(before[i], once) for i in range(8)]
+    assert not all(seen)
+    assert all(is_visible(after[i], often) for i in range(8))
+    kept = [torch.equal(before[i].brain, after[i].brain) for i in range(8)]
+    assert kept == seen
 
 
 def test_looks_are_drawn_within_their_ranges(plan):

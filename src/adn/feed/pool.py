@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from adn.config import Recipe, TrainConfig
 from adn.config_draws import LooksConfig
+from adn.feed.mix import contrast_hu
 from adn.feed.samples import Sample, deskull
 from adn.feed.virtual import draw_left_over, ease_at, scanned_lattice, turning_shape
 from adn.io.atomic import atomic_path
@@ -68,6 +69,11 @@ class Look:
     flip: bool = False
     seed: int = 0
 
+    @property
+    def acute(self) -> bool:
+        """True where the look has an acute infarct, seen or not."""
+        return any(infarct.acute for infarct in self.plan.infarcts)
+
 
 class PooledPatients(Dataset[Sample]):
     """Looks at a pool of patients on the brain box, for D and F; sample i depends on (seed, i) alone.
@@ -91,8 +97,12 @@ class PooledPatients(Dataset[Sample]):
         member = self.member(int(torch.randint(self.pool, (), generator=generator)))
         train = self.recipe.train
         ease = ease_at(index, self.count, train.patients.infarcts) if self.curriculum else 0.0
-        look = draw_look(generator, member.plan, replace(self.choices, ease=ease), train)
-        return show(member, look, self.library, self.recipe)
+        for left in reversed(range(train.looks.tries)):
+            look = draw_look(generator, member.plan, replace(self.choices, ease=ease), train)
+            sample = show(member, look, self.library, self.recipe)
+            if not left or not look.acute or is_visible(sample, self.recipe):
+                return sample
+        raise AssertionError("train.looks.tries is at least 1")
 
     def member(self, place: int) -> Member:
         """The patient at this place of the pool, read from the folder or rendered and put there."""
@@ -122,6 +132,11 @@ class PooledPatients(Dataset[Sample]):
         }
         with atomic_path(path, make_folder=True) as temporary:
             torch.save(values, temporary)
+
+
+def is_visible(sample: Sample, recipe: Recipe) -> bool:
+    """True where a look shows an infarct that is large and dark enough (`train.looks`) to be seen."""
+    return bool(sample.infarct.any()) and contrast_hu(sample, recipe.grid) >= recipe.train.looks.visible_hu
 
 
 def render_member(plan: PatientPlan, library: Library, recipe: Recipe, device: torch.device | str = "cpu") -> Member:
