@@ -7,7 +7,9 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "adn"
 FLOORS = [
-    {"errors", "remarks", "atlas", "config_draws"},
+    {"errors", "atlas", "config_draws"},
+    {"lang"},
+    {"remarks"},
     {"config_mix"},
     {"space", "config", "work"},
     {"recipes"},

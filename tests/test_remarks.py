@@ -12,7 +12,8 @@ from adn.atlas import REGIONS, SUPPLY, Supply, Territory
 from adn.errors import InputError
 from adn.findings.quality import finding_remarks, method_remarks, quality_remarks
 from adn.io.head_ct import NotHounsfieldError
-from adn.remarks import CHECK_ONLY, DOUBTS, SENTENCES, Doubt, DoubtKind, Kind, Remark
+from adn.lang import words
+from adn.remarks import CHECK_ONLY, Doubt, DoubtKind, Kind, Remark
 from adn.results import Measurements, Quality
 from adn.space.geometry import RigidTransform
 
@@ -26,17 +27,22 @@ GOOD = Quality(1300.0, 6.0, 4.0, 4.0, False, False, 0.0)
 FOUND = Measurements(10.0, "left", 10.0, 0.0, (3,), 27.0, 33.0, 0.8)
 
 
+def under(table):
+    return {key.removeprefix(f"{table}.") for key in words().texts if key.startswith(f"{table}.")}
+
+
 def example(kind):
-    words = SENTENCES[kind]
-    if not isinstance(words, str):
+    if kind in VALUES:
         return Remark(kind, VALUES[kind])
-    fields = [(name, form) for _, name, form, _ in string.Formatter().parse(words) if name]
+    text = words().texts[f"remarks.{kind}"]
+    fields = [(name, form) for _, name, form, _ in string.Formatter().parse(text) if name]
     return Remark(kind, {name: 12.0 if form else "series 3" for name, form in fields})
 
 
 def test_the_kinds_are_closed_and_each_has_its_words():
-    assert set(SENTENCES) == set(get_args(Kind))
-    assert set(DOUBTS) == set(get_args(DoubtKind))
+    assert under("remarks") == set(get_args(Kind))
+    assert under("doubts") == set(get_args(DoubtKind))
+    assert under("reasons") < set(get_args(Kind))
     assert set(get_args(Kind)) > CHECK_ONLY
 
 

@@ -9,7 +9,7 @@ from adn.datasets.compare import compare_cases
 from adn.datasets.inspection import inspect_case, missing_slices
 from adn.datasets.layouts import find_cases
 from adn.datasets.splits import Split, SplitRow
-from adn.remarks import SENTENCES
+from adn.lang import words
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from damaged import patient, write_patient
@@ -146,8 +146,8 @@ def test_verdicts_do_not_depend_on_words(tmp_path, monkeypatch):
     bright = with_data("ct", lambda data: np.where(patient()["brain"].data > 0, data + 25, data))
     before = {(one.kind, one.blocks) for one in inspect(tmp_path / "a", ct=bright).findings}
     assert ("contrast agent", False) in before
-    for kind in SENTENCES:
-        monkeypatch.setitem(SENTENCES, kind, "Other words, of bright contrast agents cut off.")
+    for key in [key for key in words().texts if key.startswith("remarks.")]:
+        monkeypatch.setitem(words().texts, key, "Other words, of bright contrast agents cut off.")
     assert {(one.kind, one.blocks) for one in inspect(tmp_path / "b", ct=bright).findings} == before
 
 

@@ -6,7 +6,8 @@ import pytest
 from adn.findings.assessable import _ends_of_rows, air_level_hu, assess, flat_share, tissue_contrast_hu
 from adn.findings.quality import finding_remarks, mask_remarks, quality_remarks
 from adn.findings.territory import can_register
-from adn.remarks import REASONS, blocking
+from adn.lang import words
+from adn.remarks import blocking
 from adn.results import Measurements, Quality
 from adn.space.affine import Affine
 from adn.space.geometry import Grid, RigidTransform
@@ -134,7 +135,7 @@ def test_every_kind_that_blocks_says_why():
         volume, mask = phantom(scale)
         remarks += mask_remarks(volume, mask)
     for remark in blocking(remarks):
-        assert remark.kind in REASONS
+        assert words().has(f"reasons.{remark.kind}")
         assert "{" not in remark.reason
 
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 from fake_prediction import make_prediction
 
-from adn import remarks
+from adn.lang import words
 from adn.remarks import CHECK_ONLY, Kind, Remark
 from adn.report import result_dict
 from adn.report.words import checks, first_line
@@ -21,8 +21,10 @@ def test_checks_do_not_depend_on_words(monkeypatch):
     prediction = make_prediction(remarks=(example("noisy"), example("head_turned")))
     before = checks(prediction)
     for kind in get_args(Kind):
-        monkeypatch.setitem(remarks.SENTENCES, kind, "Other words.")
-    assert checks(prediction) == before
+        monkeypatch.setitem(words().texts, f"remarks.{kind}", "Other words.")
+    after = checks(prediction)
+    assert [check._replace(meaning="") for check in after] == [check._replace(meaning="") for check in before]
+    assert [check.meaning for check in after if not check.good] == ["Other words.", "Other words."]
     assert [check.name for check in before if not check.good] == ["Head position", "Noise"]
     assert prediction.warnings == ("Other words.",)
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from adn.cli import terminal
-from adn.cli.options import Device, Overwrite, Quiet, Results, Scans, Weights
+from adn.cli.options import Device, Lang, Overwrite, Quiet, Results, Scans, Weights
 from adn.results import DISCLAIMER
 from adn.work.exits import overall_code
 
@@ -32,6 +32,7 @@ def predict(
         bool,
         typer.Option("--dicom-seg", help="For DICOM scans: also write a DICOM SEG and SR that join the scan's study."),
     ] = False,
+    lang: Lang = "en",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -51,7 +52,7 @@ def predict(
             bar.advance(row)
             _say(outcome, bar.console, several, quiet)
 
-        request = Request(out, series, overwrite, dicom_seg)
+        request = Request(out, series, overwrite, dicom_seg, language=lang)
         outcomes = predict_scans(scans, request, Networks(weights, device), jobs, tell)
     if several and not quiet:
         done = sum(outcome.code == terminal.DONE for outcome in outcomes)

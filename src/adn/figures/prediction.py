@@ -21,6 +21,7 @@ from adn.figures.panels import (
     show,
     show_hypodensity,
 )
+from adn.lang import Words, words
 from adn.results import Prediction
 
 if TYPE_CHECKING:
@@ -29,19 +30,20 @@ if TYPE_CHECKING:
 Panel = Literal["scan", "contour", "hypodensity"]
 
 
-def overlay(prediction: Prediction, slice_index: int, panels: Sequence[Panel] = ()) -> Figure:
+def overlay(prediction: Prediction, slice_index: int, panels: Sequence[Panel] = (), say: Words | None = None) -> Figure:
     """One axial slice on the stroke window, in several panels side by side.
 
     panels: 'scan' as it is, 'contour' of the infarct, 'hypodensity' relative to the mirror side from 5 %.
-    Empty: the scan, and where infarct is marked, its contour beside it.
+    Empty: the scan, and where infarct is marked, its contour beside it. say: a language, English without.
     """
+    say = say or words()
     scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0)
     window_hu = stroke_window_hu(scan, prediction.brain_mask)
     if not panels:
         panels = ("scan", "contour") if (axial_slice(prediction.infarct, slice_index) > 0).any() else ("scan",)
     figure, places = board(scan, crop, 1, len(panels), panel_in=3.6)
     for axes, panel in zip(places[0], panels, strict=True):
-        label = {"contour": "with contour"}.get(panel, panel) if panel != panels[0] else f"slice {slice_index}"
+        label = say(f"pictures.label.{panel}") if panel != panels[0] else say("pictures.label.slice", index=slice_index)
         show(axes, scan, slice_index, crop, limits_hu=window_hu, label=label, font_pt=11)
         if panel == "hypodensity":
             show_hypodensity(axes, prediction.relative_hypodensity, slice_index, crop)
@@ -50,18 +52,21 @@ def overlay(prediction: Prediction, slice_index: int, panels: Sequence[Panel] = 
     return figure
 
 
-def asymmetry_panel(prediction: Prediction, slices: Sequence[int]) -> Figure:
+def asymmetry_panel(prediction: Prediction, slices: Sequence[int], say: Words | None = None) -> Figure:
     """Rows: slices. Columns: scan, A, P, Q, X̂ (salient), X̃ (compensated), with colour bars in HU."""
+    say = say or words()
     window_hu = stroke_window_hu(prediction.scan.volume, prediction.brain_mask)
-    than = "HU brighter than mirror" if prediction.polarity == "bright" else "HU darker than mirror"
-    first = "$X$  scan, infarct outlined" if prediction.infarct.data.any() else "$X$  scan"
+    than = say(f"pictures.than.{prediction.polarity}")
+    first = say("pictures.scan_outlined" if prediction.infarct.data.any() else "pictures.scan")
+    names = {"A": say("pictures.total"), "P": say("pictures.pathological"), "Q": say("pictures.intrinsic")}
+    a, p, q = (f"${letter}$  {name}" for letter, name in names.items())
     columns = (
-        (prediction.scan.volume, first, "gray", window_hu, "HU"),
-        (prediction.asymmetry_total, "$A$  total", "inferno", ASYMMETRY_RANGE_HU, than),
-        (prediction.asymmetry_pathological, "$P$  pathological", "inferno", ASYMMETRY_RANGE_HU, "HU"),
-        (prediction.asymmetry_intrinsic, "$Q$  intrinsic", "inferno", ASYMMETRY_RANGE_HU, "HU"),
-        (prediction.salient, r"$\hat{X}$  salient", "gray", window_hu, "HU"),
-        (prediction.compensated, r"$\tilde{X}$  compensated", "gray", window_hu, "HU"),
+        (prediction.scan.volume, f"$X$  {first}", "gray", window_hu, "HU"),
+        (prediction.asymmetry_total, a, "inferno", ASYMMETRY_RANGE_HU, than),
+        (prediction.asymmetry_pathological, p, "inferno", ASYMMETRY_RANGE_HU, "HU"),
+        (prediction.asymmetry_intrinsic, q, "inferno", ASYMMETRY_RANGE_HU, "HU"),
+        (prediction.salient, rf"$\hat{{X}}$  {say('pictures.salient')}", "gray", window_hu, "HU"),
+        (prediction.compensated, rf"$\tilde{{X}}$  {say('pictures.compensated')}", "gray", window_hu, "HU"),
     )
     scan, crop, footer_in = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0), 0.52
     figure, panels = board(scan, crop, len(slices), len(columns), panel_in=1.9, header_in=0.28, footer_in=footer_in)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adn.errors import OutputError
+from adn.lang import ENGLISH, words
 from adn.results import RESULT_FILE
 from adn.work.exits import DONE
 from adn.work.pool import Failure, map_processes
@@ -33,6 +34,7 @@ class Request:
     overwrite: bool = False
     dicom_seg: bool = False
     dicom_pictures: bool = False  # key images, too
+    language: str = ENGLISH  # of the report and of the sentences in result.json and results.csv
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,14 @@ def predict_scans(
 
     jobs: as in `map_processes`. tell: called with each outcome as it comes. Returns the outcomes in the order of the
     scans. What would stop every scan is raised before any is read: WeightsError, InputError where a DICOM SEG is asked
-    of what is not DICOM, OutputError where nothing can be written or the table is there already.
+    of what is not DICOM or the language is unknown, OutputError where nothing can be written or the table is there.
     """
     from adn.io import case_names
     from adn.io.atomic import check_writable, sweep
     from adn.io.weights import WeightsFile, find_weights
 
     table = request.out / RESULTS_TABLE if len(scans) > 1 else None
+    words(request.language)  # refused before any work
     check_writable(request.out)
     sweep(request.out)
     if not isinstance(networks.weights, WeightsFile):
@@ -201,13 +204,13 @@ def predict_one(
             also(prediction, folder)
 
     tell("write")
-    folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=more)
-    result = result_dict(prediction)
+    folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=more, language=request.language)
+    result = result_dict(prediction, request.language)
     return Outcome(
         task,
         DONE,
         row=csv_row(result, str(task.scan)),
-        warnings=tuple(result["warnings"]),
+        warnings=prediction.warnings,
         report=folder / "report.html",
         because=reasons(prediction.remarks),
         part=is_part(prediction),

@@ -11,6 +11,7 @@ import numpy as np
 from adn.errors import InputError
 from adn.io.atomic import atomic_folder
 from adn.io.nifti import write_volume
+from adn.lang import ENGLISH
 from adn.report.html import write_report
 from adn.report.numbers import write_result
 from adn.results import RESULT_FILE, Prediction
@@ -18,13 +19,18 @@ from adn.space.volume import Volume
 
 
 def save_prediction(
-    prediction: Prediction, folder: Path, overwrite: bool = False, also: Callable[[Path], object] | None = None
+    prediction: Prediction,
+    folder: Path,
+    overwrite: bool = False,
+    also: Callable[[Path], object] | None = None,
+    language: str = ENGLISH,
 ) -> Path:
     """Write `folder/<case>/` (NIfTI files on the scan's grid, result.json, report.html) and return its path.
 
     All is written into a hidden folder beside it and renamed as a whole, so a result folder is always complete; on any
     failure or interruption nothing stays. `overwrite` replaces an earlier result of the same case, whole.
     also: writes more files into the folder that it is given, before it is complete.
+    language: of the report and of sentences in result.json, one of `adn.lang.languages()`.
     Raises OutputError where the case is already there, or the disk is full or not writable.
     """
     case = prediction.case
@@ -32,7 +38,7 @@ def save_prediction(
         raise InputError(f"A case name must do as a folder name, but came as '{case}': leave out slashes.")
     target = Path(folder) / case
     with atomic_folder(target, marker=RESULT_FILE, overwrite=overwrite) as partial:
-        _write_all(prediction, partial)
+        _write_all(prediction, partial, language)
         if also is not None:
             also(partial)
     return target
@@ -57,14 +63,14 @@ def prediction_volumes(prediction: Prediction) -> dict[str, Volume]:
     return {f"{name}.nii.gz": volume for name, volume in volumes.items()}
 
 
-def _write_all(prediction: Prediction, folder: Path) -> None:
+def _write_all(prediction: Prediction, folder: Path, language: str) -> None:
     volumes = prediction_volumes(prediction)
     # Compression releases the interpreter's lock, so two files are packed while the report is drawn.
     with ThreadPoolExecutor(max_workers=2) as pool:
         jobs = [pool.submit(write_volume, volume, folder / name) for name, volume in volumes.items()]
         try:
-            write_report(prediction, folder / "report.html")
-            write_result(prediction, folder / RESULT_FILE)
+            write_report(prediction, folder / "report.html", language)
+            write_result(prediction, folder / RESULT_FILE, language)
             for job in jobs:
                 job.result()
         except BaseException:

@@ -14,15 +14,15 @@ from adn.figures.display import STROKE_WINDOW_HU, slab_slices, stroke_window_hu
 from adn.figures.panels import HYPODENSITY_COLOURS, HYPODENSITY_EDGES
 from adn.figures.prediction import Panel
 from adn.io.digest import sha256_bytes
+from adn.lang import ENGLISH, Words, words
 from adn.report.numbers import result_dict
 from adn.report.slices import all_slices
-from adn.report.words import checks, first_line, number, ranges, territory_rows, volume_text
-from adn.results import DISCLAIMER, Prediction
+from adn.report.words import checks, first_line, ranges, territory_rows
+from adn.results import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SOURCES = ("report.html.j2", "report.js")
 KEY_SLICES = 5  # one large, then two in a row
 BARE_SLICES = 4  # without infarct: two in a row
 PANEL_SLICES = 3
@@ -38,51 +38,63 @@ class Picture(NamedTuple):
     caption: str = ""
 
 
-def write_report(prediction: Prediction, path: Path) -> None:
+def write_report(prediction: Prediction, path: Path, language: str = ENGLISH) -> None:
     """Write the report: verdict, key slices, asymmetries, all slices, checks, numbers, provenance; no links."""
-    path.write_text(render_report(prediction), encoding="utf-8")
+    path.write_text(render_report(prediction, language), encoding="utf-8")
 
 
-def render_report(prediction: Prediction) -> str:
-    """The report as HTML text."""
-    from jinja2 import Environment, StrictUndefined
-
-    template, script = ((resources.files("adn.report") / name).read_text(encoding="utf-8") for name in _SOURCES)
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"number": number, "volume": volume_text}
+def render_report(prediction: Prediction, language: str = ENGLISH) -> str:
+    """The report as HTML text. language: one of `adn.lang.languages()`. Raises InputError for another."""
+    say = words(language)
     scan = prediction.scan.volume
     marked = bool(prediction.infarct.data.any())
     slices, areas = key_slices(prediction, KEY_SLICES if marked else BARE_SLICES), slice_areas_cm2(prediction.infarct)
     panel_slices = slices[:PANEL_SLICES] if marked else even_slices(prediction.brain_mask, PANEL_SLICES)
-    direction = "upwards" if "S" in scan.grid.axes else "downwards"
-    bright = prediction.polarity == "bright"
-    return page.from_string(template).render(
-        result=result_dict(prediction),
-        disclaimer=DISCLAIMER,
-        verdict=first_line(prediction),
-        territories=territory_rows(prediction.territories),
-        checks=checks(prediction),
-        bands=list(zip(HYPODENSITY_COLOURS, band_names(), strict=True)),
-        script=script,
-        script_hash=base64.b64encode(sha256_bytes(script)).decode(),
-        bright=bright,
+    return render(
+        "report",
+        say,
+        result=result_dict(prediction, language),
+        verdict=first_line(prediction, say),
+        territories=territory_rows(prediction.territories, say),
+        checks=checks(prediction, say),
+        bands=list(zip(HYPODENSITY_COLOURS, band_names(say), strict=True)),
+        polarity=prediction.polarity,
         slice_ranges=ranges(prediction.measurements.slices),
         slice_count=axial_stack(scan).shape[0],
-        window_hu=stroke_window_hu(scan, prediction.brain_mask),
-        usual_window_hu=STROKE_WINDOW_HU,
+        window_text=_window_text(stroke_window_hu(scan, prediction.brain_mask), say),
         slab=slab_slices(scan),
-        direction=direction,
+        direction="upwards" if "S" in scan.grid.axes else "downwards",
         marked=marked,
-        key_pictures=[_key_picture(prediction, n, areas[n], large=marked and n == slices[0]) for n in slices],
-        asymmetry=_asymmetry_picture(prediction, panel_slices),
+        key_pictures=[_key_picture(prediction, n, areas[n], say, large=marked and n == slices[0]) for n in slices],
+        asymmetry=_asymmetry_picture(prediction, panel_slices, say),
         strip=all_slices(prediction),
     )
 
 
-def band_names() -> list[str]:
+def render(page: str, say: Words, **values: Any) -> str:
+    """A page as HTML text, from its template and its script in this folder, with the words of a language."""
+    from jinja2 import Environment, StrictUndefined
+
+    folder = resources.files("adn.report")
+    template, script = ((folder / f"{page}{end}").read_text(encoding="utf-8") for end in (".html.j2", ".js"))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": say.number, "volume": say.volume, "capital": say.capital, "term": say.term}
+    script_hash = base64.b64encode(sha256_bytes(script)).decode()
+    return environment.from_string(template).render(say=say, script=script, script_hash=script_hash, **values)
+
+
+def band_names(say: Words) -> list[str]:
     """The bands of relative hypodensity in words: 5 to 10 % and so on."""
     percent = [round(100 * edge) for edge in HYPODENSITY_EDGES]
-    return [*(f"{a} to {b} %" for a, b in pairwise(percent)), f"{percent[-1]} % and more"]
+    bands = [say("page.band", low=low, high=high) for low, high in pairwise(percent)]
+    return [*bands, say("page.last_band", low=percent[-1])]
+
+
+def _window_text(window_hu: tuple[float, float], say: Words) -> str:
+    text = say("page.window", low=say.number(window_hu[0], 0), high=say.number(window_hu[1], 0))
+    if window_hu == STROKE_WINDOW_HU:
+        return text
+    return say("page.window_low" if window_hu < STROKE_WINDOW_HU else "page.window_high", window=text)
 
 
 def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 120) -> Picture:
@@ -95,22 +107,17 @@ def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 120) -> Pictu
     return Picture(f"data:image/jpeg;base64,{data}", width, height, alt, caption)
 
 
-def _key_picture(prediction: Prediction, index: int, area: float, large: bool) -> Picture:
-    finding = f"infarct area {area:.1f} cm²" if area > 0 else "no infarct marked"
+def _key_picture(prediction: Prediction, index: int, area: float, say: Words, *, large: bool) -> Picture:
+    finding = say("pictures.area", area=say.number(area)) if area > 0 else say("pictures.no_area")
     panels: tuple[Panel, ...] = ("contour", "hypodensity") if area > 0 else ("scan", "hypodensity")
-    shown = {"scan": "as scanned", "contour": "with the infarct's contour", "hypodensity": "with relative hypodensity"}
     if large:
         panels = ("scan", *panels)
-    alt = (
-        f"Axial CT slice {index}, stroke window, patient left on image right: {finding}. "
-        f"Side by side {', '.join(shown[panel] for panel in panels)}."
-    )
-    return encode(overlay(prediction, index, panels), alt, f"Slice {index}: {finding}", 165 if large else 120)
+    shown = ", ".join(say(f"pictures.panel.{panel}") for panel in panels)
+    alt = say("pictures.alt", index=index, finding=finding, panels=shown)
+    caption = say("pictures.caption", index=index, finding=finding)
+    return encode(overlay(prediction, index, panels, say), alt, caption, 165 if large else 120)
 
 
-def _asymmetry_picture(prediction: Prediction, slices: tuple[int, ...]) -> Picture:
-    alt = (
-        f"Slices {', '.join(map(str, slices))} from left to right as: scan with infarct outlined, total asymmetry, "
-        "pathological asymmetry, intrinsic asymmetry, salient scan, compensated scan."
-    )
-    return encode(asymmetry_panel(prediction, slices), alt, dpi=135)
+def _asymmetry_picture(prediction: Prediction, slices: tuple[int, ...], say: Words) -> Picture:
+    alt = say("pictures.asymmetry_alt", slices=", ".join(map(str, slices)))
+    return encode(asymmetry_panel(prediction, slices, say), alt, dpi=135)

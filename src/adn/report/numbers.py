@@ -12,8 +12,9 @@ from typing import Any
 
 from adn.atlas import SUPPLY
 from adn.io.atomic import atomic_path
-from adn.remarks import blocking
-from adn.report.words import checks, first_line
+from adn.lang import ENGLISH, words
+from adn.remarks import blocking, warnings
+from adn.report.words import Check, checks, first_line
 from adn.results import DISCLAIMER, Prediction
 from adn.space.geometry import RigidTransform
 
@@ -34,6 +35,7 @@ UNITS = {
     "poses": "aligned(p) = brain(M p), M = translation · in_plane · roll · pitch, about the model grid's centre",
     "territories": "mL of the infarct by arterial territory, approximate (an affine registration to MNI space)",
     "polarity": "dark: infarcts, darker than the mirror twin; bright: bright lesions were looked for",
+    "language": "of verdict, checks, warnings and sentences",
     "remarks": "what is to be known, by kind and values; blocks: may not be believed; sentence: for people only",
     "warnings": "the sentences of the remarks that warn; the others are told by checks",
     "checks": "what the report says of the quality, in words; good: nothing to look at",
@@ -91,14 +93,19 @@ CSV_COLUMNS: tuple[str, ...] = (
 )
 
 
-def result_dict(prediction: Prediction) -> dict[str, Any]:
-    """The content of `result.json`: plain, finite values; a number that does not exist is None. Units are inside."""
+def result_dict(prediction: Prediction, language: str = ENGLISH) -> dict[str, Any]:
+    """The content of `result.json`: plain, finite values; a number that does not exist is None. Units are inside.
+
+    language: of verdict, checks, warnings and sentences (`adn.lang`); keys, kinds and units stay as they are.
+    """
+    say = words(language)
     found, made, grid = prediction.measurements, prediction.provenance, prediction.scan.volume.grid
     result = {
         "schema_version": SCHEMA_VERSION,
         "case": prediction.case,
         "disclaimer": DISCLAIMER,
-        "verdict": first_line(prediction),
+        "language": language,
+        "verdict": first_line(prediction, say),
         "assessable": prediction.assessable,
         "not_assessable_because": [remark.kind for remark in blocking(prediction.remarks)],
         "volume_ml": found.volume_ml,
@@ -122,13 +129,13 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
             for share in prediction.territories
         ],
         "quality": asdict(prediction.quality),
-        "checks": [check._asdict() | {"good": bool(check.good)} for check in checks(prediction)],
+        "checks": [_check(check) for check in checks(prediction, say)],
         "aligned_from_scan": prediction.aligned_from_scan.tolist(),
         "remarks": [
-            {"kind": one.kind, "values": dict(one.values), "blocks": one.blocks, "sentence": one.sentence}
+            {"kind": one.kind, "values": dict(one.values), "blocks": one.blocks, "sentence": one.told(say)}
             for one in prediction.remarks
         ],
-        "warnings": list(prediction.warnings),
+        "warnings": list(warnings(prediction.remarks, say)),
         "adn_version": made.adn_version,
         "versions": dict(made.versions),
         "recipe": made.recipe,
@@ -152,9 +159,9 @@ def result_dict(prediction: Prediction) -> dict[str, Any]:
     return _plain(result)
 
 
-def write_result(prediction: Prediction, path: Path) -> None:
+def write_result(prediction: Prediction, path: Path, language: str = ENGLISH) -> None:
     """Write `result.json`."""
-    text = json.dumps(result_dict(prediction), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(result_dict(prediction, language), indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -188,6 +195,10 @@ def write_results_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         writer = csv.DictWriter(file, CSV_COLUMNS)
         writer.writeheader()
         writer.writerows({"disclaimer": DISCLAIMER, **row} for row in rows)
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {"name": check.name, "measured": check.measured, "good": check.good, "meaning": check.meaning}
 
 
 def _pose(pose: RigidTransform) -> dict[str, Any]:
