@@ -12,7 +12,7 @@ import pytest
 
 import adn
 
-HEAVY = {"torch", "monai", "SimpleITK", "nilearn", "matplotlib", "scipy", "pandas", "fastapi", "uvicorn"}
+HEAVY = {"torch", "monai", "SimpleITK", "matplotlib", "scipy", "pandas", "fastapi", "uvicorn"}
 
 
 def loaded_by(code):
@@ -115,4 +115,4 @@ def test_info_does_not_load_torch():
 
 def test_predicting_needs_nothing_of_training():
     code = "import adn; adn.predict, adn.load_model, adn.open_scan; import adn.report"
-    assert not loaded_by(code) & {"monai", "nilearn"}
+    assert not loaded_by(code) & {"monai"}

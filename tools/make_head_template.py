@@ -1,6 +1,6 @@
 """Make src/adn/io/head_template.npz: bone and air of an average head at 8 mm.
 
-From the virtual head made of the priors in nilearn's wheel.
+From the virtual head made of the priors in src/adn/virtual/priors.
 
 python tools/make_head_template.py
 """

@@ -43,7 +43,7 @@ REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Where anatomy and lesions come from. Empty: the MNI priors of the installed nilearn, procedural infarcts.
+    """Where anatomy and lesions come from. Empty: the MNI priors of the package, procedural infarcts.
 
     heads, lesions: name → file; plans name them so. registrations: of heads, known beforehand, as the cache keeps them.
     """
@@ -219,8 +219,8 @@ def _load_lesion(path: Path) -> LesionMask:
 
 @lru_cache(maxsize=1)
 def _priors() -> tuple[NDArray, NDArray, Grid]:
-    """MNI grey and white matter probabilities that nilearn's wheel carries, SPL 1 mm."""
-    folder = resources.files("nilearn") / "datasets" / "data"
+    """MNI grey and white matter probabilities, SPL 1 mm (`priors/LICENSE.md`)."""
+    folder = resources.files("adn") / "virtual" / "priors"
     maps = []
     for kind in ("gm", "wm"):
         with resources.as_file(folder / f"mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz") as path:
