@@ -51,8 +51,8 @@ class Recipe:
 RECIPES = {
     "vp52": Recipe("test", 14, 10, "of heads 13 to 16 and lesions of the test list"),
     "vp52-val": Recipe("val", 7, 5, "of heads 11 and 12 and lesions of the validation list"),
-    "vp-mni": Recipe(None, 14, 10, "of the MNI priors and procedural infarcts: the test set"),
-    "vp-mni-val": Recipe(None, 7, 5, "of the MNI priors and procedural infarcts: the validation set"),
+    "vp-mni": Recipe(None, 14, 10, "of the MNI priors in nilearn and procedural infarcts: the test set"),
+    "vp-mni-val": Recipe(None, 7, 5, "of the MNI priors in nilearn and procedural infarcts: the validation set"),
 }
 
 
