@@ -85,6 +85,13 @@ def test_verdict_is_the_heading():
     assert "does not exclude an infarct" in render_report(make_prediction("none"))
 
 
+def test_the_report_speaks_the_language_that_was_asked_for():
+    text = render_report(make_prediction("right", remarks=(Remark("noisy", {"noise_hu": 10.0}),)), "de")
+    assert '<html lang="de">' in text
+    assert re.search(r"<h1>Infarkt markiert: \d+,\d mL, rechte Hemisphäre, A. cerebri media</h1>", text)
+    assert not re.search(r"\b(Slice|infarct area|Noise|the scan)\b", Page(text).text)
+
+
 def test_no_warnings_no_box():
     assert "Read with care" not in render_report(make_prediction())
 
