@@ -27,10 +27,11 @@ FLOORS = [
     {"evaluation"},
     {"training"},
     {"benchmark"},
-    {"prediction.batch"},
+    {"prediction.batch", "doctor"},
     {"server"},
     {"node"},
     {"cli"},
+    {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 PACKAGE_DATA = {"weights"}
@@ -41,6 +42,7 @@ PATIENT_SPACE = ("adn.space.volume.", "adn.prepare.", "adn.io.nifti.", "adn.io.o
 DOORS = {  # what handles both volumes or scans, and tensors
     "benchmark",
     "brain",
+    "doctor",
     "findings.territory.register",
     "prediction.assemble",
     "prediction.pipeline",

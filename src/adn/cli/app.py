@@ -11,6 +11,7 @@ import typer
 from adn.cli import terminal
 from adn.cli.benchmark import benchmark
 from adn.cli.data import data
+from adn.cli.doctor import doctor
 from adn.cli.evaluate import evaluate
 from adn.cli.info import info
 from adn.cli.node import node
@@ -25,7 +26,7 @@ from adn.results import DISCLAIMER
 
 EXIT_CODES = (
     "Exit codes: 0 done, not assessable scans included; 1 our fault; 2 usage or bad input; 3 some of several scans "
-    "failed; 4 a data set has problems that block training; 130 interrupted."
+    "failed; 4 a data set or this machine has problems that block the work; 130 interrupted."
 )
 
 app = typer.Typer(
@@ -73,6 +74,7 @@ app.command(epilog=DISCLAIMER)(view)
 app.command(epilog=DISCLAIMER)(node)
 app.add_typer(data, name="data")
 app.command(epilog=DISCLAIMER)(info)
+app.command(epilog=DISCLAIMER)(doctor)
 
 
 def main() -> int:
