@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH := $(shell grep '^torch==' constraints.txt)
 INSTALL_TORCH := install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 
-.PHONY: demo viewer test check check-wheel clean
+.PHONY: demo viewer test check check-wheel docs clean
 
 demo: $(VENV)/.installed
 	rm -rf demo
@@ -54,6 +54,11 @@ check-wheel: $(VENV)/.installed-dev
 	venv/bin/adn predict patient/*/ct.nii.gz -o out; \
 	test -s out/*/infarct.nii.gz; test -s out/*/report.html; \
 	echo "The wheel works outside the checkout."
+
+# The documentation site, into build/docs; offline, and a warning is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "The first page: $(CURDIR)/build/docs/index.html"
 
 clean:
 	rm -rf demo build dist .pytest_cache .ruff_cache

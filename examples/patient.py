@@ -1,4 +1,8 @@
-"""What the examples share: a patient to show, found once."""
+"""The patient of the examples
+===========================
+
+What the examples share: a patient to show, found once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""A, P, Q and the scans they explain, for the three slices with most infarct (figure 4 of the paper).
+"""Asymmetry maps
+==============
+
+A, P, Q and the scans they explain, for the three slices with most infarct (figure 4 of the paper).
+
+::
 
     python examples/plot_asymmetry.py [SCAN] [-o PICTURE]
 

@@ -1,4 +1,9 @@
-"""The framework with real outputs: what T, D and F make of one head CT (figure 1 of the paper).
+"""The framework
+=============
+
+The framework with real outputs: what T, D and F make of one head CT (figure 1 of the paper).
+
+::
 
     python examples/plot_framework.py [SCAN] [-o PICTURE]
 

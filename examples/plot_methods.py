@@ -1,4 +1,9 @@
-"""Methods side by side on the same case: here adn at three thresholds (figure 3 of the paper).
+"""Methods side by side
+====================
+
+Methods side by side on the same case: here adn at three thresholds (figure 3 of the paper).
+
+::
 
     python examples/plot_methods.py [SCAN REFERENCE] [-o PICTURE]
 

@@ -1,4 +1,9 @@
-"""The slice with most infarct: as scanned, with its contour, and with relative hypodensity, as reports show it.
+"""Key slice
+=========
+
+The slice with most infarct: as scanned, with its contour, and with relative hypodensity, as reports show it.
+
+::
 
     python examples/plot_overlay.py [SCAN] [-o PICTURE]
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from adn.errors import AdnError
 from adn.installation import installation
+from adn.io.atomic import scratch_folder
 from adn.io.cache import cache_folder
 from adn.io.weights import find_weights, list_weights
 
@@ -44,8 +44,9 @@ def examine(try_a_scan: bool = True) -> Iterator[Examined]:
     said = f"{facts['system']}, Python {facts['python']}, {facts['cores']} cores, {gpus}."
     yield Examined("machine", True, True, said)
     yield _memory(facts["memory_gb"])
-    yield from (_disk(name, folder) for name, folder in (("temporary folder", Path(tempfile.gettempdir())),
-                                                         ("cache folder", cache_folder())))  # fmt: skip
+    with scratch_folder() as scratch:
+        yield _disk("temporary folder", scratch.parent)
+    yield _disk("cache folder", cache_folder())
     yield _weights()
     yield _converter()
     torch_found = _torch()
@@ -114,8 +115,7 @@ def _scan() -> Examined:
     """Predict a virtual patient in a process of its own, as a first `adn predict` does."""
     from adn.virtual.folders import synthesize
 
-    with tempfile.TemporaryDirectory(prefix="adn-doctor-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         case = synthesize(1, folder / "patient", 1)[0]
         command = [sys.executable, "-m", "adn", "predict", str(case / "ct.nii.gz"), "-o", str(folder / "out"), "-q"]
         started = time.perf_counter()

@@ -145,12 +145,12 @@ def synthesize(
     progress: Progress | None = None,
     format: Format = "nifti",
 ) -> list[Path]:
-    """Write n virtual patients to out/vp-0000 and so on; those already there are kept, so a stopped run resumes.
+    """Write n virtual patients to `out/vp-0000` and so on; those already there are kept, so a stopped run resumes.
 
     seed: patient i depends on (seed, i) only. anatomy, lesions: folders of FreeSurfer label maps with skull and of
     infarct masks in MNI space; None: the MNI priors and procedural infarcts. matrix: pixels per row (None:
-    drawn, up to 512). progress: called with (done, n). format: the CT as ct.nii.gz, or as dicom/*.dcm. Returns the case
-    folders. Raises InputError where a folder that is there holds another patient.
+    drawn, up to 512). progress: called with (done, n). format: the CT as ct.nii.gz, or as a series in `dicom/`. Returns
+    the case folders. Raises InputError where a folder that is there holds another patient.
     """
     library = Library.from_folders(Path(anatomy) if anatomy else None, Path(lesions) if lesions else None)
     choices = library.choices()
