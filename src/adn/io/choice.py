@@ -75,10 +75,7 @@ def _choices(ranked: Sequence[Series]) -> list[str]:
     later = [(one.first.seconds or start) - start for one in ranked]
     taken = [f", taken {wait / 60:.1f} min after the first" if wait else "" for wait in later]
     uids = [one.first.uid for one in ranked]
-    again = [
-        f", acquisition {one.first.acquisition}" if uids.count(one.first.uid) > 1 and one.first.acquisition else ""
-        for one in ranked
-    ]
+    again = [_part_of_series(one.first) if uids.count(one.first.uid) > 1 else "" for one in ranked]
     bright = [", vessels as bright as after contrast" if "shines" in vars(one) and one.shines else "" for one in ranked]
     words = ["".join(parts) for parts in zip((one.label() for one in ranked), again, taken, bright, strict=True)]
     images = [
@@ -88,6 +85,14 @@ def _choices(ranked: Sequence[Series]) -> list[str]:
         for one, word in zip(ranked, words, strict=True)
     ]
     return [f"#{number} {word}{image}" for number, (word, image) in enumerate(zip(words, images, strict=True), start=1)]
+
+
+def _part_of_series(first: Header) -> str:
+    """What tells a stack from others of its series."""
+    acquisition = f", acquisition {first.acquisition}" if first.acquisition else ""
+    stack = f", stack {first.stack}" if first.stack else ""
+    frames = "" if first.whole else f", frames from {first.numbers[0] + 1}"
+    return acquisition + stack + frames
 
 
 def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None:

@@ -21,6 +21,7 @@ from adn.errors import InputError
 from adn.io import nifti
 from adn.io.atomic import scratch_folder
 from adn.io.choice import choose
+from adn.io.frames import as_image
 from adn.io.pixels import checked, damaged, pixels_hu
 from adn.io.series import Header, Series, files_below, folder_files, read_headers
 from adn.io.slices import measured_rows, slice_indices
@@ -65,11 +66,13 @@ def load(path: Path, *, wanted: str | None = None) -> tuple[Volume, NDArray[np.b
 def headers_at(path: Path, wanted: str | None) -> list[Header]:
     """Headers of a folder's images; of a file's own series, unless another one is `wanted`. Raises InputError."""
     headers = read_headers(folder_files(path))
+    own = read_headers([path]) if path.is_file() else []
+    if len(own) > 1:
+        return own  # stacks of the file that was named
     if path.is_file() and wanted is None:
-        own = read_headers([path])
         if not own:
             raise InputError("needed a DICOM image, but the file holds none; give a file of the CT series.", path)
-        if own[0].frames > 1:
+        if own[0].multi_frame:
             return own  # the file that was named, not another one of its series
         headers = [header for header in headers if (header.uid, header.patient) == (own[0].uid, own[0].patient)]
     return headers
@@ -224,7 +227,7 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
         if run.returncode:
             _check_space(temporary, series)
         taken = [int(number) for number in re.findall(rb"Convert (\d+) DICOM", run.stdout)]
-        if series.first.frames == 1 and taken and max(taken) < series.slices:
+        if _copied_singly(series) and taken and max(taken) < series.slices:
             raise InputError(
                 f"dcm2niix took the series apart, and only {max(taken)} of {series.slices} slices together: some tag "
                 "differs among them. Export the series again from the archive, or give the scan as NIfTI.",
@@ -261,16 +264,12 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
     from pydicom import config, dcmwrite
 
     step = thinning(series)
-    if series.first.frames > 1:
+    if not _copied_singly(series):
         (header,) = series.headers
         shutil.copyfile(header.path, folder / "000000.dcm")
         yield from pixels_hu(header, checked(header, where), where)[series.order, ::step, ::step]
         return
-    frames = [header for header in series.headers for _ in header.positions]
-    for number, place in enumerate(series.order, start=1):
-        header = frames[place]
-        data = checked(header, where)
-        plane = pixels_hu(header, data, where)[0]
+    for number, (header, data, plane) in enumerate(_images(series, where), start=1):
         content = BytesIO()  # pydicom would hide why a file cannot be written
         try:
             with config.disable_value_validation():
@@ -283,6 +282,25 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
             raise damaged(header, where) from error
         (folder / f"{number:06d}.dcm").write_bytes(content.getbuffer())
         yield plane[::step, ::step]
+
+
+def _copied_singly(series: Series) -> bool:
+    """Whether the converter gets a file a slice: of all but a multi-frame file with one stack."""
+    return series.first.frames == 1 or not series.first.whole
+
+
+def _images(series: Series, where: Path) -> Iterator[tuple[Header, Any, NDArray[np.float32]]]:
+    """Each slice's header, the image as pydicom has it and its HU, in the order of `positions`."""
+    if not series.first.whole:  # some frames of a file with several stacks
+        (header,) = series.headers
+        planes = pixels_hu(header, checked(header, where), where)
+        for place in series.order:
+            yield header, as_image(header.each[place], planes[place]), planes[place]
+        return
+    for place in series.order:
+        header = series.headers[place]
+        data = checked(header, where)
+        yield header, data, pixels_hu(header, data, where)[0]
 
 
 def _best_output(folder: Path) -> Path | None:

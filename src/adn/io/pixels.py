@@ -55,7 +55,7 @@ def _packed(data: Any) -> bool:
 
 
 def pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
-    """(frames, rows, columns) in HU."""
+    """(frames, rows, columns) in HU, of the frames that the header stands for."""
     if _packed(data):
         import SimpleITK as sitk  # unpacks what pydicom cannot without further packages
 
@@ -64,11 +64,13 @@ def pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
         with name_for_itk(header.path) as name:
             reader.SetFileName(name)
             try:
-                return sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
-            except (RuntimeError, ValueError) as error:  # its sides are not those of the header
+                every = sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
+                return every[header.numbers]
+            except (RuntimeError, ValueError, IndexError) as error:  # its sides are not those of the header
                 raise _truncated(header, where) from error
-    stored = np.frombuffer(data.PixelData, _sample_type(data), header.frames * header.shape[0] * header.shape[1])
-    return stored.reshape(-1, *header.shape) * np.float32(header.slope) + np.float32(header.intercept)
+    count = (max(header.numbers) + 1) * header.shape[0] * header.shape[1]
+    stored = np.frombuffer(data.PixelData, _sample_type(data), count).reshape(-1, *header.shape)[header.numbers]
+    return stored * np.float32(header.slope) + np.float32(header.intercept)
 
 
 def _sample_type(data: Any) -> np.dtype:

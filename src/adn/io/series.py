@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adn.errors import InputError
+from adn.io import tags
+from adn.io.frames import stack_headers
 from adn.io.names import is_dicom
 
 _TAGS = [
@@ -23,7 +25,8 @@ _TAGS = [
     "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "PixelSpacing", "NumberOfFrames",
     "AcquisitionNumber", "AcquisitionTime", "ContentTime", "InstanceNumber", "PatientBirthDate",
     "PixelPaddingValue", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "BitsAllocated",
-    "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SamplesPerPixel", "ContrastBolusAgentSequence", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 _PLANES = ("sagittal", "coronal", "axial")
 _OTHER_BODY = re.compile(r"chest|thora|abdo|pelvi|lung|spine|neck|knee|hip\b|shoulder|cardiac|heart|liver", re.I)
@@ -35,12 +38,14 @@ _LOCALIZER = {"LOCALIZER", "SCOUT", "SCANOGRAM", "TOPOGRAM"}
 _REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE", "VRT", "3D"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Header:
     """What adn needs of one DICOM file. positions: LPS mm of each frame's first voxel; orientation: row, column.
 
     spacing_mm: NaN where it is not recorded. seconds: of the day, of the acquisition. patient: tells patients apart
-    within one run of adn, and means nothing else.
+    within one run of adn, and means nothing else. A multi-frame file may hold several stacks of slices, which have a
+    header each. whole: False where it stands for some frames only. each: the frames as headers of their own; none
+    where their places are not recorded. frame: number in the file, from 0. stack: what the file calls it.
     """
 
     path: Path
@@ -65,6 +70,20 @@ class Header:
     instance_number: int | None = None
     seconds: float | None = None
     patient: int = 0
+    stack: str = ""
+    frame: int = 0
+    each: tuple[Header, ...] = ()
+    whole: bool = True
+
+    @property
+    def multi_frame(self) -> bool:
+        """Whether it is of a file that holds more than one frame."""
+        return self.frames > 1 or not self.whole
+
+    @property
+    def numbers(self) -> list[int]:
+        """Which frames of the file it stands for, from 0, as `positions` has them."""
+        return list(range(self.frames)) if self.whole else [frame.frame for frame in self.each]
 
     @property
     def localizer(self) -> bool:
@@ -89,7 +108,7 @@ class Header:
         return "unknown" if self.orientation is None else _PLANES[int(np.argmax(np.abs(self.normal)))]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Series:
     """Images that belong together: one series, one plane, one size, no localizers."""
 
@@ -173,11 +192,10 @@ class Series:
 
 def read_headers(paths: Iterable[Path]) -> list[Header]:
     """Headers of the files that are DICOM images; copies are dropped. Raises InputError for damaged ones."""
-    headers: dict[tuple[str, bytes], Header] = {}
+    headers: dict[tuple, Header] = {}
     for path in paths:
-        header = _read_header(path)
-        if header is not None:
-            headers.setdefault((header.instance or str(path), header.positions.tobytes()), header)
+        for header in _read_header(path):
+            headers.setdefault((header.instance or str(path), header.positions.tobytes(), *header.numbers), header)
     return list(headers.values())
 
 
@@ -187,24 +205,25 @@ def files_below(folder: Path, *, recursive: bool = True) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
 
 
-def _read_header(path: Path) -> Header | None:
+def _read_header(path: Path) -> list[Header]:
+    """One header a stack of slices; none where the file holds no image."""
     from pydicom import config, dcmread
 
     if not is_dicom(path) and not _old_style(path):
         if path.suffix.lower() in (".dcm", ".ima"):
             raise InputError("needed a DICOM file, but it is empty or damaged; copy the series again.", path)
-        return None
+        return []
     try:
         with config.disable_value_validation():  # its warnings quote values, which may be personal
             data = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
             if "Rows" in data:
-                return _header(path, data)
+                return stack_headers(_header(path, data), data)
         kind = str(getattr(data.file_meta.get("MediaStorageSOPClassUID"), "name", ""))
     except Exception as error:  # pydicom raises many kinds on damaged bytes
         raise InputError("the DICOM header is truncated or damaged; copy the series again.", path) from error
     if is_dicom(path) and (not kind or "Image" in kind):
         raise InputError("the DICOM header is truncated or damaged; copy the series again.", path)
-    return None  # a report, a plan, a directory
+    return []  # a report, a plan, a directory
 
 
 def _old_style(path: Path) -> bool:
@@ -215,15 +234,17 @@ def _old_style(path: Path) -> bool:
 
 
 def _header(path: Path, data: Any) -> Header:
-    shared = _item(data, "SharedFunctionalGroupsSequence")
+    shared = tags.item(data, "SharedFunctionalGroupsSequence")
     frames = data.get("PerFrameFunctionalGroupsSequence") or []
     first = frames[0] if len(frames) else None
-    orientation = _numbers(_nested(data, shared, first, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
-    spacing = _numbers(_nested(data, shared, first, "PixelMeasuresSequence", "PixelSpacing"), 2)
-    slope = _nested(data, shared, first, "PixelValueTransformationSequence", "RescaleSlope")
-    intercept = _nested(data, shared, first, "PixelValueTransformationSequence", "RescaleIntercept")
-    points = [_nested(data, None, frame, "PlanePositionSequence", "ImagePositionPatient") for frame in frames]
-    points = [_numbers(point, 3) for point in points or [data.get("ImagePositionPatient")]]
+    orientation = tags.numbers(
+        tags.nested(data, shared, first, "PlaneOrientationSequence", "ImageOrientationPatient"), 6
+    )
+    spacing = tags.numbers(tags.nested(data, shared, first, "PixelMeasuresSequence", "PixelSpacing"), 2)
+    slope = tags.nested(data, shared, first, "PixelValueTransformationSequence", "RescaleSlope")
+    intercept = tags.nested(data, shared, first, "PixelValueTransformationSequence", "RescaleIntercept")
+    points = [tags.nested(data, None, frame, "PlanePositionSequence", "ImagePositionPatient") for frame in frames]
+    points = [tags.numbers(point, 3) for point in points or [data.get("ImagePositionPatient")]]
     agent = str(data.get("ContrastBolusAgent") or "").strip().upper()
     padding = data.get("PixelPaddingValue")
     return Header(
@@ -231,58 +252,25 @@ def _header(path: Path, data: Any) -> Header:
         uid=str(data.get("SeriesInstanceUID") or ""),
         instance=str(data.get("SOPInstanceUID") or ""),
         modality=str(data.get("Modality") or ""),
-        number=_whole(data.get("SeriesNumber")),
+        number=tags.whole(data.get("SeriesNumber")),
         description=_impersonal(data, data.get("SeriesDescription")),
-        kind=frozenset(str(word).upper() for word in _several(data.get("ImageType"))),
+        kind=frozenset(str(word).upper() for word in tags.several(data.get("ImageType"))),
         body=str(data.get("BodyPartExamined") or ""),
-        kernel=_impersonal(data, next(iter(_several(data.get("ConvolutionKernel"))), "")),
-        contrast=agent not in ("", "NO", "NONE", "N/A", "WITHOUT"),
+        kernel=_impersonal(data, next(iter(tags.several(data.get("ConvolutionKernel"))), "")),
+        contrast=agent not in ("", "NO", "NONE", "N/A", "WITHOUT") or bool(data.get("ContrastBolusAgentSequence")),
         shape=(int(data.Rows), int(data.get("Columns") or 0)),
         spacing_mm=(math.nan, math.nan) if spacing is None else (float(spacing[0]), float(spacing[1])),
-        orientation=orientation,
+        orientation=tags.numbers(orientation, 6),
         positions=np.array([point for point in points if point is not None], dtype=np.float64).reshape(-1, 3),
         padding_hu=None if padding is None else float(padding) * float(slope or 1) + float(intercept or 0),
         slope=float(slope or 1),
         intercept=float(intercept or 0),
         frames=int(data.get("NumberOfFrames") or 1),
-        acquisition=_whole(data.get("AcquisitionNumber")),
-        instance_number=_whole(data.get("InstanceNumber")),
-        seconds=_seconds(data.get("AcquisitionTime") or data.get("ContentTime")),
+        acquisition=tags.whole(data.get("AcquisitionNumber")),
+        instance_number=tags.whole(data.get("InstanceNumber")),
+        seconds=tags.seconds(data.get("AcquisitionTime") or data.get("ContentTime")),
         patient=hash(tuple(str(data.get(tag) or "") for tag in ("PatientID", "PatientName", "PatientBirthDate"))),
     )
-
-
-def _whole(value: Any) -> int | None:
-    return None if value in (None, "") else int(value)
-
-
-def _seconds(time: Any) -> float | None:
-    """A DICOM time (HHMMSS.FFFFFF) as seconds of the day; None where it is none."""
-    found = re.fullmatch(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)", str(time or "").strip())
-    return None if found is None else int(found[1]) * 3600.0 + int(found[2]) * 60.0 + float(found[3])
-
-
-def _nested(data: Any, shared: Any, frame: Any, sequence: str, keyword: str) -> Any:
-    """A value of a classic image, or of an enhanced one's functional groups."""
-    for place in (_item(frame, sequence), _item(shared, sequence), data):
-        if place is not None and place.get(keyword) is not None:
-            return place.get(keyword)
-    return None
-
-
-def _item(data: Any, sequence: str) -> Any:
-    items = data.get(sequence) if data is not None else None
-    return items[0] if items else None
-
-
-def _several(value: Any) -> list:
-    return [] if value in (None, "") else [value] if isinstance(value, str) else list(value)
-
-
-def _numbers(value: Any, count: int) -> NDArray[np.float64] | None:
-    if value is None or len(_several(value)) != count:
-        return None
-    return np.array([float(number) for number in value])
 
 
 def _impersonal(data: Any, said: Any) -> str:

@@ -34,20 +34,26 @@ def stacks(headers: Sequence[Header]) -> list[list[Header]]:
     Images of equal pixels at equal places count once. A series stays whole where its slices fill one regular stack in
     any order; it is taken apart by field of view, acquisition or instance number where parts of it overlap.
     """
-    if any(header.frames > 1 for header in headers):
+    if any(header.multi_frame for header in headers):
         return [[header] for header in headers]
     if not all(_placed(header) for header in headers) or _at_one_place(headers):
         return [list(headers)]
-    distinct = _without_copies(headers)
-    found = [distinct]
-    for key in (_view, _acquisition, _run_of(distinct)):
+    return apart(_without_copies(headers))
+
+
+def apart(images: Sequence[Header]) -> list[list[Header]]:
+    """Images of one plane and matrix, which are no copies of one another, as stacks: see `stacks`."""
+    if _at_one_place(images):
+        return [list(images)]
+    found = [list(images)]
+    for key in (_view, _name, _acquisition, _run_of(images)):
         found = [part for stack in found for part in _parted(stack, key)]
     return [part for stack in found for part in _one_a_place(stack)]
 
 
 def check_stack(series: Series, where: Path) -> None:
     """Raise InputError, naming the tag, unless all slices share one plane and lie on one line at different places."""
-    headers = series.headers
+    headers = [image for header in series.headers for image in header.each or (header,)]
     if min(headers[0].shape) < 1:
         raise _wrong(where, "Rows or Columns", "is absent or 0")
     absent = [tag for tag, given in (("ImagePositionPatient", _has_position), ("PixelSpacing", _has_spacing)) if not
@@ -57,11 +63,14 @@ def check_stack(series: Series, where: Path) -> None:
     places = np.concatenate([header.positions for header in headers])
     if _at_one_place(headers):
         raise _wrong(where, "ImagePositionPatient", f"is the same for all {len(places)} slices")
-    if len(places) != len(series.positions) and any(header.frames > 1 for header in headers):
+    if len(places) != len(series.positions) and any(header.multi_frame for header in series.headers):
         raise _wrong(where, "ImagePositionPatient", "puts several frames of the file at the same places")
     spacings = np.array([header.spacing_mm for header in headers])
     if np.ptp(spacings, axis=0).max() > SPACING_SHARE * spacings.min():
         raise _wrong(where, "PixelSpacing", f"differs within the series ({spacings.min():g} to {spacings.max():g} mm)")
+    rescaled = {(header.slope, header.intercept) for header in headers}
+    if len(rescaled) > 1 and any(header.multi_frame for header in series.headers):
+        raise _wrong(where, "RescaleSlope or RescaleIntercept", "differs among the frames of the file")
     turned = max(_angle_deg(headers[0], header) for header in headers)
     if turned > ORIENTATION_DEG:
         raise _wrong(where, "ImageOrientationPatient", f"differs within the series by {turned:.1f} degrees")
@@ -185,6 +194,10 @@ def _view(header: Header) -> tuple:
     return tuple(np.round(header.spacing_mm, 3)), orientation
 
 
+def _name(header: Header) -> str:
+    return header.stack
+
+
 def _acquisition(header: Header) -> Any:
     return header.acquisition
 
@@ -200,10 +213,10 @@ def _run_of(headers: Sequence[Header]) -> Callable[[Header], int]:
             run, direction = run + 1, 0.0
         elif step:
             direction = float(np.sign(step))
-        runs[header.path] = run
+        runs[header.path, header.frame] = run
     sizes = np.bincount(list(runs.values()))
     scanned_again = 1 < len(sizes) <= 4 and sizes.min() >= _FEWEST
-    return lambda header: runs[header.path] if scanned_again else 0
+    return lambda header: runs[header.path, header.frame] if scanned_again else 0
 
 
 def _without_copies(headers: Sequence[Header]) -> list[Header]:

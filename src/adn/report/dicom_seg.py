@@ -75,8 +75,8 @@ def write_dicom_seg(
         _check_same_series(prediction, acquired, source)
         images, identity = _read_sources(acquired)
         mask = mask_on_slices(prediction, acquired)
-        if len(images) == 1:  # of a multi-frame file, a SEG wants every frame in the file's order
-            mask = mask[np.argsort(acquired.order)]
+        if acquired.first.multi_frame:
+            mask = _every_frame(mask, acquired, int(images[0].get("NumberOfFrames") or 1))
     try:
         seg, report = dicom_objects.build(prediction, mask, images)
         captures = dicom_objects.key_images(prediction, images) if pictures else []
@@ -104,6 +104,13 @@ def mask_on_slices(prediction: Prediction, series: Series) -> NDArray[np.uint8]:
     """The infarct on the acquired slices, (slices, rows, columns), 0 or 1."""
     probability = volume_on_slices(prediction.infarct_probability, series)
     return (probability >= prediction.provenance.threshold).astype(np.uint8)
+
+
+def _every_frame(mask: NDArray[np.uint8], series: Series, count: int) -> NDArray[np.uint8]:
+    """Slices of a multi-frame file among all its frames, in the file's order, as a SEG wants them."""
+    every = np.zeros((count, *mask.shape[1:]), np.uint8)
+    every[np.array(series.first.numbers)[series.order]] = mask
+    return every
 
 
 def _not_dicom(source: Path | str) -> str:

@@ -187,5 +187,5 @@ def read_stack(series: Series) -> NDArray[np.float32]:
             raise InputError(
                 "the DICOM file is truncated or packed in an unknown way; copy the series again.", header.path
             ) from error
-        planes.extend(pixels.reshape(-1, *header.shape))
+        planes.extend(pixels.reshape(-1, *header.shape)[header.numbers])
     return np.stack([planes[i] for i in series.order])
