@@ -1,4 +1,4 @@
-"""Make src/adn/findings/territory/mni_brain.npz: how the MNI brain looks in a CT, at 8 mm.
+"""Make src/adn/findings/territory/mni_brain.npz: how the MNI brain looks in a CT, and its tissue, at 8 mm.
 
 From the priors in src/adn/virtual/priors.
 
@@ -27,17 +27,27 @@ def main() -> None:
     codes = head.codes
     hull = isin(codes, BRAIN_CODES).float()
     grey, fluid = isin(codes, GREY).float(), isin(codes, FLUID).float()
-    hu = grey * HU["grey"] + fluid * HU["fluid"] + (hull - grey - fluid).clamp(min=0) * HU["white"]
+    white = (hull - grey - fluid).clamp(min=0)
+    hu = grey * HU["grey"] + fluid * HU["fluid"] + white * HU["white"]
     mni_from_head = head.mni_from_aligned @ np.linalg.inv(head.head_from_aligned)
     pose = np.linalg.inv(mni_from_head)
     pose[:3, 3] = Affine(pose).apply(CENTRE_MM)
     sizes = [int(2 * half) for half in HALF_MM]
-    fine = warp(torch.stack([hull, hu * hull])[None], torch.tensor(pose).float()[None], (1.0,) * 3, tuple(sizes))
+    fine = warp(
+        torch.stack([hull, hu * hull, grey, white, fluid])[None],
+        torch.tensor(pose).float()[None],
+        (1.0,) * 3,
+        tuple(sizes),
+    )
     coarse = F.avg_pool3d(fine, int(SPACING_MM), ceil_mode=True)[0]
     coarse = (coarse + coarse.flip(-1)) / 2  # symmetric, as the priors are
-    values = (coarse * torch.tensor([255.0, 255.0 / 40.0]).view(2, 1, 1, 1)).round().clamp(0, 255).to(torch.uint8)
+    scale = torch.tensor([255.0, 255.0 / 40.0, 255.0, 255.0, 255.0]).view(-1, 1, 1, 1)
+    values = (coarse * scale).round().clamp(0, 255).to(torch.uint8)
     target = Path(__file__).parents[1] / "src/adn/findings/territory/mni_brain.npz"
-    np.savez_compressed(target, maps=values.numpy(), spacing_mm=SPACING_MM, centre_mm=np.array(CENTRE_MM))
+    outline_and_density, tissue = values[:2].numpy(), values[2:].numpy()  # tissue: grey matter, white matter, fluid
+    np.savez_compressed(
+        target, maps=outline_and_density, tissue=tissue, spacing_mm=SPACING_MM, centre_mm=np.array(CENTRE_MM)
+    )
     print(target, values.shape, target.stat().st_size, "bytes")
 
 

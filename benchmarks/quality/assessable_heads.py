@@ -12,10 +12,8 @@ from pathlib import Path
 
 from adn import load_model
 from adn.errors import InputError
-from adn.findings.assessable import assess
-from adn.findings.quality import mask_remarks, quality_remarks
 from adn.io import open_scan
-from adn.prediction.assemble import _quality
+from adn.prediction.assemble import judge
 from adn.prediction.pipeline import locate
 from adn.remarks import blocking
 
@@ -32,18 +30,13 @@ def main() -> None:
             name = path.parent.name if path.name == "ct.nii.gz" else path.name
             count += 1
             try:
-                located = locate(open_scan(path), model)
+                scan = open_scan(path)
+                located = locate(scan, model)
             except InputError as error:
                 refused += 1
                 print(f"{name}: refused: {error.what}", flush=True)
                 continue
-            volume, mask = located.volume, located.brain.mask
-            remarks = (
-                *located.brain.remarks,
-                *mask_remarks(volume, mask),
-                *assess(volume, mask, located.aligned_from_scan),
-                *quality_remarks(_quality(located, model.recipe), "dark"),
-            )
+            _, remarks = judge(scan, located, model.recipe)
             kinds = [f"{one.kind} {dict(one.values)}" for one in blocking(remarks)]
             blocked += bool(kinds)
             print(f"{name}: {'; '.join(kinds) or 'assessable'}", flush=True)

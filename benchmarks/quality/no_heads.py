@@ -19,6 +19,10 @@ from adn import load_model, predict
 from adn.errors import InputError
 from adn.io import read_volume
 from adn.io.head_ct import check_grid, check_values
+from adn.prediction.assemble import judge
+from adn.prediction.model import Model
+from adn.prediction.pipeline import locate
+from adn.remarks import blocking
 from adn.report.words import first_line
 from adn.results import Scan
 from adn.space.geometry import Grid
@@ -40,6 +44,21 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
     level = np.sqrt((mm[2] / 72) ** 2 + (mm[1] / 87) ** 2 + (mm[0] / 72) ** 2)
     with_neck = np.hypot(mm[2] / 65, mm[1] / 60)
     spine = np.hypot(mm[2], mm[1] - 15)
+
+    radius, flat = np.hypot(mm[2], mm[1]), noise.normal(0, 4, hu.shape)
+    belly = np.hypot(mm[2] / 105, mm[1] / 80)
+
+    def looks(*levels: float) -> NDArray:
+        """A brain of so bright tissue, in the order of its labels, in HU-like numbers and 0 outside."""
+        values = np.array([0.0, *levels])[tissue] + noise.normal(0, 0.05 * levels[1], hu.shape)
+        low, high = np.percentile(values[brain], [1, 99])
+        return np.where(brain, 8 + 44 * (values - low) / (high - low), 0)
+
+    def halves(filled: float | None) -> NDArray:
+        """The right half copied from the left, or filled with a value."""
+        values = hu.copy()
+        values[:, :, half:] = filled if filled is not None else hu[:, :, :half][:, :, ::-1][:, :, : hu.shape[2] - half]
+        return values
 
     def of(values: NDArray) -> Make:
         return lambda: ct.with_data(np.ascontiguousarray(values, np.float32))
@@ -87,6 +106,27 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
         ),
         "MR": of(mr + noise.normal(0, 15, hu.shape)),
         "MR, stripped, 8 to 52": of(np.where(brain, (mr + noise.normal(0, 15, hu.shape)) / 12, 0)),
+        "MR T2, stripped, 8 to 52": of(looks(110, 75, 250)),
+        "MR FLAIR, stripped, 8 to 52": of(looks(100, 78, 22)),
+        "MR DWI, stripped, 8 to 52": of(looks(100, 88, 25)),
+        "MR PD, stripped, 8 to 52": of(looks(95, 78, 110)),
+        "MR T1, stripped, 0 to 255": of(np.where(brain, (mr + noise.normal(0, 15, hu.shape)) / 2.5, 0)),
+        "MR T1, stripped, bone and air drawn": of(np.select([brain, head[0], head[1]], [mr / 15, 1000, 40], -1000)),
+        "PET, 0 to 20000": of(np.where(brain, np.array([0, 16000, 6000, 1000])[tissue], 200 * head[1]) + 40 * flat),
+        "PET, stripped, 8 to 52": of(looks(160, 60, 10)),
+        "water cylinder": of(np.select([radius < 85, radius < 95], [0, 120], -1000) + flat),
+        "belly": of(np.select([spine < 16, belly < 0.6, belly < 0.9, belly < 1], [400, 55, 45, -100], -1000) + flat),
+        "knee": of(np.select([radius < 22, radius < 26, radius < 60], [-40, 700, 50], -1000) + flat),
+        "HU, 0 to 1": of((hu.clip(-1000, 1000) + 1000) / 2000),
+        "0 to 80 HU, 0 to 1": of(hu.clip(0, 80) / 80),
+        "-20 to 100 HU, 8-bit": of(np.round((hu.clip(-20, 100) + 20) / 120 * 255)),
+        "HU plus 1000": of(hu + 1000.0),
+        "inverted within the skull": of(np.where(brain, 60 - hu, hu)),
+        "left half copied": of(halves(None)),
+        "right half air": of(halves(-1000.0)),
+        "right half 0": of(halves(0.0)),
+        "one slice copied": of(np.repeat(hu[middle : middle + 1], len(hu), 0)),
+        "ok, 0.9 of the size": spaced(0.9, 0.9, 0.9),
         "left half only": part(slice(None), slice(None), slice(half, None)),
         "front half only": part(slice(None), slice(0, hu.shape[1] // 2)),
         "above the brain": part(slice(used[-1] + 1, None)),
@@ -102,6 +142,15 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
         "ok, bone set to -1000": of(np.where(hu > 130, -1000, hu)),
         "ok, bone set to 0": of(np.where(hu > 130, 0, hu)),
     }
+
+
+def verdict(scan: Scan, model: Model) -> str:
+    """The report's first line; where the scan is not assessable, without the networks that look for infarcts."""
+    located = locate(scan, model)
+    because = blocking(judge(scan, located, model.recipe)[1])
+    if because:
+        return f"not assessable, because {'; '.join(remark.reason for remark in because)}"
+    return first_line(predict(scan, model))
 
 
 def main() -> None:
@@ -122,7 +171,7 @@ def main() -> None:
             volume = make()
             check_grid(volume.grid, name)
             check_values(volume, None, name)
-            said = first_line(predict(Scan(name, volume, "nifti"), model))
+            said = verdict(Scan(name, volume, "nifti"), model)
         except InputError as error:
             said = f"refused: {error.what}"
         print(f"| {name} | {said} |", flush=True)

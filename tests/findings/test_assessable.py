@@ -139,6 +139,26 @@ def test_every_kind_that_blocks_says_why():
         assert "{" not in remark.reason
 
 
+def test_a_copied_half_and_a_copied_slice_are_no_scan():
+    volume, mask = phantom()
+    data = volume.data.copy()
+    data[:, :, 42:] = data[:, :, :42][:, :, ::-1]
+    assert kinds(volume.with_data(data), mask) == {"halves_equal"}
+    shifted = [Volume(np.roll(one.data, 3, 2), one.grid, one.unit) for one in (volume.with_data(data), mask)]
+    assert kinds(*shifted) == {"halves_equal"}
+    middle = (np.repeat(one.data[16:17], 32, 0) for one in (volume, mask))
+    assert "slices_equal" in kinds(*(one.with_data(data) for one, data in zip((volume, mask), middle, strict=True)))
+
+
+def test_slices_and_pixels_doubled_by_resampling_are_assessable():
+    volume, mask = phantom()
+    for axis in range(3):
+        affine = volume.grid.affine.copy()
+        affine[:3, axis] /= 2
+        halved = Grid(np.repeat(mask.data, 2, axis).shape, affine)
+        assert kinds(*(Volume(np.repeat(one.data, 2, axis), halved, one.unit) for one in (volume, mask))) == set()
+
+
 @pytest.mark.parametrize(
     ("slices", "possible"),
     [(slice(None), True), (slice(14, 32), True), (slice(0, 12), False), (slice(12, 19), False), (slice(24, 32), False)],

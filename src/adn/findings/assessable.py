@@ -17,6 +17,8 @@ from adn.space.volume import Volume
 LEAST_MEDIAN_HU = 13.0  # of the brain; heads have 17 to 40
 AIR_HU = (-1100.0, -900.0)
 LEAST_CONTRAST_HU = 2.0  # quartiles of tissue apart; heads have 4 to 13
+MOST_MIRRORED = 0.6  # of voxels equal their mirror twin; chance makes 0.1
+MOST_REPEATED = 0.95  # of voxels equal those of the next slice; slices doubled by resampling have 0.8
 MOST_FLAT = 0.6  # of neighbouring voxels are equal; scans have 0.05 to 0.25, label maps 0.9
 LEAST_WIDTH_MM, LEAST_LENGTH_MM, LEAST_HEIGHT_MM = 95.0, 115.0, 85.0  # of a brain; heads have 111, 135 and 100
 MOST_WIDTH_MM, MOST_LENGTH_MM = 180.0, 225.0  # heads have up to 150 and 201
@@ -46,6 +48,11 @@ def _value_remarks(volume: Volume, mask: Volume) -> list[Remark]:
     flat = flat_share(volume, mask)
     if flat > MOST_FLAT:
         found.append(Remark("values_flat", {"flat_percent": 100 * flat}, blocks=True))
+    mirrored = mirrored_share(volume, mask)
+    if mirrored > MOST_MIRRORED:
+        found.append(Remark("halves_equal", {"equal_percent": 100 * mirrored}, blocks=True))
+    if repeated_share(volume, mask) > MOST_REPEATED:
+        found.append(Remark("slices_equal", blocks=True))
     contrast_hu = tissue_contrast_hu(volume, mask)
     if contrast_hu < LEAST_CONTRAST_HU:
         found.append(Remark("tissue_alike", {"contrast_hu": contrast_hu}, blocks=True))
@@ -72,6 +79,35 @@ def flat_share(volume: Volume, mask: Volume) -> float:
     inside, values = mask.data[box] > 0, volume.data[box]
     both = inside[:, :, 1:] & inside[:, :, :-1]
     return float((values[:, :, 1:] == values[:, :, :-1])[both].mean()) if both.any() else 0.0
+
+
+def mirrored_share(volume: Volume, mask: Volume) -> float:
+    """Share of the brain that equals its mirror twin in the row exactly: one half copied. Looked for about its middle.
+
+    Every fourth slice tells.
+    """
+    depth, height, columns = bounding_box(mask.data > 0)
+    part = (slice(depth.start, depth.stop, 4), height)
+    inside, values = mask.data[part] > 0, volume.data[part]
+    width, found = values.shape[2], 0.0
+    for ends in range(columns.start + columns.stop - 1 - 4, columns.start + columns.stop - 1 + 5):
+        low, high = max(0, ends - width + 1), min(width - 1, ends) + 1  # columns whose twin, ends - column, is there
+        twin = slice(ends - high + 1, ends - low + 1)
+        own = slice(low, high)
+        both = inside[:, :, own] & inside[:, :, twin][:, :, ::-1]
+        both[:, :, (high - low) // 2] = False  # the middle is its own twin
+        if both.any():
+            equal = values[:, :, own] == values[:, :, twin][:, :, ::-1]
+            found = max(found, float(equal[both].mean()))
+    return found
+
+
+def repeated_share(volume: Volume, mask: Volume) -> float:
+    """Share of the brain that equals the next slice exactly, of copies of one slice 1; 0 of a single slice."""
+    box = bounding_box(mask.data > 0)
+    inside, values = mask.data[box] > 0, volume.data[box]
+    both = inside[1:] & inside[:-1]
+    return float((values[1:] == values[:-1])[both].mean()) if both.any() else 0.0
 
 
 def tissue_contrast_hu(volume: Volume, mask: Volume) -> float:

@@ -26,9 +26,11 @@ from adn.findings.quality import (
     quality_remarks,
 )
 from adn.findings.territory import can_register, mni_from_aligned, territory_shares
+from adn.findings.tissue_order import order_remarks
 from adn.prediction.model import Model
 from adn.prediction.pipeline import Located, OnScan, Steps, as_rigid, home, infer, locate
 from adn.prepare import SkullStripper
+from adn.remarks import Remark
 from adn.results import (
     Measurements,
     Prediction,
@@ -80,13 +82,9 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
             measurements = replace(measurements, volume_interval_ml=volume_interval(measurements.volume_ml, errors))
         places = can_register(mask)
         territories = _territories(located, on_scan) if places else ()
-        quality = _quality(located, recipe)
+        quality, remarks = judge(scan, located, recipe)
         remarks = (
-            *scan.remarks,
-            *located.brain.remarks,
-            *mask_remarks(volume, mask),
-            *assess(volume, mask, located.aligned_from_scan),
-            *quality_remarks(quality, polarity),
+            *remarks,
             *finding_remarks(measurements, as_rigid(located.pose), places=places),
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )
@@ -107,6 +105,20 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
         aligned_from_scan=located.aligned_from_scan @ _spl_from_stored(scan.volume.grid),
         remarks=remarks,
         polarity=polarity,
+    )
+
+
+def judge(scan: Scan, located: Located, recipe: Recipe) -> tuple[Quality, tuple[Remark, ...]]:
+    """What is remarked about a scan before anything is found in it: remarks that block make it not assessable."""
+    volume, mask, aligned = located.volume, located.brain.mask, located.aligned_from_scan
+    quality = _quality(located, recipe)
+    return quality, (
+        *scan.remarks,
+        *located.brain.remarks,
+        *mask_remarks(volume, mask),
+        *assess(volume, mask, aligned),
+        *order_remarks(volume, mask, aligned, located.brain.remarks),
+        *quality_remarks(quality, recipe.network.polarity),
     )
 
 

@@ -1,0 +1,110 @@
+"""Are grey matter, white matter and fluid as bright against one another as on CT? Asked where nothing else tells HU.
+
+On CT grey matter is 3 to 16 HU brighter than white matter, and fluid darker than both. On T1-weighted MR white matter
+is brightest, on T2-weighted MR fluid. FLAIR and diffusion images have CT's order, and cannot be told so.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.findings.territory import can_register, mni_from_aligned
+from adn.prepare.coarse import block_mean
+from adn.remarks import Remark
+from adn.space.affine import Affine
+from adn.space.geometry import bounding_box
+from adn.space.volume import Volume
+
+LEAST_GREY_HU = -2.0  # above white matter; CT has 3.3 to 15.6, T1-weighted MR −10.7 and less (docs/reliability.md)
+LEAST_WHITE_HU = -5.0  # above fluid; CT has −0.6 (blood in the ventricles) to 26, T2-weighted MR −10.6 and less
+_UNPROVED = ("values_cut", "bone_removed", "skull_stripped")  # bone or air, of which HU are known, are missing
+_FINE_MM = 3.0
+_INSIDE = 0.9  # of a place lies in the brain of the scan, and in that of the template
+_LEAST_PLACES = 500  # of 8 mm; a brain has 3000
+_WITHIN_HU = (-10.0, 80.0)
+_ROUNDS = 5  # of weighting down what is no usual tissue: blood, oedema, calcification
+
+
+class Levels(NamedTuple):
+    """HU of pure tissue, as far as places of 8 mm tell."""
+
+    grey: float
+    white: float
+    fluid: float
+
+
+def order_remarks(
+    volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64], seen: tuple[Remark, ...]
+) -> tuple[Remark, ...]:
+    """A remark that blocks where tissues are ordered as on MR. seen: earlier remarks, which tell what the file lost.
+
+    volume: HU, SPL. mask: brain, same grid. aligned_from_scan: array index → LPS mm in the aligned frame. Nothing is
+    said of scans that show bone and air, nor of parts whose place in the head is not known.
+    """
+    if not any(remark.kind in _UNPROVED for remark in seen) or not can_register(mask):
+        return ()
+    found = tissue_levels(volume, mask, aligned_from_scan)
+    if found is None:
+        return ()
+    ordered = found.grey - found.white > LEAST_GREY_HU and found.white - found.fluid > LEAST_WHITE_HU
+    values = {"grey_hu": found.grey, "white_hu": found.white, "fluid_hu": found.fluid}
+    return () if ordered else (Remark("tissue_order", values, blocks=True),)
+
+
+def tissue_levels(volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Levels | None:
+    """How bright each tissue is, by least squares on where it usually lies in MNI space; None: too little is in sight.
+
+    Parameters as of `order_remarks`.
+    """
+    tissue, points = _template()
+    mni_from_scan = mni_from_aligned(volume, mask, aligned_from_scan) @ aligned_from_scan
+    inside, value = _sampled(volume, mask, mni_from_scan, points, tissue.shape[1:])
+    used = (inside > _INSIDE) & (tissue.sum(axis=0) > _INSIDE)
+    if used.sum() < _LEAST_PLACES:
+        return None
+    shares = tissue[:, used].T
+    hu = np.clip(value[used] / inside[used], *_WITHIN_HU)
+    weights = np.ones(len(hu))
+    levels = np.zeros(3)
+    for _ in range(_ROUNDS):
+        levels = np.linalg.lstsq(shares * weights[:, None], hu * weights, rcond=None)[0]
+        away = np.abs(hu - shares @ levels)
+        usual = 1.5 * 1.4826 * max(float(np.median(away)), 0.1)
+        weights = 1.0 / np.maximum(1.0, away / usual)
+    return Levels(*(float(level) for level in levels))
+
+
+def _template() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shares of grey matter, white matter and fluid (3, D, H, W), and points (D · 2 · H · 2 · W · 2, 3) MNI LPS mm."""
+    with (resources.files("adn.findings.territory") / "mni_brain.npz").open("rb") as file:
+        stored = np.load(file)
+        tissue, spacing, centre = stored["tissue"] / 255.0, float(stored["spacing_mm"]), stored["centre_mm"]
+    z, y, x = ((np.arange(2 * n) - (2 * n - 1) / 2) * spacing / 2 for n in tissue.shape[1:])
+    return tissue, np.stack(np.meshgrid(z, y, x, indexing="ij")[::-1], -1).reshape(-1, 3) + centre
+
+
+def _sampled(
+    volume: Volume, mask: Volume, mni_from_scan: NDArray, points: NDArray, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of brain, and value times that share, at the template's places (D, H, W), means over the points in each."""
+    from scipy.ndimage import map_coordinates
+
+    brain = mask.data > 0
+    box = bounding_box(brain)
+    inside = brain[box].astype(np.float32)
+    maps = (inside, np.clip(volume.data[box], -50.0, 100.0).astype(np.float32) * inside)
+    depth, height, width = (max(1, round(_FINE_MM / step)) for step in volume.grid.spacing_mm)
+    scan_from_index = np.diag([float(depth), float(height), float(width), 1.0])
+    scan_from_index[:3, 3] = [part.start + (f - 1) / 2 for part, f in zip(box, (depth, height, width), strict=True)]
+    index = Affine(np.linalg.inv(mni_from_scan @ scan_from_index)).apply(points)
+    fine = tuple(2 * side for side in shape)
+    read = (
+        map_coordinates(block_mean(one, (depth, height, width)), index.T, order=1, mode="constant", prefilter=False)
+        for one in maps
+    )
+    share, value = (block_mean(one.reshape(fine), (2, 2, 2)).astype(np.float64) for one in read)
+    return share, value
