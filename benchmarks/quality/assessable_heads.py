@@ -13,7 +13,7 @@ from pathlib import Path
 from adn import load_model
 from adn.errors import InputError
 from adn.io import open_scan
-from adn.prediction.assemble import judge
+from adn.prediction.assemble import judge, mni_from_scan
 from adn.prediction.pipeline import locate
 from adn.remarks import blocking
 
@@ -36,7 +36,7 @@ def main() -> None:
                 refused += 1
                 print(f"{name}: refused: {error.what}", flush=True)
                 continue
-            _, remarks = judge(scan, located, model.recipe)
+            _, remarks = judge(scan, located, model.recipe, mni_from_scan(located))
             kinds = [f"{one.kind} {dict(one.values)}" for one in blocking(remarks)]
             blocked += bool(kinds)
             print(f"{name}: {'; '.join(kinds) or 'assessable'}", flush=True)

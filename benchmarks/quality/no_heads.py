@@ -19,7 +19,7 @@ from adn import load_model, predict
 from adn.errors import InputError
 from adn.io import read_volume
 from adn.io.head_ct import check_grid, check_values
-from adn.prediction.assemble import judge
+from adn.prediction.assemble import judge, mni_from_scan
 from adn.prediction.model import Model
 from adn.prediction.pipeline import locate
 from adn.remarks import blocking
@@ -147,7 +147,7 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
 def verdict(scan: Scan, model: Model) -> str:
     """The report's first line; where the scan is not assessable, without the networks that look for infarcts."""
     located = locate(scan, model)
-    because = blocking(judge(scan, located, model.recipe)[1])
+    because = blocking(judge(scan, located, model.recipe, mni_from_scan(located))[1])
     if because:
         return f"not assessable, because {'; '.join(remark.reason for remark in because)}"
     return first_line(predict(scan, model))

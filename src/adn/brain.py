@@ -114,7 +114,8 @@ def find_brain(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = 
     if found.doubt is None:
         return Brain(_within(found.brain, whole), NETWORK, whole.remarks, _within(found.tissue, whole))
     log.info("the tissue network's brain is not plausible: %s", found.doubt)
-    blocks = found.doubt.kind in _NO_BRAIN
+    stripped = any(remark.kind == "skull_stripped" for remark in whole.remarks)
+    blocks = found.doubt.kind in _NO_BRAIN or (stripped and found.doubt.kind == "bone_or_air")
     remark = Remark("classical_stripper", {"reason": found.doubt.kind, **found.doubt.values}, blocks)
     return Brain(_within(strip_skull(volume_hu), whole), CLASSICAL, (*whole.remarks, remark))
 

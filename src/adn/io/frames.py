@@ -82,14 +82,14 @@ def _frame(header: Header, data: Any, shared: Any, group: Any, number: int) -> H
 def as_image(frame: Header, plane: NDArray[np.float32]) -> Any:
     """A frame as a classic CT image for a converter, which says where it lies and nothing of whom. plane: HU."""
     from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+    from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
     assert frame.orientation is not None
     stored = np.rint((plane - frame.intercept) / frame.slope)
     kind = next(kind for kind in _STORED if stored.min() >= np.iinfo(kind).min and stored.max() <= np.iinfo(kind).max)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = CTImageStorage, ExplicitVRLittleEndian
-    meta.MediaStorageSOPInstanceUID = f"2.25.{frame.frame + 1}"
+    meta.MediaStorageSOPInstanceUID = UID(f"2.25.{frame.frame + 1}")
     image = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     image.SOPClassUID, image.SOPInstanceUID, image.Modality = CTImageStorage, meta.MediaStorageSOPInstanceUID, "CT"
     image.StudyInstanceUID = image.FrameOfReferenceUID = "2.25.1"

@@ -26,7 +26,7 @@ from adn.findings.quality import (
     quality_remarks,
 )
 from adn.findings.territory import can_register, mni_from_aligned, territory_shares
-from adn.findings.tissue_order import order_remarks
+from adn.findings.tissue_levels import level_remarks
 from adn.prediction.model import Model
 from adn.prediction.pipeline import Located, OnScan, Steps, as_rigid, home, infer, locate
 from adn.prepare import SkullStripper
@@ -37,7 +37,6 @@ from adn.results import (
     Provenance,
     Quality,
     Scan,
-    TerritoryShare,
 )
 from adn.space.geometry import Grid, bounding_box, reorient_array
 from adn.space.units import unit_to_hu
@@ -80,12 +79,12 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
         errors = recipe.calibration.volume_errors
         if errors:
             measurements = replace(measurements, volume_interval_ml=volume_interval(measurements.volume_ml, errors))
-        places = can_register(mask)
-        territories = _territories(located, on_scan) if places else ()
-        quality, remarks = judge(scan, located, recipe)
+        mni = mni_from_scan(located)
+        territories = () if mni is None else territory_shares(on_scan.infarct, volume.grid.voxel_ml, mni)
+        quality, remarks = judge(scan, located, recipe, mni)
         remarks = (
             *remarks,
-            *finding_remarks(measurements, as_rigid(located.pose), places=places),
+            *finding_remarks(measurements, as_rigid(located.pose), places=mni is not None),
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )
     return Prediction(
@@ -108,16 +107,21 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
     )
 
 
-def judge(scan: Scan, located: Located, recipe: Recipe) -> tuple[Quality, tuple[Remark, ...]]:
-    """What is remarked about a scan before anything is found in it: remarks that block make it not assessable."""
-    volume, mask, aligned = located.volume, located.brain.mask, located.aligned_from_scan
+def judge(
+    scan: Scan, located: Located, recipe: Recipe, mni: NDArray[np.float64] | None
+) -> tuple[Quality, tuple[Remark, ...]]:
+    """What is remarked about a scan before anything is found in it: remarks that block make it not assessable.
+
+    mni: as of `mni_from_scan`.
+    """
+    volume, mask = located.volume, located.brain.mask
     quality = _quality(located, recipe)
     return quality, (
         *scan.remarks,
         *located.brain.remarks,
         *mask_remarks(volume, mask),
-        *assess(volume, mask, aligned),
-        *order_remarks(volume, mask, aligned, located.brain.remarks),
+        *assess(volume, mask, located.aligned_from_scan),
+        *(() if mni is None else level_remarks(volume, mask, mni)),
         *quality_remarks(quality, recipe.network.polarity),
     )
 
@@ -160,12 +164,10 @@ def _slices_as_filed(measurements: Measurements, grid: Grid) -> Measurements:
     return replace(measurements, slices=tuple(sorted(last - i for i in measurements.slices)))
 
 
-def _territories(located: Located, on_scan: OnScan) -> tuple[TerritoryShare, ...]:
-    if not on_scan.infarct.any():
-        return ()
-    volume, aligned = located.volume, located.aligned_from_scan
-    mni = mni_from_aligned(volume, located.brain.mask, aligned) @ aligned
-    return territory_shares(on_scan.infarct, volume.grid.voxel_ml, mni)
+def mni_from_scan(located: Located) -> NDArray[np.float64] | None:
+    """4 × 4: array index → MNI, LPS mm; None where the scan shows too little of the head to find its place."""
+    volume, mask, aligned = located.volume, located.brain.mask, located.aligned_from_scan
+    return mni_from_aligned(volume, mask, aligned) @ aligned if can_register(mask) else None
 
 
 def _quality(located: Located, recipe: Recipe) -> Quality:

@@ -1,15 +1,12 @@
-"""Tissues ordered as on MR block the verdict, as on CT they do not; only where bone or air are missing is it asked."""
+"""Tissues as bright as on MR block the verdict, as on CT they do not."""
 
 import numpy as np
 import pytest
 
-from adn.findings.tissue_order import _template, order_remarks, tissue_levels
-from adn.remarks import Remark
+from adn.findings.tissue_levels import _template, level_remarks, tissue_levels
 from adn.space.affine import Affine
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
-
-STRIPPED = (Remark("skull_stripped"),)
 
 
 def brain_of(grey, white, fluid, slices=slice(None)):
@@ -41,16 +38,21 @@ def test_the_brightness_of_each_tissue_is_found():
 
 @pytest.mark.parametrize(
     ("levels", "name"),
-    [((32.0, 45.0, 14.0), "T1"), ((20.0, 14.0, 48.0), "T2"), ((33.0, 24.0, 45.0), "PD"), ((40.0, 48.0, 66.0), "CT-")],
+    [
+        ((32.0, 45.0, 14.0), "T1"),
+        ((20.0, 14.0, 48.0), "T2"),
+        ((33.0, 24.0, 45.0), "PD"),
+        ((23.0, 31.0, 52.0), "CT inverted"),
+        ((47.0, 41.0, 20.0), "DWI"),
+    ],
 )
 def test_the_order_of_mr_and_of_inverted_ct_blocks(levels, name):
-    (remark,) = order_remarks(*brain_of(*levels), STRIPPED)
+    (remark,) = level_remarks(*brain_of(*levels))
     assert remark.blocks
-    assert remark.kind == "tissue_order"
-    assert "ordered as on MR" in remark.reason
+    assert remark.kind == "tissue_levels"
+    assert "not as bright as on CT" in remark.reason
 
 
-def test_ct_does_not_nor_what_shows_bone_and_air_nor_a_part_without_a_place():
-    assert order_remarks(*brain_of(37.0, 29.0, 8.0), STRIPPED) == ()
-    assert order_remarks(*brain_of(32.0, 45.0, 14.0), ()) == ()
-    assert order_remarks(*brain_of(32.0, 45.0, 14.0, slice(12, 18)), STRIPPED) == ()
+def test_ct_does_not_nor_a_part_of_a_head():
+    assert level_remarks(*brain_of(37.0, 29.0, 8.0)) == ()
+    assert level_remarks(*brain_of(32.0, 45.0, 14.0, slice(18, 19))) == ()
