@@ -10,7 +10,7 @@ FLOORS = [
     {"errors", "atlas", "config_draws"},
     {"lang"},
     {"remarks"},
-    {"config_mix"},
+    {"config_mix", "answers"},
     {"space", "config", "work"},
     {"recipes"},
     {"space.warp", "space.ellipsoids"},

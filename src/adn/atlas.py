@@ -46,3 +46,9 @@ SUPPLY: dict[Territory, Supply] = {
     "cerebellum": "cerebellum",
     "brainstem": "brainstem",
 }
+AspectsRegion = Literal["caudate", "lentiform", "internal capsule", "insula", "M1", "M2", "M3", "M4", "M5", "M6"]
+# As they are usually read; `findings/aspects_regions.npz` numbers them from 1 in this order.
+ASPECTS_REGIONS: tuple[AspectsRegion, ...] = (
+    *("caudate", "lentiform", "internal capsule", "insula"),
+    *("M1", "M2", "M3", "M4", "M5", "M6"),
+)

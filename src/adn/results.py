@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from adn.answers import Answers
 from adn.atlas import Territory
 from adn.remarks import Remark, blocking, warnings
 from adn.space.geometry import RigidTransform
@@ -118,6 +119,8 @@ class Prediction:
     the scan → LPS mm in the aligned frame, mid-sagittal plane at x = 0. polarity: 'bright' where bright lesions were
     looked for: then the asymmetries and the relative hypodensity are how much brighter than the twin, and are
     taken from the scan. remarks: what is to be known of scan, brain and result, those of reading the scan included.
+    answers: what a stroke reader asks beside the volume. mni_from_aligned: 4 × 4, the aligned frame → MNI, LPS mm; None
+    where too little of the head was scanned.
     """
 
     case: str
@@ -140,6 +143,8 @@ class Prediction:
     aligned_from_scan: NDArray[np.float64]
     remarks: tuple[Remark, ...] = ()
     polarity: Literal["dark", "bright"] = "dark"
+    answers: Answers = Answers()  # noqa: RUF009 - it is frozen
+    mni_from_aligned: NDArray[np.float64] | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:

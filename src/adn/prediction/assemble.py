@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adn.asymmetry import SIGN
 from adn.config import Recipe
+from adn.findings.answers import answer
 from adn.findings.assessable import assess
 from adn.findings.hypodensity import relative_hypodensity
 from adn.findings.measure import measure, volume_interval
@@ -87,6 +88,8 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
             *finding_remarks(measurements, as_rigid(located.pose), places=mni is not None),
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )
+        frame = None if mni is None else mni @ np.linalg.inv(located.aligned_from_scan)
+        answers = answer(volume, mask, on_scan.infarct, located.aligned_from_scan, frame, remarks)
     return Prediction(
         case=scan.name,
         scan=scan,
@@ -104,6 +107,8 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
         aligned_from_scan=located.aligned_from_scan @ _spl_from_stored(scan.volume.grid),
         remarks=remarks,
         polarity=polarity,
+        answers=answers,
+        mni_from_aligned=frame,
     )
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, overlay, slice_areas_cm2
+from adn.figures.aspects import aspects_picture, standard_slices
 from adn.figures.display import STROKE_WINDOW_HU, slab_slices, stroke_window_hu
 from adn.figures.panels import HYPODENSITY_COLOURS, HYPODENSITY_EDGES
 from adn.figures.prediction import Panel
 from adn.io.digest import sha256_bytes
 from adn.lang import ENGLISH, Words, words
+from adn.report.answer_words import lines, region_rows
 from adn.report.numbers import result_dict
 from adn.report.slices import all_slices
 from adn.report.words import checks, first_line, ranges, territory_rows
@@ -68,6 +70,9 @@ def render_report(prediction: Prediction, language: str = ENGLISH) -> str:
         key_pictures=[_key_picture(prediction, n, areas[n], say, large=marked and n == slices[0]) for n in slices],
         asymmetry=_asymmetry_picture(prediction, panel_slices, say),
         strip=all_slices(prediction),
+        answers=lines(prediction.answers, say),
+        aspects=_aspects_picture(prediction, say),
+        aspects_rows=region_rows(prediction.answers.aspects, say),
     )
 
 
@@ -116,6 +121,15 @@ def _key_picture(prediction: Prediction, index: int, area: float, say: Words, *,
     alt = say("pictures.alt", index=index, finding=finding, panels=shown)
     caption = say("pictures.caption", index=index, finding=finding)
     return encode(overlay(prediction, index, panels, say), alt, caption, 165 if large else 120)
+
+
+def _aspects_picture(prediction: Prediction, say: Words) -> Picture | None:
+    figure = aspects_picture(prediction)
+    if figure is None:
+        return None
+    low, high = standard_slices(prediction)
+    caption = say("answers.aspects.caption", low=low, high=high)
+    return encode(figure, say("answers.aspects.alt", low=low, high=high), caption)
 
 
 def _asymmetry_picture(prediction: Prediction, slices: tuple[int, ...], say: Words) -> Picture:

@@ -14,6 +14,7 @@ from adn.atlas import SUPPLY
 from adn.io.atomic import atomic_path
 from adn.lang import ENGLISH, words
 from adn.remarks import blocking, warnings
+from adn.report import answers
 from adn.report.words import Check, checks, first_line
 from adn.results import DISCLAIMER, Prediction
 from adn.space.geometry import RigidTransform
@@ -56,6 +57,7 @@ UNITS = {
     "relative_hypodensity.nii.gz": "fraction by which tissue is darker than its mirror twin, (X' - X) / X'",
     "salient.nii.gz": "HU, scan + Q: only pathology stays visible",
     "compensated.nii.gz": "HU, scan + P: pathology compensated",
+    **answers.UNITS,
 }
 BRIGHT_UNITS = {  # where bright lesions were looked for
     "relative_hypodensity.nii.gz": "fraction by which tissue is brighter than its mirror twin, (X - X') / X'",
@@ -77,6 +79,7 @@ CSV_COLUMNS: tuple[str, ...] = (
     "mean_hu",
     "mirror_hu",
     "hu_ratio",
+    *answers.CSV_COLUMNS,
     "in_plane_deg",
     "roll_deg",
     "adn_version",
@@ -128,6 +131,7 @@ def result_dict(prediction: Prediction, language: str = ENGLISH) -> dict[str, An
             }
             for share in prediction.territories
         ],
+        "answers": answers.answers_dict(prediction.answers),
         "quality": asdict(prediction.quality),
         "checks": [_check(check) for check in checks(prediction, say)],
         "aligned_from_scan": prediction.aligned_from_scan.tolist(),
@@ -184,6 +188,7 @@ def csv_row(result: Mapping[str, Any], scan: str = "") -> dict[str, Any]:
         "seconds": round(sum(result["seconds"].values()), 3),
         "warnings": " | ".join(result["warnings"]),
         "error": None,
+        **answers.csv_answers(result["answers"]),
     }
     return {column: joined[column] if column in joined else result[column] for column in CSV_COLUMNS}
 

@@ -133,6 +133,16 @@ def _untilt(counts: Tensor, lattice: Lattice, work: Lattice, slope: float, facto
     return between_slices(counts, slice_positions(fine(work), 0.0)[0], slice_positions(fine(lattice), slope))
 
 
+def head_places(plan: PatientPlan, head: Head, lattice: Lattice, lesions: list[Lesion]) -> Tensor:
+    """Where in a head's array each voxel of an untilted lattice reads, (3, D, H, W): index along W, H and D.
+
+    The plan's whole warp, swelling included: by it labels of the head are carried to the scan as they were rendered.
+    """
+    samples = Samples(lattice, (1, 1, 1), "cpu")
+    coarse, _ = _coarse_values(plan, head, samples.coarse_mm, lesions)
+    return samples.smooth(coarse[:3], slice(None)).unflatten(1, lattice.shape)
+
+
 def _sample_head(
     plan: PatientPlan,
     head: Head,

@@ -1,0 +1,82 @@
+"""What a stroke reader asks beside the infarct's volume, as plain data: each an answer, or why there is none.
+
+`adn.findings` answers. Numbers of one side are the patient's left or right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from adn.atlas import AspectsRegion
+
+Reason = Literal[
+    "scan_not_assessable",  # the whole scan is not: see its remarks that block
+    "part_of_head",  # only a part of the head was scanned
+    "place_unknown",  # too little of the head to find its place in MNI space
+    "levels_missing",  # the scan, or its brain mask, leaves out a level that is needed
+    "not_seen",  # the structure was not found
+    "no_infarct",  # nothing is marked
+    "no_tissue",  # hardly any tissue of 20 to 80 HU to compare with a twin
+    "bright_polarity",  # bright lesions were looked for
+]
+OneSide = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class NotAssessable:
+    """No answer, because of this."""
+
+    because: Reason
+
+
+@dataclass(frozen=True)
+class WaterUptake:
+    """Net water uptake of a region: (1 - mean_hu / mirror_hu) × 100, over tissue of 20 to 80 HU and its mirror twin.
+
+    uncertainty_percent: σ that the scan's noise alone gives it, in percentage points. tissue_ml: what was compared.
+    """
+
+    percent: float
+    uncertainty_percent: float
+    mean_hu: float
+    mirror_hu: float
+    tissue_ml: float
+
+
+@dataclass(frozen=True)
+class RegionFinding:
+    """One region of ASPECTS on one side.
+
+    tissue_ml: of it in the scan. infarct_share: of that, 0 to 1, that is marked. affected: loses a point.
+    mean_hu, twin_hu: means over its tissue and over the twin's. water: None where too little could be compared.
+    """
+
+    region: AspectsRegion
+    side: OneSide
+    tissue_ml: float
+    infarct_share: float
+    affected: bool
+    mean_hu: float | None
+    twin_hu: float | None
+    water: WaterUptake | None
+
+
+@dataclass(frozen=True)
+class Aspects:
+    """Alberta Stroke Program Early CT Score of both sides, 10 (nothing) to 0.
+
+    regions: in the order of `ASPECTS_REGIONS`, left first.
+    """
+
+    left: int
+    right: int
+    regions: tuple[RegionFinding, ...]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All of them; `NotAssessable` by default, as in a scan that nobody asked about."""
+
+    water_uptake: WaterUptake | NotAssessable = NotAssessable("scan_not_assessable")
+    aspects: Aspects | NotAssessable = NotAssessable("scan_not_assessable")

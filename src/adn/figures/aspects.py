@@ -1,0 +1,82 @@
+"""The two standard levels of ASPECTS with its regions, those that lost their point in colour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.answers import NotAssessable
+from adn.atlas import ASPECTS_REGIONS, AspectsRegion
+from adn.figures.display import axial_stack, crop_to, stroke_window_hu
+from adn.figures.panels import INFARCT_COLOUR, INK, board, outline, show
+from adn.findings.aspects import SIDES, regions_at
+from adn.results import Prediction
+from adn.space.affine import Affine
+from adn.space.geometry import reorient_array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEVELS_MM = (6.0, 32.0)  # MNI z of the basal ganglia and of what lies above them
+_SHORT: dict[AspectsRegion, str] = {"caudate": "C", "lentiform": "L", "internal capsule": "IC", "insula": "I"}
+_REGION_COLOUR = "#7fd0ff"
+_FEWEST_PIXELS = 12
+
+
+def standard_slices(prediction: Prediction) -> tuple[int, int]:
+    """Slices that run through the two standard levels, as stored in the file."""
+    mni = prediction.mni_from_aligned
+    if mni is None:
+        raise ValueError("standard_slices needs a prediction whose place in MNI space is known.")
+    scan = prediction.scan.volume
+    axis = next(i for i, letter in enumerate(scan.grid.axes) if letter in "SI")
+    middle = np.array([(n - 1) / 2 for n in scan.grid.shape])
+    index = np.tile(middle, (scan.grid.shape[axis], 1))
+    index[:, axis] = np.arange(scan.grid.shape[axis])
+    centre_z = Affine(mni @ prediction.aligned_from_scan).apply(index)[:, 2]
+    low, high = (int(np.abs(centre_z - level).argmin()) for level in LEVELS_MM)
+    return low, high
+
+
+def aspects_picture(prediction: Prediction) -> Figure | None:
+    """Both levels side by side: regions outlined and named, red where they lost their point. None without a score."""
+    score = prediction.answers.aspects
+    if isinstance(score, NotAssessable) or prediction.mni_from_aligned is None:
+        return None
+    scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0)
+    affected = {(finding.region, finding.side) for finding in score.regions if finding.affected}
+    window_hu = stroke_window_hu(scan, prediction.brain_mask)
+    figure, panels = board(scan, crop, 1, 2, panel_in=3.6)
+    for axes, index in zip(panels[0], standard_slices(prediction), strict=True):
+        show(axes, scan, index, crop, limits_hu=window_hu, label=f"slice {index}", font_pt=11)
+        number, left = _regions_in_slice(prediction, index)
+        limits = axes.get_xlim(), axes.get_ylim()
+        for place, region in enumerate(ASPECTS_REGIONS, start=1):
+            for side in SIDES:
+                here = ((number == place) & (left == (side == "left")))[crop]
+                if here.sum() < _FEWEST_PIXELS:
+                    continue
+                colour = INFARCT_COLOUR if (region, side) in affected else _REGION_COLOUR
+                axes.contour(here.astype(np.float32), levels=[0.5], colors=[colour], linewidths=0.9)
+                row, column = (float(np.median(x)) for x in np.nonzero(here))
+                name = _SHORT.get(region, region)
+                axes.text(column, row, name, color=colour, fontsize=8, ha="center", va="center", fontweight="bold")
+        axes.set_xlim(limits[0])
+        axes.set_ylim(limits[1])
+        outline(axes, prediction.infarct, index, crop, INK, width=0.7)
+    return figure
+
+
+def _regions_in_slice(prediction: Prediction, index: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Regions of one slice in radiological display, brain only, and where the left side is."""
+    scan = prediction.scan.volume
+    axis = next(i for i, letter in enumerate(scan.grid.axes) if letter in "SI")
+    shape = tuple(1 if i == axis else n for i, n in enumerate(scan.grid.shape))
+    places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    places[..., axis] = index
+    found = regions_at(Affine(prediction.mni_from_aligned @ prediction.aligned_from_scan).apply(places))  # type: ignore[operator]
+    stored = "S" if "S" in scan.grid.axes else "I"
+    number, left = (reorient_array(x, scan.grid.axes, f"{stored}PL")[0] for x in found)
+    return number * (axial_stack(prediction.brain_mask)[index] > 0), left

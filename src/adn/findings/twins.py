@@ -1,0 +1,93 @@
+"""A scan on blocks of about 2 mm in plane beside its mirror image: what findings about tissue are read from.
+
+Blocks average noise before anything is compared with a limit in HU, so that limits do not cut noise off on one side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.prepare.coarse import block_mean
+from adn.prepare.resample import resample
+from adn.space.affine import Affine
+from adn.space.geometry import bounding_box
+from adn.space.volume import Volume
+
+IN_PLANE_MM, ALONG_MM = 2.0, 5.0
+_KEPT_HU = (-50.0, 200.0)  # bone and air at the brain's edge count no further
+_ALL_BRAIN = 0.95  # of a block
+_ALL_TWIN = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Twins:
+    """Blocks of a scan, (D, H, W) in SPL order, over the box about its brain.
+
+    hu: means, −50 to 200. brain: True in blocks that are brain throughout. infarct: marked share of each, 0 to 1.
+    mirror_hu, mirror_brain: the same of the mirror twin. aligned_from_block: 4 × 4, block index → LPS mm about the
+    mid-sagittal plane. factors: voxels in a block; start: the voxel at which the first block begins.
+    """
+
+    hu: NDArray[np.float32]
+    brain: NDArray[np.bool_]
+    infarct: NDArray[np.float32]
+    mirror_hu: NDArray[np.float32]
+    mirror_brain: NDArray[np.bool_]
+    mirror_infarct: NDArray[np.float32]
+    aligned_from_block: NDArray[np.float64]
+    spacing_mm: tuple[float, float, float]
+    factors: tuple[int, int, int]
+    start: tuple[int, int, int]
+
+    @property
+    def block_ml(self) -> float:
+        """Volume of a block."""
+        return float(np.prod(self.spacing_mm)) / 1000.0
+
+
+def twins_of(volume: Volume, mask: Volume, infarct: NDArray[np.uint8], aligned_from_scan: NDArray[np.float64]) -> Twins:
+    """Blocks of a scan and of its mirror image.
+
+    volume: HU, SPL. mask: brain, same grid, not empty. infarct: (D, H, W), > 0 inside. aligned_from_scan: array index →
+    LPS mm in the aligned frame.
+    """
+    spacing = volume.grid.spacing_mm
+    aims = (ALONG_MM, IN_PLANE_MM, IN_PLANE_MM)
+    i, j, k = (max(1, round(aim / step)) for aim, step in zip(aims, spacing, strict=True))
+    if aims[0] / spacing[0] < 1.5:
+        i = 1
+    factors = (i, j, k)
+    box = bounding_box(mask.data > 0)
+    hu = block_mean(np.clip(volume.data[box], *_KEPT_HU), factors)
+    brain = block_mean(mask.data[box] > 0, factors)
+    marked = block_mean(infarct[box] > 0, factors)
+    start = (box[0].start, box[1].start, box[2].start)
+    block = np.diag([*map(float, factors), 1.0])
+    block[:3, 3] = [s + (f - 1) / 2 for s, f in zip(start, factors, strict=True)]
+    aligned = aligned_from_scan @ block
+    twin = np.linalg.inv(aligned) @ np.diag([-1.0, 1.0, 1.0, 1.0]) @ aligned
+    whole = brain > _ALL_BRAIN
+    known = resample(whole.astype(np.float32), twin)
+    mirror = (resample(hu * whole, twin) / np.maximum(known, 1e-3)).astype(np.float32)
+    a, b, c = (step * factor for step, factor in zip(spacing, factors, strict=True))
+    return Twins(
+        hu=hu,
+        brain=whole,
+        infarct=marked,
+        mirror_hu=mirror,
+        mirror_brain=known > _ALL_TWIN,
+        mirror_infarct=resample(marked, twin),
+        aligned_from_block=aligned,
+        spacing_mm=(a, b, c),
+        factors=factors,
+        start=start,
+    )
+
+
+def places(twins: Twins, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where every block lies, (D, H, W, 3) LPS mm. matrix: 4 × 4, the aligned frame → the frame that is asked for."""
+    index = np.stack(np.meshgrid(*map(np.arange, twins.hu.shape), indexing="ij"), axis=-1)
+    return Affine(matrix @ twins.aligned_from_block).apply(index)

@@ -1,0 +1,77 @@
+"""Net water uptake: by how many percent a region is less dense than its mirror twin (Broocks et al., Stroke 2018)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.answers import WaterUptake
+from adn.findings.twins import Twins
+
+TISSUE_HU = (20.0, 80.0)  # below lies fluid, above blood or calcification
+_MIRROR_FLUID_HU = 23.0  # of the twin: interpolation mixes fluid with the tissue beside it
+_FEWEST_BLOCKS = 4
+_CLEAR_SHARE = 0.1  # of a region's blocks must lie away from fluid, or those beside it are used, too
+
+
+def water_uptake_percent(hu: float | NDArray, mirror_hu: float | NDArray) -> float | NDArray:
+    """(1 - HU / mirror HU) × 100 of means within 20 to 80 HU, elementwise; negative where denser than the twin."""
+    return (1.0 - np.asarray(hu) / np.maximum(mirror_hu, TISSUE_HU[0])) * 100.0
+
+
+class Pairs(NamedTuple):
+    """Blocks, (D, H, W), that can be compared with their twin: `every` of 20 to 80 HU, and those `clear` of fluid."""
+
+    every: NDArray[np.bool_]
+    clear: NDArray[np.bool_]
+
+
+def tissue_pairs(twins: Twins, *, marked_twins: bool = False) -> Pairs:
+    """Blocks that are tissue of 20 to 80 HU and have a twin that is.
+
+    Blocks beside fluid are kept apart: a sulcus on one side alone would count as water. marked_twins: twins that are
+    marked themselves count, too.
+    """
+    low, high = TISSUE_HU
+    own = twins.brain & (twins.hu >= low) & (twins.hu <= high)
+    other = twins.mirror_brain & (twins.mirror_hu >= low) & (twins.mirror_hu <= high)
+    every = own & other & (marked_twins | (twins.mirror_infarct < 0.5))
+    fluid = (twins.brain & (twins.hu < low)) | (twins.mirror_brain & (twins.mirror_hu < _MIRROR_FLUID_HU))
+    return Pairs(every, every & ~_beside(fluid))
+
+
+def net_water_uptake(twins: Twins, region: NDArray[np.bool_], pairs: Pairs, noise_hu: float) -> WaterUptake | None:
+    """Net water uptake of a region of blocks, (D, H, W); None where fewer than four have a twin to compare with.
+
+    pairs: of `tissue_pairs`; those beside fluid are used only where hardly any other is left. noise_hu: σ of one
+    block's mean (`block_noise_hu`).
+    """
+    used, clear = region & pairs.every, region & pairs.clear
+    if clear.sum() >= max(_FEWEST_BLOCKS, _CLEAR_SHARE * used.sum()):
+        used = clear
+    count = int(used.sum())
+    if count < _FEWEST_BLOCKS:
+        return None
+    mean, mirror = float(twins.hu[used].mean()), float(twins.mirror_hu[used].mean())
+    # both means carry the noise of as many blocks; the twin's is a little less, by interpolation
+    sigma = 100.0 / mirror * noise_hu / np.sqrt(count) * np.hypot(1.0, mean / mirror)
+    percent = float(water_uptake_percent(mean, mirror))
+    return WaterUptake(percent, float(sigma), mean, mirror, count * twins.block_ml)
+
+
+def _beside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask and its eight neighbours in plane."""
+    rows, columns = mask.shape[1:]
+    padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
+    return np.logical_or.reduce([padded[:, i : i + rows, j : j + columns] for i in range(3) for j in range(3)])
+
+
+def block_noise_hu(twins: Twins) -> float:
+    """σ of one block's mean, HU, from differences of neighbours in a row of tissue; texture counts as noise, too."""
+    low, high = TISSUE_HU
+    tissue = twins.brain & (twins.hu >= low) & (twins.hu <= high)
+    three = tissue[:, :, :-2] & tissue[:, :, 1:-1] & tissue[:, :, 2:]
+    bend = (twins.hu[:, :, :-2] - 2 * twins.hu[:, :, 1:-1] + twins.hu[:, :, 2:])[three]
+    return float(1.4826 * np.median(np.abs(bend)) / np.sqrt(6.0)) if bend.size else 0.0

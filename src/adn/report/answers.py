@@ -1,0 +1,44 @@
+"""What a stroke reader asks, as keys of `result.json` and columns of `results.csv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from adn.answers import Answers
+
+UNITS = {
+    "answers": "what a stroke reader asks; where 'because' is not null there is no answer, for that reason",
+    "net_water_uptake": "percent: (1 - mean_hu / mirror_hu) x 100 of marked tissue of 20 to 80 HU; "
+    "uncertainty_percent: sigma that noise alone gives it",
+    "aspects": "0 to 10 a side; regions: mL of tissue, share of it that is marked (0 to 1), HU, its twin's HU, "
+    "net water uptake",
+}
+CSV_COLUMNS: tuple[str, ...] = ("net_water_uptake_percent", "aspects_left", "aspects_right")
+_KEYS = {"water_uptake": "net_water_uptake"}
+
+
+def answers_dict(answers: Answers) -> dict[str, Any]:
+    """Answers by name; each has `because`: null, or why there is no answer."""
+    found = {name: getattr(answers, name) for name in answers.__dataclass_fields__}
+    return {_KEYS.get(name, name): {"because": None, **_plain(answer)} for name, answer in found.items()}
+
+
+def csv_answers(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of one scan from `answers_dict`; None where there is no answer."""
+    water, score = answers["net_water_uptake"], answers["aspects"]
+    return {
+        "net_water_uptake_percent": water.get("percent"),
+        "aspects_left": score.get("left"),
+        "aspects_right": score.get("right"),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dicts, tuples as lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: _plain(item) for key, item in asdict(value).items()}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
