@@ -28,6 +28,7 @@ FLOORS = [
     {"training"},
     {"benchmark"},
     {"prediction.batch", "doctor"},
+    {"comparison"},
     {"server"},
     {"node"},
     {"cli"},

@@ -8,10 +8,11 @@ import pytest
 
 from adn.io import read_volume
 from adn.report import save_prediction
+from adn.report.folder import rebuilt_scan
 from adn.server.app import create_app
 from adn.server.cases import Cases
 from adn.server.folders import result_folders
-from adn.server.layers import LOOKS, make_view, rebuilt_scan, write_views
+from adn.server.layers import LOOKS, make_view, write_views
 from conftest import client_of
 from figures.fake_prediction import make_prediction
 from phantoms import centroid_mm

@@ -10,6 +10,7 @@ import typer
 
 from adn.cli import terminal
 from adn.cli.benchmark import benchmark
+from adn.cli.compare import compare
 from adn.cli.data import data
 from adn.cli.doctor import doctor
 from adn.cli.evaluate import evaluate
@@ -63,6 +64,7 @@ def _every_command(
 
 
 app.command(epilog=DISCLAIMER)(predict)
+app.command(epilog=DISCLAIMER)(compare)
 app.command(epilog=DISCLAIMER)(synth)
 app.command(epilog=DISCLAIMER)(train)
 app.command(epilog=DISCLAIMER)(evaluate)

@@ -42,8 +42,13 @@ class SlicePicture(NamedTuple):
 
 def all_slices(prediction: Prediction) -> list[SlicePicture]:
     """The brain's slices from the skull base up, at most 40, on the stroke window, patient left on image right."""
-    scan, areas = prediction.scan.volume, slice_areas_cm2(prediction.infarct)
-    crop, window_hu = crop_to(prediction.brain_mask, margin_mm=10.0), stroke_window_hu(scan, prediction.brain_mask)
+    return slice_pictures(prediction.scan.volume, prediction.brain_mask, prediction.infarct, prediction.brain_mask)
+
+
+def slice_pictures(scan: Volume, brain: Volume, infarct: Volume, shown: Volume) -> list[SlicePicture]:
+    """As `all_slices`, of any scan with its masks. shown: the mask whose slices and extent are taken."""
+    areas = slice_areas_cm2(infarct)
+    crop, window_hu = crop_to(shown, margin_mm=10.0), stroke_window_hu(scan, brain)
     _, row_mm, column_mm = stack_spacing_mm(scan)
     rows, columns = axial_slice(scan, 0)[crop].shape
     size = WIDTH_PX, round(WIDTH_PX * rows * row_mm / (columns * column_mm))
@@ -53,11 +58,11 @@ def all_slices(prediction: Prediction) -> list[SlicePicture]:
             index,
             _jpeg(axial_slab(scan, index)[crop], window_hu, size),
             *size,
-            _path(prediction.brain_mask, index, crop, step, every=3),
-            _path(prediction.infarct, index, crop, step, every=1),
+            _path(brain, index, crop, step, every=3),
+            _path(infarct, index, crop, step, every=1),
             float(areas[index]),
         )
-        for index in even_slices(prediction.brain_mask, MOST)
+        for index in even_slices(shown, MOST)
     ]
 
 

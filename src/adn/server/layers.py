@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,19 +12,18 @@ from numpy.typing import NDArray
 
 from adn.io import read_volume, write_volume
 from adn.prepare.resample import resample
-from adn.results import RESULT_FILE, Prediction
+from adn.report.folder import SCAN_PARTS, SUFFIX, read_result, rebuilt_scan
+from adn.results import Prediction
 from adn.server.models import Layer
 from adn.space.affine import Affine
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
-SUFFIX = ".nii.gz"
 ALIGNED = "aligned_"
 FINEST_MM = 1.0  # of the aligned images: finer voxels only make them heavy
 MARGIN_MM = 5.0  # around the brain
 AIR_HU = -1024.0
 SCAN, MASK = "scan", "brain_mask"
-_PARTS = ("salient", "compensated", "asymmetry_total")  # of which the scan can be rebuilt
 
 
 class Look(NamedTuple):
@@ -55,7 +53,7 @@ LOOKS = {
 def layers(names: Iterable[str], result: Mapping[str, Any]) -> list[Layer]:
     """Layers of a result folder. names: of its files. result: its result.json."""
     there = set(names)
-    if {f"{part}{SUFFIX}" for part in _PARTS} <= there:
+    if {f"{part}{SUFFIX}" for part in SCAN_PARTS} <= there:
         there.add(f"{SCAN}{SUFFIX}")
     found = [_layer(name, "scan", f"{name}{SUFFIX}") for name in LOOKS if f"{name}{SUFFIX}" in there]
     if "aligned_from_scan" in result and f"{MASK}{SUFFIX}" in there:
@@ -96,16 +94,8 @@ def make_view(file: str, results: Path, target: Path) -> None:
         write_volume(_small(volume), target)
         return
     mask = read_volume(results / f"{MASK}{SUFFIX}")
-    matrix = np.array(json.loads((results / RESULT_FILE).read_text(encoding="utf-8"))["aligned_from_scan"])
+    matrix = np.array(read_result(results)["aligned_from_scan"])
     write_volume(aligned(name, volume, mask, matrix, aligned_grid(mask, matrix)), target)
-
-
-def rebuilt_scan(results: Path) -> Volume:
-    """X = (X̂ + X̃ − A) / 2, as X̂ = X + Q, X̃ = X + P and A = P + Q; where bright lesions were looked for, − is +."""
-    salient, compensated, total = (read_volume(results / f"{part}{SUFFIX}") for part in _PARTS)
-    result = json.loads((results / RESULT_FILE).read_text(encoding="utf-8"))
-    sign = -1.0 if result.get("polarity") == "bright" else 1.0
-    return salient.with_data((salient.data + compensated.data - sign * total.data) / 2)
 
 
 def aligned_grid(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Grid:

@@ -1,0 +1,114 @@
+"""`compare`: scans of one patient over time, laid on the first; the growth of the infarct; pairs that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adn.comparison.growth import measure_growth
+from adn.comparison.page import MARKER, write_comparison
+from adn.comparison.register import Match, register
+from adn.comparison.timepoint import TimePoint, laid, read_time_point
+from adn.errors import InputError
+from adn.io import write_volume
+from adn.io.atomic import atomic_folder, check_folder_free
+from adn.lang import ENGLISH, words
+from adn.report.folder import SUFFIX
+from adn.results import RESULT_FILE
+
+if TYPE_CHECKING:
+    from adn.prediction.batch import Networks
+
+RESULTS = "results"  # folder of the scans that were given as they are
+# One head twice has more, two heads have less (benchmarks/quality/followup.py, docs/follow-up.md).
+LEAST_BRAIN_DICE, LEAST_LIKENESS = 0.94, 0.65
+LEAST_COVERED = 0.9  # of the brain of either scan, by the other
+
+
+def compare(
+    inputs: Sequence[Path],
+    out: Path,
+    networks: Networks | None = None,
+    *,
+    language: str = ENGLISH,
+    overwrite: bool = False,
+    tell: Callable[[str], object] | None = None,
+) -> list[TimePoint]:
+    """Compare follow-up scans with the first, and write `out`: comparison.html, .json, .csv and images on the first.
+
+    inputs: result folders of `adn predict`, or scans, which are predicted first into `out/results`; the first is the
+    baseline, the others follow in the order of time. networks: for scans. tell: called with the name of what is worked
+    on. Raises InputError where scans do not belong together, are not assessable or show a part of a head; OutputError
+    where `out` is there already.
+    """
+    say = words(language)
+    if len(inputs) < 2:
+        raise InputError(f"A comparison needs a first scan and at least one that followed, but got {len(inputs)}.")
+    check_folder_free(out, marker=MARKER, overwrite=overwrite)
+    with atomic_folder(out, marker=MARKER, overwrite=overwrite) as folder:
+        points: list[TimePoint] = []
+        for path in inputs:
+            if tell:
+                tell(path.name)
+            results = path if (path / RESULT_FILE).is_file() else _predicted(path, folder, networks, language)
+            point = read_time_point(results, path)
+            if point.case in {one.case for one in points}:
+                point = replace(point, case=f"{point.case}-{len(points) + 1}")
+            points.append(against(points[0], point, path) if points else point)
+        for point in points[1:]:
+            _write_laid(points[0], point, folder)
+        write_comparison(points, folder, say)
+    return points
+
+
+def against(first: TimePoint, point: TimePoint, given: Path) -> TimePoint:
+    """A follow-up with what it says against the first scan. given: what messages name.
+
+    Raises InputError where the two do not belong together.
+    """
+    if first.result.get("polarity") != point.result.get("polarity"):
+        raise InputError("was predicted with weights for other lesions (dark, bright) than the first: use one.", given)
+    match = register(first.head, point.head)
+    if match.brain_dice >= LEAST_BRAIN_DICE and match.covered < LEAST_COVERED:
+        raise InputError(
+            f"needed the whole brain in both scans, but one shows {100 * match.covered:.0f} % of the other's (least: "
+            f"{100 * LEAST_COVERED:.0f} %). Compare scans of the same part of the head.",
+            given,
+        )
+    if not fits(match):
+        raise InputError(
+            f"needed scans of one patient, but this head does not fit on that of '{first.case}': brains overlap by "
+            f"{match.brain_dice:.3f} (least: {LEAST_BRAIN_DICE}), heads are alike by {match.likeness:.3f} (least: "
+            f"{LEAST_LIKENESS}). Check whose scans these are.",
+            given,
+        )
+    growth = measure_growth(first.head, point.head, match, (first.interval_ml, point.interval_ml))
+    return replace(point, growth=growth, match=match)
+
+
+def fits(match: Match) -> bool:
+    """Whether two scans can be of one head."""
+    return match.brain_dice >= LEAST_BRAIN_DICE and match.likeness >= LEAST_LIKENESS
+
+
+def _predicted(scan: Path, folder: Path, networks: Networks | None, language: str) -> Path:
+    """The result folder of a scan that was given as it is."""
+    from adn.io import case_names
+    from adn.prediction.batch import Networks, Request, Task, predict_one
+
+    place = folder / RESULTS
+    there = {path.name for path in place.iterdir()} if place.is_dir() else set()
+    (name,) = case_names([scan])
+    if name in there:
+        name = f"{name}-{len(there) + 1}"
+    predict_one(Task(scan, name), Request(place, language=language), networks or Networks())
+    return place / name
+
+
+def _write_laid(first: TimePoint, point: TimePoint, folder: Path) -> None:
+    """The follow-up's scan and infarct on the voxels of the first."""
+    scan, infarct = laid(first, point)
+    for name, volume in (("scan", scan), ("infarct", infarct)):
+        write_volume(volume.reoriented(first.axes), folder / f"{point.case}_{name}{SUFFIX}")

@@ -1,0 +1,38 @@
+"""Growth is the difference of volumes; parts are new or vanished where nothing lies near in the other scan."""
+
+import pytest
+from heads import scanned, true_matrix
+
+from adn.comparison.growth import measure_growth
+from adn.comparison.register import Match
+
+
+def grown(first, second, intervals=(None, None)):
+    return measure_growth(first, second, Match(true_matrix(first, second), 1.0, 1.0, 1.0), intervals)
+
+
+def test_growth_is_of_volumes_on_their_own_voxels():
+    growth = grown(scanned(lesion_mm=18.0), scanned(lesion_mm=24.0))
+    assert growth.growth_ml == pytest.approx(growth.second_ml - growth.first_ml)
+    assert growth.percent == pytest.approx(100 * growth.growth_ml / growth.first_ml)
+    assert growth.growth_ml > 20
+    assert growth.parts == ()
+
+
+def test_a_part_of_its_own_is_new_and_looked_at_backwards_vanished():
+    first, second = scanned(), scanned(extra=True)
+    (new,), (vanished,) = grown(first, second).parts, grown(second, first).parts
+    assert (new.what, vanished.what) == ("new", "vanished")
+    assert new.volume_ml == pytest.approx(vanished.volume_ml) == pytest.approx(grown(first, second).growth_ml)
+
+
+def test_from_nothing_there_is_no_percentage():
+    growth = grown(scanned(lesion_mm=0.0), scanned())
+    assert growth.percent is None
+    assert growth.ml_of("new") == pytest.approx(growth.second_ml)
+
+
+@pytest.mark.parametrize(("after", "sure"), [((50.0, 70.0), True), ((20.0, 70.0), False)])
+def test_growth_is_sure_where_the_intervals_are_apart(after, sure):
+    assert grown(scanned(), scanned(), ((10.0, 30.0), after)).sure is sure
+    assert grown(scanned(), scanned()).sure is None
