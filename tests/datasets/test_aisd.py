@@ -31,7 +31,7 @@ REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "head_ct" / "aisd_
 def _no_pictures(monkeypatch, request):
     """Drawing takes most of an import's time here: only the page's test does it."""
     if "page" not in request.node.name:
-        monkeypatch.setattr(aisd_case, "draw_preview", lambda ct, infarct, name, path: path.write_bytes(b"jpeg"))
+        monkeypatch.setattr(aisd_case, "draw_preview", lambda path, *_: path.write_bytes(b"jpeg"))
 
 
 def imported(root, **settings):
@@ -398,7 +398,7 @@ def test_the_page_and_the_command(tmp_path):
     assert page.count('src="data:image/jpeg;base64,') == 2
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)  # one file, offline
     assert "51 of the 52 test cases are not there" in page
-    assert f'href="#c{min(TEST_CASES)}"' in page
+    assert f'href="#c-{min(TEST_CASES)}"' in page
     with Image.open(tmp_path / "out" / "0000001" / "preview.jpg") as picture:
         red = np.asarray(picture).astype(int)
     red = np.argwhere((red[..., 0] - red[..., 1] > 80) & (red[..., 0] - red[..., 2] > 80))

@@ -4,7 +4,7 @@ import pytest
 from adn.datasets.export import export_cases
 from adn.datasets.inspection import inspect_case
 from adn.datasets.layouts import find_cases, write_cases
-from adn.datasets.parts import close_speckles, lay_slices
+from adn.datasets.parts import close_speckles, lay_mask, lay_slices, slice_numbers
 from adn.errors import InputError
 from adn.evaluation import evaluate
 from adn.feed.cache import SILENT, case_key, ensure_prepared, load_prepared, prepare_case
@@ -144,3 +144,23 @@ def test_seen_travels_to_bids_and_back(tmp_path):
     export_cases(find_cases(tmp_path / "data"), "bids", tmp_path / "bids")
     (again,) = find_cases(tmp_path / "bids")
     assert np.array_equal(read_volume(again.seen, np.uint8).data, part.seen.data)
+
+
+def test_heights_become_numbers_with_their_gaps():
+    numbers, step = slice_numbers([-40.0, -35.1, -30.0, -15.0, 5.0])  # as scanners round positions
+    assert numbers == [0, 1, 2, 5, 9]
+    assert step == pytest.approx(5.0, abs=0.01)
+
+
+@pytest.mark.parametrize("heights", [[0, 5, 12, 17], [0], [0, 0], [5, 0], [0, 5, 10, 900]])
+def test_heights_that_no_even_step_explains_are_refused(heights):
+    with pytest.raises(InputError):
+        slice_numbers(heights)
+
+
+def test_a_further_mask_lies_on_the_same_grid():
+    hu, infarct = slices(4)
+    part = lay_slices(hu, infarct, SPACING, [0, 1, 5, 6])
+    again = lay_mask(infarct, SPACING, [0, 1, 5, 6])
+    assert again.grid.same_as(part.infarct.grid)
+    assert np.array_equal(again.data, part.infarct.data)

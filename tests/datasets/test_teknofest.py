@@ -26,7 +26,7 @@ MAKERS = ("GE", "Siemens", "Toshiba", "Philips")
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch, request):
     if "page" not in request.node.name:
-        monkeypatch.setattr(importer, "draw_preview", lambda ct, infarct, name, path: path.write_bytes(b"jpeg"))
+        monkeypatch.setattr(importer, "draw_part", lambda path, *_: path.write_bytes(b"jpeg"))
 
 
 def acquired(folder):

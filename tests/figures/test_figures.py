@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from adn.errors import InputError
-from adn.figures import asymmetry_panel, contact_sheet, key_slices, overlay, slice_sheet
+from adn.figures import asymmetry_panel, case_sheet, contact_sheet, key_slices, overlay, slice_sheet
 from adn.figures.panels import INFARCT_COLOUR, write
 
 
@@ -77,6 +77,17 @@ def test_contact_sheet_shows_the_infarct_of_every_patient():
     assert first.any()
     assert second.any()
     assert not third.any()
+
+
+def test_case_sheet_shows_its_slices_plain_and_then_outlined():
+    patient = make_prediction("left")
+    figure = case_sheet(patient.scan.volume, patient.infarct, columns=3, numbers=range(100, 200))
+    plain, outlined = np.array_split(reddish(pixels(figure)), 2, axis=0)
+    assert outlined.any()
+    assert not plain.any()
+    above, below = figure.axes[0], figure.axes[3]
+    assert np.array_equal(above.images[0].get_array(), below.images[0].get_array())
+    assert any(text.get_text().startswith("1") and len(text.get_text()) == 3 for text in above.texts)
 
 
 def test_contact_sheet_refuses_unequal_numbers():

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from adn.datasets.layouts import Case, write_cases
+from adn.datasets.parts import PartOfHead
 from adn.io import atomic_path
 from adn.results import DISCLAIMER
 from adn.space.volume import Volume
 
 PREVIEW = "preview.jpg"  # in each case folder
-_PREVIEW_SLICES, _PREVIEW_DPI = 6, 120
+_PREVIEW_DPI = 140
+Line = TypeVar("Line")  # of a report: a frozen dataclass
 _drawing = threading.Lock()  # matplotlib draws in one thread at a time
 
 
@@ -30,13 +33,40 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "line" in record else None
 
 
-def draw_preview(ct: Volume, infarct: Volume, name: str, path: Path) -> None:
-    """Six slices with the infarct outlined, as JPEG."""
-    from adn.figures import contact_sheet
+def line_of(kind: type[Line], values: Mapping[str, Any]) -> Line:
+    """A report's line from what a record holds: JSON has lists for tuples."""
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def write_part_cases(imported: Iterable[tuple[str, str]], path: Path) -> None:
+    """Write the table of parts of heads, (case, patient) each; ct, infarct and seen lie in folders beside it."""
+    cases = []
+    for case, patient in imported:
+        ct, infarct, seen = (path.parent / case / f"{name}.nii.gz" for name in ("ct", "infarct", "seen"))
+        cases.append(Case(case, patient, ct, infarct, seen=seen))
+    write_cases(cases, path, relative=True)
+
+
+def draw_preview(
+    path: Path, ct: Volume, infarct: Volume, penumbra: Volume | None = None, numbers: Sequence[int] | None = None
+) -> None:
+    """Six slices plain, and again with the infarct (and the penumbra) outlined, as JPEG. See `figures.case_sheet`."""
+    from adn.figures import case_sheet
 
     with _drawing:
-        figure = contact_sheet([ct], [infarct], [name], columns=_PREVIEW_SLICES)
+        figure = case_sheet(ct, infarct, penumbra, numbers)
         figure.savefig(path, format="jpeg", dpi=_PREVIEW_DPI, facecolor=figure.get_facecolor())
+
+
+def draw_part(path: Path, part: PartOfHead, infarct: Volume | None = None, penumbra: Volume | None = None) -> None:
+    """The same of a part of a head: acquired slices only, numbered as in its ct.nii.gz from below.
+
+    infarct: what is outlined in red; None: the part's own.
+    """
+    masks = [mask and part.acquired(mask) for mask in (infarct or part.infarct, penumbra)]
+    assert masks[0] is not None
+    numbers = [number for number, plane in enumerate(part.seen.data) if plane.any()]
+    draw_preview(path, part.acquired(part.ct), masks[0], masks[1], numbers)
 
 
 def pictures(cases: Iterable[str], folder: Path) -> dict[str, str]:

@@ -21,6 +21,9 @@ from adn.space.volume import Volume
 _CLOSE_MM = 2.0  # holes of a threshold's speckle are smaller
 SPECKLED = 0.05  # closing and filling add this share and more to a speckled mask, and less to one drawn by hand
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
+_RANGE_HU = (-1024.0, 3071.0)  # what scanners store
+_OFF_STEP = 0.1  # of a step that a slice may lie off its number
+_TALLEST_MM = 600.0  # with the neck: numbers that span more count something else
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,11 @@ class PartOfHead:
         """Outlined volume in acquired slices, mL."""
         return float(((self.infarct.data > 0) & (self.seen.data > 0)).sum()) * self.infarct.grid.voxel_ml
 
+    def acquired(self, volume: Volume) -> Volume:
+        """The acquired slices alone of a volume on this grid, as for a picture."""
+        data = volume.data[self.seen.data.any(axis=(1, 2))]
+        return Volume(data, Grid.centred(data.shape, volume.grid.spacing_mm), volume.unit)
+
     def write(self, folder: Path) -> None:
         """Write ct.nii.gz, infarct.nii.gz and seen.nii.gz into a folder that exists. Raises OutputError."""
         for name, volume in (("ct", self.ct), ("infarct", self.infarct), ("seen", self.seen)):
@@ -51,11 +59,11 @@ def lay_slices(
 ) -> PartOfHead:
     """Lay slices at their heights on a regular grid, lowest first.
 
-    hu, infarct: (n, rows, columns), rows to posterior, columns to patient left. spacing_mm: of neighbouring slices,
-    rows and columns. places: rising slice numbers, a step of which is spacing_mm[0]; None where there are no gaps.
-    Slices between them are interpolated linearly, the infarct by the distance from its border; a stack that is too low
-    gets copies of its ends, as prediction would give it (`adn.prepare.part`). Raises InputError for numbers that do not
-    rise, or are not as many as the slices.
+    hu, infarct: (n, rows, columns), rows to posterior, columns to patient left; HU are cut to what scanners store.
+    spacing_mm: of neighbouring slices, rows and columns. places: rising slice numbers, a step of which is
+    spacing_mm[0]; None where there are no gaps. Slices between them are interpolated linearly, the infarct by the
+    distance from its border; a stack that is too low gets copies of its ends, as prediction would give it
+    (`adn.prepare.part`). Raises InputError for numbers that do not rise, or are not as many as the slices.
     """
     steps = list(range(len(hu))) if places is None else [int(place) - int(places[0]) for place in places]
     if len(steps) != len(hu) or hu.shape != infarct.shape or any(b <= a for a, b in pairwise(steps)):
@@ -63,33 +71,73 @@ def lay_slices(
             f"{len(hu)} slices of {hu.shape[1:]} with masks of {infarct.shape} need as many rising slice numbers, "
             f"got {steps}; check the order."
         )
-    height = steps[-1] + 1
-    below, above = copies_needed(height, spacing_mm[0])
-    shape = (height, *hu.shape[1:])
-    ct, inside, seen = np.empty(shape, np.int16), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    for plane, mask, place in zip(hu, infarct, steps, strict=True):
-        ct[place], inside[place], seen[place] = np.rint(plane), mask > 0, 1
+    ct = np.empty((steps[-1] + 1, *hu.shape[1:]), np.int16)
+    seen = np.zeros(ct.shape, np.uint8)
+    for plane, place in zip(hu, steps, strict=True):
+        ct[place], seen[place] = np.rint(np.clip(plane, *_RANGE_HU)), 1
     for low, high in pairwise(steps):
-        _between(ct, inside, low, high)
-    ends = ((below, above), (0, 0), (0, 0))
-    ct, inside, seen = np.pad(ct, ends, "edge"), np.pad(inside, ends, "edge"), np.pad(seen, ends)
+        _between(ct, low, high)
+    ends = _ends(len(ct), spacing_mm)
+    ct, seen = np.pad(ct, ends, "edge"), np.pad(seen, ends)
     grid = Grid.centred(ct.shape, spacing_mm)
-    return PartOfHead(Volume(ct, grid), Volume(inside, grid, "label"), Volume(seen, grid, "label"))
+    return PartOfHead(Volume(ct, grid), lay_mask(infarct, spacing_mm, steps), Volume(seen, grid, "label"))
 
 
-def _between(ct: NDArray[np.int16], infarct: NDArray[np.uint8], low: int, high: int) -> None:
+def lay_mask(mask: NDArray, spacing_mm: tuple[float, float, float], places: Sequence[int]) -> Volume:
+    """Lay a mask (n, rows, columns) on the grid that `lay_slices` gives for the same numbers."""
+    steps = [int(place) - int(places[0]) for place in places]
+    inside = np.zeros((steps[-1] + 1, *mask.shape[1:]), np.uint8)
+    for plane, place in zip(mask, steps, strict=True):
+        inside[place] = plane > 0
+    for low, high in pairwise(steps):
+        _mask_between(inside, low, high)
+    inside = np.pad(inside, _ends(len(inside), spacing_mm), "edge")
+    return Volume(inside, Grid.centred(inside.shape, spacing_mm), "label")
+
+
+def slice_numbers(heights_mm: Sequence[float]) -> tuple[list[int], float]:
+    """Numbers from 0 on for slices at rising heights, and the step between neighbouring numbers, mm.
+
+    Raises InputError where the distances are no multiples of their smallest, so that no even step holds all slices.
+    """
+    gaps = np.diff(np.asarray(heights_mm, np.float64))
+    if not len(gaps) or gaps.min() <= 0:
+        raise InputError(f"the distance between slices is not known from {len(heights_mm)} at different heights")
+    counts = np.rint(gaps / gaps.min())
+    step = float(gaps.sum() / counts.sum())
+    if np.abs(gaps - counts * step).max() > _OFF_STEP * step or gaps.sum() > _TALLEST_MM:
+        raise InputError(
+            f"the slices lie {gaps.min():.1f} to {gaps.max():.1f} mm apart, {gaps.sum():.0f} mm in all, "
+            "which no even step explains"
+        )
+    return [0, *(int(number) for number in np.cumsum(counts))], step
+
+
+def _ends(height: int, spacing_mm: tuple[float, float, float]) -> tuple[tuple[int, int], ...]:
+    """Copies of the first and the last slice that a stack of this height gets, as `numpy.pad` takes them."""
+    return copies_needed(height, spacing_mm[0]), (0, 0), (0, 0)
+
+
+def _between(ct: NDArray[np.int16], low: int, high: int) -> None:
     """Fill the slices between two acquired ones."""
-    if high - low < 2:
-        return
     first, last = ct[low].astype(np.float32), ct[high].astype(np.float32)
-    depth = [_depth(infarct[place]) for place in (low, high)]
     for place in range(low + 1, high):
         share = (place - low) / (high - low)
         ct[place] = np.rint((1 - share) * first + share * last)
-        if infarct[low].any() and infarct[high].any():
-            infarct[place] = (1 - share) * depth[0] + share * depth[1] > 0
+
+
+def _mask_between(mask: NDArray[np.uint8], low: int, high: int) -> None:
+    """The same for a mask: by the distance from its border, or half way where one of the two is empty."""
+    if high - low < 2:
+        return
+    both = mask[low].any() and mask[high].any()
+    depth = [_depth(mask[place]) for place in (low, high)] if both else []
+    for place in range(low + 1, high):
+        share = (place - low) / (high - low)
+        if both:
+            mask[place] = (1 - share) * depth[0] + share * depth[1] > 0
         else:
-            infarct[place] = infarct[low if share <= 0.5 else high]
+            mask[place] = mask[low if share <= 0.5 else high]
 
 
 def _depth(mask: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ ASYMMETRY_RANGE_HU = (0.0, 16.0)  # early infarcts are 2 to 15 HU darker; one sc
 HYPODENSITY_EDGES = (0.05, 0.10, 0.15, 0.20)  # fractions of the mirror twin's HU; below the first nothing is coloured
 HYPODENSITY_COLOURS = ("#4575d4", "#2fb7a3", "#f0d13a", "#ff8c2b")
 INFARCT_COLOUR = "#ff5340"
+PENUMBRA_COLOUR = "#ffd24a"
 BRAIN_COLOUR = "#4aa8ff"
 BRAIN_ON_MAP_COLOUR = "#8a8a8a"
 INK = "#f2f2f2"

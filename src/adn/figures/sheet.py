@@ -10,7 +10,7 @@ import numpy as np
 
 from adn.errors import InputError
 from adn.figures.display import STROKE_WINDOW_HU, crop_to, even_slices, slice_areas_cm2
-from adn.figures.panels import board, outline, save_png, show
+from adn.figures.panels import INFARCT_COLOUR, PENUMBRA_COLOUR, board, outline, save_png, show
 from adn.space.volume import Volume
 
 if TYPE_CHECKING:
@@ -46,6 +46,33 @@ def contact_sheet(
             axes = panels[row, column]
             show(axes, scan, index, crop, limits_hu=window_hu, label=f"{name}{index}".replace("$", r"\$"), font_pt=7)
             outline(axes, infarct, index, crop, width=0.8)
+    return figure
+
+
+def case_sheet(
+    scan: Volume,
+    infarct: Volume,
+    penumbra: Volume | None = None,
+    numbers: Sequence[int] | None = None,
+    columns: int = 6,
+) -> Figure:
+    """One patient's slices as `contact_sheet` chooses them, twice: plain, and below with the outlines.
+
+    So that what lies beneath an outline can be judged. penumbra: outlined in yellow, counts for the largest area, too.
+    numbers: of the slices, as they are labelled; None: as they lie in the scan.
+    """
+    head = scan.with_data(scan.data > -300, "label")
+    crop = crop_to(head, 0.0)
+    marked = infarct if penumbra is None else infarct.with_data((infarct.data > 0) | (penumbra.data > 0))
+    chosen = _slices_with_infarct(head, marked, columns)
+    figure, panels = board(scan, crop, 2, columns, panel_in=1.4)
+    for column, index in enumerate(chosen):
+        number = index if numbers is None else numbers[index]
+        for axes, label in zip(panels[:, column], (str(number), ""), strict=True):
+            show(axes, scan, index, crop, label=label, font_pt=7)
+        for mask, colour in ((penumbra, PENUMBRA_COLOUR), (infarct, INFARCT_COLOUR)):
+            if mask is not None:
+                outline(panels[1, column], mask, index, crop, colour, width=0.8)
     return figure
 
 

@@ -7,6 +7,7 @@ import typer
 from adn.cli.data.check import check
 from adn.cli.data.export import export
 from adn.cli.data.import_aisd import import_aisd
+from adn.cli.data.import_cpaisd import import_cpaisd
 from adn.cli.data.import_teknofest import import_teknofest
 from adn.cli.data.import_tissue import import_tissue
 from adn.cli.data.list import list_cases
@@ -19,6 +20,7 @@ data = typer.Typer(
     no_args_is_help=True,
 )
 data.command("import-aisd", epilog=DISCLAIMER)(import_aisd)
+data.command("import-cpaisd", epilog=DISCLAIMER)(import_cpaisd)
 data.command("import-teknofest", epilog=DISCLAIMER)(import_teknofest)
 data.command("import-tissue", epilog=DISCLAIMER)(import_tissue)
 data.command(epilog=DISCLAIMER)(check)

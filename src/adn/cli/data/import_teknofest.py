@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 from adn.cli import terminal
+from adn.cli.data.imported import tell
 from adn.cli.options import Quiet
-from adn.results import DISCLAIMER
-
-_SHOWN = 10
 
 
 def import_teknofest(
@@ -33,20 +31,4 @@ def import_teknofest(
 
     with terminal.counter("series", quiet) as progress:
         lines = teknofest.import_teknofest(source, destination, close=not as_drawn, progress=progress)
-    left_out = [line for line in lines if line.outcome == "left out"]
-    console = terminal.stderr()
-    for line in left_out:
-        terminal.say_error(console, f"{line.case}: {' '.join(line.problems)} It was left out.")
-    if not quiet:
-        troubled = [line for line in lines if line.problems and line.outcome != "left out"]
-        for line in troubled[:_SHOWN]:
-            console.print(f"{line.case}: warning: {' '.join(line.problems)}", markup=False)
-        if len(troubled) > _SHOWN:
-            console.print(f"{len(troubled) - _SHOWN} more: see {destination / teknofest.REPORT}", markup=False)
-        patients = len({line.patient for line in lines if line.patient})
-        typer.echo(
-            f"{len(lines) - len(left_out)} of {len(lines)} series imported, of {patients} patients, "
-            f"{len(left_out)} left out; {destination / teknofest.PAGE}\n{DISCLAIMER}"
-        )
-    if left_out:
-        raise typer.Exit(terminal.SOME_FAILED if len(left_out) < len(lines) else terminal.BAD_INPUT)
+    tell(lines, "series", destination / teknofest.REPORT, destination / teknofest.PAGE, quiet)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adn.datasets.aisd.files import CaseFiles, read_png
 from adn.datasets.aisd.match import Match, Unmatched, match_slices, read_stack, turned
 from adn.datasets.aisd.png import png_volume
-from adn.datasets.imports import PREVIEW, draw_preview, read_record
+from adn.datasets.imports import PREVIEW, draw_preview, line_of, read_record
 from adn.errors import InputError
 from adn.io import open_scan, write_volume
 from adn.io.atomic import atomic_folder, remove_folder
@@ -29,7 +29,7 @@ INFARCT_VALUES = (1, 2, 3, 5)  # remote, clear acute, blurred acute, infarct (me
 INVISIBLE_VALUE = 4  # invisible acute: kept apart, for training to leave out and scoring to count both ways
 LATE_DICOM = frozenset(("0091465", "0091468", "0091505", "0091519"))  # in dicom-3.tar.gz, published after the others
 RECORD = "aisd.json"
-_VERSION = 1  # raise when the import changes, so that cases are imported anew
+_VERSION = 2  # raise when the import changes, so that cases are imported anew
 
 
 class Assumed(NamedTuple):
@@ -78,7 +78,7 @@ def import_case(files: CaseFiles, destination: Path, assumed: Assumed | None) ->
     old = read_record(folder / RECORD) or {"digest": None}
     kept = old["digest"] == digest
     if kept and (old["line"]["hu"] == "dicom" or (assumed and old["assumed"] == _plain(assumed))):
-        return _line(old["line"])
+        return line_of(Imported, old["line"])
     if assumed is None and (kept or not files.dicom):
         return None
     line = Imported(files.case, "left out", problems=tuple(files.problems))
@@ -232,13 +232,8 @@ def _write_case(folder: Path, ct: Volume, labels: Volume, record: dict[str, Any]
         write_volume(infarct, partial / "infarct.nii.gz")
         if invisible.data.any():
             write_volume(invisible, partial / "ignore.nii.gz")
-        draw_preview(ct, infarct, folder.name, partial / PREVIEW)
+        draw_preview(partial / PREVIEW, ct, infarct)
         (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-
-
-def _line(values: dict[str, Any]) -> Imported:
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return Imported(**plain)
 
 
 def _plain(assumed: Assumed | None) -> list | None:

@@ -7,16 +7,24 @@ without a stated licence: adn neither downloads nor ships anything of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.datasets.imports import PREVIEW, draw_preview, pictures, read_record, render, write_lines
-from adn.datasets.layouts import Case, write_cases, write_licence
+from adn.datasets.imports import (
+    PREVIEW,
+    draw_part,
+    line_of,
+    pictures,
+    read_record,
+    render,
+    write_lines,
+    write_part_cases,
+)
+from adn.datasets.layouts import write_licence
 from adn.datasets.parts import PartOfHead, close_speckles, lay_slices
 from adn.datasets.splits import make_split, write_split
 from adn.datasets.teknofest.anatomy import Grounds, portraits, runs_down, same_heads
@@ -26,8 +34,6 @@ from adn.errors import InputError
 from adn.io import atomic_path, read_volume
 from adn.io.atomic import atomic_folder
 from adn.io.digest import file_sha256, sha256
-from adn.space.geometry import Grid
-from adn.space.volume import Volume
 from adn.work.progress import Progress
 
 REPORT, PAGE, SPLIT, TABLE, RECORD = "import.csv", "import.html", "split.csv", "cases.csv", "teknofest.json"
@@ -35,7 +41,7 @@ LICENCE = (
     "For research use only: trained on the stroke data set of TEKNOFEST-2021 (Koc et al., Eurasian J Med "
     "2022;54(3):248-258, doi 10.5152/eurasianjmed.2022.22096), published for further research without a stated licence."
 )
-_VERSION = 1  # raise when the import changes, so that cases are imported anew
+_VERSION = 2  # raise when the import changes, so that cases are imported anew
 _HELD_OUT = 25 / 137  # of the patients, to validate and to test
 
 
@@ -101,7 +107,7 @@ def _import_series(series: FoundSeries, destination: Path, close: bool) -> Impor
     folder, digest = destination / series.name, _digest(series, close)
     old = read_record(folder / RECORD)
     if old and old["digest"] == digest:
-        return _line(old["line"])
+        return line_of(ImportedSeries, old["line"])
     line = ImportedSeries(series.name, "left out", maker=series.slices[0].instance.maker, problems=series.problems)
     try:
         part, line = _lay(series, line, close)
@@ -109,8 +115,7 @@ def _import_series(series: FoundSeries, destination: Path, close: bool) -> Impor
         return replace(line, problems=(*line.problems, str(error)))
     with atomic_folder(folder, marker=RECORD, overwrite=True) as partial:
         part.write(partial)
-        ct, infarct = _acquired(part.ct, part), _acquired(part.infarct, part)
-        draw_preview(ct, infarct, "", partial / PREVIEW)
+        draw_part(partial / PREVIEW, part)
         record = {"digest": digest, "line": asdict(line)}
         (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return line
@@ -165,12 +170,6 @@ def _lay(series: FoundSeries, line: ImportedSeries, close: bool) -> tuple[PartOf
     )
 
 
-def _acquired(volume: Volume, part: PartOfHead) -> Volume:
-    """The acquired slices alone, for a picture."""
-    data = volume.data[part.seen.data.any(axis=(1, 2))]
-    return Volume(data, Grid.centred(data.shape, volume.grid.spacing_mm), volume.unit)
-
-
 def _with_patients(lines: Sequence[ImportedSeries], destination: Path) -> list[ImportedSeries]:
     """The lines with a patient for each; series of one head share one."""
     stacks: dict[str, NDArray[np.float32]] = {}
@@ -192,10 +191,8 @@ def _with_patients(lines: Sequence[ImportedSeries], destination: Path) -> list[I
 
 def _write_tables(lines: Sequence[ImportedSeries], destination: Path) -> None:
     imported = [line for line in lines if line.outcome == "imported"]
-    cases = [Case(line.case, line.patient, *(destination / line.case / f"{name}.nii.gz" for name in ("ct", "infarct")),
-                  seen=destination / line.case / "seen.nii.gz") for line in imported]  # fmt: skip
     write_lines(lines, destination / REPORT)
-    write_cases(cases, destination / TABLE, relative=True)
+    write_part_cases([(line.case, line.patient) for line in imported], destination / TABLE)
     write_licence(destination, LICENCE)
     if len({line.patient for line in imported}) >= 3:
         measured = [(line.case, line.patient, line.infarct_ml) for line in imported]
@@ -227,8 +224,3 @@ def _digest(series: FoundSeries, close: bool) -> str:
             if path is not None:
                 text += f" {path.stem} {file_sha256(path)}"
     return sha256(text)
-
-
-def _line(values: Mapping[str, Any]) -> ImportedSeries:
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return ImportedSeries(**plain)

@@ -18,7 +18,6 @@ from adn.datasets.teknofest.files import SliceFiles
 from adn.datasets.teknofest.uids import SERIES_PAUSE, Instance, read_uid
 from adn.errors import InputError
 
-_RANGE_HU = (-1024.0, 3071.0)
 _TALLEST_MM = 220.0  # a head; numbers that span more count something else
 _LARGEST_STEP = 60
 
@@ -146,7 +145,7 @@ def _ordered(members: list[Slice]) -> FoundSeries:
 
 
 def read_hu(files: SliceFiles) -> NDArray[np.float32]:
-    """HU of a slice, cut to what scanners store. Raises InputError where it cannot be unpacked."""
+    """HU of a slice. Raises InputError where it cannot be unpacked."""
     try:
         data = pydicom.dcmread(files.dicom)
         pixels = data.pixel_array.astype(np.float32)
@@ -154,5 +153,4 @@ def read_hu(files: SliceFiles) -> NDArray[np.float32]:
         raise InputError(f"the pixels of slice {files.name} cannot be read ({error}); copy the file again.") from error
     if pixels.ndim != 2:
         raise InputError(f"slice {files.name} has {pixels.ndim} dimensions, needed 2.")
-    hu = pixels * float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0))
-    return hu.clip(*_RANGE_HU)
+    return pixels * np.float32(data.get("RescaleSlope", 1)) + np.float32(data.get("RescaleIntercept", 0))
