@@ -23,6 +23,10 @@ CLASSES = {
 def predict(task, request, networks, progress):
     """Objects that name the study, as if found; 'bad', 'crash', 'crash once', 'slow' are told by the description."""
     progress("read")
+    if Path(task.scan).is_file():
+        with atomic_folder(request.out / task.case, marker="result.json", overwrite=request.overwrite) as folder:
+            (folder / "result.json").write_text('{"seconds": {}, "images": 0}')
+        return Outcome(task, DONE)
     files = sorted(Path(task.scan).iterdir())
     first = dcmread(files[0])
     order = str(first.get("SeriesDescription", ""))
@@ -38,7 +42,7 @@ def predict(task, request, networks, progress):
     with atomic_folder(request.out / task.case, marker="result.json", overwrite=request.overwrite) as folder:
         for name, sop_class in CLASSES.items():
             write_object(first, sop_class, len(files), folder / name)
-        (folder / "result.json").write_text('{"seconds": {}}')
+        (folder / "result.json").write_text(f'{{"seconds": {{}}, "images": {len(files)}}}')
     return Outcome(task, DONE)
 
 

@@ -186,6 +186,17 @@ def test_a_study_that_grows_before_its_results_have_left_gives_those_of_the_whol
         assert {data.ImageComments for data in archive.kept.values()} == {"8"}
 
 
+def test_a_study_that_grows_later_and_is_sent_whole_gives_a_second_set_of_the_whole(tmp_path, archive):
+    images = study(tmp_path / "in", 8)
+    with running(tmp_path / "node", archive.peer) as node:
+        send(node.port, images[:5])
+        final(node)
+        until(lambda: not list((tmp_path / "node" / "incoming").glob("*/*.dcm")))  # its results have arrived
+        send(node.port, images)
+        until(lambda: len(archive.kept) == 6)
+        assert sorted(data.ImageComments for data in archive.kept.values()) == ["5"] * 3 + ["8"] * 3
+
+
 def test_an_open_association_keeps_a_study_open(tmp_path, archive):
     images = study(tmp_path / "in")
     with running(tmp_path / "node", archive.peer) as node:
@@ -338,6 +349,7 @@ def test_an_address_is_read_or_refused_in_words():
     assert parse_peer("PACS@10.1.2.3:104").port == 104
     assert parse_peer("PACS@[::1]:104").host == "::1"
     assert parse_peer("https://pacs/dicom-web/").url == "https://pacs/dicom-web"
+    assert parse_peer("https://me:secret@pacs/web").name == "https://pacs/web"  # names are logged
     for text in ("PACS", "PACS@host", "PACS@host:0", "A-TITLE-THAT-IS-TOO-LONG@host:104"):
         with pytest.raises(InputError, match="TITLE@host:port"):
             parse_peer(text)

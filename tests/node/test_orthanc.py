@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from adn.node.priors import PriorLimits, TooMuchError, fetch
 from phantoms import head, write_dicom_series
 
 pytest.importorskip("pynetdicom")
 pytestmark = pytest.mark.pacs
 
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "orthanc"
 PLUGINS = Path("/usr/share/orthanc/plugins")
 
 
@@ -56,8 +59,11 @@ def orthanc(tmp_path_factory):
     settings = {
         "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"), "DicomAet": "ORTHANC",
         "DicomPort": dicom, "HttpPort": http, "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
-        "DicomCheckCalledAet": False, "Plugins": [str(PLUGINS)], "DicomModalities": {"adn": ["ADN", "127.0.0.1", node]},
+        "DicomCheckCalledAet": False, "Plugins": [str(PLUGINS)],
     }  # fmt: skip
+    example = json.loads((EXAMPLE / "adn.json").read_text(encoding="utf-8"))
+    settings |= example | {"StableAge": 2, "LuaScripts": [str(EXAMPLE / "adn.lua")]}
+    settings["DicomModalities"]["adn"][2] = node
     (folder / "Orthanc.json").write_text(json.dumps(settings))
     process = subprocess.Popen([program, folder / "Orthanc.json"], stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{http}"
@@ -69,17 +75,18 @@ def orthanc(tmp_path_factory):
         process.wait(30)
 
 
-@pytest.fixture(params=["dimse", "dicomweb"])
-def node(request, orthanc, tmp_path):
+@contextmanager
+def running(orthanc, to, folder):
     """`adn node` as a program, sending to Orthanc."""
-    to = f"ORTHANC@127.0.0.1:{orthanc['dicom']}" if request.param == "dimse" else f"{orthanc['url']}/dicom-web"
     adn = Path(sys.executable).with_name("adn")
-    command = [adn, "node", tmp_path / "node", "--port", orthanc["node"], "--forward", to, "--quiet-s", 2]
+    command = [adn, "node", folder, "--port", orthanc["node"], "--forward", to, "--quiet-s", 2]
     process = subprocess.Popen([str(word) for word in command])
-    until(lambda: socket.create_connection(("127.0.0.1", orthanc["node"]), 1).close() or True)
-    yield tmp_path / "node"
-    process.terminate()
-    assert process.wait(60) == 0
+    try:
+        until(lambda: socket.create_connection(("127.0.0.1", orthanc["node"]), 1).close() is None)
+        yield
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 def arrived(orthanc, uid, count):
@@ -94,14 +101,21 @@ def arrived(orthanc, uid, count):
     return [one["ID"] for one in until(look, 300)]
 
 
-def test_from_storescu_to_orthanc_and_every_object_is_valid(orthanc, node, tmp_path):
+def put(orthanc, paths):
+    for path in paths:
+        urllib.request.urlopen(f"{orthanc['url']}/instances", path.read_bytes(), 30).close()
+
+
+def test_from_storescu_to_orthanc_by_dicomweb_and_every_object_is_valid(orthanc, tmp_path):
     uid = generate_uid()
     tags = {"StudyInstanceUID": uid, "StudyID": "1", "StudyDate": "20260102", "StudyTime": "101112"}
     write_dicom_series(head(), tmp_path / "in", tags=tags)
     sent = ["storescu", "-aet", "SCANNER", "-aec", "ADN", "127.0.0.1", str(orthanc["node"]), "+sd", tmp_path / "in"]
-    subprocess.run(sent, check=True, timeout=60)
     objects = {}
-    for place, name in enumerate(arrived(orthanc, uid, 6)):
+    with running(orthanc, f"{orthanc['url']}/dicom-web", tmp_path / "node"):
+        subprocess.run(sent, check=True, timeout=60)
+        names = arrived(orthanc, uid, 6)
+    for place, name in enumerate(names):
         path = tmp_path / f"{place}.dcm"
         path.write_bytes(asked(f"{orthanc['url']}/instances/{name}/file"))
         objects[path] = dcmread(path)
@@ -123,15 +137,47 @@ def test_from_storescu_to_orthanc_and_every_object_is_valid(orthanc, node, tmp_p
         assert not [line for line in told.splitlines() if line.startswith("Error")], told
 
 
-def test_orthanc_sends_on_what_it_gets(orthanc, node, tmp_path):
-    """As a hospital would route: the archive stores to the node, and gets the results."""
+def test_orthanc_sends_on_what_it_gets_even_if_the_node_was_down(orthanc, tmp_path):
+    """The routing example: a study that is complete goes to the node once, and is tried again if it fails."""
     uid = generate_uid()
     write_dicom_series(head(), tmp_path / "in", tags={"StudyInstanceUID": uid})
-    for path in (tmp_path / "in").iterdir():
-        urllib.request.urlopen(f"{orthanc['url']}/instances", path.read_bytes(), 30).close()
-    body = json.dumps({"Level": "Study", "Query": {"StudyInstanceUID": uid}}).encode()
-    with urllib.request.urlopen(f"{orthanc['url']}/tools/find", body, 10) as answer:
-        (study,) = json.loads(answer.read())
-    urllib.request.urlopen(f"{orthanc['url']}/modalities/adn/store", study.encode(), 60).close()
-    slices = len(list((tmp_path / "in").iterdir()))
-    assert len(arrived(orthanc, uid, slices + 6)) == slices + 6
+    slices = sorted((tmp_path / "in").iterdir())
+    put(orthanc, slices)
+
+    def jobs(state):
+        return [job for job in json.loads(asked(f"{orthanc['url']}/jobs?expand")) if job["State"] == state]
+
+    until(lambda: jobs("Failure"))  # nobody listens
+    write_dicom_series(
+        head((2, 16, 16)), tmp_path / "other", tags={"StudyInstanceUID": generate_uid(), "Modality": "MR"}
+    )
+    with running(orthanc, f"ORTHANC@127.0.0.1:{orthanc['dicom']}", tmp_path / "node"):
+        put(orthanc, sorted((tmp_path / "other").iterdir()))  # the next study, of which nothing is sent
+        assert len(arrived(orthanc, uid, len(slices) + 6)) == len(slices) + 6
+        time.sleep(5)  # the study is stable once more
+        told = json.loads(asked(f"{orthanc['url']}/jobs?expand"))
+    assert [job["State"] for job in told if job["Type"] == "DicomModalityStore"] == ["Success"]
+
+
+def test_the_latest_earlier_head_ct_of_the_same_patient_is_fetched(orthanc, tmp_path):
+    patient = {"PatientID": "P-31", "BodyPartExamined": "HEAD"}
+    studies = {
+        "now": {"StudyDate": "20260110", **patient},
+        "before": {"StudyDate": "20260103", **patient},
+        "long before": {"StudyDate": "20251201", **patient},
+        "later": {"StudyDate": "20260201", **patient},
+        "a knee": {"StudyDate": "20260108", **patient, "BodyPartExamined": "KNEE"},
+        "of another": {"StudyDate": "20260109", **patient, "PatientID": "P-3"},
+    }
+    uids = {name: generate_uid() for name in studies}
+    for name, tags in studies.items():
+        tags = {"StudyInstanceUID": uids[name], "StudyTime": "101112", **tags}
+        write_dicom_series(head((3, 16, 16)), tmp_path / name, tags=tags)
+        put(orthanc, sorted((tmp_path / name).iterdir()))
+    url = f"{orthanc['url']}/dicom-web"
+    assert fetch(tmp_path / "now", tmp_path / "priors", url, PriorLimits(), 30) == 1
+    kept = [dcmread(path) for path in (tmp_path / "priors").rglob("*.dcm")]
+    assert [(data.StudyInstanceUID, data.StudyDate) for data in kept] == [(uids["before"], "20260103")] * 3
+    assert fetch(tmp_path / "now", tmp_path / "priors", url, PriorLimits(studies=9), 30) == 2
+    with pytest.raises(TooMuchError):
+        fetch(tmp_path / "now", tmp_path / "priors", url, PriorLimits(images=2), 30)

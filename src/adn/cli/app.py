@@ -23,6 +23,7 @@ from adn.cli.synth import synth
 from adn.cli.tissue import tissue
 from adn.cli.train import train
 from adn.cli.view import view
+from adn.cli.watch import watch
 from adn.results import DISCLAIMER
 
 EXIT_CODES = (
@@ -74,6 +75,7 @@ app.command(epilog=DISCLAIMER)(tissue)
 app.command(epilog=DISCLAIMER)(serve)
 app.command(epilog=DISCLAIMER)(view)
 app.command(epilog=DISCLAIMER)(node)
+app.command(epilog=DISCLAIMER)(watch)
 app.add_typer(data, name="data")
 app.command(epilog=DISCLAIMER)(info)
 app.command(epilog=DISCLAIMER)(doctor)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from adn.node.service import Node
 
 PORT = 11112
+Forward = Annotated[
+    list[str] | None,
+    typer.Option(metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. May be repeated."),
+]
+QuietS = Annotated[float, typer.Option(min=0, help="A study is whole after so long without a new image.")]
 
 
 def node(
@@ -32,10 +37,7 @@ def node(
         str, typer.Option(help="Address to listen at; any but this machine's own needs --from or TLS.")
     ] = LOOPBACK,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
-    forward: Annotated[
-        list[str] | None,
-        typer.Option(metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. May be repeated."),
-    ] = None,
+    forward: Forward = None,
     accept: Annotated[
         list[str] | None, typer.Option(metavar="AET", help="AE title that may call; default: any. May be repeated.")
     ] = None,
@@ -54,12 +56,18 @@ def node(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Send key images, for viewers that show no SEG.")
     ] = True,
-    quiet_s: Annotated[float, typer.Option(min=0, help="A study is whole after so long without a new image.")] = 20.0,
+    quiet_s: QuietS = 20.0,
     longest_s: Annotated[float, typer.Option(min=1, help="Or so long after its first one, whatever comes.")] = 900.0,
     keep_images: Annotated[
         float, typer.Option(min=0, metavar="DAYS", help="Received images stay so long after their results arrived.")
     ] = 0.0,
     keep_cases: Annotated[float, typer.Option(min=0, metavar="DAYS", help="Results stay here so long.")] = 30.0,
+    priors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="DICOMweb address from which the patient's latest earlier head CT is fetched."
+        ),
+    ] = None,
     page: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Also serve the page of 'adn serve' at this local port.")
     ] = None,
@@ -79,14 +87,12 @@ def node(
 
         typer.echo(json.dumps(read_status(folder), indent=2))
         return
-    check_extra()
-    missing = [name for name in ("pynetdicom", "dicomweb_client") if find_spec(name) is None]
-    if missing:
-        raise InputError(f"The node needs {', '.join(missing)}, not installed: pip install 'adn-stroke[node]'.")
+    check_node_extra()
     from adn.io.weights import find_weights
     from adn.node.intake import IntakeLimits
     from adn.node.outbox import Kind, Sending
     from adn.node.peers import Caller, parse_peer
+    from adn.node.priors import Priors
     from adn.node.receiver import Gate, tls_context
     from adn.node.service import Keep, Node
     from adn.server.guard import is_loopback
@@ -109,6 +115,8 @@ def node(
             device=device,
             sending=Sending(tuple(kind for kind in wanted if wanted[kind])),
         )
+        if priors:
+            made.also(Priors(made.cases, priors).look)
         receiver = made.listen(aet, host, port, gate)
         typer.echo(f"{aet}@{host}:{receiver.port}\nStudies and cases are kept in {folder.absolute()}. Ctrl-C stops.")
         made.start(jobs=page is None)
@@ -120,15 +128,28 @@ def node(
     typer.echo("Stopped.")
 
 
+def check_node_extra() -> None:
+    """Raise InputError where what the node needs is not installed."""
+    check_extra()
+    missing = [name for name in ("pynetdicom", "dicomweb_client") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"The node needs {', '.join(missing)}, not installed: pip install 'adn-stroke[node]'.")
+
+
+def until_signal() -> None:
+    """Wait for SIGTERM or Ctrl-C."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    while not ended.wait(0.5):  # so that Python sees signals
+        pass
+
+
 def _wait(made: Node, page: int | None) -> None:
     """Until a signal; with the page, if one is wanted."""
     if page is None:
         typer.echo(DISCLAIMER)
-        ended = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: ended.set())
-        while not ended.wait(0.5):  # so that Python sees signals
-            pass
+        until_signal()
         return
     from adn.server.app import create_app
 

@@ -107,6 +107,13 @@ def link_file(source: Path, target: Path) -> None:
     os.link(source, target)
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file into a folder that nobody looks at yet (`scratch_folder`, `atomic_folder`), to the disk."""
+    shutil.copyfile(source, target)
+    with target.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def remove_file(path: Path) -> None:
     """Remove a file that adn made; one that is absent is no error."""
     path.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ def _named(path: Path | str) -> Path:
 
 
 def _stem(path: Path) -> str:
-    suffix = next((s for s in _SUFFIXES if path.name.lower().endswith(s)), "") if not path.is_dir() else ""
+    suffix = scan_suffix(path) if not path.is_dir() else ""
     return path.name[: len(path.name) - len(suffix)]
 
 
@@ -49,6 +49,11 @@ def case_names(paths: Sequence[Path | str]) -> list[str]:
     clashing = _clashing(names)
     taken = {name.lower() for name in names} - clashing
     return [_numbered(name, taken) if name.lower() in clashing else name for name in names]
+
+
+def scan_suffix(path: Path | str) -> str:
+    """The suffix by which a file is known as a scan, in small letters; '' where it has none of them."""
+    return next((suffix for suffix in _SUFFIXES if Path(path).name.lower().endswith(suffix)), "")
 
 
 def is_dicom(path: Path) -> bool:

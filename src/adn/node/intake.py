@@ -9,20 +9,22 @@ been quiet for a while, or when it has waited for long. What is sent twice count
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adn.errors import AdnError
-from adn.io.atomic import atomic_path, link_file, remove_file, remove_folder, sweep
+from adn.io.atomic import atomic_path, copy_file, link_file, remove_file, remove_folder, sweep
 from adn.io.digest import file_sha256, sha256
+from adn.io.names import scan_suffix
 from adn.server.cases import UPLOAD, Cases
 from adn.server.jobs import Jobs
 from adn.server.models import Record
@@ -30,6 +32,8 @@ from adn.server.models import Record
 INCOMING = "incoming"  # in the node's folder
 STUDY = "study.json"
 _GONE = ("failed", "cancelled")  # who sends the study again wants another try
+_IMAGES = "CT"  # modality; what else a study holds is left out
+_TAGS = ("StudyInstanceUID", "SOPInstanceUID", "Modality")
 _KEY = 24  # letters of a digest in a name
 log = logging.getLogger(__name__)
 
@@ -72,6 +76,21 @@ class _Study:
     open: set[int] = field(default_factory=set)  # associations that sent to it
 
 
+def identify(data: bytes) -> tuple[str, str] | None:
+    """Study and instance UID of a CT image; None for any other object. Raises ValueError for what cannot be read."""
+    from pydicom import dcmread
+
+    try:
+        header = dcmread(io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+        study, instance = str(header.StudyInstanceUID), str(header.SOPInstanceUID)
+        modality = header.get("Modality")
+    except Exception as error:
+        raise ValueError(type(error).__name__) from error
+    if not study or not instance:
+        raise ValueError("without UIDs")
+    return (study, instance) if modality == _IMAGES else None
+
+
 def key_of(uid: str) -> str:
     """A name for a UID, which cannot be turned back into it."""
     return sha256(uid)[:_KEY]
@@ -101,15 +120,32 @@ class Intake:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._recover()
 
+    def take_file(self, path: Path, key: str) -> Record | None:
+        """Make a case of a file that is a whole scan, known under `key`. None where a case of the same bytes stands.
+
+        Raises ProblemError where no case can be taken now, OutputError, OSError.
+        """
+        with self._lock:
+            content = file_sha256(path)
+            earlier = [one for one in self.cases.records() if one.study == key]
+            if any(one.content == content and one.state not in _GONE for one in earlier):
+                return None
+            self._withdraw(earlier)
+            with self.cases.staging() as scratch:
+                upload = scratch / "case" / UPLOAD
+                upload.mkdir(parents=True)
+                copy_file(path, upload / f"scan{scan_suffix(path)}")
+                kind = "zip" if path.suffix.lower() == ".zip" else "nifti"
+                return self.cases.add(scratch / "case", kind, False, study=key, content=content)
+
     def take(self, data: bytes, study_uid: str, instance_uid: str, association: int = 0) -> None:
         """Keep one image; it is on the disk when this returns. Raises NoRoomError, OutputError."""
         key, name = key_of(study_uid), f"{key_of(instance_uid)}.dcm"
         with self._lock:
-            handed = self.handed(key)
-            if handed.images.get(name) == sha256(data):
-                return  # sent again
-            study = self._room_for(key, len(data) / 2**20)
             path = self.folder / key / name
+            if path.is_file() and self.handed(key).images.get(name) == sha256(data):
+                return  # sent again; where its file is gone, it is kept anew, in case the study has grown
+            study = self._room_for(key, len(data) / 2**20)
             before = path.stat().st_size / 2**20 if path.is_file() else None
             with atomic_path(path, make_folder=True) as temporary, temporary.open("wb") as file:
                 file.write(data)
@@ -120,6 +156,10 @@ class Intake:
             study.last = time.time()
             if association:
                 study.open.add(association)
+
+    def has_images(self, key: str) -> bool:
+        """True where images of a study lie here."""
+        return any((self.folder / key).glob("*.dcm"))
 
     def ended(self, association: int) -> None:
         """An association is over, however it ended."""
@@ -158,9 +198,7 @@ class Intake:
                 earlier = [one for one in self.cases.records() if one.study == key]
                 record = next((one for one in earlier if one.content == content), None)
                 if record is None or record.state in _GONE:
-                    for one in earlier:
-                        if one.state != "done" or self.withdrawn(one):
-                            self.jobs.delete(one)
+                    self._withdraw(earlier)
                     record = self._as_case(key, content, files)
                 if handed.images.keys() - images.keys():
                     log.warning("case %s: made of late images alone, the earlier ones are gone", record.id)
@@ -186,6 +224,12 @@ class Intake:
         found = _read(self.folder / key)
         stands = any(one.id == found.case and one.state not in _GONE for one in self.cases.records())
         return found if stands else Handed()
+
+    def _withdraw(self, records: Sequence[Record]) -> None:
+        """Delete those whose results nobody has, since new ones take their place."""
+        for one in records:
+            if one.state != "done" or self.withdrawn(one):
+                self.jobs.delete(one)
 
     def _room_for(self, key: str, megabytes: float) -> _Study:
         limits, study = self.limits, self._coming.get(key)

@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adn.io.atomic import atomic_path
 from adn.node.peers import Caller, Peer, Sent, send
+from adn.node.shelf import Shelf
 from adn.report.dicom_seg import PICTURE_NAME, SEG_NAME, SR_NAME
 from adn.server.cases import Cases
-from adn.server.models import Record, now
+from adn.server.models import FINAL, Record, now
 
 DELIVERY = "delivery.json"
 Kind = Literal["seg", "sr", "pictures"]
@@ -64,13 +65,14 @@ class Outbox:
     """Sends what finished cases hold to every peer."""
 
     def __init__(
-        self, cases: Cases, peers: Sequence[Peer], caller: Caller | None = None, sending: Sending | None = None
+        self, cases: Cases, peers: Sequence[Peer | Shelf], caller: Caller | None = None, sending: Sending | None = None
     ) -> None:
         self.cases, self.peers, self.caller = cases, list(peers), caller or Caller()
         self.sending = sending or Sending()
         self._lock = threading.Lock()
         self._sending: set[str] = set()
         self._withdrawn: set[str] = set()
+        self._over: set[str] = set()  # cases whose deliveries need not be read from the disk again
 
     def deliveries(self, record: Record) -> dict[str, Delivery]:
         """Of one case, by peer: those of today's peers, and what earlier ones were sent."""
@@ -80,8 +82,13 @@ class Outbox:
 
     def delivered(self, record: Record) -> bool:
         """True where none of today's peers is waited for; of a case without results, always."""
-        found = self.deliveries(record)
-        return record.state != "done" or all(found[peer.name].over for peer in self.peers)
+        if record.id not in self._over:
+            found = self.deliveries(record)
+            if not all(found[peer.name].over for peer in self.peers if _takes(peer, record)):
+                return False
+            if record.state in FINAL:
+                self._over.add(record.id)
+        return True
 
     def withdraw(self, record: Record) -> bool:
         """Never send a case's results, unless a peer has them or is getting them: False then."""
@@ -91,20 +98,20 @@ class Outbox:
                 self._withdrawn.add(record.id)
             return record.id in self._withdrawn
 
-    def due(self) -> list[tuple[Record, Peer]]:
+    def due(self) -> list[tuple[Record, Peer | Shelf]]:
         """What is to be sent now, what has waited longest first."""
         moment, found = now(), []
         for record in self.cases.records():
-            if record.state == "done" and record.study:
-                own = self.deliveries(record)
-                found += [
-                    (own[peer.name].due, record, peer)
-                    for peer in self.peers
-                    if not own[peer.name].over and own[peer.name].due <= moment
-                ]
+            takers = [peer for peer in self.peers if _takes(peer, record) and record.id not in self._over]
+            own = self.deliveries(record) if takers else {}
+            found += [
+                (own[peer.name].due, record, peer)
+                for peer in takers
+                if not own[peer.name].over and own[peer.name].due <= moment
+            ]
         return [(record, peer) for _, record, peer in sorted(found, key=lambda one: one[0])]
 
-    def attempt(self, record: Record, peer: Peer) -> None:
+    def attempt(self, record: Record, peer: Peer | Shelf) -> None:
         """Send a case's objects to a peer once, and write down what became of it; nothing where it was withdrawn."""
         with self._lock:
             if record.id in self._withdrawn:
@@ -116,10 +123,13 @@ class Outbox:
             with self._lock:
                 self._sending.discard(record.id)
 
-    def _attempt(self, record: Record, peer: Peer) -> None:
+    def _attempt(self, record: Record, peer: Peer | Shelf) -> None:
         before = self.deliveries(record)[peer.name]
         files = self.files(record)
-        sent = send(files, peer, self.caller) if files else Sent("There are no results to send.")
+        if isinstance(peer, Shelf):
+            sent = peer.put(record, self.cases.results(record))
+        else:
+            sent = send(files, peer, self.caller) if files else Sent("There are no results to send.")
         tries = before.tries + 1
         if not sent.error:
             after = Delivery(
@@ -128,7 +138,7 @@ class Outbox:
         else:
             pause = min(self.sending.first_pause * 3 ** min(tries - 1, 12), self.sending.longest_pause)
             late = now() + pause > (record.finished or now()) + self.sending.give_up
-            useless = bool(sent.refused) or not files
+            useless = bool(sent.refused) or not (files or isinstance(peer, Shelf))
             state: Literal["failed", "waiting"] = "failed" if late or useless else "waiting"
             after = Delivery(state=state, tries=tries, due=now() + pause, error=sent.error, refused=sent.refused)
         self._write(record, peer.name, after)
@@ -152,6 +162,16 @@ class Outbox:
         written = _Deliveries(peers=read_deliveries(home) | {peer: delivery})
         with atomic_path(home / DELIVERY) as temporary:
             temporary.write_text(written.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        self._over.discard(record.id)
+
+
+def _takes(peer: Peer | Shelf, record: Record) -> bool:
+    """True where a peer is to get something of a case: results in DICOM; a folder gets failures, too."""
+    if not record.study:
+        return False
+    if isinstance(peer, Shelf):
+        return record.state in ("done", "failed")
+    return record.state == "done" and record.kind == "dicom"
 
 
 def read_deliveries(home: Path) -> dict[str, Delivery]:

@@ -55,7 +55,7 @@ class Caller:
 def parse_peer(text: str) -> Peer:
     """'TITLE@host:port', or an http(s) address of DICOMweb. Raises InputError for anything else."""
     if text.startswith(("http://", "https://")):
-        return Peer(text, url=text.rstrip("/"))
+        return Peer(re.sub("//[^/@]*@", "//", text), url=text.rstrip("/"))  # a password is in no log
     match = _PEER.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65536:
         raise InputError(f"`forward` needs TITLE@host:port or an address of DICOMweb, but came as '{text}'.")
@@ -123,11 +123,18 @@ def _ask_commitment(association: Any, stored: Sequence[Any]) -> str:
 
 
 def _stow(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
-    from dicomweb_client.api import DICOMwebClient
     from pydicom import dcmread
 
-    client = DICOMwebClient(peer.url)
-    client.set_http_retry_params(retry=False)
+    client = web_client(peer.url, caller.timeout_s)
     answer = client.store_instances([dcmread(path) for path in files])
     failed = answer.get("FailedSOPSequence", []) if answer is not None else []
     return Sent(f"{peer.name}: did not take {len(failed)} of {len(files)} objects.") if failed else Sent()
+
+
+def web_client(url: str, timeout_s: float) -> Any:
+    """A client of DICOMweb that does not wait for ever, and does not try again by itself."""
+    from dicomweb_client.api import DICOMwebClient
+
+    client = DICOMwebClient(url, timeout=timeout_s)
+    client.set_http_retry_params(retry=False)
+    return client

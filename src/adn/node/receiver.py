@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import ipaddress
 import logging
 import ssl
@@ -11,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adn.errors import AdnError, InputError
-from adn.node.intake import Intake, NoRoomError
+from adn.node.intake import Intake, NoRoomError, identify
 from adn.node.outbox import Outbox
 from adn.node.peers import COMMITMENT
 
 _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND, _SUCCESS = 0xA700, 0xC000, 0x0000
-_IMAGES = "CT"  # modality; what else a study holds is acknowledged and left out
 log = logging.getLogger(__name__)
 
 
@@ -113,22 +111,16 @@ class Receiver:
             event.assoc.abort()
 
     def _store(self, event: Any) -> int:
-        from pydicom import dcmread
-
         try:
             data = event.encoded_dataset()
-            tags = ["StudyInstanceUID", "SOPInstanceUID", "Modality", "Manufacturer"]
-            header = dcmread(io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=tags)
-            study, instance = str(header.StudyInstanceUID), str(header.SOPInstanceUID)
-            if not study or not instance:
-                return _CANNOT_UNDERSTAND
+            found = identify(data)
         except Exception as error:
             log.warning("an object that cannot be read was refused (%s)", type(error).__name__)
             return _CANNOT_UNDERSTAND
-        if header.get("Modality") != _IMAGES:
+        if found is None:
             return _SUCCESS
         try:
-            self.intake.take(data, study, instance, id(event.assoc))
+            self.intake.take(data, *found, id(event.assoc))
         except NoRoomError as error:
             log.warning("an image was refused: %s", error)
             return _OUT_OF_RESOURCES

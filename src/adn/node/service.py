@@ -14,6 +14,7 @@ from adn.node.intake import INCOMING, Intake, IntakeLimits
 from adn.node.outbox import Outbox, Sending
 from adn.node.peers import Caller, Peer
 from adn.node.receiver import Gate, Receiver
+from adn.node.shelf import Shelf
 from adn.server.cases import Cases
 from adn.server.jobs import Jobs
 from adn.server.models import FINAL, now
@@ -21,6 +22,7 @@ from adn.server.problems import ProblemError
 from adn.server.worker import Predict, predict_for_page
 
 RETRY_PAUSES_S = (10.0, 60.0, 300.0)
+_TRIES = 10  # over ends of the node; who sends a study only once cannot be asked to send it again
 _TICK_S = 0.5
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Node:
         self,
         folder: Path,
         *,
-        peers: Sequence[Peer] = (),
+        peers: Sequence[Peer | Shelf] = (),
         caller: Caller | None = None,
         limits: IntakeLimits | None = None,
         keep: Keep | None = None,
@@ -55,7 +57,7 @@ class Node:
     ) -> None:
         self.folder, self.keep = folder, keep or Keep()
         limits = limits or IntakeLimits()
-        self.cases = Cases(folder, waiting=limits.studies)
+        self.cases = Cases(folder, waiting=limits.studies, tries=_TRIES)
         self.jobs = Jobs(self.cases, weights=weights, device=device, predict=predict, pauses_s=pauses_s)
         self.outbox = Outbox(self.cases, peers, caller, sending)
         self.intake = Intake(
@@ -67,10 +69,14 @@ class Node:
             withdrawn=self.outbox.withdraw,
         )
         self._closing = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._repeat, args=(work,), name=f"adn-node-{work.__name__}", daemon=True)
-            for work in (self.gather, self.deliver, self.tidy)
-        ]
+        self._threads: list[threading.Thread] = []
+        for work in (self.gather, self.deliver, self.tidy):
+            self.also(work)
+
+    def also(self, work: Callable[[], object]) -> None:
+        """Do this again and again, too, from `start` on."""
+        name = f"adn-node-{work.__name__}"
+        self._threads.append(threading.Thread(target=self._repeat, args=(work,), name=name, daemon=True))
 
     def start(self, *, jobs: bool = True) -> None:
         """Begin to work. jobs: also on the queue; False where a page does that."""
@@ -124,7 +130,7 @@ class Node:
                 if all(one.study != record.study for one in self.cases.records()):
                     self.intake.forget(record.study)
 
-    def _repeat(self, work: Callable[[], None]) -> None:
+    def _repeat(self, work: Callable[[], object]) -> None:
         while not self._closing.wait(_TICK_S):
             try:
                 work()

@@ -9,6 +9,7 @@ from typing import Any
 
 from adn.node.intake import INCOMING
 from adn.node.outbox import read_deliveries
+from adn.node.priors import read_fetch
 from adn.server.cases import RECORD
 
 
@@ -29,6 +30,9 @@ def status(folder: Path) -> dict[str, Any]:
             peers.setdefault(name, Counter())[delivery.state] += 1
             if delivery.error:
                 look.append({"case": record["id"], "problem": f"{delivery.error} Tried {delivery.tries} times."})
+        priors = read_fetch(path.parent)
+        if priors and priors.error:
+            look.append({"case": record["id"], "problem": f"{priors.error} Tried {priors.tries} times."})
     coming = sum(any(study.glob("*.dcm")) for study in (folder / INCOMING).glob("*"))
     return {
         "studies_with_images": coming,

@@ -35,11 +35,11 @@ class Cases:
     """All cases of a server. Every change goes through here, is written to disk at once, and is seen by `record`.
 
     folder: of uploaded cases; None takes no uploads. opened: result folders of `adn predict`, shown but never touched.
-    waiting: cases that may be queued.
+    waiting: cases that may be queued. tries: a case during which the server died so often has failed.
     """
 
-    def __init__(self, folder: Path | None, opened: Sequence[Path] = (), waiting: int = 20) -> None:
-        self.folder, self.waiting = folder, waiting
+    def __init__(self, folder: Path | None, opened: Sequence[Path] = (), waiting: int = 20, tries: int = 2) -> None:
+        self.folder, self.waiting, self.tries = folder, waiting, tries
         self.changed = threading.Condition()
         self._records: dict[str, Record] = {}
         self._results: dict[str, Path] = {}
@@ -220,10 +220,13 @@ class Cases:
         """What was being worked on when the server died: done if its results are there, else once more, else failed."""
         if (self.results(record) / RESULT_FILE).is_file():  # they appear as a whole
             self.finish(record.id, "done")
-        elif record.attempts < 2:
+        elif record.attempts < self.tries:
             self.requeue(record.id, record.attempts)
         else:
-            detail = "The server ended twice while this scan was processed, so it is not tried again. Upload it anew."
+            times = "twice" if self.tries == 2 else f"{self.tries} times"
+            detail = (
+                f"The server ended {times} while this scan was processed, so it is not tried again. Upload it anew."
+            )
             self.finish(record.id, "failed", Failure(title="Interrupted", detail=detail))
 
     def _open(self, path: Path) -> None:

@@ -1,0 +1,158 @@
+"""A watched folder: scans that are put into it become cases as if they had been sent to a node.
+
+WORK/watched.json                which files were taken, by digests of their paths, and how their studies are called
+
+A file is taken when it has not changed for a while: a NIfTI, NRRD or zip is a scan, DICOM images are gathered by study.
+Files are never changed or removed. What was taken is not read again unless its size or time changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from adn.errors import AdnError, InputError
+from adn.io.atomic import atomic_path
+from adn.io.names import case_name, is_dicom, scan_suffix
+from adn.node.intake import Intake, NoRoomError, identify, key_of
+from adn.prediction.batch import Networks, Outcome, Request, Task, predict_one
+from adn.server.problems import ProblemError
+from adn.work.progress import StepProgress
+
+LEDGER = "watched.json"
+SETTLE_S = 5.0
+log = logging.getLogger(__name__)
+
+
+class Taken(BaseModel):
+    """A file that was taken. stamp: its size and time then. study: `Record.study` of what was made of it, or ''."""
+
+    stamp: str
+    study: str = ""
+
+
+class _Ledger(BaseModel):
+    files: dict[str, Taken] = {}
+    names: dict[str, str] = {}  # of results, by study
+
+
+class Watch:
+    """Looks through a folder again and again. settle_s: a file that has not changed for so long is whole.
+
+    Raises InputError where results would be taken for scans.
+    """
+
+    def __init__(self, folder: Path, out: Path, intake: Intake, work: Path, settle_s: float = SETTLE_S) -> None:
+        if not folder.is_dir():
+            raise InputError("needs to be a folder that is there.", folder)
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise InputError("lies in the watched folder, so results would be taken for scans; choose another.", out)
+        self.folder, self.intake, self.settle_s = folder.resolve(), intake, settle_s
+        self._path = work / LEDGER
+        self._ledger = _read(self._path)
+        self._seen: dict[str, tuple[str, float]] = {}  # stamp, and since when it stands
+        self._next = 0.0
+
+    def named(self, study: str) -> str:
+        """What results of a study are called: as the file or folder it came from, numbered where that is taken."""
+        return self._ledger.names.get(study, study)
+
+    def look(self) -> None:
+        """Take what has settled; what cannot be taken now is tried again the next time."""
+        began = time.monotonic()
+        if began < self._next:
+            return
+        changed = False
+        for path in _files(self.folder):
+            try:
+                changed |= self._consider(path)
+            except (NoRoomError, ProblemError):
+                break  # the queue is full; a later look goes on here
+            except (AdnError, OSError) as error:
+                log.warning("a watched file could not be taken yet (%s)", type(error).__name__)
+        if changed:
+            with atomic_path(self._path) as temporary:
+                temporary.write_text(self._ledger.model_dump_json() + "\n", encoding="utf-8")
+        self._next = time.monotonic() + 4 * (time.monotonic() - began)  # a large share is not looked through all day
+
+    def _consider(self, path: Path) -> bool:
+        """Take a file if it is new and whole; whether the ledger has changed."""
+        file = key_of(os.path.relpath(path, self.folder))
+        facts = path.stat()
+        stamp = f"{facts.st_size} {facts.st_mtime_ns}"
+        known = self._ledger.files.get(file)
+        if known and known.stamp == stamp:
+            return False
+        before = self._seen.get(file)
+        if before is None or before[0] != stamp:
+            self._seen[file] = stamp, time.monotonic()
+            return False
+        if time.monotonic() - before[1] < self.settle_s:
+            return False
+        self._ledger.files[file] = Taken(stamp=stamp, study=self._take(path, file))
+        del self._seen[file]
+        return True
+
+    def _take(self, path: Path, file: str) -> str:
+        """Hand a file on; the study it belongs to, or '' for what is no scan."""
+        if is_dicom(path):
+            data = path.read_bytes()
+            try:
+                found = identify(data)
+            except ValueError:
+                log.warning("a watched DICOM file cannot be read and is left out")
+                return ""
+            if found is None:
+                return ""
+            study = key_of(found[0])
+            self._name(study, path)
+            if not self.intake.has_images(study):  # grown after its results had left: all of it is taken again
+                own = [name for name, one in self._ledger.files.items() if one.study == study]
+                for name in own:
+                    del self._ledger.files[name]
+            self.intake.take(data, *found)
+            return study
+        if not scan_suffix(path) or scan_suffix(path) in (".nhdr", ".mhd"):  # those two are only half of a scan
+            return ""
+        self._name(file, path)
+        self.intake.take_file(path, file)
+        return file
+
+    def _name(self, study: str, path: Path) -> None:
+        names = self._ledger.names
+        if study not in names:
+            name, taken = case_name(path), {other.lower() for other in names.values()}
+            numbered = (f"{name}_{number}" for number in range(2, len(taken) + 3))
+            names[study] = name if name.lower() not in taken else next(n for n in numbered if n.lower() not in taken)
+
+
+def predict_plainly(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
+    """As `adn predict` does, with nothing for a page beside it."""
+    return predict_one(task, request, networks, progress=tell)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files of a folder and its folders, but hidden ones, in an order that stays."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path))
+        elif entry.is_file():
+            yield Path(entry.path)
+
+
+def _read(path: Path) -> _Ledger:
+    try:
+        return _Ledger.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return _Ledger()
