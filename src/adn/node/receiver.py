@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import ssl
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from adn.node.outbox import Outbox
 from adn.node.peers import COMMITMENT
 
 _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND, _SUCCESS = 0xA700, 0xC000, 0x0000
+_PATIENCE_S = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -102,7 +104,9 @@ class Receiver:
 
     def close(self) -> None:
         """Hear no more."""
-        self.server.shutdown()  # type: ignore[union-attr]
+        ending = threading.Thread(target=self.server.shutdown, daemon=True)  # type: ignore[union-attr]
+        ending.start()
+        ending.join(_PATIENCE_S)  # an association that broke off at the wrong moment may never end
 
     def _asked(self, event: Any) -> None:
         address = str(event.assoc.requestor.address)
