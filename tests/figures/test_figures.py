@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from adn.errors import InputError
 from adn.figures import asymmetry_panel, case_sheet, contact_sheet, key_slices, overlay, slice_sheet
 from adn.figures.panels import INFARCT_COLOUR, write
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
 
 
 def pixels(figure) -> np.ndarray:
@@ -88,6 +90,22 @@ def test_case_sheet_shows_its_slices_plain_and_then_outlined():
     above, below = figure.axes[0], figure.axes[3]
     assert np.array_equal(above.images[0].get_array(), below.images[0].get_array())
     assert any(text.get_text().startswith("1") and len(text.get_text()) == 3 for text in above.texts)
+
+
+@pytest.mark.parametrize(("marked", "shown"), [
+    ([20, 21, 22, 23, 24], [19, 20, 21, 23, 24, 25]),
+    (range(10, 30), [9, 13, 17, 22, 26, 30]),  # from the last slice without to the first
+    ([0, 1], [0, 1, 2, 3, 4, 5]),
+    ([39], [34, 35, 36, 37, 38, 39]),
+    ([], [3, 10, 16, 23, 30, 36]),
+])  # fmt: skip
+def test_case_sheet_shows_the_slices_about_the_outline(marked, shown):
+    grid = Grid.centred((40, 12, 10), (5.0, 2.0, 2.0))
+    mask = np.zeros(grid.shape, np.uint8)
+    mask[list(marked), 4:8, 3:6] = 1
+    figure = case_sheet(Volume(np.full(grid.shape, 30, np.int16), grid), Volume(mask, grid, "label"))
+    labels = [{text.get_text() for text in axes.texts} - {"R", "L", ""} for axes in figure.axes[:6]]
+    assert [int(label) for (label,) in labels] == shown
 
 
 def test_contact_sheet_refuses_unequal_numbers():

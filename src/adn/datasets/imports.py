@@ -50,7 +50,7 @@ def write_part_cases(imported: Iterable[tuple[str, str]], path: Path) -> None:
 def draw_preview(
     path: Path, ct: Volume, infarct: Volume, penumbra: Volume | None = None, numbers: Sequence[int] | None = None
 ) -> None:
-    """Six slices plain, and again with the infarct (and the penumbra) outlined, as JPEG. See `figures.case_sheet`."""
+    """Six slices about the infarct (and penumbra), plain and outlined, as JPEG. See `figures.case_sheet`."""
     from adn.figures import case_sheet
 
     with _drawing:

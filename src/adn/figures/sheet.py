@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adn.errors import InputError
-from adn.figures.display import STROKE_WINDOW_HU, crop_to, even_slices, slice_areas_cm2
+from adn.figures.display import STROKE_WINDOW_HU, crop_to, even_slices, slice_areas_cm2, stack_spacing_mm
 from adn.figures.panels import INFARCT_COLOUR, PENUMBRA_COLOUR, board, outline, save_png, show
 from adn.space.volume import Volume
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 SHEET, SHEET_ROWS = "contact_sheet.png", 16
+_APART_MM = 4.5  # of neighbouring pictures of thin slices
 
 
 def contact_sheet(
@@ -56,15 +57,16 @@ def case_sheet(
     numbers: Sequence[int] | None = None,
     columns: int = 6,
 ) -> Figure:
-    """One patient's slices as `contact_sheet` chooses them, twice: plain, and below with the outlines.
+    """One patient's slices about what is marked, from below, twice: plain, and beneath with the outlines.
 
-    So that what lies beneath an outline can be judged. penumbra: outlined in yellow, counts for the largest area, too.
-    numbers: of the slices, as they are labelled; None: as they lie in the scan.
+    So that what lies beneath an outline can be judged, and where it ends. Without any: evenly over the head. penumbra:
+    outlined in yellow, counts for the largest area, too. numbers: of the slices, as they are labelled; None: as they
+    lie in the scan.
     """
     head = scan.with_data(scan.data > -300, "label")
     crop = crop_to(head, 0.0)
     marked = infarct if penumbra is None else infarct.with_data((infarct.data > 0) | (penumbra.data > 0))
-    chosen = _slices_with_infarct(head, marked, columns)
+    chosen = _slices_about(head, marked, columns)
     figure, panels = board(scan, crop, 2, columns, panel_in=1.4)
     for column, index in enumerate(chosen):
         number = index if numbers is None else numbers[index]
@@ -74,6 +76,20 @@ def case_sheet(
             if mask is not None:
                 outline(panels[1, column], mask, index, crop, colour, width=0.8)
     return figure
+
+
+def _slices_about(head: Volume, marked: Volume, count: int) -> list[int]:
+    """Slices from below, from the last without a mark to the first without, the largest area among them."""
+    areas = slice_areas_cm2(marked)
+    touched = np.flatnonzero(areas)
+    if not touched.size:
+        return [int(index) for index in even_slices(head, count)]
+    context = max(touched[-1] - touched[0] + 3, count, round(count * _APART_MM / stack_spacing_mm(marked)[0]))
+    low = max(0, min(int(np.ceil((touched[0] + touched[-1] - context + 1) / 2)), len(areas) - context))
+    slices = np.unique(np.linspace(low, min(low + context, len(areas)) - 1, count).round().astype(int))
+    if areas[slices].max() < areas.max():
+        slices[np.argmin(np.abs(slices - areas.argmax()))] = areas.argmax()
+    return [int(index) for index in (slices if "S" in marked.grid.axes else slices[::-1])]
 
 
 def _slices_with_infarct(head: Volume, infarct: Volume, count: int) -> list[int]:
