@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from adn.atlas import AspectsRegion
+from adn.atlas import AspectsRegion, Territory
 
 Reason = Literal[
     "scan_not_assessable",  # the whole scan is not: see its remarks that block
@@ -75,8 +75,53 @@ class Aspects:
 
 
 @dataclass(frozen=True)
+class MassEffect:
+    """Shifts in mm off the mid-sagittal plane, positive to the patient's left; septum None where it was not seen.
+
+    ventricle_ml, sulci_ml: fluid of the lateral ventricles and of the sulci of the vault, (left, right).
+    narrow_ventricle, narrow_sulci: the side with less than 0.6 of the other's, or 'none'.
+    """
+
+    septum_shift_mm: float | None
+    pineal_shift_mm: float
+    ventricle_ml: tuple[float, float]
+    sulci_ml: tuple[float, float]
+    narrow_ventricle: OneSide | Literal["none"]
+    narrow_sulci: OneSide | Literal["none"]
+
+
+@dataclass(frozen=True)
+class BrightPart:
+    """A compact part of 55 to 95 HU. territory: None where the head's place is not known."""
+
+    side: OneSide
+    volume_ml: float
+    territory: Territory | None
+
+
+@dataclass(frozen=True)
+class Blood:
+    """What may be blood, by a plain rule. seen: any part of 0.25 mL and more. parts: largest first, five at most."""
+
+    seen: bool
+    volume_ml: float
+    parts: tuple[BrightPart, ...]
+
+
+@dataclass(frozen=True)
+class Age:
+    """Whether the marked infarct looks old: fluid_share of it, 0 to 1, is as dark as fluid beside a twin of tissue."""
+
+    fluid_share: float
+    looks_old: bool
+
+
+@dataclass(frozen=True)
 class Answers:
     """All of them; `NotAssessable` by default, as in a scan that nobody asked about."""
 
     water_uptake: WaterUptake | NotAssessable = NotAssessable("scan_not_assessable")
     aspects: Aspects | NotAssessable = NotAssessable("scan_not_assessable")
+    blood: Blood | NotAssessable = NotAssessable("scan_not_assessable")
+    mass_effect: MassEffect | NotAssessable = NotAssessable("scan_not_assessable")
+    age: Age | NotAssessable = NotAssessable("scan_not_assessable")

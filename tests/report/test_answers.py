@@ -3,9 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from fake_prediction import make_prediction
 
-from adn.answers import Answers, Aspects, NotAssessable, RegionFinding, WaterUptake
+from adn.answers import (
+    Age,
+    Answers,
+    Aspects,
+    Blood,
+    BrightPart,
+    MassEffect,
+    NotAssessable,
+    RegionFinding,
+    WaterUptake,
+)
 from adn.atlas import ASPECTS_REGIONS
 from adn.lang import words
 from adn.report import csv_row, render_report, result_dict
@@ -55,7 +66,7 @@ def test_the_page_says_the_score_with_its_reason_and_shows_both_levels():
 def test_the_page_says_why_there_is_no_score():
     prediction = replace(make_prediction("left"), answers=Answers(aspects=NotAssessable("part_of_head")))
     page = render_report(prediction)
-    assert "not assessable, because only a part of the head was scanned" in page
+    assert "ASPECTS: only a part of the head was scanned" in page
     assert "the two standard levels" not in page
 
 
@@ -67,5 +78,49 @@ def test_every_region_has_a_row_with_both_sides():
     assert "40 % of 20 mL marked" in rows[0].left
 
 
-def test_lines_that_have_no_answer_say_so():
-    assert not any(line.known for line in lines(Answers(), words()))
+def told(prediction):
+    return {line.name: line.text for line in lines(prediction, words())}
+
+
+def test_the_lines_stand_in_the_order_in_which_they_are_read():
+    shifted = MassEffect(4.2, 3.4, (10.0, 20.0), (30.0, 31.0), "left", "none")
+    bled = Blood(True, 6.0, (BrightPart("right", 6.0, "thalamus"),))
+    answers = Answers(WATER, score(), bled, shifted, Age(0.8, True))
+    found = told(replace(make_prediction("left"), answers=answers))
+    names = ["ASPECTS", "Volume", "Side and territory", "Blood", "Mass effect", "Net water uptake", "Age"]
+    assert list(found) == names
+    assert found["Mass effect"] == (
+        "midline shift at the septum 4.2 mm to the left, at the pineal level 3.4 mm to the left; "
+        "left ventricle narrower"
+    )
+    assert found["Blood"] == "may be there: 6.0 mL right thalamus"
+    assert found["Age"].startswith("what is marked looks old: 80 %")
+
+
+@pytest.mark.parametrize(
+    ("interval", "says"),
+    [
+        ((71.0, 90.0), ": above 70 mL"),
+        ((3.0, 69.0), ": below 70 mL"),
+        ((60.0, 80.0), "cannot be told"),
+        (None, "no interval"),
+    ],
+)
+def test_the_volume_is_held_against_the_limit(interval, says):
+    prediction = make_prediction("left")
+    prediction = replace(prediction, measurements=replace(prediction.measurements, volume_interval_ml=interval))
+    assert says in told(prediction)["Volume"]
+
+
+def test_one_line_says_what_was_not_judged_and_why():
+    part = NotAssessable("part_of_head")
+    answers = Answers(NotAssessable("no_infarct"), part, Blood(False, 0.0, ()), part, NotAssessable("no_infarct"))
+    found = told(replace(make_prediction("none"), answers=answers))
+    assert list(found) == ["Blood", "Not judged"]
+    assert found["Not judged"].startswith("ASPECTS, Mass effect: only a part")
+
+
+def test_a_shift_within_the_error_is_none():
+    answers = Answers(mass_effect=MassEffect(None, -1.2, (10.0, 10.0), (3.0, 3.0), "none", "none"))
+    text = told(replace(make_prediction("none"), answers=answers))["Mass effect"]
+    assert text == "septum not seen; midline shift at the pineal level none (1.2 mm)"

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.answers import Answers, NotAssessable, WaterUptake
+from adn.answers import Answers, Aspects, Blood, MassEffect, NotAssessable, Reason, WaterUptake
+from adn.findings.age import age
 from adn.findings.aspects import aspects
+from adn.findings.blood import blood
+from adn.findings.mass_effect import mass_effect
 from adn.findings.twins import Twins, twins_of
 from adn.findings.water import block_noise_hu, net_water_uptake, tissue_pairs
 from adn.remarks import Remark, blocking
@@ -21,28 +24,38 @@ def answer(
     infarct: NDArray[np.uint8],
     aligned_from_scan: NDArray[np.float64],
     mni_from_aligned: NDArray[np.float64] | None,
-    remarks: Sequence[Remark],
+    known: tuple[Sequence[Remark], float],
 ) -> Answers:
     """What is said beside volume, side and territory.
 
     volume: HU, SPL. mask: brain, same grid, not empty. infarct: (D, H, W), > 0 inside. mni_from_aligned: None where the
-    head's place is not known. remarks: a scan that is not assessable gets no answer.
+    head's place is not known. known: remarks, of which one that blocks leaves no answer, and `Quality.bright_ml`.
     """
-    kinds = {remark.kind for remark in remarks}
+    remarks, bright_ml = known
     if blocking(remarks):
         return Answers()
+    kinds = {remark.kind for remark in remarks}
     twins = twins_of(volume, mask, infarct, aligned_from_scan)
     noise_hu = block_noise_hu(twins)
-    water = NotAssessable("bright_polarity") if "bright_polarity" in kinds else _water(twins, noise_hu)
-    if "bright_polarity" in kinds:
-        score = NotAssessable("bright_polarity")
-    elif "part_of_head" in kinds:
-        score = NotAssessable("part_of_head")
-    elif mni_from_aligned is None:
-        score = NotAssessable("place_unknown")
-    else:
-        score = aspects(twins, mni_from_aligned, noise_hu)
-    return Answers(water_uptake=water, aspects=score)
+    bright = NotAssessable("bright_polarity") if "bright_polarity" in kinds else None
+    placed = _placed(twins, volume, aligned_from_scan, mni_from_aligned, "part_of_head" in kinds)
+    bled = blood(volume, mask, aligned_from_scan, mni_from_aligned) if bright_ml > 0 else Blood(False, 0.0, ())
+    return Answers(bright or _water(twins, noise_hu), bright or placed[0], bled, placed[1], bright or age(twins))
+
+
+def _placed(
+    twins: Twins,
+    volume: Volume,
+    aligned_from_scan: NDArray[np.float64],
+    mni_from_aligned: NDArray[np.float64] | None,
+    part: bool,
+) -> tuple[Aspects | NotAssessable, MassEffect | NotAssessable]:
+    """What needs the head's place: ASPECTS and the midline. part: only a part of the head was scanned."""
+    if part or mni_from_aligned is None:
+        reason: Reason = "part_of_head" if part else "place_unknown"
+        return NotAssessable(reason), NotAssessable(reason)
+    score = aspects(twins, mni_from_aligned, block_noise_hu(twins))
+    return score, mass_effect(volume, twins, aligned_from_scan, mni_from_aligned)
 
 
 def _water(twins: Twins, noise_hu: float) -> WaterUptake | NotAssessable:

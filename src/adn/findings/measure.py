@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
+Against = Literal["above", "below", "cannot_tell"]
+VOLUME_LIMIT_ML = 70.0  # of a core that trials of thrombectomy ask about
 BOTH_SHARE, BOTH_ML = 0.1, 0.5  # the lesser side counts from a tenth of the volume and half a millilitre
 
 
@@ -55,6 +59,16 @@ def volume_interval(volume_ml: float, errors: tuple[float, float]) -> tuple[floa
     """Within which the true volume lies, mL. errors: of √mL, as `metrics.calibration.fit_interval` found them."""
     low, high = (max(volume_ml**0.5 + error, 0.0) ** 2 for error in errors)
     return low, high
+
+
+def versus_limit(
+    interval_ml: tuple[float, float] | None, limit_ml: float
+) -> Literal["above", "below", "cannot_tell"] | None:
+    """Whether a volume lies above or below a limit, by its interval; None where the weights give none."""
+    if interval_ml is None:
+        return None
+    low, high = interval_ml
+    return "above" if low > limit_ml else "below" if high < limit_ml else "cannot_tell"
 
 
 def without_small(

@@ -114,13 +114,19 @@ def method_remarks(method: str, *, aligns: bool) -> tuple[Remark, ...]:
 
 
 def bright_ml(volume: Volume, mask: Volume) -> float:
-    """mL of brain of 55 to 95 HU in compact parts (more than 5 mm thick) away from bone and calcification.
+    """mL of all `bright_parts`."""
+    return float(sum(ml for _, ml in bright_parts(volume, mask)))
 
-    volume: HU, SPL. mask: brain, same grid. Looked for on voxels of about 2 mm, where noise is averaged.
+
+def bright_parts(volume: Volume, mask: Volume) -> list[tuple[NDArray[np.float64], float]]:
+    """Brain of 55 to 95 HU in compact parts (more than 5 mm thick) away from bone and calcification, largest first.
+
+    volume: HU, SPL. mask: brain, same grid. Looked for on voxels of about 2 mm, where noise is averaged. Each: indices
+    of the scan, (n, 3), of the middles of its voxels, and mL.
     """
     where = np.argwhere(mask.data.any(axis=0))
     if not len(where):
-        return 0.0
+        return []
     pad = [int(np.ceil(_BONE_RIM_MM / step)) + 1 for step in volume.grid.spacing_mm[1:]]
     (top, left), (bottom, right) = np.maximum(where.min(0) - pad, 0), where.max(0) + pad + 1
     crop = (slice(None), slice(int(top), int(bottom)), slice(int(left), int(right)))
@@ -131,11 +137,17 @@ def bright_ml(volume: Volume, mask: Volume) -> float:
     if hard.any():
         bright &= cm.distance_mm(hard, coarse.spacing_mm) > _BONE_RIM_MM
     if not bright.any():
-        return 0.0
+        return []
     core = cm.erode(bright, _THIN_MM, coarse.spacing_mm)
     grown = bright & cm.dilate(core, 2 * _THIN_MM, coarse.spacing_mm)
-    sizes_ml = np.bincount(cm.components(grown).ravel())[1:] * float(np.prod(coarse.spacing_mm)) / 1000.0
-    return float(sizes_ml[sizes_ml >= _MIN_PART_ML].sum())
+    labels, voxel_ml = cm.components(grown), float(np.prod(coarse.spacing_mm)) / 1000.0
+    sizes_ml = np.bincount(labels.ravel())[1:] * voxel_ml
+    corner = np.array([0, top, left]) + (np.array(coarse.factors) - 1) / 2
+    return [
+        (np.argwhere(labels == number) * coarse.factors + corner, float(ml))
+        for number, ml in enumerate(sizes_ml, start=1)
+        if ml >= _MIN_PART_ML
+    ]
 
 
 def noise_hu(volume: Volume, mask: Volume) -> float:

@@ -89,7 +89,7 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )
         frame = None if mni is None else mni @ np.linalg.inv(located.aligned_from_scan)
-        answers = answer(volume, mask, on_scan.infarct, located.aligned_from_scan, frame, remarks)
+        answers = answer(volume, mask, on_scan.infarct, located.aligned_from_scan, frame, (remarks, quality.bright_ml))
     return Prediction(
         case=scan.name,
         scan=scan,

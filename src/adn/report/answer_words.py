@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from adn.answers import Answers, Aspects, NotAssessable, RegionFinding, WaterUptake
+from adn.answers import Age, Aspects, Blood, MassEffect, NotAssessable, RegionFinding, WaterUptake
 from adn.atlas import ASPECTS_REGIONS, AspectsRegion
+from adn.findings.measure import VOLUME_LIMIT_ML, versus_limit
 from adn.lang import Words
+from adn.report.words import territory_rows
+from adn.results import Prediction
+
+LEAST_SHIFT_MM = 3.0  # the error of the septum is up to 3.4 mm on heads that hardly swell (docs/report.md)
 
 
 class Line(NamedTuple):
@@ -27,17 +32,107 @@ class RegionRow(NamedTuple):
     right_affected: bool
 
 
-def lines(answers: Answers, say: Words) -> list[Line]:
-    """What is answered, and what could not be, in the order in which it is read."""
-    return [_aspects_line(answers.aspects, say), _water_line(answers.water_uptake, say)]
+def lines(prediction: Prediction, say: Words) -> list[Line]:
+    """What is answered, in the order in which it is read, and in one last line what could not be, and why."""
+    answers = prediction.answers
+    found = [
+        _aspects_line(answers.aspects, say),
+        _volume_line(prediction, say),
+        _where_line(prediction, say),
+        _blood_line(answers.blood, say),
+        _mass_line(answers.mass_effect, say),
+        _water_line(answers.water_uptake, say),
+        _age_line(answers.age, say),
+    ]
+    told = [line for line in found if line is not None and line.known]
+    because = [line for line in found if line is not None and not line.known]
+    if because and prediction.assessable:
+        told.append(Line(say("answers.not_judged.name"), "; ".join(_not_judged(because, say)), False))
+    return told
 
 
-def _unknown(name: str, why: NotAssessable, say: Words) -> Line:
-    because = say(f"answers.because.{why.because}")
-    return Line(say(f"answers.{name}.name"), say("answers.not_assessable", because=because), False)
+def _not_judged(unknown: list[Line], say: Words) -> list[str]:
+    """One text for each reason: what it leaves out."""
+    by_reason: dict[str, list[str]] = {}
+    for line in unknown:
+        by_reason.setdefault(line.text, []).append(line.name)
+    return [say("answers.not_judged.text", name=", ".join(names), because=why) for why, names in by_reason.items()]
 
 
-def _aspects_line(score: Aspects | NotAssessable, say: Words) -> Line:
+def _unknown(name: str, why: NotAssessable, say: Words) -> Line | None:
+    """Why there is no answer; None where nothing is marked, which the verdict says."""
+    if why.because == "no_infarct":
+        return None
+    return Line(say(f"answers.{name}.name"), say(f"answers.because.{why.because}"), False)
+
+
+def _volume_line(prediction: Prediction, say: Words) -> Line | None:
+    found, limit_ml = prediction.measurements, VOLUME_LIMIT_ML
+    if found.side == "none" or not prediction.assessable:
+        return None
+    name, volume = say("answers.limit.name"), say.volume(found.volume_ml)
+    against = versus_limit(found.volume_interval_ml, limit_ml)
+    if found.volume_interval_ml is None or against is None:
+        return Line(name, say("answers.limit.no_interval", volume=volume, limit_ml=limit_ml))
+    low, high = (say.volume(ml) for ml in found.volume_interval_ml)
+    verdict = say(f"answers.limit.{against}")
+    text = say("answers.limit.interval", volume=volume, low=low, high=high, verdict=verdict, limit_ml=limit_ml)
+    return Line(name, text)
+
+
+def _where_line(prediction: Prediction, say: Words) -> Line | None:
+    found = prediction.measurements
+    if found.side == "none" or not prediction.assessable:
+        return None
+    rows = territory_rows(prediction.territories, say)
+    places = "; ".join(f"{place} {size}" for place, size in rows)
+    return Line(say("answers.where.name"), places or say(f"verdict.where.{found.side}"))
+
+
+def _blood_line(found: Blood | NotAssessable, say: Words) -> Line | None:
+    if isinstance(found, NotAssessable):
+        return _unknown("blood", found, say)
+    texts = []
+    for part in found.parts:
+        volume, side = say.volume(part.volume_ml), say(f"answers.sides.{part.side}")
+        if part.territory is None:
+            texts.append(say("answers.blood.part", volume=volume, side=side))
+        else:
+            place = say(f"places.row.{part.side}", place=say(f"places.{part.territory}"))
+            texts.append(say("answers.blood.part_at", volume=volume, place=place))
+    key = "seen" if found.seen else "none"
+    return Line(say("answers.blood.name"), say(f"answers.blood.{key}", parts=", ".join(texts)))
+
+
+def _mass_line(found: MassEffect | NotAssessable, say: Words) -> Line | None:
+    if isinstance(found, NotAssessable):
+        return _unknown("mass_effect", found, say)
+    pineal = _shift(found.pineal_shift_mm, say)
+    if found.septum_shift_mm is None:
+        text = say("answers.mass_effect.unseen", pineal=pineal)
+    else:
+        text = say("answers.mass_effect.shift", septum=_shift(found.septum_shift_mm, say), pineal=pineal)
+    for what, side in (("narrow_ventricle", found.narrow_ventricle), ("narrow_sulci", found.narrow_sulci)):
+        if side != "none":
+            text += "; " + say(f"answers.mass_effect.{what}.{side}")
+    return Line(say("answers.mass_effect.name"), text)
+
+
+def _shift(mm: float, say: Words) -> str:
+    """A shift, and to which side; 'none' where it is within what is measured on heads without any."""
+    side = "none" if abs(mm) < LEAST_SHIFT_MM else "left" if mm > 0 else "right"
+    return say(f"answers.mass_effect.to.{side}", mm=say.number(abs(mm)))
+
+
+def _age_line(found: Age | NotAssessable, say: Words) -> Line | None:
+    if isinstance(found, NotAssessable):
+        return _unknown("age", found, say)
+    if not found.looks_old:
+        return None  # the rule says when something looks old; it does not say that it is new
+    return Line(say("answers.age.name"), say("answers.age.old", percent=100 * found.fluid_share))
+
+
+def _aspects_line(score: Aspects | NotAssessable, say: Words) -> Line | None:
     if isinstance(score, NotAssessable):
         return _unknown("aspects", score, say)
     named = []
@@ -54,7 +149,7 @@ def region_name(region: AspectsRegion, say: Words) -> str:
     return say(key) if say.has(key) else region
 
 
-def _water_line(water: WaterUptake | NotAssessable, say: Words) -> Line:
+def _water_line(water: WaterUptake | NotAssessable, say: Words) -> Line | None:
     if isinstance(water, NotAssessable):
         return _unknown("water", water, say)
     percent, sigma = say.number(water.percent), say.number(water.uncertainty_percent)

@@ -14,8 +14,22 @@ UNITS = {
     "uncertainty_percent: sigma that noise alone gives it",
     "aspects": "0 to 10 a side; regions: mL of tissue, share of it that is marked (0 to 1), HU, its twin's HU, "
     "net water uptake",
+    "blood": "mL of compact parts of 55 to 95 HU away from bone, which may be blood; seen: any of 0.25 mL and more",
+    "mass_effect": "mm off the mid-sagittal plane, positive to the patient's left; ventricle_ml, sulci_ml: mL of "
+    "fluid, left and right",
+    "age": "fluid_share: 0 to 1 of what is marked is as dark as fluid beside a twin of tissue",
+    "volume_against_70_ml": "above, below or cannot_tell, by volume_interval_ml; null where there is no interval",
 }
-CSV_COLUMNS: tuple[str, ...] = ("net_water_uptake_percent", "aspects_left", "aspects_right")
+CSV_COLUMNS: tuple[str, ...] = (
+    "net_water_uptake_percent",
+    "aspects_left",
+    "aspects_right",
+    "blood_ml",
+    "septum_shift_mm",
+    "pineal_shift_mm",
+    "looks_old",
+    "volume_against_70_ml",
+)
 _KEYS = {"water_uptake": "net_water_uptake"}
 
 
@@ -32,6 +46,10 @@ def csv_answers(answers: Mapping[str, Any]) -> dict[str, Any]:
         "net_water_uptake_percent": water.get("percent"),
         "aspects_left": score.get("left"),
         "aspects_right": score.get("right"),
+        "blood_ml": answers["blood"].get("volume_ml"),
+        "septum_shift_mm": answers["mass_effect"].get("septum_shift_mm"),
+        "pineal_shift_mm": answers["mass_effect"].get("pineal_shift_mm"),
+        "looks_old": {True: "yes", False: "no"}.get(answers["age"].get("looks_old")),
     }
 
 

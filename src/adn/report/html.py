@@ -70,7 +70,7 @@ def render_report(prediction: Prediction, language: str = ENGLISH) -> str:
         key_pictures=[_key_picture(prediction, n, areas[n], say, large=marked and n == slices[0]) for n in slices],
         asymmetry=_asymmetry_picture(prediction, panel_slices, say),
         strip=all_slices(prediction),
-        answers=lines(prediction.answers, say),
+        answers=lines(prediction, say),
         aspects=_aspects_picture(prediction, say),
         aspects_rows=region_rows(prediction.answers.aspects, say),
     )

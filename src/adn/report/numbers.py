@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adn.atlas import SUPPLY
+from adn.findings.measure import VOLUME_LIMIT_ML, versus_limit
 from adn.io.atomic import atomic_path
 from adn.lang import ENGLISH, words
 from adn.remarks import blocking, warnings
@@ -131,6 +132,7 @@ def result_dict(prediction: Prediction, language: str = ENGLISH) -> dict[str, An
             }
             for share in prediction.territories
         ],
+        "volume_against_70_ml": versus_limit(found.volume_interval_ml, VOLUME_LIMIT_ML),
         "answers": answers.answers_dict(prediction.answers),
         "quality": asdict(prediction.quality),
         "checks": [_check(check) for check in checks(prediction, say)],

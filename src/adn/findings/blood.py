@@ -1,0 +1,30 @@
+"""What may be blood: compact parts of 55 to 95 HU away from bone, of 0.25 mL and more, with their place. A plain rule.
+
+Thin bleeds (subarachnoid, subdural) and those at the skull are not seen by it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.answers import Blood, BrightPart
+from adn.findings.quality import bright_parts
+from adn.findings.territory import territory_at
+from adn.space.affine import Affine
+from adn.space.volume import Volume
+
+_MOST_PARTS = 5
+
+
+def blood(
+    volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64], mni_from_aligned: NDArray[np.float64] | None
+) -> Blood:
+    """Parts that may be blood, largest first. volume: HU, SPL. mask: brain, same grid."""
+    parts = []
+    for index, ml in bright_parts(volume, mask)[:_MOST_PARTS]:
+        middle = Affine(aligned_from_scan).apply(index.mean(axis=0))
+        place = None if mni_from_aligned is None else territory_at(Affine(mni_from_aligned).apply(middle))
+        parts.append(BrightPart("left" if middle[0] > 0 else "right", ml, place))
+    total_ml = sum(part.volume_ml for part in parts)
+    return Blood(total_ml > 0, total_ml, tuple(parts))

@@ -1,0 +1,90 @@
+"""Midline shift, possible blood and age on a brain that lies in MNI space."""
+
+import numpy as np
+import pytest
+
+from adn.answers import Age, Answers, MassEffect, NotAssessable
+from adn.findings.age import age
+from adn.findings.answers import answer
+from adn.findings.blood import blood
+from adn.findings.mass_effect import mass_effect
+from adn.findings.measure import versus_limit
+from adn.findings.twins import twins_of
+from adn.remarks import Remark
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
+
+
+def scan(shift_mm=0.0, ball=None, ball_hu=65.0, noise_hu=0.0):
+    """A brain of 35 HU with frontal horns, septum and third ventricle, moved to the left; a ball at MNI LPS mm."""
+    grid = Grid.centred((30, 184, 148), (5.0, 1.0, 1.0))
+    mni = np.linalg.inv(grid.index_from_frame)
+    mni[:3, 3] += (0.0, 17.0, 10.0)
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1)
+    x, y, z = np.moveaxis(index @ mni[:3, :3].T + mni[:3, 3], -1, 0)
+    brain = (x / 70) ** 2 + ((y - 17) / 88) ** 2 + ((z - 10) / 70) ** 2 < 1
+    hu = np.where(brain, 35.0, 1000.0)
+    across = np.abs(x - shift_mm)
+    hu[brain & (across > 1.5) & (across < 9) & (y > -24) & (y < 6) & (z > 4) & (z < 24)] = 6.0
+    hu[brain & (across < 3) & (y > 2) & (y < 26) & (z > -4) & (z < 10)] = 6.0
+    inside = np.zeros(grid.shape, bool)
+    if ball:
+        inside = np.linalg.norm(np.stack([x, y, z], -1) - ball, axis=-1) < 12
+        hu[inside] = ball_hu
+    hu += np.random.default_rng(0).normal(0, noise_hu, grid.shape) if noise_hu else 0.0
+    return Volume(hu.astype(np.float32), grid), Volume(brain.astype(np.uint8), grid, "label"), inside, mni
+
+
+@pytest.mark.parametrize("shift_mm", [0.0, 3.0, -6.0, 8.0])
+def test_the_shift_is_found_on_its_side(shift_mm):
+    volume, brain, _, mni = scan(shift_mm, noise_hu=3.0)
+    twins = twins_of(volume, brain, np.zeros(volume.grid.shape, np.uint8), mni)
+    found = mass_effect(volume, twins, mni, np.eye(4))
+    assert isinstance(found, MassEffect)
+    assert found.septum_shift_mm == pytest.approx(shift_mm, abs=1.0)
+    assert found.pineal_shift_mm == pytest.approx(shift_mm, abs=1.0)
+
+
+def test_a_brain_without_ventricles_has_no_midline():
+    volume, brain, _, mni = scan()
+    flat = volume.with_data(np.where(brain.data > 0, np.float32(35.0), volume.data))
+    twins = twins_of(flat, brain, np.zeros(volume.grid.shape, np.uint8), mni)
+    assert mass_effect(flat, twins, mni, np.eye(4)) == NotAssessable("not_seen")
+
+
+def test_a_bleed_is_seen_with_its_side_and_place():
+    volume, brain, inside, mni = scan(ball=(-40.0, -20.0, 24.0))
+    found = blood(volume, brain, mni, np.eye(4))
+    assert found.seen
+    assert found.volume_ml == pytest.approx(inside.sum() * volume.grid.voxel_ml, rel=0.35)
+    assert found.parts[0].side == "right"
+    assert found.parts[0].territory == "middle cerebral artery, superior branch"
+
+
+@pytest.mark.parametrize(("hu", "old"), [(5.0, True), (25.0, False)])
+def test_what_is_as_dark_as_fluid_looks_old(hu, old):
+    volume, brain, inside, mni = scan(ball=(40.0, -20.0, 30.0), ball_hu=hu)
+    found = age(twins_of(volume, brain, inside.astype(np.uint8), mni))
+    assert isinstance(found, Age)
+    assert found.looks_old == old
+
+
+def test_a_scan_that_is_not_assessable_gets_no_answer():
+    volume, brain, inside, mni = scan()
+    blocked = Remark("little_brain", {"area_cm2": 1.0}, blocks=True)
+    assert answer(volume, brain, inside.astype(np.uint8), mni, np.eye(4), ([blocked], 0.0)) == Answers()
+
+
+def test_of_a_part_the_midline_and_the_score_are_not_judged():
+    volume, brain, inside, mni = scan()
+    part = Remark("part_of_head", {"slices": 5, "height_mm": 25.0})
+    found = answer(volume, brain, inside.astype(np.uint8), mni, np.eye(4), ([part], 0.0))
+    assert found.aspects == found.mass_effect == NotAssessable("part_of_head")
+    assert found.water_uptake == NotAssessable("no_infarct")
+
+
+def test_a_limit_is_told_from_the_interval():
+    assert versus_limit((71.0, 90.0), 70.0) == "above"
+    assert versus_limit((10.0, 69.0), 70.0) == "below"
+    assert versus_limit((69.0, 71.0), 70.0) == "cannot_tell"
+    assert versus_limit(None, 70.0) is None
