@@ -21,11 +21,12 @@ LICENCE = "licence.txt"  # beside the cases: under what weights that are trained
 CSV_COLUMNS = ("name", "subject", "ct", *LABELS)
 _INFARCT = re.compile(r"infarct|lesion|stroke|isch", re.I)
 _BIDS_CT = re.compile(r"_ct\.nii(\.gz)?$", re.I)
+_VERSION = re.compile(r"corrected_(\d+)\.json")
 _ENTITY = re.compile(r"_(?:label|desc)-([A-Za-z0-9]+)")
 LOOKED_FOR = (
     "folders <case>/ct.nii.gz (or DICOM) with <case>/infarct.nii.gz; a CSV with a column ct; "
     "BIDS: sub-*/…/*_ct.nii.gz with derivatives/*/sub-*/…/*_label-infarct_mask.nii.gz; "
-    "nnU-Net: dataset.json with imagesTr and labelsTr"
+    "nnU-Net: dataset.json with imagesTr and labelsTr; results with masks that a reader corrected"
 )
 
 
@@ -134,10 +135,25 @@ def _cases(path: Path) -> Iterable[Case]:
 
 def _from_folders(path: Path) -> Iterable[Case]:
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        if corrected := _corrected(folder):
+            yield from corrected
+            continue
         ct = _image(folder, "ct") or _dicom_in(folder)
         if ct is not None:
             labels: dict[str, Any] = {kind: _image(folder, kind) for kind in LABELS}
             yield Case(folder.name, _subject(folder.name), ct, **labels)
+
+
+def _corrected(folder: Path) -> list[Case]:
+    """Results in which a reader corrected the mask (`adn serve`, `adn view`), here or a folder below: its last one."""
+    found = []
+    for place in (folder, *sorted(folder.glob("*/"))):
+        numbers = [int(match[1]) for file in place.glob("corrected_*.json") if (match := _VERSION.fullmatch(file.name))]
+        scan = place / "scan.nii.gz"
+        if numbers and scan.is_file():
+            mask, brain = place / f"corrected_{max(numbers)}.nii.gz", _image(place, "brain_mask")
+            found.append(Case(place.name, _subject(place.name), scan, mask, brain=brain))
+    return found
 
 
 def _image(folder: Path, stem: str) -> Path | None:

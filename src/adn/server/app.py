@@ -20,7 +20,7 @@ from adn.server.cases import Cases
 from adn.server.docs_page import docs_page
 from adn.server.guard import REPORT_POLICY, Guard
 from adn.server.jobs import Jobs
-from adn.server.models import FINAL, Case, Info, Limits, Problem, Weights
+from adn.server.models import FINAL, Case, Correction, Info, Limits, Problem, Weights
 from adn.server.problems import ProblemError, documented
 
 STATIC = FilePath(__file__).with_name("static")
@@ -31,6 +31,12 @@ _NO_PAGE = (
     f"<p>In this source checkout, run <code>make viewer</code>, and load this page again. {DISCLAIMER}</p>"
     "<p>The <a href=/api/docs>HTTP API</a> works without it.</p>"
 )
+_GZIP = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 _MULTIPART = {
     "requestBody": {
         "required": True,
@@ -171,6 +177,21 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None, limits: Limi
     def cancel_case(case_id: CaseId) -> Case:
         record = cases.record(case_id)
         return cases.case(jobs.cancel(record) if jobs else record)
+
+    @app.post(
+        "/api/cases/{case_id}/corrections",
+        status_code=201,
+        summary="Keep a corrected mask beside the original: gzip of a byte a voxel, 0 or 1, RAS order, x fastest",
+        responses=documented(400, 404, 413, 422, 507),
+        openapi_extra=_GZIP,
+    )
+    async def correct_case(case_id: CaseId, request: Request) -> Correction:
+        record = cases.record(case_id)
+        packed = await request.body()
+        try:
+            return await run_in_threadpool(cases.correct, record, packed)
+        except OSError as error:
+            raise ProblemError(507, f"The corrected mask could not be stored ({error.strerror}).") from error
 
     @app.get(
         "/api/cases/{case_id}/events",

@@ -19,12 +19,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from adn.errors import InputError
 from adn.io.atomic import atomic_path, move_folder, remove_folder, scratch_folder, sweep
 from adn.io.digest import sha256
 from adn.results import RESULT_FILE
 from adn.server import layers as views
+from adn.server.corrections import save_correction
 from adn.server.folders import describe, media_type
-from adn.server.models import FINAL, STEPS, Case, Failure, Record, State, Step, fresh_steps, now
+from adn.server.models import FINAL, STEPS, Case, Correction, Failure, Record, State, Step, fresh_steps, now
 from adn.server.problems import ProblemError
 
 UPLOAD, RECORD = "upload", "case.json"
@@ -185,6 +187,16 @@ class Cases:
         self.update(
             case_id, state="queued", started=None, steps=fresh_steps(), attempts=attempts, not_before=not_before
         )
+
+    def correct(self, record: Record, packed: bytes) -> Correction:
+        """Keep a corrected mask beside the original, of opened results, too. Raises ProblemError 404, 413, 422."""
+        if record.state != "done":
+            raise ProblemError(404, "There is no mask to correct: this case has no results.")
+        with self._making:  # versions are counted: one at a time
+            try:
+                return save_correction(self.results(record), packed)
+            except InputError as error:  # deleted meanwhile, or by hand
+                raise ProblemError(404, f"The results to correct cannot be read: {error.what}") from error
 
     def delete(self, record: Record) -> None:
         """Remove a case that is not running, with everything in its folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from adn.errors import InputError
 from adn.io.digest import file_sha256
 from adn.results import RESULT_FILE
 from adn.server import layers as views
+from adn.server.corrections import corrections
 from adn.server.models import Case, File, Record
 
 _MEDIA_TYPES = {
@@ -29,17 +31,20 @@ _TITLES = {
 
 def describe(record: Record, folder: Path, read_only: bool) -> Case:
     """All that the API tells of a case. folder: with its results, there or not."""
-    results, files, layers = None, [], []
+    results, files, layers, corrected = None, [], [], []
     if record.state == "done":
         try:
             results = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
             names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
             files = [_file(folder / name) for name in names]
             layers = views.layers(names, results)
+            corrected = corrections(folder)
         except (OSError, ValueError):  # deleted meanwhile, or by hand
-            results, files, layers = None, [], []
-    shown = record.model_dump(include=set(Case.model_fields) - {"results", "files", "layers", "read_only"})
-    return Case(**shown, results=results, files=files, layers=layers, read_only=read_only)
+            results, files, layers, corrected = None, [], [], []
+    shown = record.model_dump(
+        include=set(Case.model_fields) - {"results", "files", "layers", "corrections", "read_only"}
+    )
+    return Case(**shown, results=results, files=files, layers=layers, corrections=corrected, read_only=read_only)
 
 
 def result_folders(paths: Sequence[Path]) -> list[Path]:
@@ -72,6 +77,8 @@ def _file(path: Path) -> File:
 
 def _title(name: str) -> str:
     stem = name.removesuffix(views.SUFFIX)
+    if match := re.fullmatch(r"corrected_(\d+)(\.json)?", stem):
+        return f"Infarct, corrected {match[1]}{': numbers' if match[2] else ''}"
     look = views.LOOKS.get(stem.removeprefix(views.ALIGNED))
     if look is None:
         return _TITLES.get(name, name)

@@ -75,6 +75,19 @@ class Layer(_Frozen):
     colour: str
 
 
+class Correction(_Frozen):
+    """A mask that a reader corrected. file: beside the original. original_sha256: of the mask that was corrected."""
+
+    number: int
+    file: str
+    saved: datetime
+    volume_ml: float
+    left_ml: float
+    right_ml: float
+    side: Literal["left", "right", "both", "none"]
+    original_sha256: str
+
+
 class Record(_Frozen):
     """What is kept of a case in its `case.json`: nothing that could name a patient.
 
@@ -113,6 +126,7 @@ class Case(_Frozen):
     results: dict[str, Any] | None = None
     files: list[File] = []
     layers: list[Layer] = []
+    corrections: list[Correction] = []
     read_only: bool = False
 
 

@@ -36,6 +36,9 @@ export const cases = () => ask("/cases");
 export const oneCase = (id) => ask(at(id));
 export const cancel = (id) => ask(`${at(id)}/cancel`, { method: "POST" });
 export const remove = (id) => ask(at(id), { method: "DELETE" });
+/** Keep a corrected mask beside the original. packed: a Blob, gzip of a byte a voxel. */
+export const correct = (id, packed) =>
+  ask(`${at(id)}/corrections`, { method: "POST", body: packed, headers: { "Content-Type": "application/gzip" } });
 export const fileAddress = (id, name) => `/api${at(id)}/files/${encodeURIComponent(name)}`;
 
 /**

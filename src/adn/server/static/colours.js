@@ -2,6 +2,7 @@
 // (adn.figures.board).
 
 export const INFARCT = "#ff5340";
+export const BRAIN = "#4aa8ff";
 const BANDS = ["#4575d4", "#2fb7a3", "#f0d13a", "#ff8c2b"]; // relative hypodensity: 5, 10, 15, 20 %
 
 /** Colour maps of our own: name → colours from low to high, in bands or blended. */

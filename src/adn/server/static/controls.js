@@ -13,8 +13,8 @@ const STROKE = { width: 40, level: 40 };
 /** Scans are what is drawn in grey: the scan itself, X̂ and X̃; the other images are maps above them, or masks. */
 const kindOf = (layer) => (layer.kind === "map" && layer.colour === "gray" ? "scan" : layer.kind);
 
-/** The settings of a case: their element, what they say now, and keys. */
-export function settings(one, changed) {
+/** The settings of a case: their element, what they say now, and keys. extra: an element that stands among them. */
+export function settings(one, changed, extra = null) {
   const of = (kind, space) => one.layers.filter((layer) => kindOf(layer) === kind && layer.space === space);
   const spaces = ["scan", "aligned"].filter((space) => of("scan", space).length);
   const chosen = {
@@ -25,6 +25,7 @@ export function settings(one, changed) {
     markOpacity: 0.5,
     mapOpacity: 0.7,
     view: "planes",
+    brain: "",
   };
   const free = { ...STROKE };
 
@@ -34,6 +35,7 @@ export function settings(one, changed) {
     scan: named("scan", chosen.scan) ?? of("scan", chosen.space)[0],
     map: named("map", chosen.map),
     mask: named("mask", "infarct"),
+    brain: chosen.brain ? named("mask", "brain_mask") : null,
     mark: { contour: [0, 1], filled: [chosen.markOpacity, 1], off: [0, 0] }[chosen.mark],
     mapOpacity: chosen.mapOpacity,
     windowHu: [free.level - free.width / 2, free.level + free.width / 2],
@@ -87,6 +89,15 @@ export function settings(one, changed) {
       ["off", "Off"],
     ],
     set("mark"),
+  );
+  const brain = radios(
+    "Brain outline",
+    "brain",
+    [
+      ["", "Off"],
+      ["on", "On"],
+    ],
+    set("brain"),
   );
   const markOpacity = opacity("Opacity of the filling", chosen.markOpacity, set("markOpacity"));
   const mapOpacity = opacity("Opacity of the map", chosen.mapOpacity, set("mapOpacity"));
@@ -144,7 +155,9 @@ export function settings(one, changed) {
     "form",
     { class: "settings", "aria-label": "Settings of the viewer" },
     window_,
+    extra,
     mark,
+    named("mask", "brain_mask") ? brain : null,
     map,
     scan,
     spaces.length > 1 ? space : null,
@@ -156,11 +169,18 @@ export function settings(one, changed) {
     element,
     now,
     legend: (layer) => look(layer).legend,
+    /** The mask is corrected on the scan's own slices, where it is seen. */
+    correct(on) {
+      if (on) Object.assign(chosen, { space: "scan", view: "axial", mark: chosen.mark === "off" ? "contour" : chosen.mark });
+      for (const input of element.querySelectorAll("input[name=space]")) input.disabled = on;
+      tell();
+    },
     /** A key that was pressed on the picture; true where it does something. */
     key(name) {
       const names = Object.keys(WINDOWS);
       if (names[Number(name) - 1]) pick(names[Number(name) - 1]);
       else if (name === "i") set("mark")(chosen.mark === "off" ? "contour" : "off");
+      else if (name === "o") set("brain")(chosen.brain ? "" : "on");
       else if (name === "m") {
         const first = of("map", "scan").map((layer) => layer.name);
         chosen.last =

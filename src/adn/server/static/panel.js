@@ -2,15 +2,17 @@
 
 import { fileAddress } from "./api.js";
 import { settings } from "./controls.js";
+import { correcting, EDIT_KEYS } from "./correct.js";
 import { h, svg } from "./dom.js";
 import { sliceCount } from "./findings.js";
-import { carrier } from "./spaces.js";
+import { carrier, leftOf } from "./spaces.js";
 
 const KEYS = [
   ["↑ ↓", "slice up, slice down"],
   ["Home", "slice with the largest infarct"],
   ["I", "infarct on, off"],
   ["M", "map on, off"],
+  ["O", "outline of the brain on, off"],
   ["1 to 4", "windows: brain, stroke, subdural, bone"],
   ["+ − 0", "zoom in, out, all"],
 ];
@@ -32,7 +34,20 @@ export function viewerPanel(info, one) {
   const place = h("output", { id: "place", for: "slice" });
   const value = h("span", { id: "value" });
   const largest = h("button", { type: "button" }, "Largest infarct");
-  const controls = settings(one, apply);
+  const correction = correcting(
+    one,
+    () => viewer,
+    () => {
+      drawBars();
+      viewer.slice = viewer.slice; // says its area anew
+    },
+    (on) => {
+      stage.classList.toggle("correcting", on);
+      controls.correct(on);
+      canvas.focus();
+    },
+  );
+  const controls = settings(one, apply, one.results.aligned_from_scan ? correction.element : null);
   const element = h(
     "section",
     { class: "viewer", "aria-label": "Viewer" },
@@ -57,6 +72,13 @@ export function viewerPanel(info, one) {
           { id: "keys" },
           ...KEYS.flatMap(([key, what]) => [h("kbd", {}, key), ` ${what}. `]),
           `Keys work while the picture has the focus. ${MOUSE}`,
+        ),
+        h(
+          "p",
+          { id: "edit-keys" },
+          h("b", {}, "While correcting: "),
+          ...EDIT_KEYS.flatMap(([key, what]) => [h("kbd", {}, key), ` ${what}. `]),
+          "The left button paints or erases in the slice.",
         ),
       ),
     ),
@@ -123,6 +145,7 @@ export function viewerPanel(info, one) {
     (event) => {
       if (event.key === "Tab" || event.ctrlKey || event.metaKey || event.altKey || !viewer) return;
       event.stopPropagation();
+      if (correction.key(event)) return event.preventDefault();
       const act = {
         ArrowUp: () => (viewer.slice += 1),
         ArrowDown: () => (viewer.slice -= 1),
@@ -139,6 +162,39 @@ export function viewerPanel(info, one) {
     },
     { capture: true },
   );
+  // Before NiiVue's own, which would move the cross or change the window.
+  let painting = false;
+  const pointer = (event, first) => {
+    const { left, top } = canvas.getBoundingClientRect();
+    const { radius, value } = correction.state;
+    return viewer.stroke(event.clientX - left, event.clientY - top, radius, value, first);
+  };
+  const takes = (event) => viewer && correction.state.on && event.button === 0;
+  stage.addEventListener(
+    "mousedown",
+    (event) => {
+      if (!takes(event)) return;
+      event.stopPropagation();
+      event.preventDefault();
+      canvas.focus();
+      painting = pointer(event, true);
+    },
+    { capture: true },
+  );
+  window.addEventListener("mousemove", onMove, { capture: true });
+  window.addEventListener("mouseup", onUp, { capture: true });
+  function onMove(event) {
+    if (!painting) return;
+    event.stopPropagation();
+    pointer(event, false);
+  }
+  function onUp(event) {
+    if (!painting) return;
+    event.stopPropagation();
+    painting = false;
+    viewer.endStroke();
+    correction.changed();
+  }
   stage.addEventListener("keyup", (event) => event.stopPropagation(), { capture: true });
 
   async function start() {
@@ -157,7 +213,7 @@ export function viewerPanel(info, one) {
         canvas,
         one.id,
         [scan, mask],
-        carrier(one.results),
+        { carry: carrier(one.results), toLeft: leftOf(one.results) },
         (now) => viewer && moved(now),
       );
       if (closed) return opened.close();
@@ -191,6 +247,8 @@ export function viewerPanel(info, one) {
     start,
     close: () => {
       closed = true;
+      window.removeEventListener("mousemove", onMove, { capture: true });
+      window.removeEventListener("mouseup", onUp, { capture: true });
       viewer?.close();
     },
   };

@@ -15,6 +15,22 @@ export function carrier({ aligned_from_scan: aligned, grid }) {
     ways[space].slice(0, 3).map((row) => row[0] * place[0] + row[1] * place[1] + row[2] * place[2] + row[3]);
 }
 
+/** [a, b, c, d]: how far left of the mid-sagittal plane a voxel lies, mm: a x + b y + c z + d, voxels in RAS order. */
+export function leftOf({ aligned_from_scan: aligned, grid }) {
+  if (!aligned) return [0, 0, 0, 0];
+  const result = [0, 0, 0, aligned[0][3]];
+  [...grid.axes].forEach((letter, stored) => {
+    const axis = ["RL", "AP", "SI"].findIndex((pair) => pair.includes(letter));
+    const step = aligned[0][stored];
+    if ("RAS".includes(letter)) result[axis] = step;
+    else {
+      result[axis] = -step;
+      result[3] += step * (grid.shape[stored] - 1);
+    }
+  });
+  return result;
+}
+
 function product(a, b) {
   return a.map((row) => b[0].map((_, column) => row.reduce((sum, value, n) => sum + value * b[n][column], 0)));
 }

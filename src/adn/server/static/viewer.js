@@ -3,6 +3,7 @@
 import { DRAG_MODE, Niivue, NVImage, SHOW_RENDER, SLICE_TYPE } from "./vendor/niivue.min.js";
 import { fileAddress } from "./api.js";
 import { colourMaps, look } from "./colours.js";
+import { Painting, volumes } from "./paint.js";
 import { sliceShader } from "./shader.js";
 
 const HEAD_HU = -300; // between air and skin
@@ -48,20 +49,28 @@ export class Viewer {
   #layout = "planes";
   #areas = [];
   #mask = null;
+  #painting = null;
+  #kept = null; // what was painted, while the other space is shown
+  #brain = null;
+  #skin = null;
+  #toLeft;
+  #from = null;
   #space = null;
   #carry;
   #fit = [0.5, 0.5, 0.5, 1];
   #observer;
 
   /**
-   * first: layers that are shown first; they are fetched while the canvas is set up. carry: see spaces.js. moved: called with {slice, value, mapped} whenever the cross has moved.
+   * first: layers that are shown first; they are fetched while the canvas is set up. carry: see spaces.js. toLeft: see
+   * paint.js. moved: called with {slice, value, mapped} whenever the cross has moved.
    * Throws where WebGL2 is missing.
    */
-  static async open(canvas, id, first, carry, moved) {
+  static async open(canvas, id, first, { carry, toLeft }, moved) {
     const viewer = new Viewer();
     viewer.#canvas = canvas;
     viewer.#id = id;
     viewer.#carry = carry;
+    viewer.#toLeft = toLeft;
     viewer.#moved = moved;
     for (const layer of first.filter(Boolean)) viewer.#load(layer).catch(() => {}); // told where it is shown
     const nv = new Niivue({
@@ -99,10 +108,14 @@ export class Viewer {
     this.#nv.gl.getExtension("WEBGL_lose_context")?.loseContext(); // browsers allow about 16 at a time
   }
 
-  /** Show what the settings say: space, scan, map and mask (layers), windowHu, mark ([filling, contour], 0 to 1), mapOpacity, view. False if overtaken meanwhile. */
-  async show({ space, scan, map, mask, windowHu, mark, mapOpacity, view }) {
+  /**
+   * Show what the settings say: space, scan, map, mask and brain (layers), windowHu, mark ([filling, contour], 0 to 1),
+   * mapOpacity, view. False if overtaken meanwhile.
+   */
+  async show({ space, scan, map, mask, brain, windowHu, mark, mapOpacity, view }) {
     const mine = ++this.#turn;
-    const [under, over, marked] = await Promise.all([scan, map, mask].map((layer) => layer && this.#load(layer)));
+    const layers = [scan, map, mask, brain];
+    const [under, over, marked, skin] = await Promise.all(layers.map((layer) => layer && this.#load(layer)));
     if (mine !== this.#turn) return false;
     const nv = this.#nv;
     const place = this.#space ? nv.frac2mm(nv.scene.crosshairPos, 0, true) : null;
@@ -114,9 +127,18 @@ export class Viewer {
     nv.volumes = over ? [under, over] : [under];
     nv.setVolume(under, 0);
     if (marked && (marked !== this.#mask || other)) {
+      if (this.#space === "scan") this.#kept = this.#painting;
       nv.loadDrawing(marked);
-      this.#areas = areas(nv.drawBitmap, under.dimsRAS, under.pixDimsRAS);
+      this.#painting =
+        space === "scan" && this.#kept
+          ? this.#kept
+          : new Painting(nv.drawBitmap.slice(), under.dimsRAS.slice(1, 4), under.pixDimsRAS.slice(1, 4));
       this.#mask = marked;
+    }
+    if (this.#painting) {
+      if (skin !== this.#skin || other) this.#brain = skin ? bitmapOf(nv, skin) : null;
+      this.#skin = skin;
+      this.#redraw();
     }
     this.#setLayout(view);
     if (other) {
@@ -149,6 +171,103 @@ export class Viewer {
     const { wide, tall = wide } = LAYOUTS[name];
     const tiles = clientWidth > 1.15 * clientHeight ? wide : tall;
     this.#nv.setCustomLayout(tiles.map(([sliceType, ...position]) => ({ sliceType, position })));
+  }
+
+  /** Put the mask, and the brain's outline as a second bit (shader.js), where NiiVue draws it. */
+  #redraw() {
+    const { mask, shape, size } = this.#painting;
+    const bitmap = this.#nv.drawBitmap;
+    if (this.#brain && this.#layout !== "render") {
+      for (let voxel = 0; voxel < mask.length; voxel += 1) bitmap[voxel] = mask[voxel] | (this.#brain[voxel] ? 2 : 0);
+    } else {
+      bitmap.set(mask);
+    }
+    this.#nv.refreshDrawing(true);
+    this.#areas = areas(mask, [0, ...shape], [0, ...size]);
+  }
+
+  // --- correcting
+
+  /** mL of the mask as it is now: all, left, right. */
+  get volumes() {
+    return volumes(this.#painting, this.#toLeft);
+  }
+
+  get strokes() {
+    return this.#painting.strokes;
+  }
+
+  /** The voxel under the cross, or under a place of the canvas in CSS pixels; null beside the picture. */
+  #voxel(x, y) {
+    const dpr = this.#nv.uiData.dpr || 1;
+    const frac = x === undefined ? this.#nv.scene.crosshairPos : this.#nv.canvasPos2frac([x * dpr, y * dpr]);
+    if (frac[0] < 0) return null;
+    return this.#painting.shape.map((n, axis) => Math.min(n - 1, Math.max(0, Math.floor(frac[axis] * n))));
+  }
+
+  /** A disc at the cross. */
+  dab(radius, value) {
+    this.#painting.begin();
+    this.#painting.dab(this.#voxel(), radius, value);
+    this.#painting.end();
+    this.#redraw();
+  }
+
+  /** A stroke of the pointer: begun where `first`, ended by `endStroke`; false beside the picture. */
+  stroke(x, y, radius, value, first) {
+    const at = this.#voxel(x, y);
+    if (!at) return false;
+    if (first) {
+      this.#painting.begin();
+      this.#painting.dab(at, radius, value);
+    } else if (this.#from) {
+      this.#painting.line(this.#from, at, radius, value);
+    }
+    this.#from = at;
+    this.#go(at.map((n, axis) => (n + 0.5) / this.#painting.shape[axis]));
+    this.#redraw();
+    return true;
+  }
+
+  endStroke() {
+    this.#from = null;
+    this.#painting.end();
+  }
+
+  clearSlice() {
+    this.#painting.clear(this.slice);
+    this.#redraw();
+  }
+
+  /** Take back the last stroke and show its slice; false where there is none. */
+  undo() {
+    const slice = this.#painting.undo();
+    if (slice === null) return false;
+    this.#redraw();
+    this.slice = slice;
+    return true;
+  }
+
+  /** Move the cross by voxels on the screen: to the right, up. */
+  step([right, up]) {
+    const [x, y, z] = this.#voxel(); // radiological: the patient's left is on the right of the picture
+    const at = [x - right, y + up, z];
+    this.#go(at.map((n, axis) => (Math.min(this.#painting.shape[axis] - 1, Math.max(0, n)) + 0.5) / this.#painting.shape[axis]));
+  }
+
+  /** The mask for the server: gzip of a byte a voxel, RAS. */
+  async packed() {
+    const stream = new Blob([this.#painting.mask]).stream().pipeThrough(new CompressionStream("gzip"));
+    return new Response(stream).blob();
+  }
+
+  /** Begin from another mask of this case, by file; the original where it is null. */
+  async openMask(file) {
+    const image = file ? await NVImage.loadFromUrl({ url: fileAddress(this.#id, file), name: file }) : this.#mask;
+    const { shape, size } = this.#painting;
+    this.#painting = new Painting(bitmapOf(this.#nv, image), shape, size);
+    this.#redraw();
+    this.#tell();
   }
 
   /** Infarct per axial slice, from the skull base up: cm². */
@@ -202,6 +321,15 @@ export class Viewer {
     const [scan, map] = this.#nv.volumes;
     if (scan) this.#moved({ slice: this.slice, value: value(scan), mapped: map ? value(map) : null });
   }
+}
+
+/** A mask's voxels as 0 and 1, RAS, x fastest. */
+function bitmapOf(nv, image) {
+  const shown = nv.drawBitmap;
+  nv.loadDrawing(image);
+  const found = nv.drawBitmap.slice();
+  nv.drawBitmap.set(shown);
+  return found;
 }
 
 /** Of a mask in RAS order: per axial slice [cm², [x, y] of the middle, as parts of the field]. */

@@ -1,0 +1,161 @@
+// Correcting the mask: brush, eraser, undo; volumes that follow; a new version, saved beside the original.
+
+import * as api from "./api.js";
+import { confirmed, facts, h, say } from "./dom.js";
+import { moment, volume } from "./words.js";
+
+const SIZES = [1, 30, 0.5]; // radius of the brush, mm: least, most, step
+export const EDIT_KEYS = [
+  ["E", "correct the mask, on, off"],
+  ["B", "brush"],
+  ["X", "eraser"],
+  ["[ ]", "smaller, larger brush"],
+  ["Shift with arrows", "move the cross within the slice"],
+  ["Space", "paint or erase at the cross"],
+  ["Delete", "clear this slice"],
+  ["Z", "undo"],
+  ["S", "save as a new version"],
+];
+
+/**
+ * The panel that corrects. one: the case. viewer: gives the viewer, or null. refresh: called when the mask has changed.
+ * turned: called with whether correcting is on.
+ */
+export function correcting(one, viewer, refresh, turned) {
+  const state = { on: false, value: 1, radius: 4, dirty: false };
+  const versions = [...(one.corrections ?? [])];
+  const tool = (value, words) =>
+    h(
+      "label",
+      {},
+      h("input", { type: "radio", name: "tool", value, checked: value === 1, onchange: () => choose(value) }),
+      h("span", {}, words),
+    );
+  const radius = h("input", { type: "range", id: "radius", min: SIZES[0], max: SIZES[1], step: SIZES[2], value: 4 });
+  const size = h("output", { for: "radius" }, "4 mm");
+  const sums = h("div", { class: "sums", "aria-live": "polite" });
+  const undo = h("button", { type: "button", onclick: takeBack }, "Undo");
+  const save = h("button", { type: "button", class: "main", onclick: keep }, "Save as a new version");
+  const toggle = h("button", { type: "button", "aria-pressed": "false", onclick: () => turn(!state.on) }, "Correct the mask");
+  const message = h("p", { class: "quiet", role: "status" });
+  const list = h("div", {});
+  const tools = h(
+    "div",
+    { class: "tools", hidden: true },
+    h("div", { class: "choices" }, tool(1, "Brush"), tool(0, "Eraser")),
+    h("label", { class: "opacity" }, h("span", {}, "Radius"), radius, size),
+    sums,
+    h("p", { class: "buttons" }, undo, save),
+  );
+  const element = h("fieldset", { class: "row correct" }, h("legend", {}, "Correction"), toggle, tools, list, message);
+  radius.addEventListener("input", () => resize(radius.valueAsNumber));
+  window.addEventListener("beforeunload", (event) => state.dirty && element.isConnected && event.preventDefault());
+
+  function choose(value) {
+    state.value = value;
+    for (const input of element.querySelectorAll("input[name=tool]")) input.checked = Number(input.value) === value;
+  }
+
+  function resize(mm) {
+    state.radius = Math.min(SIZES[1], Math.max(SIZES[0], mm));
+    radius.value = state.radius;
+    size.textContent = `${state.radius} mm`;
+  }
+
+  function turn(on) {
+    if (!viewer()) return;
+    state.on = on;
+    tools.hidden = !on;
+    toggle.setAttribute("aria-pressed", on);
+    toggle.textContent = on ? "Stop correcting" : "Correct the mask";
+    turned(on);
+    tell();
+  }
+
+  function tell() {
+    const now = viewer()?.volumes;
+    if (!now) return;
+    const change = now.all - one.results.volume_ml;
+    const sign = change < 0 ? "−" : "+";
+    const rows = [
+      ["Marked by adn", volume(one.results.volume_ml)],
+      ["Now", `${volume(now.all)} (${sign}${volume(Math.abs(change))})`],
+      ["Left, right", `${volume(now.left)}, ${volume(now.right)}`],
+    ];
+    sums.replaceChildren(facts(rows, "shares"));
+    undo.disabled = !viewer().strokes;
+    save.disabled = !state.dirty;
+  }
+
+  /** After each stroke. */
+  function changed() {
+    state.dirty = true;
+    message.textContent = "Not saved yet.";
+    tell();
+    refresh();
+  }
+
+  function takeBack() {
+    if (viewer()?.undo()) changed();
+  }
+
+  async function keep() {
+    if (!state.dirty) return;
+    save.disabled = true;
+    message.textContent = "Saving …";
+    try {
+      const kept = await api.correct(one.id, await viewer().packed());
+      versions.push(kept);
+      state.dirty = false;
+      message.textContent = `Saved as version ${kept.number}: ${volume(kept.volume_ml)}. The original stays as it was.`;
+      say(message.textContent);
+    } catch (error) {
+      message.textContent = `Not saved. ${error.message}`;
+    }
+    draw();
+    tell();
+  }
+
+  function draw() {
+    const words = (kept) => [`Version ${kept.number}`, `${volume(kept.volume_ml)}, ${moment(kept.saved)}`];
+    const show = (kept) =>
+      h("button", { type: "button", class: "small", onclick: () => open(kept) }, kept ? `Show version ${kept.number}` : "Show the original");
+    list.replaceChildren(
+      ...(versions.length ? [facts(versions.map(words), "shares"), h("p", { class: "buttons" }, show(null), ...versions.map(show))] : []),
+    );
+  }
+
+  async function open(kept) {
+    const lost = "What was painted since the last save is lost.";
+    if (state.dirty && !(await confirmed("Show another version?", lost, "Show it"))) return;
+    await viewer()?.openMask(kept ? kept.file : null);
+    state.dirty = false;
+    message.textContent = kept ? `Version ${kept.number} is shown.` : "The original is shown.";
+    tell();
+    refresh();
+  }
+
+  draw();
+  return {
+    element,
+    state,
+    changed,
+    /** A key that was pressed on the picture; true where it does something. */
+    key(event) {
+      const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+      if (name === "e") turn(!state.on);
+      else if (!state.on) return false;
+      else if (name === "b") choose(1);
+      else if (name === "x") choose(0);
+      else if (name === "[") resize(state.radius - 1);
+      else if (name === "]") resize(state.radius + 1);
+      else if (name === "z") takeBack();
+      else if (name === "s") keep();
+      else if (name === " ") viewer().dab(state.radius, state.value), changed();
+      else if (name === "Delete") viewer().clearSlice(), changed();
+      else if (event.shiftKey && name.startsWith("Arrow")) viewer().step({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[name]);
+      else return false;
+      return true;
+    },
+  };
+}

@@ -1,0 +1,88 @@
+"""A reader's mask becomes a new version beside the original, which stays as it was, and a case to train on."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from adn.datasets.export import export_cases
+from adn.datasets.layouts import find_cases
+from adn.io import read_volume
+from adn.report import save_prediction
+from adn.server.app import create_app
+from adn.server.cases import Cases
+from adn.server.folders import result_folders
+from conftest import client_of
+from figures.fake_prediction import make_prediction
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A client of `adn view` on one result, whose case id it is, and the folder."""
+    folder = save_prediction(make_prediction("left", "LAS", "one"), tmp_path / "results")
+    cases = Cases(None, opened=result_folders([folder]))
+    (record,) = cases.records()
+    with client_of(create_app(cases, None)) as client:
+        yield client, f"/api/cases/{record.id}", folder
+
+
+def packed(volume):
+    """As the page sends it: RAS, x fastest."""
+    return gzip.compress(volume.reoriented("RAS").data.transpose(2, 1, 0).astype(np.uint8).tobytes())
+
+
+def test_a_version_is_kept_beside_the_original(opened):
+    client, address, folder = opened
+    before = (folder / "infarct.nii.gz").read_bytes()
+    original = read_volume(folder / "infarct.nii.gz")
+    half = original.with_data(original.data * (np.arange(original.data.shape[2]) % 2 == 0))
+    for number in (1, 2):
+        answer = client.post(f"{address}/corrections", content=packed(half))
+        assert answer.status_code == 201
+        assert answer.json()["number"] == number
+    assert (folder / "infarct.nii.gz").read_bytes() == before
+    kept = read_volume(folder / "corrected_2.nii.gz")
+    assert kept.grid.same_as(original.grid)
+    assert np.array_equal(kept.data, half.data)
+    case = client.get(address).json()
+    assert [one["file"] for one in case["corrections"]] == ["corrected_1.nii.gz", "corrected_2.nii.gz"]
+    assert case["corrections"][0]["side"] == "left"
+    assert case["corrections"][0]["volume_ml"] == pytest.approx(half.data.sum() * half.grid.voxel_ml, abs=1e-3)
+    assert case["results"]["volume_ml"] > case["corrections"][0]["volume_ml"]
+    assert client.get(f"{address}/files/corrected_2.nii.gz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"no gzip", "none"),
+        (gzip.compress(b"\0" * 10), "a byte for each"),
+        (gzip.compress(b"\0" * 10**7), "a byte for"),
+    ],
+)
+def test_what_is_no_mask_is_refused(opened, content, why):
+    client, address, folder = opened
+    answer = client.post(f"{address}/corrections", content=content)
+    assert answer.status_code == 422
+    assert why in answer.json()["detail"]
+    assert not list(folder.glob("corrected_*"))
+
+
+def test_other_values_are_refused(opened):
+    client, address, folder = opened
+    original = read_volume(folder / "infarct.nii.gz")
+    answer = client.post(f"{address}/corrections", content=packed(original.with_data(2 * original.data)))
+    assert "0 and 1" in answer.json()["detail"]
+
+
+def test_corrected_results_are_cases_to_train_on(opened, tmp_path):
+    client, address, folder = opened
+    original = read_volume(folder / "infarct.nii.gz")
+    client.post(f"{address}/corrections", content=packed(original.with_data(0 * original.data)))
+    (case,) = find_cases(folder.parent)
+    assert (case.name, case.ct.name, case.infarct.name) == ("one", "scan.nii.gz", "corrected_1.nii.gz")
+    assert export_cases([case], "nnunet", tmp_path / "Dataset001_corrected") == 1
+    label = read_volume(tmp_path / "Dataset001_corrected/labelsTr/one.nii.gz")
+    assert not label.data.any()
+    assert json.loads((tmp_path / "Dataset001_corrected/dataset.json").read_text())["numTraining"] == 1
