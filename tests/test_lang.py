@@ -1,15 +1,19 @@
 """Every language says everything, with the placeholders of English."""
 
+import re
 import string
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
+import adn
 from adn.errors import InputError
 from adn.lang import ENGLISH, languages, words
 from adn.remarks import Kind, Remark, warnings
 from test_remarks import example
 
+SOURCE = Path(adn.__file__).parent
 OTHERS = [code for code in languages() if code != ENGLISH]
 
 
@@ -24,6 +28,13 @@ def test_a_language_has_the_keys_and_the_placeholders_of_english(code):
     assert (absent, unknown) == ([], []), f"bring src/adn/lang/{code}.toml in line with en.toml"
     different = [key for key in english if placeholders(english[key]) != placeholders(other[key])]
     assert different == []
+
+
+def test_what_code_and_pages_say_is_there():
+    """Keys that stand whole in a call; those that end in a dot are the beginning of some."""
+    for path in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.j2")]:
+        for key in re.findall(r"\bsay\(\s*f?\"([a-z_]+\.[a-z_.]*)(?=[\"{])", path.read_text(encoding="utf-8")):
+            assert any(text == key or text.startswith(key) for text in words().texts), f"{path.name}: {key}"
 
 
 @pytest.mark.parametrize("code", OTHERS)
