@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from adn.answers import NotAssessable
 from adn.atlas import ASPECTS_REGIONS, AspectsRegion
-from adn.figures.display import axial_stack, crop_to, stroke_window_hu
+from adn.figures.display import axial_stack, crop_to, stack_spacing_mm, stroke_window_hu
 from adn.figures.panels import INFARCT_COLOUR, INK, board, outline, show
 from adn.findings.aspects import SIDES, regions_at
 from adn.results import Prediction
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LEVELS_MM = (6.0, 32.0)  # MNI z of the basal ganglia and of what lies above them
 _SHORT: dict[AspectsRegion, str] = {"caudate": "C", "lentiform": "L", "internal capsule": "IC", "insula": "I"}
 _REGION_COLOUR = "#7fd0ff"
-_FEWEST_PIXELS = 12
+_LEAST_MM2 = 40.0  # of a region in a slice; slivers are left out
 
 
 def standard_slices(prediction: Prediction) -> tuple[int, int]:
@@ -48,6 +48,7 @@ def aspects_picture(prediction: Prediction) -> Figure | None:
     scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0)
     affected = {(finding.region, finding.side) for finding in score.regions if finding.affected}
     window_hu = stroke_window_hu(scan, prediction.brain_mask)
+    _, row_mm, column_mm = stack_spacing_mm(scan)
     figure, panels = board(scan, crop, 1, 2, panel_in=3.6)
     for axes, index in zip(panels[0], standard_slices(prediction), strict=True):
         show(axes, scan, index, crop, limits_hu=window_hu, label=f"slice {index}", font_pt=11)
@@ -56,7 +57,7 @@ def aspects_picture(prediction: Prediction) -> Figure | None:
         for place, region in enumerate(ASPECTS_REGIONS, start=1):
             for side in SIDES:
                 here = ((number == place) & (left == (side == "left")))[crop]
-                if here.sum() < _FEWEST_PIXELS:
+                if here.sum() * row_mm * column_mm < _LEAST_MM2:
                     continue
                 colour = INFARCT_COLOUR if (region, side) in affected else _REGION_COLOUR
                 axes.contour(here.astype(np.float32), levels=[0.5], colors=[colour], linewidths=0.9)

@@ -33,7 +33,7 @@ _RIDGE_HU, _HORN_MM, _NEAR_MM = (
 )  # of a septum above the horns, which lie so near; from the third ventricle
 _FEWEST = 3  # profiles must show it
 _FLUID_HU = 18.0
-_NARROW = 0.6  # of the other side's fluid
+_NARROW, _LEAST_ML = 0.6, 5.0  # of the other side's fluid, where that has so much
 
 
 class _Level(NamedTuple):
@@ -140,6 +140,8 @@ def _fluid_ml(twins: Twins, mni_from_aligned: NDArray[np.float64]) -> tuple[tupl
 def _narrow(fluid_ml: tuple[float, float]) -> OneSide | Literal["none"]:
     """The side with clearly less fluid, or 'none'."""
     left, right = fluid_ml
+    if max(fluid_ml) < _LEAST_ML:
+        return "none"
     if left < _NARROW * right:
         return "left"
     return "right" if right < _NARROW * left else "none"

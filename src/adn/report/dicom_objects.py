@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from adn.answers import Aspects, Blood, MassEffect, WaterUptake
 from adn.figures.display import key_slices
 from adn.figures.prediction import key_picture
 from adn.report.words import first_line, reasons
@@ -16,6 +17,7 @@ NAME = "adn"
 SEG_SERIES, SR_SERIES, PICTURE_SERIES = 9101, 9102, 9103  # numbers that no scanner gives
 KEY_PICTURES = 4
 DESCRIPTION = "{} by adn, research use only, not a medical device"  # at most 64 characters
+_UNIT_MEANINGS = {"1": "no units", "mm": "millimeter", "%": "percent", "ml": "milliliter"}
 RED_LAB = (53.2, 80.1, 67.2)
 
 
@@ -123,7 +125,7 @@ def _structured_report(prediction: Prediction, seg: Any, images: list[Any], trac
     content = hd.sr.MeasurementReport(
         observation_context=context,
         procedure_reported=codes.LN.HeadCT,
-        imaging_measurements=[group],
+        imaging_measurements=[group, *_answers(prediction)],
         title=codes.DCM.ImagingMeasurementReport,
     )
     return hd.sr.Comprehensive3DSR(
@@ -227,6 +229,46 @@ def _volumes(prediction: Prediction) -> list[Any]:
         )
         for volume_ml, sites in parts
     ]
+
+
+def _answers(prediction: Prediction) -> list[Any]:
+    """What a stroke reader asks, as one group without a region of its own; none where nothing was answered.
+
+    Concepts without a code of DICOM, SNOMED CT or LOINC that we know for certain have codes of our own (99ADN).
+    """
+    import highdicom as hd
+    from pydicom.uid import generate_uid
+
+    answers, found = prediction.answers, []
+    score, shift, water, bled = answers.aspects, answers.mass_effect, answers.water_uptake, answers.blood
+    if isinstance(score, Aspects):
+        found += [_number("ASPECTS", "ASPECTS", points, "1", side)
+                  for points, side in ((score.left, "left"), (score.right, "right"))]  # fmt: skip
+    if isinstance(shift, MassEffect):
+        if shift.septum_shift_mm is not None:
+            found.append(_number("SHIFT-SEPTUM", "Midline shift at septum, to the left", shift.septum_shift_mm, "mm"))
+        found.append(_number("SHIFT-PINEAL", "Midline shift at pineal level, to the left", shift.pineal_shift_mm, "mm"))
+    if isinstance(water, WaterUptake):
+        found.append(_number("NWU", "Net water uptake", water.percent, "%"))
+    if isinstance(bled, Blood):
+        found.append(_number("MAY-BE-BLOOD", "Volume that may be blood", bled.volume_ml, "ml"))
+    if not found:
+        return []
+    identifier = hd.sr.TrackingIdentifier(uid=str(generate_uid()), identifier=f"{NAME} answers")
+    return [hd.sr.MeasurementsAndQualitativeEvaluations(tracking_identifier=identifier, measurements=found)]
+
+
+def _number(code: str, meaning: str, value: float, unit: str, side: str = "none") -> Any:
+    """One measurement of the brain. unit: UCUM."""
+    import highdicom as hd
+    from pydicom.sr.coding import Code
+
+    return hd.sr.Measurement(
+        name=Code(code, "99ADN", meaning),
+        value=round(float(value), 2),
+        unit=Code(unit, "UCUM", _UNIT_MEANINGS[unit]),
+        finding_sites=_sites(side),
+    )
 
 
 def _sites(side: str) -> list[Any]:
