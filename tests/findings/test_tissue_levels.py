@@ -44,6 +44,7 @@ def test_the_brightness_of_each_tissue_is_found():
         ((33.0, 24.0, 45.0), "PD"),
         ((23.0, 31.0, 52.0), "CT inverted"),
         ((47.0, 41.0, 20.0), "DWI"),
+        ((46.0, 22.0, 16.0), "PET"),
     ],
 )
 def test_the_order_of_mr_and_of_inverted_ct_blocks(levels, name):

@@ -20,7 +20,7 @@ from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
 # What CT has was measured on 86 real and 52 virtual heads (docs/reliability.md).
-GREY_ABOVE_WHITE_HU = (-2.0, 22.0)  # CT has 3.3 to 15.6, T1-weighted MR −10.7 and less
+GREY_ABOVE_WHITE_HU = (-2.0, 19.0)  # CT has 3.3 to 15.6, T1-weighted MR −10.7 and less
 WHITE_ABOVE_FLUID_HU = -5.0  # at least; CT has −0.6 (blood in the ventricles) to 26, T2-weighted MR −10.6 and less
 WHITE_HU = (14.0, 39.0)  # CT has 17.3 to 37.8
 _FINE_MM = 3.0
