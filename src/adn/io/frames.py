@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adn.errors import InputError
 from adn.io import tags
 from adn.io.stacks import apart
 
@@ -80,13 +81,19 @@ def _frame(header: Header, data: Any, shared: Any, group: Any, number: int) -> H
 
 
 def as_image(frame: Header, plane: NDArray[np.float32]) -> Any:
-    """A frame as a classic CT image for a converter, which says where it lies and nothing of whom. plane: HU."""
+    """A frame as a classic CT image for a converter, which says where it lies and nothing of whom.
+
+    plane: HU. Raises InputError where the values cannot be stored again.
+    """
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
     assert frame.orientation is not None
     stored = np.rint((plane - frame.intercept) / frame.slope)
-    kind = next(kind for kind in _STORED if stored.min() >= np.iinfo(kind).min and stored.max() <= np.iinfo(kind).max)
+    fits = [kind for kind in _STORED if np.iinfo(kind).min <= stored.min() and stored.max() <= np.iinfo(kind).max]
+    if not fits:
+        raise InputError("RescaleSlope and the values stored do not fit together; copy the series again.", frame.path)
+    kind = fits[0]
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = CTImageStorage, ExplicitVRLittleEndian
     meta.MediaStorageSOPInstanceUID = UID(f"2.25.{frame.frame + 1}")
