@@ -96,6 +96,7 @@ def node(
     from adn.node.receiver import Gate, tls_context
     from adn.node.service import Keep, Node
     from adn.server.guard import is_loopback
+    from adn.server.worker import predict_for_page, predict_plainly
 
     if not (is_loopback(host) or networks or tls):
         raise InputError("--host lets other machines in: say which by --from, or ask for certificates by --tls.")
@@ -113,6 +114,7 @@ def node(
             keep=Keep(timedelta(days=keep_images), timedelta(days=keep_cases)),
             weights=find_weights(weights),
             device=device,
+            predict=predict_plainly if page is None else predict_for_page,
             sending=Sending(tuple(kind for kind in wanted if wanted[kind])),
         )
         if priors:

@@ -49,7 +49,8 @@ def watch(
     from adn.node.peers import Caller, parse_peer
     from adn.node.service import Keep, Node
     from adn.node.shelf import Shelf
-    from adn.node.watch import Watch, predict_plainly
+    from adn.node.watch import Watch
+    from adn.server.worker import predict_plainly
 
     terminal.check_writable(out)
     logging.getLogger("adn").setLevel(logging.INFO)

@@ -20,9 +20,7 @@ from adn.errors import AdnError, InputError
 from adn.io.atomic import atomic_path
 from adn.io.names import case_name, is_dicom, scan_suffix
 from adn.node.intake import Intake, NoRoomError, identify, key_of
-from adn.prediction.batch import Networks, Outcome, Request, Task, predict_one
 from adn.server.problems import ProblemError
-from adn.work.progress import StepProgress
 
 LEDGER = "watched.json"
 SETTLE_S = 5.0
@@ -129,11 +127,6 @@ class Watch:
             name, taken = case_name(path), {other.lower() for other in names.values()}
             numbered = (f"{name}_{number}" for number in range(2, len(taken) + 3))
             names[study] = name if name.lower() not in taken else next(n for n in numbered if n.lower() not in taken)
-
-
-def predict_plainly(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
-    """As `adn predict` does, with nothing for a page beside it."""
-    return predict_one(task, request, networks, progress=tell)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -21,6 +21,11 @@ def predict_for_page(task: Task, request: Request, networks: Networks, tell: Ste
     return predict_one(task, request, networks, progress=tell, also=write_views)
 
 
+def predict_plainly(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
+    """As `adn predict` does, with nothing for a page beside it."""
+    return predict_one(task, request, networks, progress=tell)
+
+
 @dataclass(frozen=True)
 class _PageWork:
     """What the process does with one pair of Task and Request."""
