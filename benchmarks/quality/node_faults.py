@@ -63,13 +63,13 @@ CLASSES = {
 
 
 def predict(task, request, networks, progress):
-    """Three objects of the study after a moment; a description of 'bad' is bad input."""
+    """Three objects of the study after a moment; 'bad' by description is bad input, 'slow' takes 4 s."""
     progress("read")
     files = sorted(Path(task.scan).iterdir())
     first = dcmread(files[0])
     if first.get("SeriesDescription") == "bad":
         raise InputError("is not a head CT.", task.scan)
-    time.sleep(0.1)
+    time.sleep(4.0 if first.get("SeriesDescription") == "slow" else 0.1)
     progress("write")
     with atomic_folder(request.out / task.case, marker="result.json", overwrite=request.overwrite) as folder:
         for name, sop_class in CLASSES.items():
@@ -349,8 +349,8 @@ def sent_twice(run: Run, args: argparse.Namespace) -> None:
 
 def grown(run: Run, args: argparse.Namespace) -> None:
     """By slices, before and while it is processed: one set. After its results have left: a second of the whole."""
-    for pause_s in (0.1, 0.6, 0.8):
-        images = run.study()
+    for pause_s in (0.1, 0.3, 0.6, 1.5, 2.0, 2.5):
+        images = run.study(SeriesDescription="slow")
         run.send(images[:5])
         time.sleep(pause_s)
         run.send(images)

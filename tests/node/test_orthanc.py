@@ -131,9 +131,11 @@ def test_from_storescu_to_orthanc_by_dicomweb_and_every_object_is_valid(orthanc,
         place = frame.PlanePositionSequence[0].ImagePositionPatient
         np.testing.assert_allclose(place, acquired.ImagePositionPatient, atol=1e-3)
         assert (seg.Rows, seg.Columns) == (acquired.Rows, acquired.Columns)
-    shared = seg.SharedFunctionalGroupsSequence[0]
-    assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == acquired.ImageOrientationPatient
-    assert shared.PixelMeasuresSequence[0].PixelSpacing == acquired.PixelSpacing
+        lies = [
+            group for group in (frame, seg.SharedFunctionalGroupsSequence[0]) if "PlaneOrientationSequence" in group
+        ]
+        assert lies[0].PlaneOrientationSequence[0].ImageOrientationPatient == acquired.ImageOrientationPatient
+        assert lies[0].PixelMeasuresSequence[0].PixelSpacing == acquired.PixelSpacing
     report = hd.sr.srread(next(path for path, data in objects.items() if data.Modality == "SR"))
     (group,) = report.content.get_volumetric_roi_measurement_groups()
     assert group.referenced_segmentation_frame or group.get_measurements()

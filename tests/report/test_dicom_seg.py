@@ -141,6 +141,15 @@ def test_the_sr_holds_what_was_answered_and_nothing_that_was_not(tmp_path):
     assert not {"Net water uptake", "Midline shift at septum, to the left"} & {name for name, _ in said}
 
 
+def test_each_frame_names_its_segment_as_viewers_look_for_it(tmp_path):
+    write_dicom_series(head(), tmp_path / "in")
+    seg, _ = read(write_dicom_seg(predict_ball(tmp_path / "in"), tmp_path / "in", tmp_path)[0].parent)
+    frames_of = seg.PerFrameFunctionalGroupsSequence
+    named = [frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber for frame in frames_of]
+    assert named == [1] * seg.NumberOfFrames
+    assert "SegmentIdentificationSequence" not in seg.SharedFunctionalGroupsSequence[0]
+
+
 def test_without_infarct_there_is_an_empty_seg_and_a_volume_of_0_on_no_side(tmp_path):
     write_dicom_series(head(), tmp_path / "in", tags=TAGS)
     write_dicom_seg(predict_ball(tmp_path / "in", empty=True), tmp_path / "in", tmp_path)

@@ -75,7 +75,7 @@ def _segmentation(prediction: Prediction, mask: NDArray[np.uint8], images: list[
         anatomic_regions=[codes.SCT.Brain],
         display_color=hd.color.CIELabColor(*RED_LAB),
     )
-    return hd.seg.Segmentation(
+    seg = hd.seg.Segmentation(
         source_images=images,
         pixel_array=mask,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
@@ -88,6 +88,17 @@ def _segmentation(prediction: Prediction, mask: NDArray[np.uint8], images: list[
         omit_empty_frames=True,
         **_equipment(prediction),
     )
+    _name_segment_in_frames(seg)
+    return seg
+
+
+def _name_segment_in_frames(seg: Any) -> None:
+    """Say in each frame of which segment it is; once for all is as valid, but some viewers (dwv) look there alone."""
+    shared, name = seg.SharedFunctionalGroupsSequence[0], "SegmentIdentificationSequence"
+    if name in shared:
+        for frame in seg.PerFrameFunctionalGroupsSequence:
+            setattr(frame, name, getattr(shared, name))
+        delattr(shared, name)
 
 
 def _structured_report(prediction: Prediction, seg: Any, images: list[Any], tracking_uid: str) -> Any:
