@@ -86,3 +86,20 @@ def test_corrected_results_are_cases_to_train_on(opened, tmp_path):
     label = read_volume(tmp_path / "Dataset001_corrected/labelsTr/one.nii.gz")
     assert not label.data.any()
     assert json.loads((tmp_path / "Dataset001_corrected/dataset.json").read_text())["numTraining"] == 1
+
+
+def test_aspects_follows_the_corrected_mask(opened):
+    client, address, folder = opened
+    original = read_volume(folder / "infarct.nii.gz")
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert client.post(f"{address}/corrections", content=packed(original)).json()["aspects"] is None  # no place in MNI
+    mni = np.diag([1.1, 1.1, 1.4, 1.0])  # lays the phantom's brain on the atlas's
+    mni[1:3, 3] = 17.0, 10.0
+    result["mni_from_aligned"] = mni.tolist()
+    result["answers"]["aspects"] = {"left": 10, "right": 10}
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    emptied = client.post(f"{address}/corrections", content=packed(original.with_data(0 * original.data))).json()
+    marked = client.post(f"{address}/corrections", content=packed(original)).json()
+    assert emptied["aspects"] == [10, 10]
+    assert marked["aspects"][0] < 10
+    assert marked["aspects"][1] == 10

@@ -44,6 +44,7 @@ UNITS = {
     "quality": "mL, HU: brain mask, mean difference of the sides before and after alignment, noise in a 5 mm slice, "
     "brain cut by the scan's ends, brain of 55 to 95 HU away from bone",
     "aligned_from_scan": "array index of the scan to LPS mm in the aligned frame, mid-sagittal plane at x = 0",
+    "mni_from_aligned": "LPS mm in the aligned frame to LPS mm in MNI space; null where too little of the head is seen",
     "threshold": "on infarct_probability, 0 to 1",
     "seconds": "s of wall time per step",
     "spacing_mm": "mm along each array axis",
@@ -137,6 +138,7 @@ def result_dict(prediction: Prediction, language: str = ENGLISH) -> dict[str, An
         "quality": asdict(prediction.quality),
         "checks": [_check(check) for check in checks(prediction, say)],
         "aligned_from_scan": prediction.aligned_from_scan.tolist(),
+        "mni_from_aligned": None if prediction.mni_from_aligned is None else prediction.mni_from_aligned.tolist(),
         "remarks": [
             {"kind": one.kind, "values": dict(one.values), "blocks": one.blocks, "sentence": one.told(say)}
             for one in prediction.remarks

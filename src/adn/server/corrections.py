@@ -12,11 +12,16 @@ import re
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adn.answers import Aspects
+from adn.findings.aspects import aspects
 from adn.findings.measure import measure
+from adn.findings.twins import twins_of
+from adn.findings.water import block_noise_hu
 from adn.io import read_volume, write_volume
 from adn.io.atomic import atomic_path
 from adn.io.digest import file_sha256
@@ -43,8 +48,9 @@ def save_correction(results: Path, packed: bytes) -> Correction:
     mask, scan = drawn.reoriented("SPL"), read_scan(results)
     brain = read_volume(results / MASK).reoriented("SPL")
     stored_from_spl = np.linalg.inv(original.grid.affine) @ mask.grid.affine
-    found = measure(mask.data, scan.reoriented("SPL"), brain, np.array(result["aligned_from_scan"]) @ stored_from_spl)
-    number = len(corrections(results)) + 1
+    aligned, hu = np.array(result["aligned_from_scan"]) @ stored_from_spl, scan.reoriented("SPL")
+    found = measure(mask.data, hu, brain, aligned)
+    number = max((one.number for one in corrections(results)), default=0) + 1
     file = f"corrected_{number}{SUFFIX}"
     correction = Correction(
         number=number,
@@ -54,6 +60,7 @@ def save_correction(results: Path, packed: bytes) -> Correction:
         left_ml=round(found.left_ml, 3),
         right_ml=round(found.right_ml, 3),
         side=found.side,
+        aspects=_aspects(result, hu, brain, mask.data, aligned),
         original_sha256=file_sha256(results / INFARCT),
     )
     if not (results / SCAN).exists():
@@ -79,6 +86,18 @@ def unpack(packed: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     if mask.max(initial=0) > 1:
         raise ProblemError(422, "A corrected mask holds 0 and 1 alone.")
     return mask
+
+
+def _aspects(
+    result: dict[str, Any], hu: Volume, brain: Volume, infarct: NDArray[np.uint8], aligned: NDArray[np.float64]
+) -> tuple[int, int] | None:
+    """ASPECTS of both sides, (left, right), where it was answered for the original, too."""
+    matrix = result.get("mni_from_aligned")
+    if matrix is None or not isinstance((result.get("answers") or {}).get("aspects", {}).get("left"), int):
+        return None
+    twins = twins_of(hu, brain, infarct, aligned)
+    score = aspects(twins, np.array(matrix), block_noise_hu(twins))
+    return (score.left, score.right) if isinstance(score, Aspects) else None
 
 
 def _whole(scan: Volume) -> Volume:

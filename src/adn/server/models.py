@@ -76,7 +76,10 @@ class Layer(_Frozen):
 
 
 class Correction(_Frozen):
-    """A mask that a reader corrected. file: beside the original. original_sha256: of the mask that was corrected."""
+    """A mask that a reader corrected. file: beside the original. original_sha256: of the mask that was corrected.
+
+    aspects: of both sides, (left, right); None where it cannot be told.
+    """
 
     number: int
     file: str
@@ -85,6 +88,7 @@ class Correction(_Frozen):
     left_ml: float
     right_ml: float
     side: Literal["left", "right", "both", "none"]
+    aspects: tuple[int, int] | None = None
     original_sha256: str
 
 

@@ -117,7 +117,8 @@ export function correcting(one, viewer, refresh, turned) {
   }
 
   function draw() {
-    const words = (kept) => [`Version ${kept.number}`, `${volume(kept.volume_ml)}, ${moment(kept.saved)}`];
+    const score = (kept) => (kept.aspects ? `, ASPECTS left ${kept.aspects[0]}, right ${kept.aspects[1]}` : "");
+    const words = (kept) => [`Version ${kept.number}`, `${volume(kept.volume_ml)}${score(kept)}, ${moment(kept.saved)}`];
     const show = (kept) =>
       h("button", { type: "button", class: "small", onclick: () => open(kept) }, kept ? `Show version ${kept.number}` : "Show the original");
     list.replaceChildren(
