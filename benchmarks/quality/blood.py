@@ -15,7 +15,8 @@ from cases import SPLITS, patients_of
 
 from adn.brain import find_brain, shipped_tissue
 from adn.errors import AdnError
-from adn.findings.quality import MAX_BRIGHT_ML, bright_ml
+from adn.findings.blood import SEEN_ML
+from adn.findings.quality import MAX_BRIGHT_ML, bright_parts
 from adn.io import open_scan
 
 
@@ -42,13 +43,14 @@ def report(name: str, folder: Path, split: str, count: int) -> None:
             continue
         try:
             volume = open_scan(path).volume.reoriented("SPL")
-            ml = bright_ml(volume, find_brain(volume, shipped_tissue()).mask)
+            parts = [ml for _, ml in bright_parts(volume, find_brain(volume, shipped_tissue()).mask)]
         except AdnError as error:
             print(f"{case}: {error}")
             continue
-        found.append(ml)
-        print(f"{case}: {ml:.1f} mL", flush=True)
-    seen, warned = sum(ml > 0 for ml in found), sum(ml > MAX_BRIGHT_ML for ml in found)
+        found.append(parts)
+        print(f"{case}: {', '.join(f'{ml:.2f}' for ml in parts) or 'no'} mL", flush=True)
+    seen = sum(max(parts, default=0.0) >= SEEN_ML for parts in found)
+    warned = sum(sum(parts) > MAX_BRIGHT_ML for parts in found)
     print(f"heads {name}: blood seen in {seen} of {len(found)}, warned of in {warned}")
 
 

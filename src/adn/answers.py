@@ -101,7 +101,8 @@ class BrightPart:
 
 @dataclass(frozen=True)
 class Blood:
-    """What may be blood, by a plain rule. seen: any part of 0.25 mL and more. parts: largest first, five at most."""
+    """What may be blood, by a plain rule. seen: a part of 0.5 mL or more. parts: of 0.25 mL and more, largest
+    first, five at most."""
 
     seen: bool
     volume_ml: float

@@ -1,4 +1,4 @@
-"""What may be blood: compact parts of 55 to 95 HU away from bone, of 0.25 mL and more, with their place. A plain rule.
+"""What may be blood: compact parts of 55 to 95 HU away from bone, with their size and place. A plain rule.
 
 Thin bleeds (subarachnoid, subdural) and those at the skull are not seen by it.
 """
@@ -15,6 +15,7 @@ from adn.space.affine import Affine
 from adn.space.volume import Volume
 
 _MOST_PARTS = 5
+SEEN_ML = 0.5  # of one part; heads without blood had up to 0.4, of calcification
 
 
 def blood(
@@ -27,4 +28,4 @@ def blood(
         place = None if mni_from_aligned is None else territory_at(Affine(mni_from_aligned).apply(middle))
         parts.append(BrightPart("left" if middle[0] > 0 else "right", ml, place))
     total_ml = sum(part.volume_ml for part in parts)
-    return Blood(total_ml > 0, total_ml, tuple(parts))
+    return Blood(any(part.volume_ml >= SEEN_ML for part in parts), total_ml, tuple(parts))

@@ -14,7 +14,7 @@ UNITS = {
     "uncertainty_percent: sigma that noise alone gives it",
     "aspects": "0 to 10 a side; regions: mL of tissue, share of it that is marked (0 to 1), HU, its twin's HU, "
     "net water uptake",
-    "blood": "mL of compact parts of 55 to 95 HU away from bone, which may be blood; seen: any of 0.25 mL and more",
+    "blood": "mL of compact parts of 55 to 95 HU away from bone, which may be blood; seen: one of 0.5 mL or more",
     "mass_effect": "mm off the mid-sagittal plane, positive to the patient's left; ventricle_ml, sulci_ml: mL of "
     "fluid, left and right",
     "age": "fluid_share: 0 to 1 of what is marked is as dark as fluid beside a twin of tissue",
