@@ -142,7 +142,8 @@ class Outbox:
             state: Literal["failed", "waiting"] = "failed" if late or useless else "waiting"
             after = Delivery(state=state, tries=tries, due=now() + pause, error=sent.error, refused=sent.refused)
         self._write(record, peer.name, after)
-        log.info("case %s: %s %s after %d tries %s", record.id, peer.name, after.state, tries, after.error)
+        level = logging.WARNING if after.error else logging.INFO
+        log.log(level, "case %s: %s %s after %d tries %s", record.id, peer.name, after.state, tries, after.error)
 
     def committed(self, transaction: str, failed: bool) -> None:
         """A peer has told what became of a storage commitment; where it failed, all is sent again."""
