@@ -31,10 +31,10 @@ _NO_PAGE = (
     f"<p>In this source checkout, run <code>make viewer</code>, and load this page again. {DISCLAIMER}</p>"
     "<p>The <a href=/api/docs>HTTP API</a> works without it.</p>"
 )
-_GZIP = {
+_OCTETS = {
     "requestBody": {
         "required": True,
-        "content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 _MULTIPART = {
@@ -183,7 +183,7 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None, limits: Limi
         status_code=201,
         summary="Keep a corrected mask beside the original: gzip of a byte a voxel, 0 or 1, RAS order, x fastest",
         responses=documented(400, 404, 413, 422, 507),
-        openapi_extra=_GZIP,
+        openapi_extra=_OCTETS,
     )
     async def correct_case(case_id: CaseId, request: Request) -> Correction:
         record = cases.record(case_id)

@@ -38,7 +38,7 @@ export const cancel = (id) => ask(`${at(id)}/cancel`, { method: "POST" });
 export const remove = (id) => ask(at(id), { method: "DELETE" });
 /** Keep a corrected mask beside the original. packed: a Blob, gzip of a byte a voxel. */
 export const correct = (id, packed) =>
-  ask(`${at(id)}/corrections`, { method: "POST", body: packed, headers: { "Content-Type": "application/gzip" } });
+  ask(`${at(id)}/corrections`, { method: "POST", body: packed, headers: { "Content-Type": "application/octet-stream" } });
 export const fileAddress = (id, name) => `/api${at(id)}/files/${encodeURIComponent(name)}`;
 
 /**
