@@ -28,7 +28,8 @@ export function viewerPanel(info, one) {
     "aria-describedby": "place keys",
   });
   const note = h("p", { class: "note" }, "Loading the scan …");
-  const stage = h("div", { class: "stage" }, canvas, note);
+  const ring = h("div", { class: "ring", hidden: true });
+  const stage = h("div", { class: "stage" }, canvas, ring, note);
   const slider = h("input", { type: "range", id: "slice", min: 0, value: 0, step: 1 });
   const bars = svg("svg", { class: "bars", "aria-hidden": true, preserveAspectRatio: "none" });
   const place = h("output", { id: "place", for: "slice" });
@@ -184,9 +185,24 @@ export function viewerPanel(info, one) {
   window.addEventListener("mousemove", onMove, { capture: true });
   window.addEventListener("mouseup", onUp, { capture: true });
   function onMove(event) {
+    drawRing(event);
     if (!painting) return;
     event.stopPropagation();
     pointer(event, false);
+  }
+  /** The brush, as large as it paints. */
+  function drawRing(event) {
+    const { on, radius, value } = correction.state;
+    ring.hidden = true;
+    if (!viewer || !on || event.target !== canvas) return;
+    const { left, top } = canvas.getBoundingClientRect();
+    const [x, y] = [event.clientX - left, event.clientY - top];
+    const width = 2 * radius * viewer.pixelsPerMm(x, y);
+    if (!width) return;
+    ring.hidden = false;
+    ring.classList.toggle("erases", !value);
+    for (const [name, px] of Object.entries({ left: x - width / 2, top: y - width / 2, width, height: width }))
+      ring.style[name] = `${px}px`;
   }
   function onUp(event) {
     if (!painting) return;

@@ -205,6 +205,16 @@ export class Viewer {
     return this.#painting.shape.map((n, axis) => Math.min(n - 1, Math.max(0, Math.floor(frac[axis] * n))));
   }
 
+  /** CSS pixels of a millimetre under a place of the canvas; 0 beside the picture. */
+  pixelsPerMm(x, y) {
+    const dpr = this.#nv.uiData.dpr || 1;
+    const [a, b] = [x, x + 4].map((at) => this.#nv.canvasPos2frac([at * dpr, y * dpr]));
+    if (a[0] < 0 || b[0] < 0) return 0;
+    const { shape, size } = this.#painting;
+    const mm = Math.hypot(...[0, 1, 2].map((axis) => (b[axis] - a[axis]) * shape[axis] * size[axis]));
+    return mm > 0 ? 4 / mm : 0;
+  }
+
   /** A disc at the cross. */
   dab(radius, value) {
     this.#painting.begin();
