@@ -38,6 +38,7 @@ def cases(server):
 
 def picture(page):
     """The canvas as (rows, columns, 3) in 0 to 255."""
+    page.evaluate("() => window.scrollTo(0, 0)")  # else the banner, which stays in sight, lies over it
     return np.asarray(Image.open(io.BytesIO(page.locator("canvas").screenshot())).convert("RGB")).astype(int)
 
 
