@@ -102,7 +102,7 @@ def test_the_lines_stand_in_the_order_in_which_they_are_read():
     [
         ((71.0, 90.0), ": above 70 mL"),
         ((3.0, 69.0), ": below 70 mL"),
-        ((60.0, 80.0), "cannot be told"),
+        ((60.0, 80.0), "may be above or below"),
         (None, "no interval"),
     ],
 )
@@ -123,4 +123,4 @@ def test_one_line_says_what_was_not_judged_and_why():
 def test_a_shift_within_the_error_is_none():
     answers = Answers(mass_effect=MassEffect(None, -1.2, (10.0, 10.0), (3.0, 3.0), "none", "none"))
     text = told(replace(make_prediction("none"), answers=answers))["Mass effect"]
-    assert text == "septum not seen; midline shift at the pineal level none (1.2 mm)"
+    assert text == "septum not seen; midline shift at the pineal level 1.2 mm (no shift)"
