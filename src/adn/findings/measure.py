@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from adn.results import Measurements, Side
@@ -79,6 +78,8 @@ def without_small(
     So every mask of this map, on other slices too, leaves them out, and what was seen there can still be read. Parts
     connect by faces, edges or corners. 0 mL: nothing changes.
     """
+    import SimpleITK as sitk  # here, since reports use this module and load no image library
+
     marked = probability >= threshold
     if smallest_ml <= 0 or not marked.any():
         return probability

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, overlay, slice_areas_cm2
-from adn.figures.aspects import aspects_picture, standard_slices
 from adn.figures.display import STROKE_WINDOW_HU, slab_slices, stroke_window_hu
 from adn.figures.panels import HYPODENSITY_COLOURS, HYPODENSITY_EDGES
 from adn.figures.prediction import Panel
@@ -124,6 +123,8 @@ def _key_picture(prediction: Prediction, index: int, area: float, say: Words, *,
 
 
 def _aspects_picture(prediction: Prediction, say: Words) -> Picture | None:
+    from adn.figures.aspects import aspects_picture, standard_slices  # loads SimpleITK
+
     figure = aspects_picture(prediction)
     if figure is None:
         return None
