@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("pynetdicom")
 import stub_node
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from adn.errors import InputError
@@ -35,7 +35,7 @@ class Archive:
     """A peer that keeps what it is sent. down: it refuses; dies_after: stops answering after so many objects."""
 
     def __init__(self, port=0):
-        self.kept, self.times, self.commit = {}, Counter(), False
+        self.kept, self.times, self.commit, self.answer_to = {}, Counter(), False, 0
         self.port = port
         self.server = None
         self.fail = False
@@ -64,7 +64,19 @@ class Archive:
 
     def asked(self, event):
         self.transaction = event.action_information.TransactionUID
+        if self.answer_to:
+            self.answer(self.answer_to)
         return 0, None
+
+    def answer(self, port, kind=1):
+        """Tell a node on an association of its own what became of the storage commitment. kind: 2 where it failed."""
+        ae = AE("ARCHIVE")
+        ae.add_requested_context(COMMITMENT)
+        association = ae.associate("127.0.0.1", port, ext_neg=[build_role(COMMITMENT, scp_role=True)])
+        told = Dataset()
+        told.TransactionUID = self.transaction
+        association.send_n_event_report(told, kind, COMMITMENT, "1.2.840.10008.1.20.1.1")
+        association.release()
 
     @property
     def peer(self):
@@ -268,7 +280,26 @@ def test_a_peer_that_never_takes_them_is_a_failure_that_is_told(tmp_path):
         assert status(tmp_path / "node")["deliveries"] == {nobody.name: {"failed": 1}}
 
 
-def test_storage_commitment_is_asked_for_and_heard(tmp_path):
+@pytest.mark.parametrize("early", [False, True])
+def test_storage_commitment_is_asked_for_and_heard(tmp_path, early):
+    """Early: the answer comes on its own association before the question has been acknowledged, as Orthanc's may."""
+    archive = Archive()
+    archive.commit = True
+    archive.start()
+    images = study(tmp_path / "in")
+    try:
+        with running(tmp_path / "node", archive.peer) as node:
+            archive.answer_to = node.port if early else 0
+            send(node.port, images)
+            final(node)
+            if not early:
+                archive.answer(node.port)
+            until(lambda: status(tmp_path / "node")["deliveries"][archive.peer.name] == {"committed": 1})
+    finally:
+        archive.stop()
+
+
+def test_what_a_peer_does_not_commit_itself_to_is_sent_again(tmp_path):
     archive = Archive()
     archive.commit = True
     archive.start()
@@ -277,18 +308,11 @@ def test_storage_commitment_is_asked_for_and_heard(tmp_path):
         with running(tmp_path / "node", archive.peer) as node:
             send(node.port, images)
             final(node)
-            ae = AE("ARCHIVE")
-            ae.add_requested_context(COMMITMENT)
-            from pydicom import Dataset
-            from pynetdicom import build_role
-
-            role = build_role(COMMITMENT, scp_role=True)
-            association = ae.associate("127.0.0.1", node.port, ext_neg=[role])
-            told = Dataset()
-            told.TransactionUID = archive.transaction
-            association.send_n_event_report(told, 1, COMMITMENT, "1.2.840.10008.1.20.1.1")
-            association.release()
-            until(lambda: status(tmp_path / "node")["deliveries"][archive.peer.name] == {"committed": 1})
+            first = archive.transaction
+            archive.answer(node.port, kind=2)
+            until(lambda: archive.transaction != first)
+            until(lambda: status(tmp_path / "node")["deliveries"][archive.peer.name] == {"sent": 1})
+            assert set(archive.times.values()) == {2}
     finally:
         archive.stop()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from adn.server.models import FINAL, Record, now
 
 DELIVERY = "delivery.json"
 Kind = Literal["seg", "sr", "pictures"]
+_EARLY_ANSWERS = 1000
 PATTERNS: dict[Kind, str] = {"seg": SEG_NAME, "sr": SR_NAME, "pictures": PICTURE_NAME.format("*")}
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Outbox:
         self._lock = threading.Lock()
         self._sending: set[str] = set()
         self._withdrawn: set[str] = set()
+        self._early: OrderedDict[str, bool] = OrderedDict()  # commitments told before their delivery was written down
         self._over: set[str] = set()  # cases whose deliveries need not be read from the disk again
 
     def deliveries(self, record: Record) -> dict[str, Delivery]:
@@ -141,17 +144,32 @@ class Outbox:
             useless = bool(sent.refused) or not (files or isinstance(peer, Shelf))
             state: Literal["failed", "waiting"] = "failed" if late or useless else "waiting"
             after = Delivery(state=state, tries=tries, due=now() + pause, error=sent.error, refused=sent.refused)
-        self._write(record, peer.name, after)
+        with self._lock:
+            if after.transaction in self._early:
+                after = after.model_copy(update=self._answered(self._early.pop(after.transaction)))
+            self._write(record, peer.name, after)
         level = logging.WARNING if after.error else logging.INFO
         log.log(level, "case %s: %s %s after %d tries %s", record.id, peer.name, after.state, tries, after.error)
 
     def committed(self, transaction: str, failed: bool) -> None:
-        """A peer has told what became of a storage commitment; where it failed, all is sent again."""
-        for record in self.cases.records():
-            for name, delivery in read_deliveries(self.cases.home(record)).items() if record.study else ():
-                if delivery.transaction == transaction:
-                    again = {"state": "waiting", "due": now() + self.sending.first_pause, "transaction": ""}
-                    self._write(record, name, delivery.model_copy(update=again if failed else {"state": "committed"}))
+        """A peer has told what became of a storage commitment; where it failed, all is sent again.
+
+        The answer may come on another association before the question has been written down; it is kept until then.
+        """
+        with self._lock:
+            for record in self.cases.records():
+                for name, delivery in read_deliveries(self.cases.home(record)).items() if record.study else ():
+                    if delivery.transaction == transaction:
+                        self._write(record, name, delivery.model_copy(update=self._answered(failed)))
+                        return
+            self._early[transaction] = failed
+            while len(self._early) > _EARLY_ANSWERS:  # strangers may tell anything
+                self._early.popitem(last=False)
+
+    def _answered(self, failed: bool) -> dict[str, object]:
+        if not failed:
+            return {"state": "committed"}
+        return {"state": "waiting", "due": now() + self.sending.first_pause, "transaction": ""}
 
     def files(self, record: Record) -> list[Path]:
         """The objects of a case that are sent."""
