@@ -3,8 +3,9 @@
     python tools/make_splits.py TEKNOFEST/cases.csv PHE_SICH/cases.csv [-o benchmarks/splits]
 
 Reads the developers' tables, whatever their order, and writes teknofest.csv (137 patients: 87 train, 25 validation, 25
-test, by maker and volume) and phe_sich.csv (80 heads: 30 train, 10 validation, 40 test), columns case, patient, part.
-The same tables and seed give the same files.
+test, by maker and volume) and phe_sich.csv (80 heads: 30 train, 10 validation, 40 test), columns case, patient, part;
+beside each its folds (teknofest_folds.csv, phe_sich_folds.csv): all but the test patients once more, dealt into three,
+a column more. The same tables and seed give the same files.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from adn.io.atomic import atomic_path
 SEED = 26
 TEKNOFEST = {"train": 87, "validation": 25, "test": 25}
 PHE_SICH = {"train": 30, "validation": 10, "test": 40}
+FOLDS = 3
 
 
 def deal(ranked: Sequence[str], counts: Mapping[str, int], seed: int = SEED) -> dict[str, str]:
@@ -46,26 +48,47 @@ def deal(ranked: Sequence[str], counts: Mapping[str, int], seed: int = SEED) -> 
     return parts
 
 
-def split_teknofest(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Part of each patient, who counts by maker and the infarct of all series together."""
+def ranked_teknofest(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Patients by maker and the infarct of all series together."""
     volume: dict[str, float] = defaultdict(float)
     maker: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: row["case"]):
         volume[row["patient"]] += float(row["infarct_ml"])
         maker.setdefault(row["patient"], row["vendor"][:3])  # PHI and PHI2 are one maker
-    ranked = sorted(volume, key=lambda patient: (maker[patient], volume[patient], patient))
-    return deal(ranked, TEKNOFEST)
+    return sorted(volume, key=lambda patient: (maker[patient], volume[patient], patient))
 
 
-def write(rows: Sequence[tuple[str, str, str]], path: Path) -> None:
-    """Write case, patient, part."""
+def deal_folds(ranked: Sequence[str], parts: Mapping[str, str]) -> dict[str, str]:
+    """A fold for everyone who is not a test patient, '' for those."""
+    taught = [name for name in ranked if parts[name] != "test"]
+    sizes = {str(fold): len(taught[fold::FOLDS]) for fold in range(FOLDS)}
+    return dict.fromkeys(ranked, "") | deal(taught, sizes)
+
+
+def write(patients: Mapping[str, str], ranked: Sequence[str], counts: Mapping[str, int], path: Path) -> None:
+    """Deal the patients and write case, patient, part; and all but the test patients in folds, beside it.
+
+    patients: whose each case is. ranked: all of them in the order they are dealt in.
+    """
+    parts = deal(ranked, counts)
+    folds = deal_folds(ranked, parts)
+    rows = [(case, patient, parts[patient]) for case, patient in sorted(patients.items())]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("case", "patient", "part"))
-        writer.writerows(sorted(rows))
-    for part in TEKNOFEST:
-        print(f"{path.name}: {part}, {len({patient for _, patient, at in rows if at == part})} patients, "
-              f"{sum(at == part for _, _, at in rows)} cases")  # fmt: skip
+        writer.writerows(rows)
+    beside = path.with_name(f"{path.stem}_folds.csv")
+    with atomic_path(beside) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("case", "patient", "part", "fold"))
+        writer.writerows(
+            (case, patient, part if part == "test" else "train", folds[patient]) for case, patient, part in rows
+        )
+    for part in counts:
+        print(f"{path.name}: {part}, {counts[part]} patients, {sum(at == part for _, _, at in rows)} cases")
+    for fold in range(FOLDS):
+        held = [patient for patient, at in folds.items() if at == str(fold)]
+        print(f"{beside.name}: fold {fold}, {len(held)} patients")
 
 
 def main() -> None:
@@ -76,11 +99,10 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(exist_ok=True)
     rows = read_table(arguments.teknofest)
-    parts = split_teknofest(rows)
-    write([(row["case"], row["patient"], parts[row["patient"]]) for row in rows], arguments.out / "teknofest.csv")
+    patients = {row["case"]: row["patient"] for row in rows}
+    write(patients, ranked_teknofest(rows), TEKNOFEST, arguments.out / "teknofest.csv")
     heads = sorted(row["case"] for row in read_table(arguments.phe_sich))
-    dealt = deal(heads, PHE_SICH)
-    write([(head, head, part) for head, part in dealt.items()], arguments.out / "phe_sich.csv")
+    write(dict(zip(heads, heads, strict=True)), heads, PHE_SICH, arguments.out / "phe_sich.csv")
 
 
 if __name__ == "__main__":
