@@ -4,11 +4,11 @@
         [--lesions DIR] [--heads DIR] [--cpaisd DIR] [--virtual DIR]
 
 --real: teknofest/ and phe_sich/ as `tools/real_cases.py` writes them. --lesions: SOOP's masks, to be laid on the
-whole heads. --heads: the real heads. --cpaisd: images/ and masks/. --virtual: VP-52. Where a folder is not given its
-table is left out. Only acquired voxels count. OUT keeps every prediction, by the weights' bytes, so a stopped run goes
-on and metrics can be made again (after a change of the road, take a new OUT); OUT/cases.csv has a row for each case.
-Contrast is measured between an outlined infarct and its mirrored twin, whose place the alignment of `fast-plus` tells
-for all weights alike.
+whole heads. --heads: the real heads. --cpaisd: cases of `adn data import-cpaisd`, or images/ and masks/ of single
+slices. --virtual: VP-52. Where a folder is not given its table is left out. Only acquired voxels count. OUT keeps every
+prediction but CPAISD's, by the weights' bytes, so a stopped run goes on and metrics can be made again (after a change
+of the road, take a new OUT); OUT/cases.csv has a row for each case. Contrast is measured between an outlined infarct
+and its mirrored twin, whose place the alignment of `fast-plus` tells for all weights alike.
 
 The test part judges and chooses nothing: it needs --test, and each use is noted in benchmarks/splits/test_uses.csv.
 """
@@ -245,7 +245,7 @@ def main() -> None:
         own = [row for row in rows if row["sha256"] == model.weights.sha256]
         print("\n".join(report(model.weights.name, own, arguments.part)))
         if arguments.cpaisd:
-            from slices import cpaisd_lines
+            from cpaisd_ruler import cpaisd_lines
 
             print("\n".join(cpaisd_lines(arguments.cpaisd, model)))
 

@@ -1,5 +1,8 @@
 """The ruler's tables and rows, from numbers that a hand can check."""
 
+from types import SimpleNamespace
+
+import cpaisd_ruler
 import numpy as np
 import patients
 import pytest
@@ -94,3 +97,32 @@ def test_the_test_part_is_asked_for_aloud(words, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         patients.parsed()
     assert "--part test and --test" in capsys.readouterr().err
+
+
+def test_core_and_penumbra_of_imported_scans_are_scored_apart_on_acquired_slices(tmp_path, monkeypatch):
+    grid = Grid.centred((4, 40, 40), (5.0, 2.0, 2.0))
+    masks = {name: np.zeros(grid.shape, np.uint8) for name in ("core", "penumbra", "seen", "infarct")}
+    masks["seen"][1:3] = 1
+    masks["core"][:, 10:14, 8:12] = 1
+    masks["penumbra"][:, 14:18, 8:12] = 1
+    masks["infarct"] = masks["core"]
+    folder = tmp_path / "case_1"
+    folder.mkdir()
+    write_volume(Volume(np.full(grid.shape, 30.0, np.float32), grid), folder / "ct.nii.gz")
+    for name, mask in masks.items():
+        write_volume(Volume(mask, grid, "label"), folder / f"{name}.nii.gz")
+    marked = masks["core"].copy()
+    marked[:, 14:16, 8:12] = 1  # all of the core and half of the penumbra
+    found = SimpleNamespace(
+        infarct=Volume(marked, grid, "label"),
+        relative_hypodensity=Volume(np.full(grid.shape, 0.02, np.float32), grid, "probability"),
+    )
+    monkeypatch.setattr(cpaisd_ruler.adn, "open_scan", lambda path: path)
+    monkeypatch.setattr(cpaisd_ruler.adn, "predict", lambda scan, model: found)
+    (case,) = cpaisd_ruler.of_scans(tmp_path, None)
+    assert case.core.sum() == 2 * 16  # the two acquired slices
+    (line, _) = cpaisd_ruler.cpaisd_lines(tmp_path, None)
+    assert "core 0.80" in line  # 16 of 24 marked: 2 × 16 / (24 + 16)
+    assert "core and penumbra 0.86" in line
+    assert "darker" not in line  # 2 % darker than its twin cannot be seen
+    assert "marked: 50%" in line
