@@ -1,7 +1,11 @@
 """Calibrate weights on validation patients: probability, threshold and volume; a reliability curve before and after.
 
-    python benchmarks/quality/calibrate.py WEIGHTS --real DIR -o OUT [--lesions DIR] [--called 0.08] [--write FILE]
+    python benchmarks/quality/calibrate.py WEIGHTS [MEMBER...] --real DIR -o OUT [--lesions DIR] [--called 0.08]
+        [--write FILE]
 
+MEMBER: one of each fold of benchmarks/splits/*_folds.csv, in their order. All but the test patients are then judged,
+each by the member that has not seen them, in place of the validation patients by WEIGHTS, which gets the numbers all
+the same: the mean of members marks no less well than one of them, so what is found is cautious.
 --real, --lesions, OUT: as of patients.py, whose predictions are used where OUT keeps them. The logit's scale and shift
 are fitted over voxels of 0.01 or more, of outlined patients and of heads without infarct; what is printed of them is of
 patients left out in turn, over voxels where the probability or the truth is 0.05 or more. The threshold is the lowest
@@ -14,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -116,20 +120,33 @@ def thresholds(cases: Sequence[Seen], smallest_ml: float, called: float) -> tupl
     return chosen, lines
 
 
+def cases_of(part: str, arguments: argparse.Namespace) -> Iterator[RulerCase]:
+    """Outlined patients, heads without infarct and, with --lesions, infarcts laid on those, of one part or fold."""
+    heads = arguments.real / "phe_sich"
+    yield from outlined(arguments.real / "teknofest", part)
+    yield from bleeds(heads, part)
+    if arguments.lesions:
+        yield from laid(heads, part, arguments.lesions, arguments.out / f"laid-{part.replace(' ', '-')}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights")
+    parser.add_argument("members", nargs="*", metavar="MEMBER")
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--lesions", type=Path)
     parser.add_argument("--called", type=float, default=0.08)
     parser.add_argument("--write", type=Path)
     arguments = parser.parse_args()
-    model, part = adn.load_model(arguments.weights), "validation"
-    named = [*outlined(arguments.real / "teknofest", part), *bleeds(arguments.real / "phe_sich", part)]
-    if arguments.lesions:
-        named += laid(arguments.real / "phe_sich", part, arguments.lesions, arguments.out / f"laid-{part}")
-    cases = [case for case in (seen(one, model, arguments.out) for one in named) if case]
+    model = adn.load_model(arguments.weights)
+    parts = {f"fold {fold}": adn.load_model(name) for fold, name in enumerate(arguments.members)}
+    cases = [
+        case
+        for part, judge in (parts or {"validation": model}).items()
+        for case in (seen(one, judge, arguments.out) for one in cases_of(part, arguments))
+        if case
+    ]
     real = [case for case in cases if case.kind != "laid"]
     before, after = left_out(real)
     scale, shift = fit_logit([case.fitted() for case in real])

@@ -47,9 +47,12 @@ class RulerCase:
 
 
 def patients_of(split: Path, part: str) -> dict[str, str]:
-    """Case → patient of those in one part of a split."""
+    """Case → patient of those in one part of a split, or in 'fold 0', 'fold 1' and so on of the folds beside it."""
+    column, value = "part", part
+    if part.startswith("fold "):
+        split, column, value = split.with_name(f"{split.stem}_folds.csv"), "fold", part.removeprefix("fold ")
     with split.open(newline="", encoding="utf-8") as file:
-        return {row["case"]: row["patient"] for row in csv.DictReader(file) if row["part"] == part}
+        return {row["case"]: row["patient"] for row in csv.DictReader(file) if row[column] == value}
 
 
 def outlined(folder: Path, part: str) -> Iterator[RulerCase]:
@@ -73,7 +76,7 @@ def laid(folder: Path, part: str, lesions: Path, out: Path) -> Iterator[RulerCas
 
     lesions: SOOP's masks, of which those held out of training are laid. Nothing is laid near blood and oedema.
     """
-    library = Library.from_folders(lesions=lesions, split="val" if part == "validation" else "test")
+    library = Library.from_folders(lesions=lesions, split="test" if part == "test" else "val")
     shapes = None
     for head in bleeds(folder, part):
         for size, config in LAID.items():

@@ -89,6 +89,9 @@ def test_parts_share_no_patient():
         parts = [set(patients_of(split, part).values()) for part in ("train", "validation", "test")]
         assert all(parts)
         assert len(set.union(*parts)) == sum(map(len, parts))
+        folds = [set(patients_of(split, f"fold {fold}").values()) for fold in range(3)]
+        assert set.union(*folds) == parts[0] | parts[1]
+        assert sum(map(len, folds)) == len(parts[0] | parts[1])
 
 
 @pytest.mark.parametrize("words", [["--part", "test"], ["--test"]])
