@@ -21,7 +21,7 @@ CLASSES = {
 
 
 def predict(task, request, networks, progress):
-    """Objects that name the study, as if found; 'bad', 'crash', 'crash once', 'slow' are told by the description."""
+    """Objects that name the study, as if found; 'bad', 'crash', 'crash once', 'slow 1.5' (s) by its description."""
     progress("read")
     if Path(task.scan).is_file():
         with atomic_folder(request.out / task.case, marker="result.json", overwrite=request.overwrite) as folder:
@@ -36,8 +36,8 @@ def predict(task, request, networks, progress):
     if order == "crash" or (order == "crash once" and not once.exists()):
         once.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    if order == "slow":
-        time.sleep(1.0)
+    if order.startswith("slow "):
+        time.sleep(float(order.split()[1]))
     progress("write")
     with atomic_folder(request.out / task.case, marker="result.json", overwrite=request.overwrite) as folder:
         for name, sop_class in CLASSES.items():

@@ -1,152 +1,20 @@
 """A node between two strangers of pynetdicom: each study ends with one set of results or one clear failure."""
 
 import logging
-import shutil
-import subprocess
 import time
-from collections import Counter
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 pytest.importorskip("pynetdicom")
-import stub_node
-from pydicom import Dataset, dcmread
-from pydicom.uid import generate_uid
-from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
-from pynetdicom.sop_class import CTImageStorage, Verification
+from strangers import FAST, Archive, call, final, running, send, study, until
 
 from adn.errors import InputError
-from adn.node.intake import IntakeLimits
-from adn.node.outbox import Sending
-from adn.node.peers import COMMITMENT, Caller, parse_peer
-from adn.node.receiver import Gate, tls_context
-from adn.node.service import Keep, Node
+from adn.node.peers import parse_peer
+from adn.node.service import Keep
 from adn.node.status import status
-from phantoms import PATIENT_ID, PATIENT_NAME, head, write_dicom_series
-
-LIMITS = IntakeLimits(quiet_s=0.6, longest_s=20, free_mb=0)
-FAST = Sending(first_pause=timedelta(seconds=0.3), longest_pause=timedelta(seconds=1))
-
-
-class Archive:
-    """A peer that keeps what it is sent. down: it refuses; dies_after: stops answering after so many objects."""
-
-    def __init__(self, port=0):
-        self.kept, self.times, self.commit, self.answer_to = {}, Counter(), False, 0
-        self.port = port
-        self.server = None
-        self.fail = False
-
-    def start(self):
-        ae = AE("ARCHIVE")
-        for context in AllStoragePresentationContexts:
-            ae.add_supported_context(context.abstract_syntax)
-        if self.commit:
-            ae.add_supported_context(COMMITMENT)
-        handlers = [(evt.EVT_C_STORE, self.store), (evt.EVT_N_ACTION, self.asked)]
-        self.server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
-        self.port = self.server.server_address[1]
-        return self
-
-    def stop(self):
-        self.server.shutdown()
-
-    def store(self, event):
-        if self.fail:
-            return 0xA700
-        data = event.dataset
-        self.kept[data.SOPInstanceUID] = data
-        self.times[data.SOPInstanceUID] += 1
-        return 0
-
-    def asked(self, event):
-        self.transaction = event.action_information.TransactionUID
-        if self.answer_to:
-            self.answer(self.answer_to)
-        return 0, None
-
-    def answer(self, port, kind=1):
-        """Tell a node on an association of its own what became of the storage commitment. kind: 2 where it failed."""
-        ae = AE("ARCHIVE")
-        ae.add_requested_context(COMMITMENT)
-        association = ae.associate("127.0.0.1", port, ext_neg=[build_role(COMMITMENT, scp_role=True)])
-        told = Dataset()
-        told.TransactionUID = self.transaction
-        association.send_n_event_report(told, kind, COMMITMENT, "1.2.840.10008.1.20.1.1")
-        association.release()
-
-    @property
-    def peer(self):
-        return parse_peer(f"ARCHIVE@127.0.0.1:{self.port}")
-
-    def of_study(self, uid):
-        return [data for data in self.kept.values() if data.StudyInstanceUID == uid]
-
-
-@pytest.fixture
-def archive():
-    made = Archive().start()
-    yield made
-    made.stop()
-
-
-@contextmanager
-def running(folder, *peers, gate=None, limits=LIMITS, **settings):
-    settings = {"sending": FAST, "pauses_s": (0.2, 0.2), "caller": Caller(timeout_s=5), **settings}
-    node = Node(folder, peers=peers, limits=limits, predict=stub_node.predict, **settings)
-    receiver = node.listen("ADN", "127.0.0.1", 0, gate)
-    node.start()
-    node.port = receiver.port
-    try:
-        yield node
-    finally:
-        receiver.close()
-        node.close()
-
-
-def study(folder, slices=6, **tags):
-    """A series of a small head, as data sets."""
-    tags = {"StudyInstanceUID": generate_uid(), **tags}
-    write_dicom_series(head((slices, 16, 16), (5.0, 12.0, 12.0)), folder, tags=tags)
-    return [dcmread(path) for path in sorted(folder.iterdir())]
-
-
-def call(port, title="SCANNER", contexts=(CTImageStorage, Verification), tls=None):
-    ae = AE(title)
-    for context in contexts:
-        ae.add_requested_context(context)
-    ae.connection_timeout = ae.acse_timeout = 5
-    return ae.associate("127.0.0.1", port, ae_title="ADN", tls_args=(tls, "localhost") if tls else None)
-
-
-def send(port, images, title="SCANNER"):
-    association = call(port, title)
-    assert association.is_established
-    codes = [association.send_c_store(image).Status for image in images]
-    association.release()
-    return codes
-
-
-def until(what, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come")
-
-
-def final(node, count=1):
-    def look():
-        records = node.cases.records()
-        over = [one for one in records if one.state in ("done", "failed")]
-        return over if len(over) >= count and all(map(node.outbox.delivered, over)) else None
-
-    return until(look)
+from phantoms import PATIENT_ID, PATIENT_NAME
 
 
 def test_a_study_comes_in_and_its_results_go_out_once(tmp_path, archive, caplog):
@@ -280,69 +148,6 @@ def test_a_peer_that_never_takes_them_is_a_failure_that_is_told(tmp_path):
         assert status(tmp_path / "node")["deliveries"] == {nobody.name: {"failed": 1}}
 
 
-@pytest.mark.parametrize("early", [False, True])
-def test_storage_commitment_is_asked_for_and_heard(tmp_path, early):
-    """Early: the answer comes on its own association before the question has been acknowledged, as Orthanc's may."""
-    archive = Archive()
-    archive.commit = True
-    archive.start()
-    images = study(tmp_path / "in")
-    try:
-        with running(tmp_path / "node", archive.peer) as node:
-            archive.answer_to = node.port if early else 0
-            send(node.port, images)
-            final(node)
-            if not early:
-                archive.answer(node.port)
-            until(lambda: status(tmp_path / "node")["deliveries"][archive.peer.name] == {"committed": 1})
-    finally:
-        archive.stop()
-
-
-def test_what_a_peer_does_not_commit_itself_to_is_sent_again(tmp_path):
-    archive = Archive()
-    archive.commit = True
-    archive.start()
-    images = study(tmp_path / "in")
-    try:
-        with running(tmp_path / "node", archive.peer) as node:
-            send(node.port, images)
-            final(node)
-            first = archive.transaction
-            archive.answer(node.port, kind=2)
-            until(lambda: archive.transaction != first)
-            until(lambda: status(tmp_path / "node")["deliveries"][archive.peer.name] == {"sent": 1})
-            assert set(archive.times.values()) == {2}
-    finally:
-        archive.stop()
-
-
-def test_who_may_not_call_is_not_heard(tmp_path):
-    images = study(tmp_path / "in")
-    gate = Gate(titles=("SCANNER",))
-    with running(tmp_path / "node", gate=gate) as node:
-        assert not call(node.port, "STRANGER").is_established
-        assert send(node.port, images[:1]) == [0]
-    gate = Gate(networks=("10.0.0.0/8",))
-    with running(tmp_path / "other", gate=gate) as node:
-        association = call(node.port)
-        assert not association.is_established or association.send_c_store(images[0]).get("Status") is None
-        assert not list((tmp_path / "other" / "incoming").glob("*/*"))
-
-
-def test_limits_are_told_to_the_sender_and_nothing_is_half_kept(tmp_path):
-    images = study(tmp_path / "in", 6)
-    limits = IntakeLimits(quiet_s=60, images=4, studies=1, free_mb=0)
-    with running(tmp_path / "node", limits=limits) as node:
-        assert send(node.port, images) == [0] * 4 + [0xA700] * 2
-        assert send(node.port, study(tmp_path / "other", 1)) == [0xA700]
-        assert len(list((tmp_path / "node" / "incoming").glob("*/*.dcm"))) == 4
-    limits = IntakeLimits(free_mb=10**9)
-    with running(tmp_path / "full", limits=limits) as node:
-        assert send(node.port, images) == [0xA700] * 6
-        assert not list((tmp_path / "full" / "incoming").iterdir())
-
-
 def test_cases_and_images_stay_as_long_as_is_asked(tmp_path, archive):
     images = study(tmp_path / "in")
     keep = Keep(images=timedelta(hours=1), cases=timedelta(days=1))
@@ -354,19 +159,6 @@ def test_cases_and_images_stay_as_long_as_is_asked(tmp_path, archive):
         node.keep = Keep(cases=timedelta(0))
         until(lambda: not node.cases.records())
         until(lambda: not list((tmp_path / "node" / "incoming").iterdir()))
-
-
-def test_twenty_associations_at_a_time(tmp_path, archive):
-    from concurrent.futures import ThreadPoolExecutor
-
-    studies = [study(tmp_path / f"in{i}", 3) for i in range(20)]
-    with running(tmp_path / "node", archive.peer) as node:
-        with ThreadPoolExecutor(20) as pool:
-            codes = list(pool.map(lambda images: send(node.port, images), studies))
-        assert codes == [[0] * 3] * 20
-        final(node, 20)
-    assert len(archive.kept) == 60
-    assert set(archive.times.values()) == {1}
 
 
 def test_an_address_is_read_or_refused_in_words():
@@ -397,22 +189,3 @@ def test_a_peer_that_is_no_longer_named_is_not_waited_for(tmp_path):
         until(lambda: status(tmp_path / "node")["look"])
     with running(tmp_path / "node") as node:
         final(node)
-
-
-def test_tls_asks_callers_for_a_certificate(tmp_path):
-    openssl = shutil.which("openssl") or pytest.skip("needs openssl")
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
-    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
-    subprocess.run([openssl, *words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    images = study(tmp_path / "in", 1)
-    gate = Gate(tls=tls_context(certificate, key, certificate, server=True))
-    with running(tmp_path / "node", gate=gate) as node:
-        assert not call(node.port).is_established
-        association = call(node.port, tls=tls_context(certificate, key, certificate, server=False))
-        assert association.send_c_store(images[0]).Status == 0
-        association.release()
-
-
-def test_what_is_no_network_is_said_at_once():
-    with pytest.raises(InputError, match="networks"):
-        Gate(networks=("anywhere",))

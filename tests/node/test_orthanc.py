@@ -16,38 +16,21 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+pytest.importorskip("pynetdicom")
+from strangers import free_port, until
+
 from adn.node.priors import PriorLimits, TooMuchError, fetch
 from phantoms import head, write_dicom_series
 
-pytest.importorskip("pynetdicom")
 pytestmark = pytest.mark.pacs
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "orthanc"
 PLUGINS = Path("/usr/share/orthanc/plugins")
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 def asked(url):
     with urllib.request.urlopen(url, timeout=10) as answer:
         return answer.read()
-
-
-def until(what, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            found = what()
-        except OSError:
-            found = None
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError("it did not come")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +52,7 @@ def orthanc(tmp_path_factory):
     process = subprocess.Popen([program, folder / "Orthanc.json"], stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{http}"
     try:
-        until(lambda: asked(f"{url}/system"))
+        until(lambda: asked(f"{url}/system"), 120)
         yield {"url": url, "dicom": dicom, "node": node}
     finally:
         process.terminate()

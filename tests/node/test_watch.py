@@ -10,17 +10,14 @@ import pytest
 pytest.importorskip("pynetdicom")
 import stub_node
 from pydicom.uid import generate_uid
-from test_node import LIMITS, Archive, until
+from strangers import FAST, LIMITS, Archive, until
 
 from adn.errors import InputError
 from adn.io import write_volume
-from adn.node.outbox import Sending
 from adn.node.service import Keep, Node
 from adn.node.shelf import FAILED, Shelf
 from adn.node.watch import Watch
 from phantoms import head, write_dicom_series
-
-FAST = Sending(first_pause=timedelta(seconds=0.3), longest_pause=timedelta(seconds=1))
 
 
 @contextmanager

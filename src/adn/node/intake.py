@@ -27,7 +27,7 @@ from adn.io.digest import file_sha256, sha256
 from adn.io.names import scan_suffix
 from adn.server.cases import UPLOAD, Cases
 from adn.server.jobs import Jobs
-from adn.server.models import Record
+from adn.server.models import FINAL, Record
 
 INCOMING = "incoming"  # in the node's folder
 STUDY = "study.json"
@@ -99,7 +99,7 @@ def key_of(uid: str) -> str:
 class Intake:
     """All studies on their way in. cases, jobs: what whole ones are handed to. pictures: key images are wanted.
 
-    withdrawn: asked whether a finished case's results have not left yet, and then they never will.
+    withdrawn: asked whether a case's results have not left yet, and then they never will.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Intake:
         limits: IntakeLimits | None = None,
         *,
         pictures: bool = True,
-        withdrawn: Callable[[Record], bool] = lambda record: False,
+        withdrawn: Callable[[Record], bool] = lambda record: record.state != "done",
     ) -> None:
         self.folder, self.cases, self.jobs, self.pictures = folder, cases, jobs, pictures
         self.withdrawn = withdrawn
@@ -127,10 +127,10 @@ class Intake:
         """
         with self._lock:
             content = file_sha256(path)
-            earlier = [one for one in self.cases.records() if one.study == key]
+            earlier = self._cases_of(key)
             if any(one.content == content and one.state not in _GONE for one in earlier):
                 return None
-            self._withdraw(earlier)
+            self._withdraw(key, earlier)
             with self.cases.staging() as scratch:
                 upload = scratch / "case" / UPLOAD
                 upload.mkdir(parents=True)
@@ -175,30 +175,28 @@ class Intake:
     def due(self) -> list[str]:
         """Studies that are whole."""
         with self._lock:
-            now, limits = time.time(), self.limits
-            return [
-                key
-                for key, study in self._coming.items()
-                if (not study.open and now - study.last >= limits.quiet_s) or now - study.first >= limits.longest_s
-            ]
+            return [key for key, study in self._coming.items() if self._whole(study)]
 
     def hand_over(self, key: str) -> Record | None:
         """Make a case of a study, in the place of an unfinished one of fewer images. None where there is nothing new.
 
-        Raises ProblemError where no case can be taken now; the study then waits on. Killed at any point, it is handed
-        over once: what was made of the same images before is found again.
+        None, too, where an image has come since the study was whole. Raises ProblemError where no case can be taken
+        now; the study then waits on. Killed at any point, it is handed over once: what was made of the same images
+        before is found again.
         """
         with self._lock:
+            if not self._whole(self._coming[key]):
+                return None
             folder, handed = self.folder / key, self.handed(key)
             files = sorted(folder.glob("*.dcm"))
             images = {path.name: file_sha256(path) for path in files}
             record = None
             if not images.items() <= handed.images.items():
                 content = sha256(*(f"{name} {digest}" for name, digest in images.items()))
-                earlier = [one for one in self.cases.records() if one.study == key]
+                earlier = self._cases_of(key)
                 record = next((one for one in earlier if one.content == content), None)
                 if record is None or record.state in _GONE:
-                    self._withdraw(earlier)
+                    self._withdraw(key, earlier)
                     record = self._as_case(key, content, files)
                 if handed.images.keys() - images.keys():
                     log.warning("case %s: made of late images alone, the earlier ones are gone", record.id)
@@ -207,28 +205,41 @@ class Intake:
             return record
 
     def forget_images(self, key: str) -> None:
-        """Remove a study's images and remember that they were there; not while more are coming."""
+        """Remove a study's images and remember that they were there; not while more are coming or one is needed."""
         with self._lock:
-            if key not in self._coming:
-                for path in (self.folder / key).glob("*.dcm"):
+            files = list((self.folder / key).glob("*.dcm"))
+            if files and key not in self._coming and all(one.state in FINAL for one in self._cases_of(key)):
+                for path in files:
                     remove_file(path)
 
     def forget(self, key: str) -> None:
-        """Remove everything that is known of a study; not while more of it is coming."""
+        """Remove everything that is known of a study; not while more of it is coming or a case of it is left."""
         with self._lock:
-            if key not in self._coming:
+            if key not in self._coming and not self._cases_of(key):
                 remove_folder(self.folder / key)
 
     def handed(self, key: str) -> Handed:
         """What was handed over of a study to a case that stands: nothing where it failed or was deleted."""
         found = _read(self.folder / key)
-        stands = any(one.id == found.case and one.state not in _GONE for one in self.cases.records())
+        stands = any(one.id == found.case and one.state not in _GONE for one in self._cases_of(key))
         return found if stands else Handed()
 
-    def _withdraw(self, records: Sequence[Record]) -> None:
-        """Delete those whose results nobody has, since new ones take their place."""
+    def _cases_of(self, key: str) -> list[Record]:
+        return [one for one in self.cases.records() if one.study == key]
+
+    def _whole(self, study: _Study) -> bool:
+        now, limits = time.time(), self.limits
+        return (not study.open and now - study.last >= limits.quiet_s) or now - study.first >= limits.longest_s
+
+    def _withdraw(self, key: str, records: Sequence[Record]) -> None:
+        """Delete those whose results nobody has, since new ones take their place.
+
+        What was handed to them is written down as not handed over before, or a crash in between would lose the study.
+        """
         for one in records:
-            if one.state != "done" or self.withdrawn(one):
+            if one.state in _GONE or self.withdrawn(one):
+                if _read(self.folder / key).case == one.id:
+                    _write(Handed(), self.folder / key)
                 self.jobs.delete(one)
 
     def _room_for(self, key: str, megabytes: float) -> _Study:
@@ -256,16 +267,28 @@ class Intake:
             )
 
     def _recover(self) -> None:
-        """Studies that a stop or a crash left here; they are whole after a quiet time from now."""
+        """Studies that a stop or a crash left here; they are whole after a quiet time from now.
+
+        What a case was made of that is no more was deleted by a user, and goes.
+        """
         now = time.time()
         for folder in self.folder.iterdir():
             if not folder.is_dir():
                 continue
             sweep(folder, owned=True)
-            files = list(folder.glob("*.dcm"))
-            if {path.name for path in files} - set(_read(folder).images):
+            files, handed = list(folder.glob("*.dcm")), _read(folder)
+            if _came_later(files, handed, folder / STUDY):
                 size = sum(path.stat().st_size for path in files) / 2**20
                 self._coming[folder.name] = _Study(now, now, size, len(files))
+            elif not handed.case or not (self.cases.folder or folder).joinpath(handed.case).exists():
+                remove_folder(folder)
+
+
+def _came_later(files: Sequence[Path], handed: Handed, written: Path) -> bool:
+    """True where one of the files was not handed over, or came again after that."""
+    if {path.name for path in files} - handed.images.keys():
+        return True
+    return any(path.stat().st_mtime_ns >= written.stat().st_mtime_ns for path in files)
 
 
 def _read(folder: Path) -> Handed:

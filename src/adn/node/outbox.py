@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Delivery(BaseModel):
-    """What became of one case at one peer. refused: kinds of object that it does not take."""
+    """What became of one case at one peer. refused: kinds of object that it does not take. begun: it may have some."""
 
     model_config = ConfigDict(frozen=True)
     state: Literal["waiting", "sent", "committed", "failed"] = "waiting"
@@ -42,6 +42,7 @@ class Delivery(BaseModel):
     error: str = ""
     refused: tuple[str, ...] = ()
     transaction: str = ""
+    begun: bool = False
 
     @property
     def over(self) -> bool:
@@ -85,6 +86,10 @@ class Outbox:
 
     def delivered(self, record: Record) -> bool:
         """True where none of today's peers is waited for; of a case without results, always."""
+        with self._lock:
+            return self._delivered(record)
+
+    def _delivered(self, record: Record) -> bool:
         if record.id not in self._over:
             found = self.deliveries(record)
             if not all(found[peer.name].over for peer in self.peers if _takes(peer, record)):
@@ -94,12 +99,22 @@ class Outbox:
         return True
 
     def withdraw(self, record: Record) -> bool:
-        """Never send a case's results, unless a peer has them or is getting them: False then."""
+        """Never send a case's results, unless a peer has some of them or is getting them: False then.
+
+        False, too, where all is done that will be: with no peer, results stay where they are.
+        """
         with self._lock:
-            taken = any(one.state in ("sent", "committed") for one in self.deliveries(record).values())
+            deliveries = self.deliveries(record).values()
+            taken = any(one.begun or one.state in ("sent", "committed") for one in deliveries)
+            taken = taken or (record.state == "done" and self._delivered(record))
             if not taken and record.id not in self._sending:
                 self._withdrawn.add(record.id)
             return record.id in self._withdrawn
+
+    def is_sending(self, study: str) -> bool:
+        """True while a peer is getting results of a study; whether it takes them is not known yet."""
+        with self._lock:
+            return any(one.study == study for one in self.cases.records() if one.id in self._sending)
 
     def due(self) -> list[tuple[Record, Peer | Shelf]]:
         """What is to be sent now, what has waited longest first."""
@@ -114,19 +129,22 @@ class Outbox:
             ]
         return [(record, peer) for _, record, peer in sorted(found, key=lambda one: one[0])]
 
-    def attempt(self, record: Record, peer: Peer | Shelf) -> None:
-        """Send a case's objects to a peer once, and write down what became of it; nothing where it was withdrawn."""
+    def attempt(self, record: Record, peer: Peer | Shelf) -> bool:
+        """Send a case's objects to a peer once, and write down what became of it; nothing where it was withdrawn.
+
+        False where it is to be tried again.
+        """
         with self._lock:
             if record.id in self._withdrawn:
-                return
+                return True
             self._sending.add(record.id)
         try:
-            self._attempt(record, peer)
+            return self._attempt(record, peer)
         finally:
             with self._lock:
                 self._sending.discard(record.id)
 
-    def _attempt(self, record: Record, peer: Peer | Shelf) -> None:
+    def _attempt(self, record: Record, peer: Peer | Shelf) -> bool:
         before = self.deliveries(record)[peer.name]
         files = self.files(record)
         if isinstance(peer, Shelf):
@@ -136,40 +154,57 @@ class Outbox:
         tries = before.tries + 1
         if not sent.error:
             after = Delivery(
-                state="sent", tries=tries, due=before.due, refused=sent.refused, transaction=sent.transaction
+                state="sent",
+                tries=tries,
+                due=before.due,
+                refused=sent.refused,
+                transaction=sent.transaction,
+                begun=True,
             )
         else:
-            pause = min(self.sending.first_pause * 3 ** min(tries - 1, 12), self.sending.longest_pause)
-            late = now() + pause > (record.finished or now()) + self.sending.give_up
-            useless = bool(sent.refused) or not (files or isinstance(peer, Shelf))
-            state: Literal["failed", "waiting"] = "failed" if late or useless else "waiting"
-            after = Delivery(state=state, tries=tries, due=now() + pause, error=sent.error, refused=sent.refused)
+            state, due = self._again(record, tries)
+            if sent.refused or not (files or isinstance(peer, Shelf)):  # no second try would change that
+                state = "failed"
+            begun = before.begun or sent.begun
+            after = Delivery(state=state, tries=tries, due=due, error=sent.error, refused=sent.refused, begun=begun)
         with self._lock:
             if after.transaction in self._early:
-                after = after.model_copy(update=self._answered(self._early.pop(after.transaction)))
+                after = self._answered(record, peer.name, after, self._early.pop(after.transaction))
             self._write(record, peer.name, after)
-        level = logging.WARNING if after.error else logging.INFO
-        log.log(level, "case %s: %s %s after %d tries %s", record.id, peer.name, after.state, tries, after.error)
+        level = logging.WARNING if after.error or after.refused else logging.INFO
+        told = after.error or (f"It does not take {', '.join(after.refused)}." if after.refused else "")
+        log.log(level, "case %s: %s %s after %d tries. %s", record.id, peer.name, after.state, tries, told)
+        return after.over
+
+    def _again(self, record: Record, tries: int) -> tuple[Literal["failed", "waiting"], datetime]:
+        """When a delivery is tried again, and whether it is."""
+        pause = min(self.sending.first_pause * 3 ** min(tries - 1, 12), self.sending.longest_pause)
+        late = now() + pause > (record.finished or now()) + self.sending.give_up
+        return "failed" if late else "waiting", now() + pause
 
     def committed(self, transaction: str, failed: bool) -> None:
-        """A peer has told what became of a storage commitment; where it failed, all is sent again.
+        """A peer has told what became of a storage commitment; where it failed, all is sent again after a pause.
 
         The answer may come on another association before the question has been written down; it is kept until then.
         """
+        if not transaction:  # nobody asked that
+            return
         with self._lock:
             for record in self.cases.records():
                 for name, delivery in read_deliveries(self.cases.home(record)).items() if record.study else ():
                     if delivery.transaction == transaction:
-                        self._write(record, name, delivery.model_copy(update=self._answered(failed)))
+                        self._write(record, name, self._answered(record, name, delivery, failed))
                         return
             self._early[transaction] = failed
             while len(self._early) > _EARLY_ANSWERS:  # strangers may tell anything
                 self._early.popitem(last=False)
 
-    def _answered(self, failed: bool) -> dict[str, object]:
+    def _answered(self, record: Record, peer: str, delivery: Delivery, failed: bool) -> Delivery:
         if not failed:
-            return {"state": "committed"}
-        return {"state": "waiting", "due": now() + self.sending.first_pause, "transaction": ""}
+            return delivery.model_copy(update={"state": "committed"})
+        state, due = self._again(record, delivery.tries)
+        error = f"{peer}: did not commit itself to what it took."
+        return delivery.model_copy(update={"state": state, "due": due, "error": error, "transaction": ""})
 
     def files(self, record: Record) -> list[Path]:
         """The objects of a case that are sent."""

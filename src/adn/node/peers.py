@@ -34,12 +34,13 @@ class Sent:
     """What became of one try. error: a sentence where not all were taken; '' where all were.
 
     refused: kinds of object that the peer does not take, which no second try would change. transaction: of a storage
-    commitment that was asked for.
+    commitment that was asked for. begun: some may have arrived.
     """
 
     error: str = ""
     refused: tuple[str, ...] = ()
     transaction: str = ""
+    begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,14 @@ def send(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
     try:
         return _stow(files, peer, caller) if peer.url else _store(files, peer, caller)
     except Exception as error:  # whatever a network or a stranger's answer brings; the files are still there
-        return Sent(f"{peer.name}: could not be sent to ({type(error).__name__}).")
+        return Sent(f"{peer.name}: could not be sent to ({type(error).__name__}).", begun=not _unreached(error))
+
+
+def _unreached(error: Exception) -> bool:
+    """True where nothing can have arrived."""
+    from requests import ConnectionError as NoConnectionError
+
+    return isinstance(error, NoConnectionError)
 
 
 def _store(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
@@ -96,7 +104,8 @@ def _store(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
             status = association.send_c_store(data)
             if not status or status.Status not in _GOOD:
                 code = f"status {status.Status:04X}" if status else "no answer"
-                return Sent(f"{peer.name}: did not take {UID(str(data.SOPClassUID)).name} ({code}).")
+                told = f"{peer.name}: did not take {UID(str(data.SOPClassUID)).name} ({code})."
+                return Sent(told, begun=bool(stored) or not status)
             stored.append(data)
         if not stored:
             return Sent(f"{peer.name}: takes none of {', '.join(sorted(refused))}.", tuple(sorted(refused)))
@@ -128,7 +137,8 @@ def _stow(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
     client = web_client(peer.url, caller.timeout_s)
     answer = client.store_instances([dcmread(path) for path in files])
     failed = answer.get("FailedSOPSequence", []) if answer is not None else []
-    return Sent(f"{peer.name}: did not take {len(failed)} of {len(files)} objects.") if failed else Sent()
+    told = f"{peer.name}: did not take {len(failed)} of {len(files)} objects."
+    return Sent(told, begun=len(failed) < len(files)) if failed else Sent()
 
 
 def web_client(url: str, timeout_s: float) -> Any:

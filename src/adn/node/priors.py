@@ -88,6 +88,9 @@ class Priors:
             late = now() + pause > (record.finished or now()) + limits.give_up
             told = f"Earlier studies could not be fetched ({type(error).__name__})."
             after = Fetch(state="failed" if late else "waiting", tries=tries, due=now() + pause, error=told)
+        if all(one.id != record.id for one in self.cases.records()):  # deleted meanwhile
+            remove_folder(home)
+            return after
         with atomic_path(home / FETCH) as temporary:
             temporary.write_text(after.model_dump_json(indent=1) + "\n", encoding="utf-8")
         log.info("case %s: priors %s, %d studies %s", record.id, after.state, after.studies, after.error)

@@ -6,9 +6,10 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from adn.errors import AdnError
 from adn.io.weights import WeightsFile
 from adn.node.intake import INCOMING, Intake, IntakeLimits
 from adn.node.outbox import Outbox, Sending
@@ -17,7 +18,7 @@ from adn.node.receiver import Gate, Receiver
 from adn.node.shelf import Shelf
 from adn.server.cases import Cases
 from adn.server.jobs import Jobs
-from adn.server.models import FINAL, now
+from adn.server.models import FINAL, Record, now
 from adn.server.problems import ProblemError
 from adn.server.worker import Predict, predict_for_page
 
@@ -68,6 +69,7 @@ class Node:
             pictures="pictures" in self.outbox.sending.kinds,
             withdrawn=self.outbox.withdraw,
         )
+        self._studies: set[str] = set()  # of which there were cases a moment ago
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
         for work in (self.gather, self.deliver, self.tidy):
@@ -101,34 +103,46 @@ class Node:
     def gather(self) -> None:
         """Hand over studies that are whole."""
         for key in self.intake.due():
+            if self.outbox.is_sending(key):  # if they are taken, they stay; if not, they are replaced
+                continue
             try:
                 record = self.intake.hand_over(key)
             except ProblemError:  # the queue is full
                 return
+            except (AdnError, OSError) as error:  # the others need not wait for it
+                log.warning("a study cannot become a case yet (%s)", type(error).__name__)
+                continue
             if record:
                 log.info("case %s: made of a study", record.id)
 
     def deliver(self) -> None:
-        """Send what is due."""
+        """Send what is due. A peer that does not take it is asked once a turn: others wait for it no longer."""
+        silent: set[str] = set()
         for record, peer in self.outbox.due():
             if self._closing.is_set():
                 return
-            self.outbox.attempt(record, peer)
+            if peer.name not in silent and not self.outbox.attempt(record, peer):
+                silent.add(peer.name)
 
     def tidy(self) -> None:
         """Remove images whose results have arrived, and cases that were kept long enough."""
-        moment = now()
-        for record in self.cases.records():
-            if not record.study or record.state not in FINAL or record.finished is None:
-                continue
-            over = self.outbox.delivered(record)
-            age = moment - record.finished
-            if over and age >= self.keep.images:
+        moment, records = now(), [one for one in self.cases.records() if one.study]
+        needed = {one.study for one in records if not self._is_over(one, moment - self.keep.images)}
+        for record in records:
+            if record.study not in needed:
                 self.intake.forget_images(record.study)
-            if over and age >= self.keep.cases:
+            if self._is_over(record, moment - self.keep.cases):
                 self.cases.delete(record)
-                if all(one.study != record.study for one in self.cases.records()):
-                    self.intake.forget(record.study)
+        left = {one.study for one in self.cases.records() if one.study}
+        for study in self._studies - left:  # also where a user deleted the last case on the page
+            self.intake.forget(study)
+        self._studies = left
+
+    def _is_over(self, record: Record, moment: datetime) -> bool:
+        """True where a case was through, with nothing left to be sent, by that moment."""
+        if record.state not in FINAL or record.finished is None or record.finished > moment:
+            return False
+        return self.outbox.delivered(record)
 
     def _repeat(self, work: Callable[[], object]) -> None:
         while not self._closing.wait(_TICK_S):

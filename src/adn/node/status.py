@@ -17,6 +17,7 @@ def status(folder: Path) -> dict[str, Any]:
     """What a node's folder holds, whether the node runs or not: counts, and a line for each case that needs a look."""
     states: Counter[str] = Counter()
     peers: dict[str, Counter[str]] = {}
+    not_taken: dict[str, set[str]] = {}
     look = []
     for path in sorted(folder.glob(f"*/{RECORD}")):
         try:
@@ -28,6 +29,8 @@ def status(folder: Path) -> dict[str, Any]:
             look.append({"case": record["id"], "problem": (record.get("error") or {}).get("detail", "")})
         for name, delivery in read_deliveries(path.parent).items():
             peers.setdefault(name, Counter())[delivery.state] += 1
+            if delivery.refused:
+                not_taken.setdefault(name, set()).update(delivery.refused)
             if delivery.error:
                 look.append({"case": record["id"], "problem": f"{delivery.error} Tried {delivery.tries} times."})
         priors = read_fetch(path.parent)
@@ -38,5 +41,6 @@ def status(folder: Path) -> dict[str, Any]:
         "studies_with_images": coming,
         "cases": dict(states),
         "deliveries": {name: dict(counts) for name, counts in peers.items()},
+        "not_taken": {name: sorted(kinds) for name, kinds in not_taken.items()},
         "look": look,
     }

@@ -1,0 +1,13 @@
+"""A peer that takes results."""
+
+import pytest
+
+
+@pytest.fixture
+def archive():
+    pytest.importorskip("pynetdicom")
+    from strangers import Archive
+
+    made = Archive().start()
+    yield made
+    made.stop()
