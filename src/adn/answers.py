@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adn.atlas import AspectsRegion, Territory
+from adn.errors import InputError
+
+MOST_LIMIT_ML = 2000.0  # no brain is larger
 
 Reason = Literal[
     "scan_not_assessable",  # the whole scan is not: see its remarks that block
@@ -19,8 +22,24 @@ Reason = Literal[
     "no_infarct",  # nothing is marked
     "no_tissue",  # hardly any tissue of 20 to 80 HU to compare with a twin
     "bright_polarity",  # bright lesions were looked for
+    "no_interval",  # the weights give the volume no interval
 ]
+Against = Literal["above", "below", "cannot_tell"]
 OneSide = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user can choose about the answers. volume_limit_ml: what the infarct's volume is held against."""
+
+    volume_limit_ml: float = 70.0  # of a core that trials of thrombectomy ask about
+
+    def __post_init__(self) -> None:
+        if not 0 < self.volume_limit_ml < MOST_LIMIT_ML:
+            raise InputError(
+                f"The volume limit needs more than 0 and less than {MOST_LIMIT_ML:g} mL, but came as "
+                f"{self.volume_limit_ml:g}."
+            )
 
 
 @dataclass(frozen=True)
@@ -118,6 +137,14 @@ class Age:
 
 
 @dataclass(frozen=True)
+class VolumeLimit:
+    """Whether the volume lies above or below a limit, by its interval."""
+
+    limit_ml: float
+    against: Against
+
+
+@dataclass(frozen=True)
 class Answers:
     """All of them; `NotAssessable` by default, as in a scan that nobody asked about."""
 
@@ -126,3 +153,4 @@ class Answers:
     blood: Blood | NotAssessable = NotAssessable("scan_not_assessable")
     mass_effect: MassEffect | NotAssessable = NotAssessable("scan_not_assessable")
     age: Age | NotAssessable = NotAssessable("scan_not_assessable")
+    volume_limit: VolumeLimit | NotAssessable = NotAssessable("scan_not_assessable")

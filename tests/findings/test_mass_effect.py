@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from adn.answers import Age, Answers, MassEffect, NotAssessable
+from adn.answers import Age, Answers, Asked, MassEffect, NotAssessable, VolumeLimit
+from adn.errors import InputError
 from adn.findings.age import age
-from adn.findings.answers import answer
+from adn.findings.answers import Known, answer
 from adn.findings.blood import blood
 from adn.findings.mass_effect import mass_effect
 from adn.findings.measure import versus_limit
@@ -72,19 +73,31 @@ def test_what_is_as_dark_as_fluid_looks_old(hu, old):
 def test_a_scan_that_is_not_assessable_gets_no_answer():
     volume, brain, inside, mni = scan()
     blocked = Remark("little_brain", {"area_cm2": 1.0}, blocks=True)
-    assert answer(volume, brain, inside.astype(np.uint8), mni, np.eye(4), ([blocked], 0.0)) == Answers()
+    assert answer(volume, brain, inside.astype(np.uint8), mni, np.eye(4), Known([blocked], 0.0)) == Answers()
 
 
 def test_of_a_part_the_midline_and_the_score_are_not_judged():
     volume, brain, inside, mni = scan()
     part = Remark("part_of_head", {"slices": 5, "height_mm": 25.0})
-    found = answer(volume, brain, inside.astype(np.uint8), mni, np.eye(4), ([part], 0.0))
+    found = answer(volume, brain, inside.astype(np.uint8), mni, np.eye(4), Known([part], 0.0))
     assert found.aspects == found.mass_effect == NotAssessable("part_of_head")
     assert found.water_uptake == NotAssessable("no_infarct")
 
 
-def test_a_limit_is_told_from_the_interval():
-    assert versus_limit((71.0, 90.0), 70.0) == "above"
-    assert versus_limit((10.0, 69.0), 70.0) == "below"
-    assert versus_limit((69.0, 71.0), 70.0) == "cannot_tell"
-    assert versus_limit(None, 70.0) is None
+@pytest.mark.parametrize(
+    ("interval", "limit_ml", "against"),
+    [((71.0, 90.0), 70.0, "above"), ((10.0, 69.0), 70.0, "below"), ((69.0, 71.0), 70.0, "cannot_tell"),
+     ((71.0, 90.0), 100.0, "below")],
+)  # fmt: skip
+def test_a_limit_is_told_from_the_interval(interval, limit_ml, against):
+    assert versus_limit(interval, limit_ml) == VolumeLimit(limit_ml, against)
+
+
+def test_without_an_interval_a_limit_cannot_be_judged():
+    assert versus_limit(None, 70.0) == NotAssessable("no_interval")
+
+
+@pytest.mark.parametrize("limit_ml", [0.0, -5.0, 2000.0, float("nan")])
+def test_a_limit_is_a_volume_that_a_brain_can_have(limit_ml):
+    with pytest.raises(InputError, match="volume limit needs"):
+        Asked(limit_ml)

@@ -15,9 +15,11 @@ from adn.answers import (
     MassEffect,
     NotAssessable,
     RegionFinding,
+    VolumeLimit,
     WaterUptake,
 )
 from adn.atlas import ASPECTS_REGIONS
+from adn.findings.measure import versus_limit
 from adn.lang import words
 from adn.report import csv_row, render_report, result_dict
 from adn.report.answer_words import lines, region_rows
@@ -102,14 +104,25 @@ def test_the_lines_stand_in_the_order_in_which_they_are_read():
     [
         ((71.0, 90.0), ": above 70 mL"),
         ((3.0, 69.0), ": below 70 mL"),
-        ((60.0, 80.0), "may be above or below"),
+        ((60.0, 80.0), "may be above or below 70 mL"),
         (None, "no interval"),
     ],
 )
 def test_the_volume_is_held_against_the_limit(interval, says):
     prediction = make_prediction("left")
-    prediction = replace(prediction, measurements=replace(prediction.measurements, volume_interval_ml=interval))
+    prediction = replace(
+        prediction,
+        measurements=replace(prediction.measurements, volume_interval_ml=interval),
+        answers=Answers(volume_limit=versus_limit(interval, 70.0)),
+    )
     assert says in told(prediction)["Volume"]
+
+
+def test_a_limit_of_ones_own_is_in_the_result_and_in_the_row():
+    found = result_dict(replace(make_prediction("left"), answers=Answers(volume_limit=VolumeLimit(100.5, "below"))))
+    assert found["answers"]["volume_limit"] == {"because": None, "limit_ml": 100.5, "against": "below"}
+    row = csv_row(found)
+    assert (row["volume_limit_ml"], row["volume_against_limit"]) == (100.5, "below")
 
 
 def test_one_line_says_what_was_not_judged_and_why():

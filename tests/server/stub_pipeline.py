@@ -32,5 +32,7 @@ def predict(task, request, networks, progress):
         (folder / "half.nii.gz").unlink()
         if volume is not None:
             write_volume(volume, folder / "infarct.nii.gz")
-        (folder / "result.json").write_text(json.dumps({"case": task.case, "pid": os.getpid(), "seconds": {}}))
+        wishes = {"language": request.wishes.language, "limit_ml": request.wishes.asked.volume_limit_ml}
+        told = {"case": task.case, "pid": os.getpid(), "seconds": {}} | wishes
+        (folder / "result.json").write_text(json.dumps(told))
     return Outcome(task, DONE)

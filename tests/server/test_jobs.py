@@ -3,9 +3,17 @@
 import hashlib
 import json
 
+import pytest
+import stub_pipeline
 from stub_pipeline import BAD, BUG, CRASH, FINE, SLOW
 
-from conftest import nifti, upload, wait
+from adn.answers import Asked
+from adn.errors import InputError
+from adn.prediction.batch import Wishes
+from adn.server.app import create_app
+from adn.server.cases import Cases
+from adn.server.jobs import Jobs
+from conftest import client_of, nifti, upload, wait
 
 
 def made(client, order=FINE):
@@ -93,3 +101,16 @@ def test_the_queue_is_bounded_and_a_running_case_can_be_deleted(client, folder):
     assert client.delete(f"/api/cases/{slow}").status_code == 204
     assert not (folder / slow).exists()
     assert [wait(client, case)["state"] for case in waiting] == ["done"] * 3
+
+
+def test_what_was_wished_for_holds_for_every_case(tmp_path):
+    cases = Cases(tmp_path)
+    jobs = Jobs(cases, predict=stub_pipeline.predict, wishes=Wishes("de", Asked(volume_limit_ml=50.0)))
+    with client_of(create_app(cases, jobs)) as client:
+        found = wait(client, made(client))["results"]
+    assert (found["language"], found["limit_ml"]) == ("de", 50.0)
+
+
+def test_a_language_that_is_not_spoken_is_refused_before_any_work():
+    with pytest.raises(InputError, match="no language 'xx'"):
+        Wishes("xx")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adn.answers import Asked
 from adn.cli import terminal
-from adn.cli.options import Device, Weights
+from adn.cli.options import Device, Lang, VolumeLimit, Weights
 from adn.cli.page import LOOPBACK, check_extra, chosen_token, listening, only_server_of, run_page
 from adn.errors import InputError
 from adn.results import DISCLAIMER
@@ -73,6 +74,8 @@ def node(
     ] = None,
     weights: Weights = None,
     device: Device = "auto",
+    lang: Lang = "en",
+    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
     status: Annotated[
         bool, typer.Option("--status", help="Say how the node of FOLDER stands, as JSON, and end.")
     ] = False,
@@ -95,12 +98,14 @@ def node(
     from adn.node.priors import Priors
     from adn.node.receiver import Gate, tls_context
     from adn.node.service import Keep, Node
+    from adn.prediction.batch import Wishes
     from adn.server.guard import is_loopback
     from adn.server.worker import predict_for_page, predict_plainly
 
     if not (is_loopback(host) or networks or tls):
         raise InputError("--host lets other machines in: say which by --from, or ask for certificates by --tls.")
     files = [str(path) for path in tls or ()]
+    wishes = Wishes(lang, Asked(volume_limit_ml))
     gate = Gate(tuple(accept or ()), tuple(networks or ()), tls_context(*files, server=True) if files else None)
     wanted: dict[Kind, bool] = {"seg": seg, "sr": sr, "pictures": pictures}
     terminal.check_writable(folder)
@@ -114,6 +119,7 @@ def node(
             keep=Keep(timedelta(days=keep_images), timedelta(days=keep_cases)),
             weights=find_weights(weights),
             device=device,
+            wishes=wishes,
             predict=predict_plainly if page is None else predict_for_page,
             sending=Sending(tuple(kind for kind in wanted if wanted[kind])),
         )

@@ -31,6 +31,9 @@ Lesions = Annotated[
 Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare samples beside the training.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of the same case.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+VolumeLimit = Annotated[
+    float, typer.Option("--volume-limit-ml", help="The report says whether the infarct is above or below this volume.")
+]
 Lang = Annotated[
     str, typer.Option("--lang", help="Language of the report: en, de, tr. Programs read kinds and numbers, which stay.")
 ]

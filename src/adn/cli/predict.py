@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from adn.answers import Asked
 from adn.cli import terminal
-from adn.cli.options import Device, Lang, Overwrite, Quiet, Results, Scans, Weights
+from adn.cli.options import Device, Lang, Overwrite, Quiet, Results, Scans, VolumeLimit, Weights
 from adn.results import DISCLAIMER
 from adn.work.exits import overall_code
 
@@ -33,6 +34,7 @@ def predict(
         typer.Option("--dicom-seg", help="For DICOM scans: also write a DICOM SEG and SR that join the scan's study."),
     ] = False,
     lang: Lang = "en",
+    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -42,7 +44,7 @@ def predict(
 
     Several scans also give OUT/results.csv; one that fails is reported and the rest go on.
     """
-    from adn.prediction.batch import RESULTS_TABLE, Networks, Request, predict_scans
+    from adn.prediction.batch import RESULTS_TABLE, Networks, Request, Wishes, predict_scans
 
     several = len(scans) > 1
     with terminal.progress_bar(quiet) as bar:
@@ -52,7 +54,7 @@ def predict(
             bar.advance(row)
             _say(outcome, bar.console, several, quiet)
 
-        request = Request(out, series, overwrite, dicom_seg, language=lang)
+        request = Request(out, series, overwrite, dicom_seg, wishes=Wishes(lang, Asked(volume_limit_ml)))
         outcomes = predict_scans(scans, request, Networks(weights, device), jobs, tell)
     if several and not quiet:
         done = sum(outcome.code == terminal.DONE for outcome in outcomes)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from adn.answers import Asked
 from adn.cli import terminal
-from adn.cli.options import Device, Weights
+from adn.cli.options import Device, Lang, VolumeLimit, Weights
 from adn.cli.page import (
     LOOPBACK,
     Host,
@@ -33,6 +34,8 @@ def serve(
     open_page: Open = True,
     weights: Weights = None,
     device: Device = "auto",
+    lang: Lang = "en",
+    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
 ) -> None:
     """Serve a page that takes scans: progress, viewer, downloads. Cases stay in FOLDER until they are deleted.
 
@@ -40,17 +43,19 @@ def serve(
     """
     check_extra()
     from adn.io.weights import find_weights
+    from adn.prediction.batch import Wishes
     from adn.server.app import create_app
     from adn.server.cases import Cases
     from adn.server.jobs import Jobs
     from adn.server.models import Limits
 
+    wishes = Wishes(lang, Asked(volume_limit_ml))
     chosen = find_weights(weights)
     terminal.check_writable(folder)
     limits = Limits()
     with only_server_of(folder), listening(host, port) as listener:
         cases = Cases(folder, waiting=limits.waiting)
-        jobs = Jobs(cases, weights=chosen, device=device)
+        jobs = Jobs(cases, weights=chosen, device=device, wishes=wishes)
         token = chosen_token(host, token)
         app = create_app(cases, jobs, host=host, token=token, limits=limits, weights=_weights(chosen))
         run_page(app, listener, host, token, open_page, f"Cases are kept in {folder.absolute()}")

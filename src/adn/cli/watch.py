@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
+from adn.answers import Asked
 from adn.cli import terminal
 from adn.cli.node import Forward, QuietS, check_node_extra, until_signal
-from adn.cli.options import Device, Weights
+from adn.cli.options import Device, Lang, VolumeLimit, Weights
 from adn.cli.page import only_server_of
 from adn.results import DISCLAIMER
 
@@ -28,6 +29,8 @@ def watch(
     settle_s: Annotated[float, typer.Option(min=0, help="A file is whole when it has not changed for so long.")] = 5.0,
     weights: Weights = None,
     device: Device = "auto",
+    lang: Lang = "en",
+    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
     status: Annotated[
         bool, typer.Option("--status", help="Say how the watch of OUT stands, as JSON, and end.")
     ] = False,
@@ -50,8 +53,10 @@ def watch(
     from adn.node.service import Keep, Node
     from adn.node.shelf import Shelf
     from adn.node.watch import Watch
+    from adn.prediction.batch import Wishes
     from adn.server.worker import predict_plainly
 
+    wishes = Wishes(lang, Asked(volume_limit_ml))
     terminal.check_writable(out)
     logging.getLogger("adn").setLevel(logging.INFO)
     with only_server_of(work):
@@ -63,6 +68,7 @@ def watch(
             keep=Keep(cases=timedelta(0)),  # results are in OUT
             weights=find_weights(weights),
             device=device,
+            wishes=wishes,
             predict=predict_plainly,
         )
         watched = Watch(folder, out, made.intake, work, settle_s)

@@ -96,14 +96,14 @@ def fits(match: Match) -> bool:
 def _predicted(scan: Path, folder: Path, networks: Networks | None, language: str) -> Path:
     """The result folder of a scan that was given as it is."""
     from adn.io import case_names
-    from adn.prediction.batch import Networks, Request, Task, predict_one
+    from adn.prediction.batch import Networks, Request, Task, Wishes, predict_one
 
     place = folder / RESULTS
     there = {path.name for path in place.iterdir()} if place.is_dir() else set()
     (name,) = case_names([scan])
     if name in there:
         name = f"{name}-{len(there) + 1}"
-    predict_one(Task(scan, name), Request(place, language=language), networks or Networks())
+    predict_one(Task(scan, name), Request(place, wishes=Wishes(language)), networks or Networks())
     return place / name
 
 

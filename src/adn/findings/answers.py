@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.answers import Answers, Aspects, Blood, MassEffect, NotAssessable, Reason, WaterUptake
+from adn.answers import Answers, Asked, Aspects, Blood, MassEffect, NotAssessable, Reason, WaterUptake
 from adn.findings.age import age
 from adn.findings.aspects import aspects
 from adn.findings.blood import blood
 from adn.findings.mass_effect import mass_effect
+from adn.findings.measure import versus_limit
 from adn.findings.twins import Twins, twins_of
 from adn.findings.water import block_noise_hu, net_water_uptake, tissue_pairs
 from adn.remarks import Remark, blocking
 from adn.space.volume import Volume
+
+
+class Known(NamedTuple):
+    """What is known of a scan before anything is answered, and what the user asked.
+
+    remarks: of which one that blocks leaves no answer. bright_ml: of `Quality`. volume_interval_ml: of `Measurements`.
+    """
+
+    remarks: Sequence[Remark]
+    bright_ml: float
+    volume_interval_ml: tuple[float, float] | None = None
+    asked: Asked = Asked()
 
 
 def answer(
@@ -24,23 +38,29 @@ def answer(
     infarct: NDArray[np.uint8],
     aligned_from_scan: NDArray[np.float64],
     mni_from_aligned: NDArray[np.float64] | None,
-    known: tuple[Sequence[Remark], float],
+    known: Known,
 ) -> Answers:
     """What is said beside volume, side and territory.
 
     volume: HU, SPL. mask: brain, same grid, not empty. infarct: (D, H, W), > 0 inside. mni_from_aligned: None where the
-    head's place is not known. known: remarks, of which one that blocks leaves no answer, and `Quality.bright_ml`.
+    head's place is not known.
     """
-    remarks, bright_ml = known
-    if blocking(remarks):
+    if blocking(known.remarks):
         return Answers()
-    kinds = {remark.kind for remark in remarks}
+    kinds = {remark.kind for remark in known.remarks}
     twins = twins_of(volume, mask, infarct, aligned_from_scan)
     noise_hu = block_noise_hu(twins)
     bright = NotAssessable("bright_polarity") if "bright_polarity" in kinds else None
     placed = _placed(twins, volume, aligned_from_scan, mni_from_aligned, "part_of_head" in kinds)
-    bled = blood(volume, mask, aligned_from_scan, mni_from_aligned) if bright_ml > 0 else Blood(False, 0.0, ())
-    return Answers(bright or _water(twins, noise_hu), bright or placed[0], bled, placed[1], bright or age(twins))
+    bled = blood(volume, mask, aligned_from_scan, mni_from_aligned) if known.bright_ml > 0 else Blood(False, 0.0, ())
+    return Answers(
+        water_uptake=bright or _water(twins, noise_hu),
+        aspects=bright or placed[0],
+        blood=bled,
+        mass_effect=placed[1],
+        age=bright or age(twins),
+        volume_limit=versus_limit(known.volume_interval_ml, known.asked.volume_limit_ml),
+    )
 
 
 def _placed(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
+from adn.answers import NotAssessable, VolumeLimit
 from adn.results import Measurements, Side
 from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
-Against = Literal["above", "below", "cannot_tell"]
-VOLUME_LIMIT_ML = 70.0  # of a core that trials of thrombectomy ask about
 BOTH_SHARE, BOTH_ML = 0.1, 0.5  # the lesser side counts from a tenth of the volume and half a millilitre
 
 
@@ -60,14 +57,12 @@ def volume_interval(volume_ml: float, errors: tuple[float, float]) -> tuple[floa
     return low, high
 
 
-def versus_limit(
-    interval_ml: tuple[float, float] | None, limit_ml: float
-) -> Literal["above", "below", "cannot_tell"] | None:
-    """Whether a volume lies above or below a limit, by its interval; None where the weights give none."""
+def versus_limit(interval_ml: tuple[float, float] | None, limit_ml: float) -> VolumeLimit | NotAssessable:
+    """Whether a volume lies above or below a limit, by its interval; no answer where the weights give none."""
     if interval_ml is None:
-        return None
+        return NotAssessable("no_interval")
     low, high = interval_ml
-    return "above" if low > limit_ml else "below" if high < limit_ml else "cannot_tell"
+    return VolumeLimit(limit_ml, "above" if low > limit_ml else "below" if high < limit_ml else "cannot_tell")
 
 
 def without_small(

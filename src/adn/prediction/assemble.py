@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adn.answers import Asked
 from adn.asymmetry import SIGN
 from adn.config import Recipe
-from adn.findings.answers import answer
+from adn.findings.answers import Known, answer
 from adn.findings.assessable import assess
 from adn.findings.hypodensity import relative_hypodensity
 from adn.findings.measure import measure, volume_interval
@@ -53,12 +54,14 @@ def predict(
     strip: SkullStripper | None = None,
     threshold: float | None = None,
     progress: StepProgress | None = None,
+    asked: Asked | None = None,
 ) -> Prediction:
     """Find the infarct in one scan.
 
     scan: from `open_scan`. strip: finds the brain; None: the tissue network, and the classical stripper where what that
     found is not plausible (docs/brain-and-tissue.md). threshold: on the probability after it went home; None takes the
-    recipe's. progress: called with the name of each step (`pipeline.STEPS`). Raises InputError where there is no brain.
+    recipe's. progress: called with the name of each step (`pipeline.STEPS`). asked: what the user chose about the
+    answers. Raises InputError where there is no brain.
     """
     steps = Steps(progress)
     located = locate(scan, model, strip=strip, steps=steps)
@@ -66,12 +69,19 @@ def predict(
         maps = infer(located, model)
     with steps.step("carry home"):
         on_scan = home(maps, located, model.recipe, threshold)
-    return assemble(scan, located, on_scan, model, steps)
+    return assemble(scan, located, on_scan, model, steps, asked)
 
 
-def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps: Steps | None = None) -> Prediction:
+def assemble(
+    scan: Scan,
+    located: Located,
+    on_scan: OnScan,
+    model: Model,
+    steps: Steps | None = None,
+    asked: Asked | None = None,
+) -> Prediction:
     """Measure what was found in a scan, and lay everything on the axes of its file. steps: times the measuring."""
-    steps = steps or Steps()
+    steps, asked = steps or Steps(), asked or Asked()
     volume, mask, recipe = located.volume, located.brain.mask, model.recipe
     polarity = recipe.network.polarity
     with steps.step("measure"):
@@ -89,7 +99,8 @@ def assemble(scan: Scan, located: Located, on_scan: OnScan, model: Model, steps:
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )
         frame = None if mni is None else mni @ np.linalg.inv(located.aligned_from_scan)
-        answers = answer(volume, mask, on_scan.infarct, located.aligned_from_scan, frame, (remarks, quality.bright_ml))
+        known = Known(remarks, quality.bright_ml, measurements.volume_interval_ml, asked)
+        answers = answer(volume, mask, on_scan.infarct, located.aligned_from_scan, frame, known)
     return Prediction(
         case=scan.name,
         scan=scan,

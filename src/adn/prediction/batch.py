@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adn.answers import Asked
 from adn.errors import OutputError
 from adn.lang import ENGLISH, words
 from adn.results import RESULT_FILE
@@ -26,6 +27,20 @@ RESULTS_TABLE = "results.csv"  # of several scans, a line each
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What holds for every scan, whichever way it comes. language: of the report and of sentences in the results.
+
+    Raises InputError for a language that adn does not speak.
+    """
+
+    language: str = ENGLISH
+    asked: Asked = Asked()  # noqa: RUF009 - it is frozen
+
+    def __post_init__(self) -> None:
+        words(self.language)
+
+
+@dataclass(frozen=True)
 class Request:
     """What `adn predict` was asked to do with every scan."""
 
@@ -34,7 +49,7 @@ class Request:
     overwrite: bool = False
     dicom_seg: bool = False
     dicom_pictures: bool = False  # key images, too
-    language: str = ENGLISH  # of the report and of the sentences in result.json and results.csv
+    wishes: Wishes = Wishes()
 
 
 @dataclass(frozen=True)
@@ -100,14 +115,13 @@ def predict_scans(
 
     jobs: as in `map_processes`. tell: called with each outcome as it comes. Returns the outcomes in the order of the
     scans. What would stop every scan is raised before any is read: WeightsError, InputError where a DICOM SEG is asked
-    of what is not DICOM or the language is unknown, OutputError where nothing can be written or the table is there.
+    of what is not DICOM, OutputError where nothing can be written or the table is there.
     """
     from adn.io import case_names
     from adn.io.atomic import check_writable, sweep
     from adn.io.weights import WeightsFile, find_weights
 
     table = request.out / RESULTS_TABLE if len(scans) > 1 else None
-    words(request.language)  # refused before any work
     check_writable(request.out)
     sweep(request.out)
     if not isinstance(networks.weights, WeightsFile):
@@ -195,7 +209,7 @@ def predict_one(
     model = networks.model
     from adn.prediction.assemble import predict
 
-    prediction = predict(scan, model, progress=progress)
+    prediction = predict(scan, model, progress=progress, asked=request.wishes.asked)
 
     def more(folder: Path) -> None:
         if request.dicom_seg:
@@ -204,8 +218,9 @@ def predict_one(
             also(prediction, folder)
 
     tell("write")
-    folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=more, language=request.language)
-    result = result_dict(prediction, request.language)
+    language = request.wishes.language
+    folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=more, language=language)
+    result = result_dict(prediction, language)
     return Outcome(
         task,
         DONE,

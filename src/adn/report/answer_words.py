@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from adn.answers import Age, Aspects, Blood, MassEffect, NotAssessable, RegionFinding, WaterUptake
+from adn.answers import Age, Aspects, Blood, MassEffect, NotAssessable, RegionFinding, VolumeLimit, WaterUptake
 from adn.atlas import ASPECTS_REGIONS, AspectsRegion
-from adn.findings.measure import VOLUME_LIMIT_ML, versus_limit
 from adn.lang import Words
 from adn.report.words import territory_rows
 from adn.results import Prediction
@@ -67,15 +66,14 @@ def _unknown(name: str, why: NotAssessable, say: Words) -> Line | None:
 
 
 def _volume_line(prediction: Prediction, say: Words) -> Line | None:
-    found, limit_ml = prediction.measurements, VOLUME_LIMIT_ML
+    found, against = prediction.measurements, prediction.answers.volume_limit
     if found.side == "none" or not prediction.assessable:
         return None
     name, volume = say("answers.limit.name"), say.volume(found.volume_ml)
-    against = versus_limit(found.volume_interval_ml, limit_ml)
-    if found.volume_interval_ml is None or against is None:
-        return Line(name, say("answers.limit.no_interval", volume=volume, limit_ml=limit_ml))
+    if found.volume_interval_ml is None or not isinstance(against, VolumeLimit):
+        return Line(name, say("answers.limit.no_interval", volume=volume))
     low, high = (say.volume(ml) for ml in found.volume_interval_ml)
-    verdict = say(f"answers.limit.{against}")
+    verdict, limit_ml = say(f"answers.limit.{against.against}"), against.limit_ml
     text = say("answers.limit.interval", volume=volume, low=low, high=high, verdict=verdict, limit_ml=limit_ml)
     return Line(name, text)
 

@@ -18,7 +18,7 @@ UNITS = {
     "mass_effect": "mm off the mid-sagittal plane, positive to the patient's left; ventricle_ml, sulci_ml: mL of "
     "fluid, left and right",
     "age": "fluid_share: 0 to 1 of what is marked is as dark as fluid beside a twin of tissue",
-    "volume_against_70_ml": "above, below or cannot_tell, by volume_interval_ml; null where there is no interval",
+    "volume_limit": "against: above, below or cannot_tell, by volume_interval_ml; limit_ml: mL, as asked for",
 }
 CSV_COLUMNS: tuple[str, ...] = (
     "net_water_uptake_percent",
@@ -28,7 +28,8 @@ CSV_COLUMNS: tuple[str, ...] = (
     "septum_shift_mm",
     "pineal_shift_mm",
     "looks_old",
-    "volume_against_70_ml",
+    "volume_limit_ml",
+    "volume_against_limit",
 )
 _KEYS = {"water_uptake": "net_water_uptake"}
 
@@ -50,6 +51,8 @@ def csv_answers(answers: Mapping[str, Any]) -> dict[str, Any]:
         "septum_shift_mm": answers["mass_effect"].get("septum_shift_mm"),
         "pineal_shift_mm": answers["mass_effect"].get("pineal_shift_mm"),
         "looks_old": {True: "yes", False: "no"}.get(answers["age"].get("looks_old")),
+        "volume_limit_ml": answers["volume_limit"].get("limit_ml"),
+        "volume_against_limit": answers["volume_limit"].get("against"),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.answers import Aspects, Blood, MassEffect, WaterUptake
+from adn.answers import Answers, Aspects, Blood, MassEffect, VolumeLimit, WaterUptake
 from adn.figures.display import key_slices
 from adn.figures.prediction import key_picture
 from adn.report.words import first_line, reasons
@@ -18,6 +18,11 @@ SEG_SERIES, SR_SERIES, PICTURE_SERIES = 9101, 9102, 9103  # numbers that no scan
 KEY_PICTURES = 4
 DESCRIPTION = "{} by adn, research use only, not a medical device"  # at most 64 characters
 _UNIT_MEANINGS = {"1": "no units", "mm": "millimeter", "%": "percent", "ml": "milliliter"}
+AGAINST = {
+    "above": ("ABOVE-LIMIT", "Above the limit"),
+    "below": ("BELOW-LIMIT", "Below the limit"),
+    "cannot_tell": ("ABOVE-OR-BELOW", "May be above or below the limit"),
+}
 RED_LAB = (53.2, 80.1, 67.2)
 
 
@@ -263,10 +268,34 @@ def _answers(prediction: Prediction) -> list[Any]:
         found.append(_number("NWU", "Net water uptake", water.percent, "%"))
     if isinstance(bled, Blood):
         found.append(_number("MAY-BE-BLOOD", "Volume that may be blood", bled.volume_ml, "ml"))
-    if not found:
+    judged = _evaluations(answers)
+    if not found and not judged:
         return []
     identifier = hd.sr.TrackingIdentifier(uid=str(generate_uid()), identifier=f"{NAME} answers")
-    return [hd.sr.MeasurementsAndQualitativeEvaluations(tracking_identifier=identifier, measurements=found)]
+    return [
+        hd.sr.MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=identifier, measurements=found or None, qualitative_evaluations=judged or None
+        )
+    ]
+
+
+def _evaluations(answers: Answers) -> list[Any]:
+    """What was answered by a word, not a number."""
+    against = answers.volume_limit
+    if not isinstance(against, VolumeLimit):
+        return []
+    code, meaning = AGAINST[against.against]
+    return [_evaluation("VOLUME-LIMIT", f"Infarct volume against {against.limit_ml:g} mL", code, meaning)]
+
+
+def _evaluation(code: str, meaning: str, value_code: str, value_meaning: str) -> Any:
+    """A question and its answer, both in codes of our own."""
+    import highdicom as hd
+    from pydicom.sr.coding import Code
+
+    return hd.sr.QualitativeEvaluation(
+        name=Code(code, "99ADN", meaning), value=Code(value_code, "99ADN", value_meaning)
+    )
 
 
 def _number(code: str, meaning: str, value: float, unit: str, side: str = "none") -> Any:

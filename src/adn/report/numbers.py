@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from adn.atlas import SUPPLY
-from adn.findings.measure import VOLUME_LIMIT_ML, versus_limit
 from adn.io.atomic import atomic_path
 from adn.lang import ENGLISH, words
 from adn.remarks import blocking, warnings
@@ -133,7 +132,6 @@ def result_dict(prediction: Prediction, language: str = ENGLISH) -> dict[str, An
             }
             for share in prediction.territories
         ],
-        "volume_against_70_ml": versus_limit(found.volume_interval_ml, VOLUME_LIMIT_ML),
         "answers": answers.answers_dict(prediction.answers),
         "quality": asdict(prediction.quality),
         "checks": [_check(check) for check in checks(prediction, say)],

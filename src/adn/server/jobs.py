@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from adn.io.weights import WeightsFile
-from adn.prediction.batch import Networks, Outcome, Request, Task, remove_partial
+from adn.prediction.batch import Networks, Outcome, Request, Task, Wishes, remove_partial
 from adn.server.cases import Cases
 from adn.server.models import FINAL, Record, now
 from adn.server.models import Failure as CaseFailure
@@ -30,7 +30,7 @@ class Jobs:
     """Works on the queued cases of `cases`, one at a time, oldest first.
 
     weights, device: as in `adn predict`. predict: what a worker does, importable there. pauses_s: a case that failed
-    for no fault of its own is tried again after the first, then the second, and so on.
+    for no fault of its own is tried again after the first, then the second, and so on. wishes: hold for every case.
     """
 
     def __init__(
@@ -41,8 +41,9 @@ class Jobs:
         device: str = "auto",
         predict: Predict = predict_for_page,
         pauses_s: Sequence[float] = (),
+        wishes: Wishes | None = None,
     ) -> None:
-        self._cases, self._pauses_s = cases, pauses_s
+        self._cases, self._pauses_s, self._wishes = cases, pauses_s, wishes or Wishes()
         self._make_worker = lambda: Worker(work, predict, Networks(weights, device))
         self._worker: Worker | None = None
         self._step_began = 0.0
@@ -100,7 +101,13 @@ class Jobs:
     def _work_on(self, record: Record) -> None:
         task = Task(self._cases.upload(record), record.name)
         home = self._cases.home(record)
-        request = Request(home, overwrite=True, dicom_seg=record.dicom_seg, dicom_pictures=record.dicom_pictures)
+        request = Request(
+            home,
+            overwrite=True,
+            dicom_seg=record.dicom_seg,
+            dicom_pictures=record.dicom_pictures,
+            wishes=self._wishes,
+        )
         if self._worker is None or not self._worker.process.is_alive():
             self._worker = self._make_worker()
         outcome = self._hear(self._worker, record, task, request)
