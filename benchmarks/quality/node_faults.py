@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from node_run import HOUR_S, SLICES, Run, template
@@ -77,27 +78,23 @@ def full_disk(run: Run, args: argparse.Namespace) -> None:
     ballast = run.folder / "ballast"
 
     def fill() -> None:
-        with ballast.open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(2**14))
-                    file.flush()
-            except OSError:
-                pass
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(2**14))
 
     first = [run.study() for _ in range(5)]
     fill()
     sending = threading.Thread(target=lambda: [run.send(images, patience_s=300) for images in first])
     sending.start()
     time.sleep(4)
-    ballast.unlink()
+    ballast.unlink(missing_ok=True)
     sending.join()
     second = [run.study() for _ in range(5)]
     for images in second:
         run.send(images)
     fill()  # while they wait or are processed
     time.sleep(4)
-    ballast.unlink()
+    ballast.unlink(missing_ok=True)
     run.remarks.append("full for 4 s at intake and for 4 s at work")
 
 

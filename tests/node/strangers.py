@@ -27,6 +27,7 @@ class Archive:
 
     def __init__(self, port=0):
         self.kept, self.times, self.commit, self.answer_to = {}, Counter(), False, 0
+        self.tls = None
         self.port = port
         self.server = None
         self.fail = False
@@ -38,7 +39,9 @@ class Archive:
         if self.commit:
             ae.add_supported_context(COMMITMENT)
         handlers = [(evt.EVT_C_STORE, self.store), (evt.EVT_N_ACTION, self.asked)]
-        self.server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self.server = ae.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=handlers, ssl_context=self.tls
+        )
         self.port = self.server.server_address[1]
         return self
 

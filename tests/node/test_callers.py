@@ -6,10 +6,11 @@ import subprocess
 import pytest
 
 pytest.importorskip("pynetdicom")
-from strangers import call, final, running, send, study
+from strangers import Archive, call, final, running, send, study, until
 
 from adn.errors import InputError
 from adn.node.intake import IntakeLimits
+from adn.node.peers import Caller
 from adn.node.receiver import Gate, tls_context
 
 
@@ -52,18 +53,44 @@ def test_twenty_associations_at_a_time(tmp_path, archive):
     assert set(archive.times.values()) == {1}
 
 
-def test_tls_asks_callers_for_a_certificate(tmp_path):
+@pytest.fixture
+def certificate(tmp_path):
+    """Paths of one that trusts itself alone, as `tls_context` wants them."""
     openssl = shutil.which("openssl") or pytest.skip("needs openssl")
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
     subprocess.run([openssl, *words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key, certificate
+
+
+def test_tls_asks_callers_for_a_certificate(tmp_path, certificate):
     images = study(tmp_path / "in", 1)
-    gate = Gate(tls=tls_context(certificate, key, certificate, server=True))
+    gate = Gate(tls=tls_context(*certificate, server=True))
     with running(tmp_path / "node", gate=gate) as node:
         assert not call(node.port).is_established
-        association = call(node.port, tls=tls_context(certificate, key, certificate, server=False))
+        association = call(node.port, tls=tls_context(*certificate, server=False))
         assert association.send_c_store(images[0]).Status == 0
         association.release()
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_peer_that_asks_for_a_certificate_is_shown_one(tmp_path, certificate, shown):
+    archive = Archive()
+    archive.tls = tls_context(*certificate, server=True)
+    archive.start()
+    caller = Caller(tls=tls_context(*certificate, server=False) if shown else None, timeout_s=20)
+    try:
+        with running(tmp_path / "node", archive.peer, caller=caller) as node:
+            send(node.port, study(tmp_path / "in", 1))
+            (delivery,) = until(lambda: [d for one in node.cases.records() for d in told(node, one) if d.tries])
+            assert delivery.state == ("sent" if shown else "waiting")
+    finally:
+        archive.stop()
+    assert len(archive.kept) == (3 if shown else 0)
+
+
+def told(node, record):
+    return node.outbox.deliveries(record).values()
 
 
 def test_what_is_no_network_is_said_at_once():
