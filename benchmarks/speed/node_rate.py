@@ -39,12 +39,12 @@ class Memory:
 
     def _look(self) -> None:
         while True:
-            children = Path(f"/proc/{self.process}/task/{self.process}/children")
+            tasks = Path(f"/proc/{self.process}/task")
             try:
-                own, others = self.process, children.read_text().split()
-                self.node = max(self.node, resident_mb(own))
+                self.node = max(self.node, resident_mb(self.process))
+                others = " ".join((task / "children").read_text() for task in tasks.iterdir()).split()
                 self.worker = max([self.worker, *(resident_mb(int(other)) for other in others)])
-            except (OSError, StopIteration):
+            except (OSError, StopIteration):  # one that has just ended
                 pass
             time.sleep(0.5)
 

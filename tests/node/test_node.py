@@ -4,13 +4,16 @@ import logging
 import time
 from dataclasses import replace
 from datetime import timedelta
+from fnmatch import fnmatch
 
 import pytest
 
 pytest.importorskip("pynetdicom")
+import stub_node
 from strangers import FAST, Archive, call, final, running, send, study, until
 
 from adn.errors import InputError
+from adn.node.outbox import PATTERNS
 from adn.node.peers import parse_peer
 from adn.node.service import Keep
 from adn.node.status import status
@@ -189,3 +192,12 @@ def test_a_peer_that_is_no_longer_named_is_not_waited_for(tmp_path):
         until(lambda: status(tmp_path / "node")["look"])
     with running(tmp_path / "node") as node:
         final(node)
+
+
+@pytest.mark.parametrize("kind", stub_node.CLASSES)
+def test_each_kind_of_result_can_be_the_only_one(tmp_path, archive, kind):
+    (wanted,) = [name for name, pattern in PATTERNS.items() if fnmatch(kind, pattern)]
+    with running(tmp_path / "node", archive.peer, sending=replace(FAST, kinds=(wanted,))) as node:
+        send(node.port, study(tmp_path / "in", 2))
+        final(node)
+    assert [data.SOPClassUID for data in archive.kept.values()] == [stub_node.CLASSES[kind]]
