@@ -16,7 +16,7 @@ from adn.errors import InputError
 from adn.io import write_volume
 from adn.node.service import Keep, Node
 from adn.node.shelf import FAILED, Shelf
-from adn.node.watch import Watch
+from adn.node.watch import LEDGER, Watch
 from phantoms import head, write_dicom_series
 
 
@@ -122,3 +122,26 @@ def test_results_inside_the_watched_folder_are_refused(folders):
     scans, _ = folders
     with pytest.raises(InputError, match="taken for scans"), watching(scans, scans / "out"):
         pass
+
+
+def test_a_kill_in_a_long_look_forgets_little_of_what_was_taken(folders, tmp_path, monkeypatch):
+    scans, out = folders
+    for name in ("a", "b"):
+        write_volume(small(), scans / f"{name}.nii")
+    node = Node(tmp_path / "node", limits=LIMITS, predict=stub_node.predict)
+    look = Watch(scans, out, node.intake, tmp_path, settle_s=0)
+    look.look()  # both are seen
+    look._next = 0.0
+    taken = []
+
+    def killed(path, key):
+        if taken:
+            raise KeyboardInterrupt
+        taken.append(key)
+
+    monkeypatch.setattr("adn.node.watch._UNWRITTEN_S", 0.0)
+    monkeypatch.setattr(node.intake, "take_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        look.look()
+    assert list(json.loads((tmp_path / LEDGER).read_text())["files"]) == taken
+    node.close()

@@ -24,6 +24,7 @@ from adn.server.problems import ProblemError
 
 LEDGER = "watched.json"
 SETTLE_S = 5.0
+_UNWRITTEN_S = 2.0  # what a kill makes forget is taken again, and its results may have left by then
 log = logging.getLogger(__name__)
 
 
@@ -65,7 +66,7 @@ class Watch:
         began = time.monotonic()
         if began < self._next:
             return
-        changed = False
+        changed, written = False, began
         for path in _files(self.folder):
             try:
                 changed |= self._consider(path)
@@ -73,10 +74,16 @@ class Watch:
                 break  # the queue is full; a later look goes on here
             except (AdnError, OSError) as error:
                 log.warning("a watched file could not be taken yet (%s)", type(error).__name__)
+            if changed and time.monotonic() - written >= _UNWRITTEN_S:
+                self._write()
+                changed, written = False, time.monotonic()
         if changed:
-            with atomic_path(self._path) as temporary:
-                temporary.write_text(self._ledger.model_dump_json() + "\n", encoding="utf-8")
+            self._write()
         self._next = time.monotonic() + 4 * (time.monotonic() - began)  # a large share is not looked through all day
+
+    def _write(self) -> None:
+        with atomic_path(self._path) as temporary:
+            temporary.write_text(self._ledger.model_dump_json() + "\n", encoding="utf-8")
 
     def _consider(self, path: Path) -> bool:
         """Take a file if it is new and whole; whether the ledger has changed."""
