@@ -44,14 +44,15 @@ class Memory:
                 self.node = max(self.node, resident_mb(self.process))
                 others = " ".join((task / "children").read_text() for task in tasks.iterdir()).split()
                 self.worker = max([self.worker, *(resident_mb(int(other)) for other in others)])
-            except (OSError, StopIteration):  # one that has just ended
+            except OSError:  # one that has just ended
                 pass
             time.sleep(0.5)
 
 
 def resident_mb(process: int) -> float:
     text = Path(f"/proc/{process}/status").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+    found = [line.split()[1] for line in text.splitlines() if line.startswith("VmRSS")]  # none: it has just ended
+    return int(found[0]) / 1024 if found else 0.0
 
 
 def studies_of(folder: Path) -> list[list[Path]]:
