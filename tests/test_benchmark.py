@@ -17,7 +17,7 @@ from adn.io.weights import WeightsFile
 from adn.nn.adn import build_adn
 from adn.prediction.assemble import predict
 from adn.prediction.model import Model
-from adn.recipes import load_recipe, row_names
+from adn.recipes import load_recipe, recipe_from_dict, row_names, row_recipe
 from adn.training import Machine, Source
 from adn.virtual.folders import synthesize
 from phantoms import head
@@ -162,3 +162,59 @@ def test_what_cannot_be_compared_is_refused(cases, tmp_path):
     with pytest.raises(InputError, match="no set of virtual patients named 'vp53'"):
         benchmark("tiny", FixedSet("vp53"), tmp_path / "c", ["adn"])
     assert not list(tmp_path.glob("c/*"))
+
+
+def test_a_row_may_be_repeated_with_a_seed_of_its_own():
+    rows = module._chosen(["adn@1", "sean", "adn"])
+    assert [row.name for row in rows] == ["sean", "adn", "adn@1"]
+    assert [row.of(load_recipe("tiny")).train.seed for row in rows] == [0, 0, 1]
+    assert rows[2].title == "ADN, seed 1"
+    with pytest.raises(InputError, match="adn@1"):
+        module._chosen(["adn@one"])
+
+
+def test_every_patient_is_marked_by_the_network_of_its_fold(cases, tmp_path, monkeypatch):
+    lines = [("vp-0000", "train", 0), ("vp-0001", "train", 1), ("vp-0002", "test", "")]
+    with (tmp_path / "folds.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("case", "part", "fold"), *lines])
+    trained, used = [], []
+
+    def train(recipe, run, source, begin, *_):
+        trained.append((str(run.relative_to(tmp_path / "out")), source.fold, begin.stages, begin.resume))
+        run.mkdir(parents=True)
+        for name in ("weights.safetensors", "last.safetensors"):
+            (run / name).touch()
+        rows = "stage,step,step_seconds,val_dice\nsegment,5,36,0.3\nsegment,10,36,0.5\n"
+        (run / "log.csv").write_text(rows)
+
+    def mark(case, model, work):
+        used.append((case.name, str(model.relative_to(tmp_path / "out"))))
+        return read_volume(case.infarct, np.uint8, "label").reoriented("SPL")
+
+    monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(module, "load_model", lambda path, device: path)
+    monkeypatch.setattr(module, "_predict", mark)
+    source = Source(cases / "data", split=tmp_path / "folds.csv")
+    path = benchmark(small(), source, tmp_path / "out", ["resunet"], Machine("cpu"), Listener(say=lambda _: None))
+    assert trained == [("resunet/fold-0", 0, ("segment",), False), ("resunet/fold-1", 1, ("segment",), False)]
+    assert used == [
+        ("vp-0000", "resunet/fold-0/last.safetensors"),  # the best epoch was chosen on these very cases
+        ("vp-0001", "resunet/fold-1/last.safetensors"),
+    ]
+    row = next(line for line in path.read_text(encoding="utf-8").splitlines() if "3D ResUNet" in line)
+    assert "0.300, 0.500" in row
+    assert "| 0.2 |" in row  # 20 steps of 36 s
+
+
+def test_rows_that_mix_sources_see_the_same_samples():
+    base = load_recipe("slicewise-mix")
+    base = base.model_copy(update={"train": base.train.model_copy(update={"slices": None})})
+    values = base.model_dump()
+    values["network"] |= {"d_backbone": "resunet", "f_backbone": "resunet"}
+    values["loss"] |= {"l_f": "bce_generalised_dice"}
+    base = recipe_from_dict(values)
+    for name in ("nnunet", "asymfex", "deepmedic"):
+        assert row_recipe(base, name).train.augment == "none"
+    turned = row_recipe(base, "nnunet")
+    assert turned.train.mix.box == base.grid.box == (32, 88, 72)
+    assert turned.grid.box == (32, 96, 96)

@@ -18,6 +18,7 @@ from adn.datasets.layouts import Case, find_cases, write_cases
 from adn.datasets.splits import read_split
 from adn.errors import InputError
 from adn.evaluation import evaluate
+from adn.feed.aligned import load_aligner
 from adn.io import open_scan
 from adn.io.atomic import atomic_folder, atomic_path
 from adn.io.nifti import read_volume, write_volume
@@ -29,22 +30,34 @@ from adn.report.benchmark import BenchmarkRow, benchmark_markdown
 from adn.space.volume import Volume
 from adn.training import Begin, Machine, Source, Watch, train
 from adn.training.logbook import LOG, read_log
+from adn.training.stages import ALIGN
 from adn.virtual.folders import synthesize_preset
 from adn.virtual.presets import PRESETS
 from adn.work.progress import StageProgress
 
 log = logging.getLogger(__name__)
 FLAT_EVALUATIONS, FLAT_BAND = 3, 0.02  # a row counts when its validation Dice stayed within this for so many
-TABLE, ASKED, T_RUN = "benchmark.md", "benchmark.json", "align"
+TABLE, ASKED, T_RUN, POOL = "benchmark.md", "benchmark.json", "align", "patients"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row: `recipes/rows/<name>.toml` says how it is made. paper: Dice and HD95 (mm) on AISD (paper, Table 1)."""
+    """A row: `recipes/rows/<name>.toml` says how it is made. paper: Dice and HD95 (mm) on AISD (paper, Table 1).
+
+    seed: of weights and samples; another one than the recipe's tells a difference from chance.
+    """
 
     name: str
     title: str
     paper: tuple[float, float] | None = None
+    seed: int | None = None
+
+    def of(self, base: Recipe) -> Recipe:
+        """Its recipe on the grid and budget of `base`."""
+        recipe = row_recipe(base, self.name.partition(SEED)[0])
+        if self.seed is None:
+            return recipe
+        return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": self.seed})})
 
 
 METHODS = (
@@ -57,9 +70,11 @@ METHODS = (
     Method("adn-without-tissue", "ADN without L_tissue", (0.5090, 39.66)),
     Method("adn", "ADN", (0.5245, 39.18)),
     Method("adn-plus", "ADN+"),
+    Method("adn-slicewise", "ADN, slice-wise D and F"),
     Method("nnunet", "nnU-Net-style"),
     Method("asymfex", "AsymFeX-style"),
 )
+SEED = "@"  # between a row's name and a seed of its own
 REFERENCE = "adn"  # what p-values compare with, where it is among the rows
 
 
@@ -117,36 +132,65 @@ def benchmark(
     """Train and score rows on the same data, the same evaluation and an equal budget; returns `out/benchmark.md`.
 
     recipe: grid, budget and T of every row. data: cases on disk, of which the split says who tests (else the data set
-    itself does), or a fixed set of virtual patients. methods: names of `METHODS` (None: all). A row that is trained and
-    scored is skipped; one that was stopped goes on. Raises InputError where `out` holds another benchmark, a method or
-    set is unknown, or nothing is held out to test on.
+    itself does), or a fixed set of virtual patients. Where the split has folds, each row is trained once for each
+    (`Source.fold`: for that one alone) and scored on the cases of the fold, which its network never saw and chose
+    nothing on; test cases are not opened. methods: names of `METHODS` (None: all), with '@1' after one for seed 1. A
+    row that is trained and scored is skipped; one that was stopped goes on. Raises InputError where `out` holds another
+    benchmark, a method or set is unknown, or nothing is held out to test on.
     """
     base = load_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = _chosen(methods)
-    recipes = {method.name: row_recipe(base, method.name) for method in chosen}
+    recipes = {method.name: method.of(base) for method in chosen}
     with torch.device("meta"):  # what cannot be built is told now, not after hours
         sizes = {name: sum(p.numel() for p in _segmenting(row)) for name, row in recipes.items()}
     work = _Work(Path(out), data, machine, listener)
     if isinstance(data, FixedSet) and data.name not in PRESETS:
         raise InputError(f"There is no set of virtual patients named '{data.name}': {', '.join(PRESETS)}.")
     _same_as_before(work, base)
-    cases = _fixed_cases(data, work) if isinstance(data, FixedSet) else _test_cases(data)
-    if any(row.align.apply for row in recipes.values()) and not (work.out / T_RUN / "weights.safetensors").is_file():
-        work.say("training T, which all aligned rows share")
-        _train(base, work, T_RUN, ("align",))
-    for method in chosen:
-        _run_row(method, recipes[method.name], cases, work)
-    rows = [_summed_up(method, recipes[method.name], sizes[method.name], work) for method in chosen]
-    return _write_table(rows, cases, base, work)
+    folds = _folds(data, work)
+    if any(row.align.apply for row in recipes.values()):
+        _share_t(base, work)
+    for fold, cases in folds.items():
+        for method in chosen:
+            _run_row(Run(method.name, recipes[method.name], fold), cases, work)
+    rows = [_summed_up(method, recipes[method.name], sizes[method.name], (work, list(folds))) for method in chosen]
+    return _write_table(rows, [case for cases in folds.values() for case in cases], base, work)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a row on all folds but one, or on what a split without folds says (fold None)."""
+
+    row: str
+    recipe: Recipe
+    fold: int | None = None
+
+    def folder(self, out: Path) -> Path:
+        """Where it lies in the benchmark's folder."""
+        return out / self.row if self.fold is None else out / self.row / f"fold-{self.fold}"
+
+    def weights(self, out: Path) -> Path:
+        """Those that are scored: of its best epoch; where a fold is scored, on which that was chosen, of the last."""
+        last = self.folder(out) / "last.safetensors"
+        return last if self.fold is not None and last.is_file() else self.folder(out) / "weights.safetensors"
 
 
 def _chosen(methods: Sequence[str] | None) -> list[Method]:
-    """The rows asked for, in the table's order."""
+    """The rows asked for, in the table's order, those with a seed of their own behind the row they repeat."""
     known = [method.name for method in METHODS]
-    unknown = [name for name in methods or () if name not in known]
+    asked = [name.partition(SEED) for name in (known if methods is None else methods)]
+    unknown = [name for name, at, seed in asked if name not in known or (at and not seed.isdigit())]
     if unknown:
-        raise InputError(f"There is no method '{unknown[0]}' in the benchmark: choose among {', '.join(known)}.")
-    return [method for method in METHODS if methods is None or method.name in methods]
+        raise InputError(
+            f"There is no method '{unknown[0]}' in the benchmark: choose among {', '.join(known)}, "
+            f"with a seed behind it where it is to be repeated, such as {REFERENCE}{SEED}1."
+        )
+    chosen = []
+    for method in METHODS:
+        for _, at, seed in sorted({one for one in asked if one[0] == method.name}):
+            title = f"{method.title}, seed {seed}" if at else method.title
+            chosen.append(Method(method.name + at + seed, title, method.paper, int(seed) if at else None))
+    return chosen
 
 
 def _segmenting(recipe: Recipe) -> list[torch.nn.Parameter]:
@@ -159,8 +203,8 @@ def _same_as_before(work: _Work, base: Recipe) -> None:
     source = work.source
     data = work.data.name if isinstance(work.data, FixedSet) else str(source.data.resolve()) if source.data else ""
     asked = {"recipe": base.model_dump(mode="json"), "data": data}
-    paths = {name: getattr(source, name) for name in ("split", "anatomy", "lesions")}
-    asked |= {name: str(path.resolve()) if path else None for name, path in paths.items()} | {"fold": source.fold}
+    paths = {name: getattr(source, name) for name in ("split", "anatomy", "lesions", "heads", "heads_split")}
+    asked |= {name: str(path.resolve()) if path else None for name, path in paths.items()}
     path = work.out / ASKED
     if not path.is_file():
         work.out.mkdir(parents=True, exist_ok=True)
@@ -174,8 +218,43 @@ def _same_as_before(work: _Work, base: Recipe) -> None:
 
 
 def _settings_filled(asked: dict) -> dict:
-    """What was noted, with the settings that recipes did not have then at what they stand for."""
-    return asked | {"recipe": recipe_from_dict(asked["recipe"]).model_dump(mode="json")}
+    """What was noted, with the settings that there were not then at what they stand for."""
+    kept = {"heads": None, "heads_split": None, **{name: value for name, value in asked.items() if name != "fold"}}
+    return kept | {"recipe": recipe_from_dict(asked["recipe"]).model_dump(mode="json")}
+
+
+def _folds(data: Source | FixedSet, work: _Work) -> dict[int | None, list[Case]]:
+    """Who is scored by the networks of each fold; fold None where there are no folds."""
+    if isinstance(data, FixedSet):
+        return {None: _fixed_cases(data, work)}
+    split = read_split(data.split) if data.split and data.data else None
+    if split is None or not split.folds:
+        return {None: _test_cases(data)}
+    assert data.data
+    cases = {case.name: case for case in find_cases(data.data) if case.infarct}
+    return {
+        fold: [cases[name] for name in split.parts(fold).validation if name in cases]
+        for fold in (range(split.folds) if data.fold is None else (data.fold,))
+    }
+
+
+def _share_t(base: Recipe, work: _Work) -> None:
+    """T of all aligned rows: trained once, or, where samples were aligned by the T of other weights, that one."""
+    run = work.out / T_RUN
+    if (run / "weights.safetensors").is_file() or ((run / ALIGN).is_file() and base.train.mix.used):
+        return
+    if not base.train.mix.used:
+        work.say("training T, which all aligned rows share")
+        _train(base, work, run, Begin(stages=("align",)))
+        return
+    aligner = load_aligner(base.train.mix.align_with)
+    if aligner.recipe.align != base.align:
+        raise InputError(
+            f"Recipe '{base.name}' needs the [align] of the weights that its samples are aligned with, "
+            f"{base.train.mix.align_with}, because all rows take over their T."
+        )
+    with atomic_path(run / ALIGN, make_folder=True) as temporary:
+        torch.save({"model": aligner.network.state_dict()}, temporary)
 
 
 def _fixed_cases(data: FixedSet, work: _Work) -> list[Case]:
@@ -203,25 +282,27 @@ def _test_cases(data: Source) -> list[Case]:
     return found
 
 
-def _train(recipe: Recipe, work: _Work, name: str, stages: Sequence[str], align: Path | None = None) -> None:
-    run, progress = work.out / name, work.listener.progress
-    begin = Begin(align=align, stages=stages, resume=(run / "run.json").is_file())
-    train(recipe, run, work.source, begin, work.machine, Watch(progress(name) if progress else None))
+def _train(recipe: Recipe, work: _Work, run: Path, begin: Begin, fold: int | None = None) -> None:
+    progress, name = work.listener.progress, str(run.relative_to(work.out))
+    begin = replace(begin, resume=(run / "run.json").is_file(), pool=work.out / POOL)
+    source = work.source if fold is None else replace(work.source, fold=fold)
+    train(recipe, run, source, begin, work.machine, Watch(progress(name) if progress else None))
 
 
-def _run_row(method: Method, recipe: Recipe, cases: list[Case], work: _Work) -> None:
+def _run_row(run: Run, cases: list[Case], work: _Work) -> None:
     """Train what is not trained and predict what is not predicted."""
-    weights = work.out / method.name / "weights.safetensors"
-    if not weights.is_file():
-        work.say(f"{method.name}: training")
-        _train(recipe, work, method.name, ("segment",), work.out / T_RUN if recipe.align.apply else None)
-    done = work.out / method.name / "predictions"
+    name = run.row if run.fold is None else f"{run.row}, fold {run.fold}"
+    if not (run.folder(work.out) / "weights.safetensors").is_file():
+        work.say(f"{name}: training")
+        begin = Begin(stages=("segment",), align=work.out / T_RUN if run.recipe.align.apply else None)
+        _train(run.recipe, work, run.folder(work.out), begin, run.fold)
+    done = work.out / run.row / "predictions"
     left = [case for case in cases if not (done / case.name).is_dir()]
     if not left:
-        work.say(f"{method.name}: done already")
+        work.say(f"{name}: done already")
         return
-    work.say(f"{method.name}: predicting {len(left)} test cases")
-    model = load_model(weights, work.machine.device)
+    work.say(f"{name}: predicting {len(left)} test cases")
+    model = load_model(run.weights(work.out), work.machine.device)
     for case in left:
         infarct = _predict(case, model, work)
         with atomic_folder(done / case.name, marker="infarct.nii.gz") as folder:
@@ -250,19 +331,25 @@ def is_flat(validation: Sequence[float]) -> bool:
     return len(last) == FLAT_EVALUATIONS and min(last) > FLAT_BAND and max(last) - min(last) <= FLAT_BAND
 
 
-def _summed_up(method: Method, recipe: Recipe, parameters: int, work: _Work) -> BenchmarkRow:
-    """A row's budget and how its training ended, from its log."""
-    history = [row for row in read_log(work.out / method.name / LOG) if row["stage"] == "segment"]
-    validation = tuple(float(row["val_dice"]) for row in history if "val_dice" in row)
-    steps = np.diff([0, *(int(row["step"]) for row in history)])
-    seconds = sum(n * float(row["step_seconds"]) for n, row in zip(steps, history, strict=True))
+def _summed_up(method: Method, recipe: Recipe, parameters: int, where: tuple[_Work, list[int | None]]) -> BenchmarkRow:
+    """A row's budget and how its trainings ended, from their logs. Validation: the mean over folds."""
+    work, folds = where
+    logs = [read_log(Run(method.name, recipe, fold).folder(work.out) / LOG) for fold in folds]
+    curves, total, seconds = [], 0, 0.0
+    for log_rows in logs:
+        history = [row for row in log_rows if row["stage"] == "segment"]
+        curves.append([float(row["val_dice"]) for row in history if "val_dice" in row])
+        steps = np.diff([0, *(int(row["step"]) for row in history)])
+        seconds += sum(n * float(row["step_seconds"]) for n, row in zip(steps, history, strict=True))
+        total += int(steps.sum())
+    validation = tuple(float(np.mean(values)) for values in zip(*curves, strict=False))
     return BenchmarkRow(
         name=method.name,
         title=method.title,
         aligned=recipe.align.apply,
-        trained=is_flat(validation),
+        trained=all(is_flat(curve) for curve in curves),
         validation=validation,
-        samples=int(steps.sum()) * recipe.train.segment.batch_size,
+        samples=total * recipe.train.segment.batch_size,
         hours=float(seconds) / 3600,
         parameters=parameters,
         paper_dice=method.paper[0] if method.paper else None,

@@ -208,8 +208,10 @@ class Recipe(Section):
             raise ValueError('train.slices needs slicewise D and F, method "adn" and loss.label_space = "aligned"')
         if self.train.pool and self.network.polarity == "bright":
             raise ValueError('train.pool lays infarcts on, so it is not for network.polarity = "bright"')
-        if self.train.mix.used and (not self.align.apply or self.loss.label_space != "aligned"):
-            raise ValueError('train.mix gives aligned samples: it needs align.apply and loss.label_space = "aligned"')
+        if self.train.mix.used and self.loss.label_space != "aligned":
+            raise ValueError('train.mix gives aligned samples: it needs loss.label_space = "aligned"')
+        if self.train.mix.used and not self.align.apply and self.train.mix.box is None:
+            raise ValueError("train.mix with align.apply = false needs train.mix.box, where its samples are made")
         return self
 
     @model_validator(mode="after")

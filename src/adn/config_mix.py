@@ -49,6 +49,10 @@ class MixConfig(Section):
     whole: float = Field(default=0.0, ge=0)  # whole heads without infarct; blood and oedema are silent
     virtual: float = Field(default=0.0, ge=0)  # virtual patients (`train.pool`, `train.looks`)
     align_with: str = "fast-plus"  # weights whose T carries real cases to the brain box, once
+    # where samples are made, and then turned back to how the head lay (align.apply = false); None: grid.box
+    box: tuple[int, int, int] | None = None
+    kept: bool = False  # samples are kept on disk (1 MB each at 2.4 mm), for runs that share them: `adn benchmark`
+    validated: int | None = Field(default=None, ge=1)  # at most so many outlined cases, and heads; None: all held out
     filled_share: float = Field(default=0.4, ge=0, le=1)  # of outlined: a healthy place replaced by its twin, too
     emptied_laid_share: float = Field(default=0.25, ge=0, le=1)  # get a virtual infarct
     whole_laid_share: float = Field(default=0.55, ge=0, le=1)  # get a virtual infarct

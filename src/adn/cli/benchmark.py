@@ -22,10 +22,17 @@ def benchmark(
     data: Annotated[str, typer.Option(help=f"Folder of cases, or a set of virtual patients: {', '.join(PRESETS)}.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, predictions and benchmark.md.")],
     methods: Annotated[
-        str | None, typer.Option(help=f"Rows, separated by commas, of: {', '.join(row_names())}. Default: all.")
+        str | None,
+        typer.Option(
+            help=f"Rows, separated by commas, of: {', '.join(row_names())}; adn@1: with seed 1. Default: all."
+        ),
     ] = None,
     split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': who trains, validates and tests.")] = None,
     fold: Fold = None,
+    heads: Annotated[
+        Path | None, typer.Option(help="Folder of whole heads without infarct, for recipes that mix sources.")
+    ] = None,
+    heads_split: Annotated[Path | None, typer.Option(help="CSV of 'adn split' for --heads.")] = None,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
     device: Device = "auto",
@@ -34,20 +41,28 @@ def benchmark(
 ) -> None:
     """Train and score DeepMedic, U-Nets, SEAN, ADN and others on the same data with an equal budget of samples.
 
-    Writes OUT/benchmark.md. The same command again goes on where it stopped and skips rows that are done.
+    Where --split has folds, each row is trained for each fold and scored on the patients that it has not seen. Writes
+    OUT/benchmark.md. The same command again goes on where it stopped and skips rows that are done.
     """
     fixed = data in PRESETS
-    if fixed and (split or fold is not None):
-        raise InputError(f"--split and --fold choose among cases on disk; {data} is a test set: leave them out.")
-    if not fixed and (anatomy or lesions):
-        raise InputError(f"--anatomy and --lesions describe virtual patients: use them with --data {PRESETS[-1]}, say.")
+    if fixed and (split or fold is not None or heads or heads_split):
+        raise InputError(f"--split, --fold and --heads are for cases on disk; {data} is a test set: leave them out.")
+    if not fixed and (anatomy or lesions) and not heads:
+        raise InputError(
+            f"--anatomy and --lesions describe virtual patients: use them with --data {PRESETS[-1]}, say, "
+            "or with --heads."
+        )
     terminal.check_writable(out)
     from adn.benchmark import FixedSet, Listener
     from adn.benchmark import benchmark as run
     from adn.training import Machine, Source
 
     with terminal.progress_bar(quiet) as bar:
-        patients = FixedSet(data, anatomy, lesions) if fixed else Source(Path(data), split=split, fold=fold)
+        patients = (
+            FixedSet(data, anatomy, lesions)
+            if fixed
+            else Source(Path(data), anatomy, lesions, split, fold, heads, heads_split)
+        )
         listener = Listener(_stepper(bar), lambda words: None if quiet else bar.console.print(words, markup=False))
         rows = methods.split(",") if methods else None
         path = run(recipe, patients, out, rows, Machine(device, workers), listener)

@@ -70,9 +70,44 @@ def ensure_aligned(case: Case, grid: GridConfig, weights: str, folder: Path | No
     if path.is_file():
         return path, False
     prepared = load_prepared(ensure_prepared(case, grid, folder)[0])
-    with atomic_path(path, make_folder=True) as temporary:
-        save_file(_packed(align_prepared(prepared, grid, aligner)), temporary)
+    write_sample(align_prepared(prepared, grid, aligner), path)
     return path, True
+
+
+def pose_path(aligned: Path) -> Path:
+    """Where the pose of a file of `ensure_aligned` is kept."""
+    return aligned.with_name(aligned.name.replace("-aligned-", "-pose-"))
+
+
+def ensure_pose(case: Case, aligned: Path, grid: GridConfig, weights: str, folder: Path | None = None) -> None:
+    """Keep how a case of `ensure_aligned` lay beside its file, for methods that take heads as they lie."""
+    path = pose_path(aligned)
+    if not path.is_file():
+        prepared = load_prepared(ensure_prepared(case, grid, folder)[0])
+        with atomic_path(path) as temporary:
+            save_file({"pose": find_pose(prepared, grid, load_aligner(weights)).contiguous()}, temporary)
+
+
+def load_pose(aligned: Path) -> Tensor:
+    """Aligned box → model grid, (1, 4, 4) mm. Raises InputError for a damaged or absent file."""
+    path = pose_path(aligned)
+    try:
+        return load_file(path)["pose"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise InputError(f"{path}: the pose is damaged ({error}); delete the file and run again.") from error
+
+
+def find_pose(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Tensor:
+    """Aligned box → model grid, (1, 4, 4) mm, by T and its refinement. Raises InputError where T works on another."""
+    own = aligner.recipe.grid
+    if own.shape != grid.shape or own.spacing_mm != grid.spacing_mm or own.window_hu != grid.window_hu:
+        raise InputError(
+            f"The recipe's grid {grid.shape} of {grid.spacing_mm} mm must be that of the weights that align, "
+            f"{own.shape} of {own.spacing_mm} mm; name others in train.mix.align_with."
+        )
+    brain = torch.from_numpy(prepared.brain)[None, None]
+    with torch.no_grad():
+        return refine_pose(aligner.network, brain, aligner.network(brain), aligner.recipe)
 
 
 def align_prepared(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Sample:
@@ -80,17 +115,11 @@ def align_prepared(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Sa
 
     infarct is −1 where the reference is silent. Raises InputError where T works on another grid.
     """
-    own = aligner.recipe.grid
-    if own.shape != grid.shape or own.spacing_mm != grid.spacing_mm or own.window_hu != grid.window_hu:
-        raise InputError(
-            f"The recipe's grid {grid.shape} of {grid.spacing_mm} mm must be that of the weights that align, "
-            f"{own.shape} of {own.spacing_mm} mm; name others in train.mix.align_with."
-        )
+    pose = find_pose(prepared, grid, aligner)
     brain, marks = (torch.from_numpy(x)[None, None] for x in (prepared.brain, prepared.infarct))
     tissue = F.one_hot(torch.from_numpy(prepared.tissue).long(), len(TissueLabel)).movedim(-1, 0)[None, 1:]
     layers = torch.cat([brain, brain > 0, marks == 1, marks == SILENT, tissue], 1).float()
     with torch.no_grad():
-        pose = refine_pose(aligner.network, brain, aligner.network(brain), aligner.recipe)
         value, inside, infarct, silent, *tissues = warp(layers, pose, grid.spacing_mm, grid.box)[0]
     known, tissue = inside > 0.5, torch.stack(tissues)
     # at the brain's edge voxels fade; what they hold does not
@@ -102,13 +131,19 @@ def align_prepared(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Sa
     return Sample(value[None], reference[None], labels[None].to(torch.uint8))
 
 
+def write_sample(sample: Sample, path: Path) -> None:
+    """Keep a sample on the brain box as `load_aligned` reads it. Raises OutputError."""
+    with atomic_path(path, make_folder=True) as temporary:
+        save_file(_packed(sample), temporary)
+
+
 def _packed(sample: Sample) -> dict[str, Tensor]:
     brain = torch.from_numpy(np.rint(sample.brain.numpy() * _UNIT).astype(np.uint16))
     return {"brain": brain, "infarct": sample.infarct.to(torch.int8), "tissue": sample.tissue.contiguous()}
 
 
 def load_aligned(path: Path) -> Sample:
-    """Read what `ensure_aligned` made. Raises InputError for a damaged file."""
+    """Read what `ensure_aligned` or `write_sample` made. Raises InputError for a damaged file."""
     try:
         found = load_file(path)
         brain, infarct, tissue = (found[name] for name in ("brain", "infarct", "tissue"))

@@ -40,7 +40,8 @@ def row_names() -> list[str]:
 def row_recipe(base: Recipe, row: str) -> Recipe:
     """The recipe of one row of the benchmark: `base` (grid, budget, T) with the row's own settings, named base+row.
 
-    A row without alignment gets a box that a turned head fits, and no refinement. Raises ConfigError.
+    A row without alignment gets a box that a turned head fits, and no refinement. Where `base` mixes sources every row
+    sees their samples as they are, so rows bring no augmentation of their own. Raises ConfigError.
     """
     if row not in row_names():
         raise ConfigError(f"No row '{row}' of the benchmark: there are {', '.join(row_names())}.")
@@ -50,6 +51,9 @@ def row_recipe(base: Recipe, row: str) -> Recipe:
         values["align"]["refine_steps"] = 0
         factor = 2 ** (len(base.network.channels) - 1)
         values["grid"]["box"] = _unaligned_box(base.grid, factor)
+        values["train"]["mix"]["box"] = base.grid.box if base.train.mix.used else None
+    if base.train.mix.used:
+        values["train"]["augment"] = base.train.augment
     return recipe_from_dict(values)
 
 

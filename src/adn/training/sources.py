@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +13,10 @@ from torch.utils.data import Dataset
 from adn.config import Recipe
 from adn.datasets.layouts import Case, read_licence
 from adn.errors import InputError
-from adn.feed.aligned import ensure_aligned
+from adn.feed.aligned import ensure_aligned, ensure_pose
 from adn.feed.augment import Augmented
 from adn.feed.cases import PreparedCases, choose_cases
+from adn.feed.lying import KeptSamples, LyingSamples, lying_validation
 from adn.feed.mix import Cases, MixedSamples, validation_samples
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import PosedBrain, Sample
@@ -144,10 +145,15 @@ def library(source: Source, split: str) -> Library:
 
 
 def open_mix(recipe: Recipe, source: Source, pool: Path) -> Sets:
-    """Outlined parts, whole heads and virtual patients together (`feed.mix`). Raises InputError where one is absent."""
+    """Outlined parts, whole heads and virtual patients together (`feed.mix`). Raises InputError where one is absent.
+
+    Recipes that do not align get the same samples, turned back to how the heads lay.
+    """
     if source.data is None or source.heads is None:
         raise InputError("A recipe that mixes sources needs a folder of outlined cases and one of whole heads.")
-    train, seed = recipe.train, recipe.train.seed
+    train, seed, lies = recipe.train, recipe.train.seed, recipe.grid
+    if not recipe.align.apply:  # samples are made on the brain box
+        recipe = recipe.model_copy(update={"grid": lies.model_copy(update={"box": train.mix.box})})
     parts, libraries = open_cases(recipe, source)
     heads, count = libraries["train"], train.segment.max_epochs * train.segment.epoch_samples
     virtual: Any = None
@@ -155,11 +161,17 @@ def open_mix(recipe: Recipe, source: Source, pool: Path) -> Sets:
         virtual = PooledPatients(recipe, heads, seed, count, train.pool, pool)
     elif train.mix.virtual:
         virtual = AlignedPatients(recipe, heads, seed, count)
-    named = validation_samples(parts["validation"], seed + 1)
+    held = parts["validation"]
+    held = replace(held, outlined=held.outlined[: train.mix.validated], whole=held.whole[: train.mix.validated])
+    named = validation_samples(held, seed + 1)
+    mixed = MixedSamples(parts["train"], virtual, seed, count)
+    training: Any = KeptSamples(mixed, pool / f"fold-{source.fold}-seed-{seed}") if train.mix.kept else mixed
+    if not recipe.align.apply:
+        training = LyingSamples(mixed, training, lies)
+        named = lying_validation(named, held.outlined, held.whole, lies)
     groups, samples = [name for name, _ in named], [sample for _, sample in named]
     brains = PosedBrains(recipe, heads, seed, train.align.max_epochs * train.align.epoch_samples)
-    mixed = MixedSamples(parts["train"], virtual, seed, count)
-    return Sets(brains, (), mixed, samples, samples, aligned=True, groups=groups)
+    return Sets(brains, (), training, samples, samples, aligned=True, groups=groups)
 
 
 def open_cases(recipe: Recipe, source: Source) -> tuple[dict[str, Cases], dict[str, Library]]:
@@ -195,6 +207,8 @@ def _aligned(cases: Sequence[Case], recipe: Recipe) -> list[Path]:
             continue
         if made:
             log.info("aligned %s, %d of %d", case.name, done + 1, len(cases))
+        if not recipe.align.apply:
+            ensure_pose(case, path, recipe.grid, recipe.train.mix.align_with)
         files.append(path)
     return files
 

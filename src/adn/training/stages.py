@@ -55,12 +55,14 @@ class Begin:
     start: weights, by a name, a file or a run, that networks begin from (`take_over`); T then stays as it is unless
     `stages` names it. align: a run whose T is taken over; 'align' is then not in `stages`. stages: 'align' is T,
     'segment' is D + F, 'tissue' its network; None: those of the recipe. resume: go on from the run's checkpoints.
+    pool: where rendered virtual patients are kept, so that runs share them; None: in the run.
     """
 
     start: Path | str | None = None
     align: Path | str | None = None
     stages: Sequence[str] | None = None
     resume: bool = False
+    pool: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def train(
         return _train_tissue(source, run)
     model = build_model(recipe)
     _take_over(model, run, source, begin, stages)
-    sets = open_sets(recipe, source, run.out / "patients")
+    sets = open_sets(recipe, source, begin.pool or run.out / "patients")
     if recipe.align.apply and "align" in stages:
         _fit_align(model, sets, run)
     elif recipe.align.apply:

@@ -1,0 +1,98 @@
+"""Samples of a mix as several methods share them: kept on disk, or turned back to how the head lay in the scanner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from adn.config import GridConfig
+from adn.feed.aligned import load_aligned, load_pose, write_sample
+from adn.feed.mix import Draw, MixedSamples
+from adn.feed.samples import Sample
+from adn.space.warp import invert_rigid, warp
+
+_EDGE_SHARE = 0.05  # of a voxel is brain, else it is cut away
+_SILENT_SHARE = 0.3  # of a voxel is silent, else it counts
+
+
+class KeptSamples(Dataset[Sample]):
+    """A mix whose samples are drawn once and kept in a folder, for runs that are shown the same.
+
+    folder: of this mix with this seed alone. Intensities are kept in steps of 0.001 HU, also by who draws them first.
+    """
+
+    def __init__(self, mixed: MixedSamples, folder: Path) -> None:
+        self.mixed, self.folder = mixed, folder
+
+    def __len__(self) -> int:
+        return len(self.mixed)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index` of the mix."""
+        path = self.folder / f"{index}.safetensors"
+        if not path.is_file():
+            write_sample(self.mixed[index], path)
+        return load_aligned(path)
+
+
+class LyingSamples(Dataset[Sample]):
+    """A mix, each sample turned back: a real case to its own pose, a virtual patient to that of a real case.
+
+    So the methods that align heads and those that do not are shown the same samples. samples: those of the mix, as they
+    are or kept. grid: its box is what the turned head is cut to.
+    """
+
+    def __init__(self, mixed: MixedSamples, samples: Dataset[Sample], grid: GridConfig) -> None:
+        self.mixed, self.samples, self.grid = mixed, samples, grid
+
+    def __len__(self) -> int:
+        return len(self.mixed)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index` of the mix, as the head lies."""
+        return lying(self.samples[index], self.poses[self._whose(self.mixed.draw(index))], self.grid)
+
+    @cached_property
+    def poses(self) -> Mapping[Path, Tensor]:
+        """Of every real case, by its file."""
+        cases = self.mixed.cases
+        return {path: load_pose(path) for path in (*cases.outlined, *cases.whole)}
+
+    def _whose(self, draw: Draw) -> Path:
+        cases = self.mixed.cases
+        if draw.source == "virtual":
+            every = (*cases.outlined, *cases.whole)
+            return every[draw.seed % len(every)]
+        return (cases.whole if draw.source == "whole" else cases.outlined)[draw.place]
+
+
+def lying(sample: Sample, pose: Tensor, grid: GridConfig) -> Sample:
+    """An aligned sample as the head lay, on the grid's box. pose: aligned → model grid, (1, 4, 4) mm."""
+    box, home = grid.box or grid.shape, invert_rigid(pose)
+    brain, infarct, tissue = sample
+    layers = torch.stack([brain[0], (brain[0] > 0).float(), (infarct[0] > 0).float(), (infarct[0] < 0).float()])
+    x, inside, ill, silent = warp(layers[None], home, grid.spacing_mm, box)[0]
+    labels = warp(tissue[None].float(), home, grid.spacing_mm, box, mode="nearest")[0]
+    value = x.clamp(0, 1) * (inside > _EDGE_SHARE)
+    reference = torch.where(silent > _SILENT_SHARE, -1.0, ((ill > 0.5) & (inside > 0.5)).float())
+    return Sample(value[None], reference[None], labels.to(torch.uint8))
+
+
+def lying_validation(
+    named: Sequence[tuple[str, Sample]], outlined: Sequence[Path], whole: Sequence[Path], grid: GridConfig
+) -> list[tuple[str, Sample]]:
+    """What `mix.validation_samples` gives of these files, as the heads lie."""
+    parts, heads = iter(outlined), iter(whole)
+    head, turned = None, []
+    for name, sample in named:
+        if name == "whole":
+            head = next(heads)  # an infarct that is laid on a head follows it
+        path = next(parts) if name == "outlined" else head
+        assert path
+        turned.append((name, lying(sample, load_pose(path), grid)))
+    return turned
