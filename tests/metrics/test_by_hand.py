@@ -6,6 +6,7 @@ import pytest
 from adn import metrics
 from adn.errors import InputError
 from adn.metrics.scores import diagonal_mm
+from adn.metrics.surface import hd95_all_voxels_mm, hd95_mm
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
@@ -90,3 +91,13 @@ def test_grids_that_differ_are_refused_with_what_differs(other, words):
     mask = np.zeros(other.shape, np.uint8)
     with pytest.raises(InputError, match=words):
         metrics.score(Volume(mask, other), Volume(np.zeros(SHAPE, np.uint8), Grid.centred(SHAPE, SPACING)))
+
+
+def test_over_all_voxels_what_is_common_counts_as_0():
+    thin, thick = box((1, 2), (2, 7), (2, 9)), box((1, 5), (2, 7), (2, 9))
+    assert hd95_mm(thin, thick, SPACING) == pytest.approx(15.0)
+    inner = box((2, 3), (3, 4), (3, 4))
+    far = np.where(box((5, 6), (3, 4), (3, 4)), 1, inner)
+    assert hd95_all_voxels_mm(inner, far, SPACING) == pytest.approx(0.95 * 15.0)  # of two voxels one is common
+    assert hd95_all_voxels_mm(inner, 0 * inner, SPACING) is None
+    assert hd95_all_voxels_mm(0 * inner, 0 * inner, SPACING) == 0.0

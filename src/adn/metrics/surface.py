@@ -24,6 +24,14 @@ def hd95_mm(prediction: NDArray, reference: NDArray, spacing_mm: Spacing) -> flo
     return hd95_of(distances) if distances else None if p.any() or r.any() else 0.0
 
 
+def hd95_all_voxels_mm(prediction: NDArray, reference: NDArray, spacing_mm: Spacing) -> float | None:
+    """As `hd95_mm`, over all voxels of both masks, as Taha & Hanbury (2015) have it; common voxels are 0 mm apart."""
+    p, r = as_masks(prediction, reference)
+    if not (p.any() and r.any()):
+        return None if p.any() or r.any() else 0.0
+    return hd95_of(_both_ways_mm(*crop_to_union(p, r), spacing_mm))
+
+
 def surface_dice(prediction: NDArray, reference: NDArray, spacing_mm: Spacing, tolerance_mm: float = 5.0) -> float:
     """Share of both masks' boundary voxels that lie within `tolerance_mm` of the other's boundary, in [0, 1].
 
@@ -51,6 +59,11 @@ def boundary_distances_mm(
     if not (prediction.any() and reference.any()):
         return None
     p, r = (_boundary(mask) for mask in crop_to_union(prediction, reference))
+    return _both_ways_mm(p, r, spacing_mm)
+
+
+def _both_ways_mm(p: NDArray[np.bool_], r: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[NDArray, NDArray]:
+    """From each voxel of one set to the nearest of the other, mm, both ways; neither is empty."""
     steps = np.asarray(spacing_mm, dtype=np.float64)
     if steps.ndim == 1:
         return _distances_mm(p, r, steps), _distances_mm(r, p, steps)

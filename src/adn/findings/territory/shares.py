@@ -26,7 +26,7 @@ def territory_shares(
     place = Affine(mni_from_scan).apply(index)
     left = place[:, 0] > 0
     place[:, 0] = np.abs(place[:, 0])
-    names, nearest = list(REGIONS), _deepest(place)
+    names, nearest = list(REGIONS), deepest(place)
     shares = [
         TerritoryShare(name, "left" if side else "right", float(count * voxel_ml))
         for number, name in enumerate(names)
@@ -39,10 +39,10 @@ def territory_shares(
 def territory_at(mni_mm: NDArray[np.floating]) -> Territory:
     """The territory of one place, (3,) MNI LPS mm, of either side."""
     x, y, z = mni_mm
-    return list(REGIONS)[int(_deepest(np.array([[abs(x), y, z]]))[0])]
+    return list(REGIONS)[int(deepest(np.array([[abs(x), y, z]]))[0])]
 
 
-def _deepest(place: NDArray[np.float64]) -> NDArray[np.int64]:
+def deepest(place: NDArray[np.float64]) -> NDArray[np.int64]:
     """Of places (n, 3) on the left, the number of the region in which each lies deepest."""
     points = torch.from_numpy(place.T.astype(np.float32))
     return torch.stack([depth(points, REGIONS[name]) for name in REGIONS]).argmax(0).numpy()
