@@ -1,4 +1,5 @@
 # make demo: install, make a virtual patient, find its infarct.   make test: install, tests.   make check: seconds.
+# make coverage: the tests, and what they do not reach.   make docs: the site.
 # make viewer: the image viewer of adn serve, by Node.js; a wheel from PyPI holds it already.
 # A CPU-only PyTorch, smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH := $(shell grep '^torch==' constraints.txt)
 INSTALL_TORCH := install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 
-.PHONY: demo viewer test check check-wheel docs clean
+.PHONY: demo viewer test coverage check check-wheel docs clean
 
 demo: $(VENV)/.installed
 	rm -rf demo
@@ -31,11 +32,14 @@ viewer:
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
 
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --cov=adn --cov-report=term:skip-covered $(ARGS)
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest tests/test_contract_floors.py
+	$(BIN)/python -m pytest tests/test_contract_floors.py tests/test_contract_budgets.py tests/test_contract_version.py
 
 # Build the sdist and from it the wheel, look for the viewer in both, install the wheel into an empty venv, and run the
 # main job outside the checkout.

@@ -129,7 +129,7 @@ def cases_of(part: str, arguments: argparse.Namespace) -> Iterator[RulerCase]:
         yield from laid(heads, part, arguments.lesions, arguments.out / f"laid-{part.replace(' ', '-')}")
 
 
-def main() -> None:
+def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights")
     parser.add_argument("members", nargs="*", metavar="MEMBER")
@@ -138,7 +138,11 @@ def main() -> None:
     parser.add_argument("--lesions", type=Path)
     parser.add_argument("--called", type=float, default=0.08)
     parser.add_argument("--write", type=Path)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = read_arguments()
     model = adn.load_model(arguments.weights)
     parts = {f"fold {fold}": adn.load_model(name) for fold, name in enumerate(arguments.members)}
     cases = [

@@ -67,12 +67,16 @@ def draw(studies: list[Study], found: list[np.ndarray], path: Path) -> None:
     figure.savefig(path, dpi=70)
 
 
-def main() -> None:
+def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--weights")
     parser.add_argument("-o", "--out", type=Path, help="a picture of all slices")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = read_arguments()
     model = load_model(arguments.weights)
     studies, window = cpaisd_studies(arguments.folder)
     print(f"Window as estimated: {window[0]:.1f} to {window[1]:.1f} HU; threshold {model.recipe.threshold}.\n")

@@ -354,8 +354,7 @@ def main() -> None:
     began, base = time.time(), make_base()
     watched = lay_bait(out / "bait", base)
     requests = Requests(base, out / "bait")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as one:
         port = one.getsockname()[1]
     server = os.fork()
     if server == 0:
@@ -374,12 +373,8 @@ def main() -> None:
     read = watch.seen()
     (out / "bait" / "scan.nii").read_bytes()
     assert watch.seen(), "the watch is blind"
-    found = subprocess.run(
-        ["find", "/", "-xdev", "-name", f"*{MARK}*", "-newermt", f"@{began}", "-not", "-path", "/proc/*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.split()
+    asked = ["find", "/", "-xdev", "-name", f"*{MARK}*", "-newermt", f"@{began}", "-not", "-path", "/proc/*"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()
     beside = sorted(path.name for path in out.iterdir() if path.name not in ("bait", "cases", "work"))
     beside += [path.name for path in (out / "work").iterdir()]
     alive = send(port, ("GET", "/api/info", {}, b""))[0] == "200"

@@ -15,6 +15,7 @@ import numpy as np
 import pydicom
 from PIL import Image
 
+from adn.datasets.aisd.importer import import_aisd
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from phantoms import ball, head, write_dicom_series
@@ -107,3 +108,8 @@ def pack(root: Path) -> None:
     with tarfile.open(root / "dicom-0.tar.gz", "w:gz", compresslevel=1) as out:
         for folder in sorted((root / "dicom").iterdir()):
             out.add(folder, folder.name)
+
+
+def imported(root, **settings):
+    """Import and give the lines by case."""
+    return {line.case: line for line in import_aisd(root, root / "out", **settings)}

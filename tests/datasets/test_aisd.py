@@ -1,22 +1,19 @@
 import csv
-import io
 import re
 import shutil
-import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 import typer
-from aisd_replica import WINDOW_HU, grey, half_head, pack, write_replica
+from aisd_replica import WINDOW_HU, grey, half_head, imported, write_replica
 from PIL import Image
 from typer.testing import CliRunner
 
 from adn.cli.data.import_aisd import import_aisd as import_command
 from adn.datasets.aisd import case as aisd_case
-from adn.datasets.aisd.importer import TEST_CASES, import_aisd
+from adn.datasets.aisd.importer import TEST_CASES
 from adn.datasets.layouts import find_cases
 from adn.datasets.splits import read_split
 from adn.errors import InputError, OutputError
@@ -32,11 +29,6 @@ def _no_pictures(monkeypatch, request):
     """Drawing takes most of an import's time here: only the page's test does it."""
     if "page" not in request.node.name:
         monkeypatch.setattr(aisd_case, "draw_preview", lambda path, *_: path.write_bytes(b"jpeg"))
-
-
-def imported(root, **settings):
-    """Import and give the lines by case."""
-    return {line.case: line for line in import_aisd(root, root / "out", **settings)}
 
 
 def overlay(case_folder):
@@ -299,53 +291,6 @@ def test_the_split_is_the_official_one(tmp_path):
         ("0000002", "train", "left out"),
         (test, "test", "imported"),
     ]
-
-
-def test_archives_give_the_same_as_trees_and_leave_nothing(tmp_path):
-    replica = write_replica(tmp_path / "tree", "0000001")
-    replica.pictures, replica.labels = replica.pictures[::-1], replica.labels[::-1]
-    replica.write_pngs()
-    pack(tmp_path / "tree")
-    downloads = tmp_path / "downloads"
-    downloads.mkdir()
-    for name in ("image.zip", "mask.zip", "dicom-0.tar.gz"):
-        shutil.move(tmp_path / "tree" / name, downloads / name)
-    from_tree, from_archives = (imported(root)["0000001"] for root in (tmp_path / "tree", downloads))
-    assert from_tree == from_archives
-    for name in ("ct.nii.gz", "infarct.nii.gz"):
-        a, b = (root / "out" / "0000001" / name for root in (tmp_path / "tree", downloads))
-        assert a.read_bytes() == b.read_bytes()
-    assert sorted(path.name for path in (downloads / "out").iterdir()) == [
-        "0000001",
-        "import.csv",
-        "import.html",
-        "licence.txt",
-        "split.csv",
-    ]
-
-
-def test_unsafe_and_broken_archives_are_refused(tmp_path):
-    def tar(name, *members):
-        with tarfile.open(tmp_path / name, "w:gz") as out:
-            for member in members:
-                out.addfile(member, io.BytesIO(b"x" * member.size))
-
-    outside, link = tarfile.TarInfo("../0000001/CT/1.dcm"), tarfile.TarInfo("0000001/CT/1.dcm")
-    outside.size, link.type, link.linkname = 3, tarfile.SYMTYPE, "/etc/passwd"
-    for member, why in ((outside, "outside its folder"), (link, "symbolic link")):
-        tar("dicom-0.tar.gz", member)
-        with pytest.raises(InputError, match=f"dicom-0.tar.gz.*{why}"):
-            imported(tmp_path)
-    whole = (tmp_path / "dicom-0.tar.gz").read_bytes()
-    (tmp_path / "dicom-0.tar.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="broken"):
-        imported(tmp_path)
-    (tmp_path / "dicom-0.tar.gz").unlink()
-    with zipfile.ZipFile(tmp_path / "mask.zip", "w") as out:
-        out.writestr("../0000001/000.png", b"x")
-    with pytest.raises(InputError, match=r"mask\.zip.*outside its folder"):
-        imported(tmp_path)
-    assert not list((tmp_path / "out" / ".unpacked").iterdir())
 
 
 def test_a_folder_without_aisd(tmp_path):

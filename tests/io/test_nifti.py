@@ -276,6 +276,7 @@ def test_an_unknown_unit_is_refused(tmp_path):
         load(path)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in dot:RuntimeWarning")  # of nibabel
 @pytest.mark.parametrize("sizes", [(0, 1.3, 5), (1.1, np.nan, 5), (0, 0, 0), (1.1, 1.3, np.inf)])
 def test_a_voxel_size_of_zero_is_refused_unless_the_sform_tells_it(sizes, tmp_path):
     for name, forms in (("q.nii", {"qform": PLAIN}), ("none.nii", {})):

@@ -149,7 +149,7 @@ def test_perfect_levels_cost_nothing_and_gradients_reach_each():
     finest, *coarser = pyramid(reference)
     assert all(level.sum() == 1 for level in coarser)  # one voxel of infarct is asked for at every level
     perfect = over_levels(both(finest, reference, counted, 256), coarser, reference, counted, 256, both)
-    assert float(perfect) == pytest.approx(0, abs=1e-4)
+    assert float(perfect.detach()) == pytest.approx(0, abs=1e-4)
     blank = [torch.full_like(level, 0.3).requires_grad_(True) for level in (finest, *coarser)]
     over_levels(both(blank[0], reference, counted, 256), blank[1:], reference, counted, 256, both).backward()
     assert all(level.grad.abs().min() > 0 for level in blank)

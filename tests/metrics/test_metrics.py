@@ -100,6 +100,7 @@ def test_distances_agree_with_scipy(seed):
     assert metrics.hd95_mm(p, r, SPACING) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:monai.metrics.utils get_mask_edges:FutureWarning")
 @pytest.mark.parametrize("seed", range(2))
 def test_scores_agree_with_monai(seed):
     torch = pytest.importorskip("torch")

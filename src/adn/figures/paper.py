@@ -117,6 +117,12 @@ def framework(prediction: Prediction, slice_index: int | None = None) -> Figure:
     marked = axial_slice(prediction.infarct, index)[crop] > 0
     if marked.any():
         last.contour(marked.astype(float), levels=[0.5], colors=[INFARCT_COLOUR], linewidths=1.3)
+    _draw_flow(lay, columns, rows, tall)
+    return figure
+
+
+def _draw_flow(lay: Axes, columns: tuple[float, ...], rows: tuple[float, ...], tall: float) -> None:
+    """Arrows between the pictures, named by what makes one from the other, and a note."""
     upper, lower = rows[0] + tall / 2, rows[1] + tall / 2
     _arrow(lay, (columns[0] + _BOX, upper), (columns[1], upper), "T")
     _arrow(lay, (columns[1] + _BOX, upper), (columns[2], upper), "")
@@ -127,7 +133,6 @@ def framework(prediction: Prediction, slice_index: int | None = None) -> Figure:
     _arrow(lay, (columns[3] + _BOX, upper), (columns[4], upper), "F, T⁻¹")
     note = "T aligns the brain,\nD finds what of the asymmetry\nis pathological,\nF marks the infarct."
     lay.text(columns[4], lower, note, color=INK, fontsize=8, va="center")
-    return figure
 
 
 def _arrow(lay: Axes, start: tuple[float, float], end: tuple[float, float], label: str) -> None:

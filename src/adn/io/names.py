@@ -18,6 +18,9 @@ def case_name(path: Path | str) -> str:
     """A scan's name: the file without its suffixes, the folder of a DICOM file, or the folder itself.
 
     A scan that is only called ct or dicom has the name of the folder it lies in.
+
+    >>> case_name("scans/sub-01.nii.gz"), case_name("scans/sub-02/ct.nii.gz")
+    ('sub-01', 'sub-02')
     """
     return _safe(_stem(_named(path)))
 
@@ -39,6 +42,9 @@ def case_names(paths: Sequence[Path | str]) -> list[str]:
     """One name per scan, in order: by file; where names clash, led by the parent folder; still clashing, numbered.
 
     Letter case does not tell names apart, because it does not on every file system.
+
+    >>> case_names(["a/head.nii.gz", "b/Head.nii.gz"])
+    ['a_head', 'b_Head']
     """
     names = [case_name(path) for path in paths]
     clashing = _clashing(names)

@@ -48,6 +48,10 @@ def precision_recall(prediction: NDArray, reference: NDArray) -> tuple[float, fl
     """Share of predicted voxels that are infarct, and share of infarct voxels that were predicted, both in [0, 1].
 
     Both masks empty: 1, 1; one empty: 0, 0. Raises InputError.
+
+    >>> predicted, reference = np.array([[[1, 1, 0, 0]]]), np.array([[[0, 1, 1, 1]]])
+    >>> precision_recall(predicted, reference)
+    (0.5, 0.3333333333333333)
     """
     p, r = as_masks(prediction, reference)
     predicted, infarct = int(np.count_nonzero(p)), int(np.count_nonzero(r))

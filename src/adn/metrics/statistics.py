@@ -48,6 +48,9 @@ def wilcoxon_p(differences: ArrayLike) -> float | None:
     """Two-sided p of Wilcoxon's signed-rank test on paired differences (n,): zeros are dropped, all zero gives 1.
 
     None where there is no pair. Exact up to 50 pairs without ties, else normal with scipy's correction for ties.
+
+    >>> wilcoxon_p([1, 2, 3, 4, 5]), wilcoxon_p([0, 0])
+    (0.0625, 1.0)
     """
     from scipy.stats import wilcoxon
 

@@ -10,7 +10,11 @@ STRATA: tuple[str, ...] = (ALL, WITH_INFARCT, SMALL, MIDDLE, LARGE, NONE)
 
 
 def volume_stratum(reference_ml: float) -> str:
-    """The stratum of a reference volume, mL: none, ≤ 30, 30–70 (70 included), > 70."""
+    """The stratum of a reference volume, mL: none, ≤ 30, 30–70 (70 included), > 70.
+
+    >>> volume_stratum(30.0), volume_stratum(70.0), volume_stratum(0.0)
+    ('≤ 30 mL', '30–70 mL', 'none')
+    """
     if reference_ml == 0.0:
         return NONE
     return SMALL if reference_ml <= SMALL_ML else MIDDLE if reference_ml <= LARGE_ML else LARGE

@@ -100,7 +100,9 @@ def create_app(
     )
     app.state.closing = False
     problems.install(app)
-    _add_case_routes(app, cases, jobs, limits)
+    _add_upload_route(app, cases, limits)
+    _add_case_routes(app, cases, jobs)
+    _add_file_routes(app, cases)
     info = Info(
         version=__version__,
         disclaimer=DISCLAIMER,
@@ -109,7 +111,14 @@ def create_app(
         viewer=VIEWER.is_file(),
         uploads=jobs is not None,
     )
+    _add_page_routes(app, info)
+    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    app.add_middleware(Guard, host=host, token=token, upload_bytes=limits.upload_mb * 2**20)
+    _name_problem(app)
+    return app
 
+
+def _add_page_routes(app: FastAPI, info: Info) -> None:
     @app.get("/api/info", summary="What this server is, and its limits")
     def read_info() -> Info:
         return info.model_copy(update={"viewer": VIEWER.is_file()})
@@ -123,13 +132,8 @@ def create_app(
         index = STATIC / "index.html"
         return FileResponse(index) if index.is_file() else HTMLResponse(_NO_PAGE)
 
-    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
-    app.add_middleware(Guard, host=host, token=token, upload_bytes=limits.upload_mb * 2**20)
-    _name_problem(app)
-    return app
 
-
-def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None, limits: Limits) -> None:
+def _add_upload_route(app: FastAPI, cases: Cases, limits: Limits) -> None:
     @app.post(
         "/api/cases",
         status_code=201,
@@ -151,6 +155,8 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None, limits: Limi
                 507, f"The upload could not be stored ({error.strerror}): make room on the disk."
             ) from error
 
+
+def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
     @app.get("/api/cases", summary="All cases, newest first")
     def list_cases() -> list[Case]:
         return [cases.case(record) for record in cases.records()]
@@ -193,6 +199,8 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None, limits: Limi
         except OSError as error:
             raise ProblemError(507, f"The corrected mask could not be stored ({error.strerror}).") from error
 
+
+def _add_file_routes(app: FastAPI, cases: Cases) -> None:
     @app.get(
         "/api/cases/{case_id}/events",
         summary="The case at each change, until it is final, as server-sent events named 'case'",

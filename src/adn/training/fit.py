@@ -136,7 +136,7 @@ class _Loop:
         if self.fabric.is_global_zero:
             self.board = Board(stage.out / "tensorboard" / stage.name, self.state.step)
             write_log(stage.out / LOG, stage.name, self.state.history)  # a kill may have come before it was
-        rest = loader(dataset, config, self.fabric, self.state.step, self.steps, machine.workers, stage.collate)
+        rest = loader(dataset, config, self.fabric, range(self.state.step, self.steps), machine.workers, stage.collate)
         self.batches = iter(rest)
         self.saved, self.before = time.monotonic(), time.monotonic() - self.state.seconds
         self.wrapped.train()
@@ -161,7 +161,7 @@ class _Loop:
         torch.manual_seed(seed)  # so that no generator needs saving
         with memory_explained(stage.name, self.config, self.fabric.device, self.fabric.world_size):
             epoch = state.step // self.per_epoch
-            values = _step(self.fabric, self.wrapped, self.optimiser, self.objective, self.batches, self.config, epoch)
+            values = self._optimise(epoch)
         if self.average:
             self.average.add()
         state.add({**values, "step_seconds": time.monotonic() - began})
@@ -178,6 +178,40 @@ class _Loop:
             self.saved = time.monotonic()
         if end:
             self._tell()
+
+    def _optimise(self, epoch: int) -> Row:
+        """One optimiser step on one batch, in `accumulation` parts; returns the scalars, averaged over the parts."""
+        fabric, model, optimiser, config = self.fabric, self.wrapped, self.optimiser, self.config
+        optimiser.zero_grad()
+        total = torch.zeros(0)
+        names: list[str] = []
+        for part in range(config.accumulation):
+            batch = fabric.to_device(next(self.batches))
+            waits = fabric.world_size > 1 and part + 1 < config.accumulation
+            with fabric.no_backward_sync(model, enabled=waits):
+                scalars = self.objective(model, batch, epoch)
+                fabric.backward(scalars["loss"] / config.accumulation)
+            names = list(scalars)
+            values = torch.stack([value.detach().float().to(fabric.device) for value in scalars.values()])
+            known = ~values.isnan()
+            found = torch.stack([values.nan_to_num(nan=0.0, posinf=math.inf), known.float()])
+            total = found if part == 0 else total + found
+        total = fabric.all_reduce(total, reduce_op="sum") if fabric.world_size > 1 else total
+        sums, counts = total.tolist()  # type: ignore[union-attr]
+        row = {n: s / c if c else math.nan for n, s, c in zip(names, sums, counts, strict=True)}
+        parts = config.accumulation * fabric.world_size
+        if not math.isfinite(row["loss"]) or counts[names.index("loss")] < parts:
+            raise AdnError(
+                "The loss is no longer a finite number. Lower learning_rate or clip_norm in the recipe and start "
+                "again; the last checkpoint is from before."
+            )
+        if not torch.isfinite(_clipped(fabric, model, optimiser, config)):
+            raise AdnError(
+                "A gradient is no longer a finite number, though the loss is. Lower learning_rate, or set "
+                "train.precision to fp32, in the recipe and start again; the last checkpoint is from before."
+            )
+        optimiser.step()
+        return row
 
     def finish(self) -> nn.Module:
         """The trained model."""
@@ -220,42 +254,6 @@ def _learning_rate(config: FitConfig, step: int, done: float) -> float:
 
 def _step_seed(seed: int, step: int, rank: int) -> int:
     return (seed * 1_000_003 + step) * 4096 + rank
-
-
-def _step(
-    fabric: Fabric, model: Any, optimiser: Any, objective: Objective, batches: Any, config: FitConfig, epoch: int
-) -> Row:
-    """One step of the optimiser on one batch, in `accumulation` parts; returns the scalars, averaged over all parts."""
-    optimiser.zero_grad()
-    total = torch.zeros(0)
-    names: list[str] = []
-    for part in range(config.accumulation):
-        batch = fabric.to_device(next(batches))
-        waits = fabric.world_size > 1 and part + 1 < config.accumulation
-        with fabric.no_backward_sync(model, enabled=waits):
-            scalars = objective(model, batch, epoch)
-            fabric.backward(scalars["loss"] / config.accumulation)
-        names = list(scalars)
-        values = torch.stack([value.detach().float().to(fabric.device) for value in scalars.values()])
-        known = ~values.isnan()
-        found = torch.stack([values.nan_to_num(nan=0.0, posinf=math.inf), known.float()])
-        total = found if part == 0 else total + found
-    total = fabric.all_reduce(total, reduce_op="sum") if fabric.world_size > 1 else total
-    sums, counts = total.tolist()  # type: ignore[union-attr]
-    row = {n: s / c if c else math.nan for n, s, c in zip(names, sums, counts, strict=True)}
-    parts = config.accumulation * fabric.world_size
-    if not math.isfinite(row["loss"]) or counts[names.index("loss")] < parts:
-        raise AdnError(
-            "The loss is no longer a finite number. Lower learning_rate or clip_norm in the recipe and start again; "
-            "the last checkpoint is from before."
-        )
-    if not torch.isfinite(_clipped(fabric, model, optimiser, config)):
-        raise AdnError(
-            "A gradient is no longer a finite number, though the loss is. Lower learning_rate, or set train.precision "
-            "to fp32, in the recipe and start again; the last checkpoint is from before."
-        )
-    optimiser.step()
-    return row
 
 
 def _clipped(fabric: Fabric, model: Any, optimiser: Any, config: FitConfig) -> torch.Tensor:

@@ -67,14 +67,16 @@ def share_of_batch(config: FitConfig, processes: int) -> int:
 
 
 def loader(
-    dataset: Dataset[Any], config: FitConfig, fabric: Fabric, first: int, steps: int, workers: int, collate: Any
+    dataset: Dataset[Any], config: FitConfig, fabric: Fabric, steps: range, workers: int, collate: Any
 ) -> DataLoader[Any]:
-    """Batches of this process from step `first` on.
+    """Batches of this process for the given steps.
 
     Step s trains on samples s · batch_size to (s + 1) · batch_size − 1 however many processes there are: each takes
     every n-th of them.
     """
-    order = range(first * config.batch_size + fabric.global_rank, steps * config.batch_size, fabric.world_size)
+    order = range(
+        steps.start * config.batch_size + fabric.global_rank, steps.stop * config.batch_size, fabric.world_size
+    )
     return DataLoader(
         Subset(dataset, order),
         batch_size=share_of_batch(config, fabric.world_size),
