@@ -46,7 +46,10 @@ def regional(twins: Twins) -> NDArray[np.float32]:
     """Net water uptake, %, of the region about each block that is tissue; 0 elsewhere."""
     every = tissue_pairs(twins).every.astype(np.float32)
     size = [max(1, round(mm / step)) for mm, step in zip(REGION_MM, twins.spacing_mm, strict=True)]
-    share, own, other = (uniform_filter(x * every, size, mode="constant") for x in (1.0, twins.hu, twins.mirror_hu))
+    share, own, other = (
+        uniform_filter(x * every, size, mode="constant")  # type: ignore[arg-type]
+        for x in (1.0, twins.hu, twins.mirror_hu)
+    )
     known = (share > _FEWEST_SHARE) & (every > 0)
     return np.where(known, 100.0 * (1.0 - own / np.maximum(other, 1e-3)), 0.0).astype(np.float32)
 

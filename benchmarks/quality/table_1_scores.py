@@ -42,7 +42,7 @@ from adn.space.volume import Volume
 
 FOLDS = 3
 DARKER, WATER, SHIPPED = "rule-darker", "rule-water", "virtual-only"
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "patient", "case", "fold", "reference_ml", "darker_hu", "marked_ml", "dice", "hd95_mm", "hd95_all_voxels_mm",
     "surface_dice_5mm", "error_ml", "lesion_f1", "side_right",
 )  # fmt: skip
