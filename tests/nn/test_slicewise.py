@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from adn.nn.adn import build_adn, chosen_slices, with_neighbours
-from adn.nn.slicewise import EMPTY_LOGIT, SliceNorm, SliceUNet
+from adn.nn.slicewise import _AT_ONCE, EMPTY_LOGIT, SliceNorm, SliceUNet
 from adn.recipes import recipe_from_dict
 from adn.space.warp import mirror
 
@@ -53,6 +53,15 @@ def test_a_slice_is_answered_alike_however_many_others_there_are():
         whole, part = net(x), net(x[:, :, 2:4])
     assert whole.shape == (1, 1, *SHAPE)
     assert torch.allclose(whole[:, :, 2:4], part, atol=1e-5)
+
+
+def test_slices_computed_in_parts_are_the_same():
+    torch.manual_seed(0)
+    net = SliceUNet(2, (8, 16)).eval()
+    x = torch.rand(1, 2, 2 * _AT_ONCE + 3, 8, 8)
+    with torch.no_grad():
+        whole, apart = net(x), torch.cat([net(x[:, :, i : i + 1]) for i in range(x.shape[2])], 2)
+    torch.testing.assert_close(whole, apart)
 
 
 def test_empty_slices_are_not_computed_and_the_others_not_changed():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 GROUPS = 8
 NORM_EPSILON = 1e-5
 _LARGE_PLANE = 1000  # pixels; smaller ones are as fast either way
+_AT_ONCE = 16  # slices, when predicting: memory for more is asked of the system anew for each layer
 RARE_LOGIT = -3.0  # of an untrained network: infarct is rare, and the first steps need not learn that
 EMPTY_LOGIT = -12.0  # where a slice shows nothing at all
 
@@ -98,7 +99,8 @@ class SliceUNet(nn.Module):
             shown = slices.flatten(1).any(1)
             logits = torch.full_like(slices[:, :1], EMPTY_LOGIT)
             if bool(shown.any()):
-                logits[shown] = self._of_slices(slices[shown]).to(logits.dtype)
+                parts = [self._of_slices(part) for part in slices[shown].split(_AT_ONCE)]
+                logits[shown] = torch.cat(parts).to(logits.dtype)
         return logits.unflatten(0, (len(x), -1)).transpose(1, 2)
 
     def _of_slices(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
