@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import logging
 import math
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from adn.recipes import recipe_from_dict
 from adn.remarks import Doubt, DoubtKind, Remark
 from adn.space.labels import TissueLabel
 from adn.space.volume import Volume
+from adn.work.memory import give_memory_back
 
 log = logging.getLogger(__name__)
 NETWORK, CLASSICAL = "tissue network", "classical"  # who found a brain
@@ -144,7 +143,7 @@ def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: boo
         sides = {"depth_mm": depth_mm, "height_mm": height_mm, "width_mm": width_mm}
         return Tissues(nothing, nothing, Doubt("coarse_voxels", sides))
     labels, doubt = _infer(scan, model, mirror_average)
-    _give_memory_back()
+    give_memory_back()
     brain = without_long_canal((labels > 0).astype(np.uint8), scan.grid.spacing_mm)
     labels *= brain
     doubt = doubt or doubt_brain(scan, scan.with_data(brain, "label"))
@@ -256,9 +255,3 @@ def _line(used: Tensor, start: int, seen: int, count: int) -> tuple[slice, Tenso
 def _block(depth_mm: float, config: TissueConfig) -> int:
     """How many slices are averaged into one."""
     return max(1, round(config.slice_mm / depth_mm))
-
-
-def _give_memory_back() -> None:
-    """Hand what the network used back to the system, where the C library can: 100 MB would stay in its heap."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
-        ctypes.CDLL(None).malloc_trim(0)

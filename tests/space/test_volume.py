@@ -5,7 +5,8 @@ import pytest
 from test_geometry import ORDERS, oblique, places
 
 from adn.errors import InputError
-from adn.space.volume import Volume
+from adn.space.geometry import bounding_box, reorient_array, reorient_box
+from adn.space.volume import BoxVolume, Volume
 
 
 def coded():
@@ -41,3 +42,20 @@ def test_other_values_lie_on_the_same_grid():
 def test_a_volume_introduces_itself():
     assert repr(coded()) == "Volume(label, 3×4×7, 5×1.2×0.7 mm, SPL)"
     assert repr(coded().grid) == "Grid(3×4×7, 5×1.2×0.7 mm, SPL)"
+
+
+@pytest.mark.parametrize("axes", ORDERS)
+def test_a_box_is_laid_on_the_scan_whatever_its_axes(axes):
+    scan = coded()
+    marked = np.zeros(scan.grid.shape, bool)
+    marked[1:3, 0:2, 1:2] = True
+    box = bounding_box(marked)
+    values = scan.data[box].astype(np.float32) + 100
+    turned = scan.reoriented(axes)
+    place = reorient_box(box, scan.grid.shape, scan.grid.axes, axes)
+    kept = reorient_array(values, scan.grid.axes, axes)
+    on_zero, on_scan = (BoxVolume(kept, place, turned, "HU", scan_around=around) for around in (False, True))
+    for laid, around in ((on_zero, 0), (on_scan, scan.data)):
+        assert (laid.data.dtype, laid.grid, laid.unit) == (np.float32, turned.grid, "HU")
+        np.testing.assert_array_equal(laid.reoriented(scan.grid.axes).data, np.where(marked, scan.data + 100, around))
+    assert np.array_equal(turned.data, scan.reoriented(axes).data)  # the scan itself stays

@@ -22,27 +22,32 @@ _MIN_TISSUE = 0.5  # of the smoothing's weight lies in parenchyma
 
 
 def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(X' - X) / X', (D, H, W), as a fraction; negative where brighter, 0 where a twin is not parenchyma.
+    """(X' - X) / X' in the bounding box of the mask, as a fraction; negative where brighter, 0 where a twin is not
+    parenchyma.
 
     volume: HU, SPL. mask: brain, same grid, not empty. aligned_from_scan: 4 × 4, array index → LPS mm about the
     mid-sagittal plane. Both twins are means over the parenchyma (above 15 HU) within 5 mm in plane.
     """
-    inside = mask.data > 0
-    box = bounding_box(inside)
-    hu = slab_mean(volume.data[box].astype(np.float32), volume.grid.spacing_mm[0])
-    tissue = (inside[box] & (hu > PARENCHYMA_HU) & (hu < _BRIGHTEST_HU)).astype(np.float32)
-    weight = smooth_in_plane(tissue, volume.grid.spacing_mm, SMOOTHING_MM)
-    mean = smooth_in_plane(hu * tissue, volume.grid.spacing_mm, SMOOTHING_MM) / np.maximum(weight, 1e-3)
-    known = (weight > _MIN_TISSUE) & inside[box] & (mean > PARENCHYMA_HU)
+    box = bounding_box(mask.data > 0)
+    mean, known = _tissue_mean(volume.data[box].astype(np.float32), mask.data[box] > 0, volume.grid.spacing_mm)
     index = aligned_from_scan.copy()
     index[:3, 3] = Affine(index).apply([float(part.start) for part in box])
     twin_index = np.linalg.inv(index) @ np.diag([-1.0, 1.0, 1.0, 1.0]) @ index
     share = resample(known.astype(np.float32), twin_index)
     twin = resample((mean * known).astype(np.float32), twin_index) / np.maximum(share, 1e-3)
     both = known & (share > 0.5)
-    result = np.zeros(volume.data.shape, np.float32)
-    result[box] = np.where(both, (twin - mean) / np.maximum(twin, PARENCHYMA_HU), 0.0)
-    return result
+    return np.where(both, (twin - mean) / np.maximum(twin, PARENCHYMA_HU), 0.0).astype(np.float32)
+
+
+def _tissue_mean(
+    hu: NDArray[np.float32], inside: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Mean HU of the parenchyma about each voxel, and where enough of it is there to tell."""
+    hu = slab_mean(hu, spacing_mm[0])
+    tissue = (inside & (hu > PARENCHYMA_HU) & (hu < _BRIGHTEST_HU)).astype(np.float32)
+    weight = smooth_in_plane(tissue, spacing_mm, SMOOTHING_MM)
+    mean = smooth_in_plane(hu * tissue, spacing_mm, SMOOTHING_MM) / np.maximum(weight, 1e-3)
+    return mean, (weight > _MIN_TISSUE) & inside & (mean > PARENCHYMA_HU)
 
 
 def slab_mean(hu: NDArray[np.float32], slice_mm: float) -> NDArray[np.float32]:

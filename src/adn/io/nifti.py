@@ -213,7 +213,9 @@ def write_volume(volume: Volume, path: Path | str) -> None:
     become uint8. Raises OutputError where the file cannot be written.
     """
     path = Path(path)
-    data = volume.data.astype(np.uint8) if volume.data.dtype == bool else volume.data
+    data = volume.data
+    if data.dtype == bool:
+        data = data.astype(np.uint8)
     image = nib.Nifti1Image(data, None)
     header = cast(Any, image.header)
     header.set_data_dtype(data.dtype)

@@ -40,10 +40,11 @@ from adn.results import (
     Quality,
     Scan,
 )
-from adn.space.geometry import Grid, bounding_box, reorient_array
+from adn.space.geometry import Grid, reorient_array, reorient_box
 from adn.space.units import unit_to_hu
-from adn.space.volume import Volume
+from adn.space.volume import BoxVolume, Volume
 from adn.space.warp import mirror, warp
+from adn.work.memory import give_memory_back
 from adn.work.progress import StepProgress
 
 
@@ -67,6 +68,7 @@ def predict(
     located = locate(scan, model, strip=strip, steps=steps)
     with steps.step("disentangle and segment"):
         maps = infer(located, model)
+    give_memory_back()
     with steps.step("carry home"):
         on_scan = home(maps, located, model.recipe, threshold)
     return assemble(scan, located, on_scan, model, steps, asked)
@@ -112,7 +114,7 @@ def assemble(
         pose=as_rigid(located.pose),
         measurements=_slices_as_filed(measurements, scan.volume.grid),
         provenance=_provenance(model, on_scan.threshold, steps.seconds, located.brain.stripper),
-        relative_hypodensity=_as_filed(hypodensity, scan, "1"),
+        relative_hypodensity=_box_as_filed(hypodensity, on_scan.box, scan, "1"),
         quality=quality,
         territories=territories,
         aligned_from_scan=located.aligned_from_scan @ _spl_from_stored(scan.volume.grid),
@@ -144,32 +146,34 @@ def judge(
 
 def _asymmetries(scan: Scan, located: Located, on_scan: OnScan, recipe: Recipe) -> dict[str, Volume]:
     """A, P, Q, X̂ and X̃ in HU on the axes of the scan's file, by their names in `Prediction`."""
-    window, network = recipe.grid.window_hu, recipe.network
-    box = bounding_box(located.brain.mask.data > 0)  # most of a scan lies outside
-    a_hu, whole_p_hu = unit_to_hu(on_scan.total[box], window), unit_to_hu(on_scan.pathological[box], window)
+    window, network, box = recipe.grid.window_hu, recipe.network, on_scan.box
+    a_hu, whole_p_hu = unit_to_hu(on_scan.total, window), unit_to_hu(on_scan.pathological, window)
     p_hu = np.minimum(whole_p_hu, a_hu)
-    sign, ct = SIGN[network.polarity], located.volume.data
-
-    def laid(values: NDArray, ground: NDArray) -> Volume:
-        ground[box] += values
-        return _as_filed(ground, scan, "HU")
-
-    def empty() -> NDArray:
-        return np.zeros(ct.shape, np.float32)
-
+    sign, ct = SIGN[network.polarity], located.volume.data[box]
+    # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
+    salient = ct + sign * (a_hu - (p_hu if network.clamp_q else whole_p_hu))
+    compensated = ct + sign * (p_hu if network.clamp_compensated else whole_p_hu)
     return {
-        "asymmetry_total": laid(a_hu, empty()),
-        "asymmetry_pathological": laid(p_hu, empty()),
-        "asymmetry_intrinsic": laid(a_hu - p_hu, empty()),
-        # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
-        "salient": laid(sign * (a_hu - (p_hu if network.clamp_q else whole_p_hu)), ct.copy()),
-        "compensated": laid(sign * (p_hu if network.clamp_compensated else whole_p_hu), ct.copy()),
+        "asymmetry_total": _box_as_filed(a_hu, box, scan, "HU"),
+        "asymmetry_pathological": _box_as_filed(p_hu, box, scan, "HU"),
+        "asymmetry_intrinsic": _box_as_filed(a_hu - p_hu, box, scan, "HU"),
+        "salient": _box_as_filed(salient, box, scan, "HU", scan_around=True),
+        "compensated": _box_as_filed(compensated, box, scan, "HU", scan_around=True),
     }
 
 
 def _as_filed(data: NDArray, scan: Scan, unit: str) -> Volume:
     """An array in SPL order as a volume on the axes of the scan's file."""
     return Volume(reorient_array(data, "SPL", scan.volume.grid.axes), scan.volume.grid, unit)
+
+
+def _box_as_filed(
+    values: NDArray[np.float32], box: tuple[slice, ...], scan: Scan, unit: str, *, scan_around: bool = False
+) -> Volume:
+    """The same of values in a box in SPL order. scan_around: around it lies the scan, else 0."""
+    grid = scan.volume.grid
+    place = reorient_box(box, grid.reoriented("SPL").shape, "SPL", grid.axes)
+    return BoxVolume(reorient_array(values, "SPL", grid.axes), place, scan.volume, unit, scan_around=scan_around)
 
 
 def _slices_as_filed(measurements: Measurements, grid: Grid) -> Measurements:

@@ -60,11 +60,13 @@ class OnScan:
     """What the networks found, on the scan's voxels in SPL order, (D, H, W).
 
     infarct: uint8, 0 or 1: probability ≥ threshold. probability: with parts smaller than the recipe's smallest just
-    below the threshold. total, pathological: A and P as shares of the window, 0 outside the brain.
+    below the threshold. box: holds the brain. total, pathological: A and P as shares of the window in that box, 0
+    outside the brain.
     """
 
     infarct: NDArray[np.uint8]
     probability: NDArray[np.float32]
+    box: tuple[slice, ...]
     total: NDArray[np.float32]
     pathological: NDArray[np.float32]
     threshold: float
@@ -149,13 +151,17 @@ def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None =
     """
     threshold = recipe.threshold if threshold is None else threshold
     inside = located.brain.mask.data > 0
-    probability, total, pathological = carry_home(maps.stack, located.aligned_from_scan, recipe.grid, inside)
-    if not recipe.network.zero_outside:
+    box = bounding_box(inside)
+    found, total, pathological = carry_home(maps.stack, located.aligned_from_scan, recipe.grid, inside)
+    if recipe.network.zero_outside:
+        probability = np.zeros(inside.shape, np.float32)
+        probability[box] = found
+    else:
         everywhere = np.ones_like(inside)
         probability = carry_home(maps.stack[:1], located.aligned_from_scan, recipe.grid, everywhere)[0]
     probability = without_small(probability, threshold, recipe.smallest_ml, located.volume.grid.voxel_ml)
     infarct = (probability >= threshold).astype(np.uint8)
-    return OnScan(infarct, probability, total, pathological, threshold)
+    return OnScan(infarct, probability, box, total, pathological, threshold)
 
 
 def _find_brain(volume: Volume, model: Model, strip: SkullStripper | None) -> Brain:
@@ -203,17 +209,19 @@ def carry_home(
 ) -> NDArray[np.float32]:
     """Aligned maps (C, D, H, W) on the scan's voxels in SPL order, one linear resampling, 0 where not `inside`.
 
-    mm_from_scan: as `aligned_from_scan` has it. grid: the one that the maps lie on.
+    mm_from_scan: as `aligned_from_scan` has it. grid: the one that the maps lie on. Returns the bounding box of
+    `inside`, (C, d, h, w).
     """
     matrix = torch.from_numpy(mm_from_scan).to(maps.device)
     sides = [n * s / 2 for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]
     matrix = matrix[:3] / torch.tensor(sides[::-1], dtype=matrix.dtype, device=maps.device)[:, None]
-    result = np.zeros((maps.shape[0], *inside.shape), np.float32)
-    crop = bounding_box(inside)[1:]
+    depth, *crop = bounding_box(inside)
     y, x = (torch.arange(part.start, part.stop, dtype=matrix.dtype, device=maps.device) for part in crop)
     plane = y[:, None, None] * matrix[:, 1] + x[None, :, None] * matrix[:, 2] + matrix[:, 3]
-    for z in np.flatnonzero(inside.any(axis=(1, 2))):
-        points = (plane + float(z) * matrix[:, 0]).float()
-        values = F.grid_sample(maps[None], points[None, None], align_corners=False)[0, :, 0].clamp(0, 1).cpu().numpy()
-        result[:, z, crop[0], crop[1]] = values * inside[z, crop[0], crop[1]]
+    result = np.zeros((maps.shape[0], depth.stop - depth.start, len(y), len(x)), np.float32)
+    for z in range(depth.start, depth.stop):
+        place = np.nonzero(inside[z, crop[0], crop[1]])
+        points = (plane[place] + float(z) * matrix[:, 0]).float()
+        values = F.grid_sample(maps[None], points[None, None, None], align_corners=False)[0, :, 0, 0]
+        result[:, z - depth.start][:, *place] = values.clamp(0, 1).cpu().numpy()
     return result

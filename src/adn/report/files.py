@@ -15,7 +15,7 @@ from adn.lang import ENGLISH
 from adn.report.html import write_report
 from adn.report.numbers import write_result
 from adn.results import RESULT_FILE, Prediction
-from adn.space.volume import Volume
+from adn.space.volume import BoxVolume, Volume
 
 
 def save_prediction(
@@ -45,7 +45,10 @@ def save_prediction(
 
 
 def prediction_volumes(prediction: Prediction) -> dict[str, Volume]:
-    """File name → volume, as written for this prediction: masks as uint8, maps as float32."""
+    """File name → volume, as written for this prediction: masks as uint8, maps as float32.
+
+    Maps are laid out when they are read (`BoxVolume`), so that not all are in memory at once.
+    """
     masks = ("infarct", "brain_mask")
     maps = (
         "infarct_probability",
@@ -79,4 +82,4 @@ def _write_all(prediction: Prediction, folder: Path, language: str) -> None:
 
 
 def _as_type(volume: Volume, dtype: type) -> Volume:
-    return volume.with_data(np.asarray(volume.data, dtype))
+    return volume if isinstance(volume, BoxVolume) else volume.with_data(np.asarray(volume.data, dtype))

@@ -173,6 +173,18 @@ def reorient_array(array: NDArray, from_axes: str, to_axes: str) -> NDArray:
     return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
 
 
+def reorient_box(
+    box: Sequence[slice], shape: Sequence[int], from_axes: str, to_axes: str
+) -> tuple[slice, slice, slice]:
+    """The same box of voxels in the array that `reorient_array` returns. shape: of the array with `from_axes`."""
+    order, flips = axis_changes(from_axes, to_axes)
+    sides = [
+        slice(shape[i] - box[i].stop, shape[i] - box[i].start) if flip else box[i]
+        for i, flip in zip(order, flips, strict=True)
+    ]
+    return sides[0], sides[1], sides[2]
+
+
 def bounding_box(inside: NDArray[np.bool_], margins: Sequence[int] | None = None) -> tuple[slice, ...]:
     """Slices of the smallest box that holds every True voxel, grown by `margins` voxels within the array.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +29,11 @@ class Volume:
     def reoriented(self, axes: str) -> Volume:
         """The same voxels with axes growing towards `axes` (such as 'SPL'); nothing is interpolated."""
         data = np.ascontiguousarray(reorient_array(self.data, self.grid.axes, axes))
-        return replace(self, data=data, grid=self.grid.reoriented(axes))
+        return Volume(data, self.grid.reoriented(axes), self.unit)
 
     def view(self, axes: str) -> Volume:
         """As `reoriented`, without a copy: for those who look at a part of a large volume."""
-        return replace(self, data=reorient_array(self.data, self.grid.axes, axes), grid=self.grid.reoriented(axes))
+        return Volume(reorient_array(self.data, self.grid.axes, axes), self.grid.reoriented(axes), self.unit)
 
     def with_data(self, data: NDArray, unit: str | None = None) -> Volume:
         """Other values on the same grid."""
@@ -43,3 +43,30 @@ class Volume:
         size = "×".join(str(n) for n in self.grid.shape)
         step = "×".join(f"{s:.4g}" for s in self.grid.spacing_mm)
         return f"Volume({self.unit}, {size}, {step} mm, {self.grid.axes})"
+
+
+class BoxVolume(Volume):
+    """A volume of which only a box is kept, float32; elsewhere it is 0, or as the scan that it lies on.
+
+    Most of a head scan lies outside the brain. `data` is laid out anew whenever it is asked for: take it once.
+    """
+
+    _values: NDArray[np.float32]
+    _box: tuple[slice, ...]
+    _scan: NDArray
+    _scan_around: bool
+
+    def __init__(
+        self, values: NDArray[np.float32], box: tuple[slice, ...], scan: Volume, unit: str, *, scan_around: bool = False
+    ) -> None:
+        """values: of the box on the scan's axes. scan_around: whether the scan's own values lie around it."""
+        own = {"_values": values, "_box": box, "_scan": scan.data, "_scan_around": scan_around}
+        for name, value in {**own, "grid": scan.grid, "unit": unit}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def data(self) -> NDArray[np.float32]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The whole volume, in the scan's order of memory."""
+        laid = self._scan.astype(np.float32) if self._scan_around else np.zeros_like(self._scan, np.float32)
+        laid[self._box] = self._values
+        return laid
