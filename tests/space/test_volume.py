@@ -58,4 +58,8 @@ def test_a_box_is_laid_on_the_scan_whatever_its_axes(axes):
     for laid, around in ((on_zero, 0), (on_scan, scan.data)):
         assert (laid.data.dtype, laid.grid, laid.unit) == (np.float32, turned.grid, "HU")
         np.testing.assert_array_equal(laid.reoriented(scan.grid.axes).data, np.where(marked, scan.data + 100, around))
+        whole = laid.with_data(laid.data)
+        for axis in range(3):
+            for part in (slice(0, 1), slice(1, 3), slice(2, None)):
+                np.testing.assert_array_equal(laid.part(axis, part), whole.part(axis, part))
     assert np.array_equal(turned.data, scan.reoriented(axes).data)  # the scan itself stays

@@ -22,13 +22,19 @@ def axial_stack(volume: Volume) -> NDArray:
 
     Row 0 is anterior, column 0 is patient right. Oblique volumes are shown along their nearest axes.
     """
+    return _slices(volume, slice(None))
+
+
+def _slices(volume: Volume, indices: slice) -> NDArray:
+    """Some of `axial_stack`."""
     axes = volume.grid.axes
-    return reorient_array(volume.data, axes, f"{_stored_direction(axes)}PL")
+    direction = _stored_direction(axes)
+    return reorient_array(volume.part(axes.index(direction), indices), axes, f"{direction}PL")
 
 
 def axial_slice(volume: Volume, index: int) -> NDArray:
     """One axial slice in radiological display, (rows, columns); `index` counts as stored in the file. A view."""
-    return axial_stack(volume)[index]
+    return _slices(volume, slice(index, index + 1))[0]
 
 
 def slab_slices(volume: Volume) -> int:
@@ -39,7 +45,7 @@ def slab_slices(volume: Volume) -> int:
 def axial_slab(volume: Volume, index: int) -> NDArray[np.float32]:
     """The mean of the slices about `index` that make 5 mm, (rows, columns): one slice as a reader wants it."""
     half = slab_slices(volume) // 2
-    return axial_stack(volume)[max(0, index - half) : index + half + 1].mean(axis=0, dtype=np.float32)
+    return _slices(volume, slice(max(0, index - half), index + half + 1)).mean(axis=0, dtype=np.float32)
 
 
 def stroke_window_hu(scan: Volume, brain_mask: Volume) -> tuple[float, float]:

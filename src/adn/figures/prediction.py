@@ -70,8 +70,7 @@ def asymmetry_panel(prediction: Prediction, slices: Sequence[int], say: Words | 
     )
     scan, crop, footer_in = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0), 0.52
     figure, panels = board(scan, crop, len(slices), len(columns), panel_in=1.9, header_in=0.28, footer_in=footer_in)
-    for column, (found, title, colours, limits_hu, unit) in enumerate(columns):
-        volume = found.with_data(found.data)  # laid out once for all slices
+    for column, (volume, title, colours, limits_hu, unit) in enumerate(columns):
         for row, index in enumerate(slices):
             label = "" if column else str(index)
             image = show(panels[row, column], volume, index, crop, limits_hu=limits_hu, colours=colours, label=label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +138,11 @@ def _require_fit(inside: NDArray[np.bool_], model_from_scan: NDArray, grid: Grid
     """Raise InputError where more than a hundredth of the brain, without canal, lies outside the model grid."""
     outside, total = 0, 0
     upper = np.array(grid.shape) - 0.5
+    corners = Affine(model_from_scan).apply(
+        list(product(*((side.start, side.stop - 1) for side in bounding_box(inside))))
+    )
+    if ((corners > -0.5) & (corners < upper)).all():  # so nothing between them is outside
+        return
     for z, plane in enumerate(inside):
         index = np.stack([np.full(int(plane.sum()), z), *np.nonzero(plane)], axis=1)
         place = Affine(model_from_scan).apply(index)

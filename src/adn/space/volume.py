@@ -35,6 +35,10 @@ class Volume:
         """As `reoriented`, without a copy: for those who look at a part of a large volume."""
         return Volume(reorient_array(self.data, self.grid.axes, axes), self.grid.reoriented(axes), self.unit)
 
+    def part(self, axis: int, indices: slice) -> NDArray:
+        """Neighbouring slices along an array axis. A view where the whole is kept."""
+        return self.data[tuple(indices if a == axis else slice(None) for a in range(3))]
+
     def with_data(self, data: NDArray, unit: str | None = None) -> Volume:
         """Other values on the same grid."""
         return Volume(data, self.grid, self.unit if unit is None else unit)
@@ -48,7 +52,8 @@ class Volume:
 class BoxVolume(Volume):
     """A volume of which only a box is kept, float32; elsewhere it is 0, or as the scan that it lies on.
 
-    Most of a head scan lies outside the brain. `data` is laid out anew whenever it is asked for: take it once.
+    Most of a head scan lies outside the brain. `data` and parts of it are laid out anew whenever they are asked
+    for: take them once.
     """
 
     _values: NDArray[np.float32]
@@ -67,6 +72,17 @@ class BoxVolume(Volume):
     @property
     def data(self) -> NDArray[np.float32]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The whole volume, in the scan's order of memory."""
-        laid = self._scan.astype(np.float32) if self._scan_around else np.zeros_like(self._scan, np.float32)
-        laid[self._box] = self._values
+        return self.part(0, slice(None))
+
+    def part(self, axis: int, indices: slice) -> NDArray[np.float32]:
+        """As of `Volume`, without laying out the rest."""
+        scan = self._scan[tuple(indices if a == axis else slice(None) for a in range(3))]
+        laid = scan.astype(np.float32) if self._scan_around else np.zeros_like(scan, np.float32)
+        start, stop, _ = indices.indices(self.grid.shape[axis])
+        low, high = max(start, self._box[axis].start), min(stop, self._box[axis].stop)
+        if low < high:
+            place, own = list(self._box), [slice(None)] * 3
+            place[axis] = slice(low - start, high - start)
+            own[axis] = slice(low - self._box[axis].start, high - self._box[axis].start)
+            laid[tuple(place)] = self._values[tuple(own)]
         return laid
