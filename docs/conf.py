@@ -18,7 +18,6 @@ copyright = "the adn authors. For research use only; not a medical device"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_gallery.gen_gallery"]
 root_doc = "index"
-exclude_patterns = ["moved.md"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "code"  # docstrings set code in single backticks
 suppress_warnings = ["config.cache"]  # the gallery's scraper is a function

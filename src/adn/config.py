@@ -242,7 +242,7 @@ class EnsembleMember(Section):
 
 
 class EnsembleConfig(Section):
-    """Weights that are asked together (`nn.ensemble`); what it does not say is as in the first member's recipe."""
+    """Weights whose logits are averaged (`nn.ensemble`). A setting left out is that of the first member's recipe."""
 
     summary: str = ""
     threshold: float = Field(default=0.5, gt=0, lt=1)  # as in a recipe

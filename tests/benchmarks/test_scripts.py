@@ -26,8 +26,7 @@ def test_the_page_lists_every_script_and_no_other():
 
 
 def test_documentation_names_scripts_that_are_there():
-    docs = [page for page in sorted(ROOT.glob("docs/**/*.md")) if page.name != "moved.md"]  # which names what is gone
-    pages = [ROOT / "README.md", *docs, *SCRIPTS]
+    pages = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *SCRIPTS]
     for page in pages:
         for name in re.findall(r"(?:benchmarks|tools)/[a-z_0-9/]+\.(?:py|toml)", page.read_text(encoding="utf-8")):
             assert (ROOT / name).is_file(), f"{page.name} names {name}"

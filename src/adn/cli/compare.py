@@ -26,7 +26,7 @@ def compare(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Lay follow-up scans on the first and measure how the infarct grew.
+    """Register follow-up scans to the first and measure how the infarct grew.
 
     Writes a page with all scans side by side, comparison.json, comparison.csv, and each follow-up on the first's grid.
 

@@ -12,9 +12,9 @@ BLOCKED = 4  # the exit code of `adn data check`, too: something that is needed 
 
 
 def doctor(
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out the virtual patient.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Skip the virtual patient.")] = False,
 ) -> None:
-    """Look at this machine: what adn needs, what is missing and how to get it, and how long a scan takes."""
+    """Check this machine: what adn needs, what is missing and how to get it, and how long a scan takes."""
     from adn.doctor import examine
 
     blocked = []

@@ -27,7 +27,7 @@ def evaluate(
     ],
     reference: Annotated[Path, typer.Argument(metavar="REF", help="Reference masks: the same, matched by case name.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the tables and report.html.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap; the same seed gives the same intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap; equal seeds give equal intervals.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")] = False,
     quiet: Quiet = False,
 ) -> None:

@@ -17,23 +17,24 @@ Data = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(help="Shipped weights by name (see 'adn info'), a .safetensors file, or a .toml that joins several."),
+    typer.Option(help="Name of shipped weights (see 'adn info'), a .safetensors file, or a .toml that averages some."),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one for each core.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one per core.")]
 Fold = Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")]
 Anatomy = Annotated[
     Path | None, typer.Option(help="Folder of head label maps (FreeSurfer labels, NIfTI); default: a template brain.")
 ]
 Lesions = Annotated[
-    Path | None, typer.Option(help="Folder of infarct masks in MNI space (NIfTI); default: made-up infarcts.")
+    Path | None, typer.Option(help="Folder of infarct masks in MNI space (NIfTI); default: generated infarcts.")
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare samples beside the training.")]
+Workers = Annotated[int, typer.Option(min=0, help="Extra processes that prepare samples.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of the same case.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 VolumeLimit = Annotated[
     float, typer.Option("--volume-limit-ml", help="The report says whether the infarct is above or below this volume.")
 ]
 Lang = Annotated[
-    str, typer.Option("--lang", help="Language of the report: en, de, tr. Programs read kinds and numbers, which stay.")
+    str,
+    typer.Option("--lang", help="Language of the report: en, de, tr. Kinds and numbers, for programs, stay the same."),
 ]

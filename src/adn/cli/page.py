@@ -49,7 +49,7 @@ def chosen_token(host: str, token: str | None) -> str | None:
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket bound to host and port. Raises InputError where that cannot be."""
+    """A socket bound to host and port. Raises InputError if it cannot be bound."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as listener:
@@ -66,7 +66,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def run_page(app: FastAPI, listener: socket.socket, host: str, token: str | None, open_page: bool, about: str) -> None:
-    """Serve until Ctrl-C. about: a sentence to print under the address."""
+    """Serve until Ctrl-C. about: a sentence to print below the address."""
     import uvicorn
 
     everywhere = host in ("0.0.0.0", "::")

@@ -37,7 +37,7 @@ def serve(
     lang: Lang = "en",
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
 ) -> None:
-    """Serve a page that takes scans: progress, viewer, downloads. Cases stay in FOLDER until they are deleted.
+    """Serve a web page that takes scans: progress, viewer, downloads. Cases stay in FOLDER until they are deleted.
 
     Only this machine can reach it, unless --host says otherwise. Nothing is sent anywhere.
     """

@@ -30,7 +30,7 @@ def split(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier split.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Split a data set by patient, every infarct size in every part, into a CSV for training and benchmark.
+    """Split a data set by patient, balanced by infarct size; write a CSV for training and benchmark.
 
     All scans of a patient stay together. Cases without infarct mask are left out; nnU-Net's imagesTs stay for testing.
     """

@@ -40,7 +40,7 @@ _ARGUMENT = re.compile(r"`([a-z_]+)`")
 
 
 def spell_out_unknown_letters() -> None:
-    """Letters that the terminal cannot show, and bytes of file names that are none, become codes, not an error."""
+    """Show letters that the terminal cannot, and invalid bytes in file names, as codes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -52,7 +52,7 @@ def stderr() -> Console:
 
 
 def progress_bar(quiet: bool) -> Progress:
-    """A bar that counts what is done, gone when it ends; none where nobody looks."""
+    """A progress bar that vanishes at the end; none unless stderr is a terminal."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     console = stderr()
     return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
@@ -60,7 +60,7 @@ def progress_bar(quiet: bool) -> Progress:
 
 @contextmanager
 def counter(what: str, quiet: bool, rate: bool = False) -> Iterator[Told]:
-    """A bar for work that tells (done, all) as it goes on. rate: say how many are done in a minute."""
+    """A bar for work that reports (done, all). rate: also show how many are done per minute."""
     start = time.monotonic()
     with progress_bar(quiet) as bar:
         row = bar.add_task(what, total=None)

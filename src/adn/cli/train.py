@@ -52,11 +52,11 @@ def train(
     lesions: Lesions = None,
     start: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="Weights to begin from, for fine-tuning (see 'adn info'); T stays."),
+        typer.Option(metavar="NAME|PATH", help="Weights to start from, for fine-tuning (see 'adn info'); T stays."),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run that was stopped, from its own record."),
+        typer.Option(metavar="RUN", help="Continue a run that was stopped, with the settings it recorded."),
     ] = None,
     device: Device = "auto",
     workers: Workers = 0,
@@ -92,14 +92,14 @@ def train(
                 path = begin_training(load_recipe(str(recipe)), run, source, Begin(start), machine, watch)
         except KeyboardInterrupt:
             if not silent:
-                bar.console.print(f"To go on: adn train --resume {run}", markup=False)
+                bar.console.print(f"To continue: adn train --resume {run}", markup=False)
             raise
     if not silent:
         typer.echo(f"Trained weights: {path}\nTo use them: adn predict SCAN -o OUT --weights {path}")
 
 
 def _run_folder(recipe: str | None, out: Path | None, resume: Path | None, others: bool) -> Path:
-    """The folder of a new run, or of one that goes on. others: any other option is given."""
+    """The folder of a new run, or of one that is continued. others: whether any other option was given."""
     if resume:
         if recipe or out or others:
             raise InputError(f"--resume {resume} takes everything from the run's own record: give nothing else.")
@@ -126,7 +126,7 @@ def _bar(silent: bool) -> Progress:
 
 @contextmanager
 def _speaking_through(bar: Progress) -> Iterator[None]:
-    """Let warnings pass above the progress bar, which has sys.stderr while it is drawn."""
+    """Print warnings above the progress bar, which takes over sys.stderr while it is drawn."""
     handlers = [one for one in logging.getLogger("adn").handlers if isinstance(one, logging.StreamHandler)]
     try:
         for handler in handlers:

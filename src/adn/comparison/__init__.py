@@ -1,1 +1,1 @@
-"""Scans of one patient over time: laid on one another, and how the infarct grew."""
+"""Scans of one patient over time: registered to the first, and how the infarct grew."""

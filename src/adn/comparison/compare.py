@@ -1,4 +1,4 @@
-"""`compare`: scans of one patient over time, laid on the first; the growth of the infarct; pairs that do not fit."""
+"""`compare`: register follow-up scans to the first, measure the growth of the infarct, refuse pairs that do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of an infarct between two scans that were laid on one another: growth, new and vanished parts."""
+"""How an infarct changed between two registered scans: growth, new and vanished parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison leaves: comparison.html (scans side by side, one slider), comparison.json and comparison.csv."""
+"""What a comparison writes: comparison.html (scans side by side, one slider), comparison.json and comparison.csv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a head lies in a second scan of it: a rigid motion, found on brain and skull, to less than a millimetre."""
+"""Rigid registration of two scans of one head, on brain and skull, to less than a millimetre."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a head with a bleed says nothing of infarcts: the blood (dark oedema about it has to be outlined)."""
+"""Where a head with a bleed cannot serve as a reference for infarcts: the blood. Its oedema has to be outlined."""
 
 from __future__ import annotations
 

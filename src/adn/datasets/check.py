@@ -1,4 +1,4 @@
-"""`adn data check`: every case of a data set by itself, then all of them together."""
+"""`adn data check`: each case of a data set on its own, then all cases against each other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_data(
     """List every problem of a data set, with its cause and remedy.
 
     data: any layout of `find_cases`. out: gets check.csv and check.html, a page with a picture of every case. split: a
-    CSV of `adn split`, to look for leaks. jobs: cases at a time, None: one for each core. progress: called with (done,
+    CSV of `adn split`, to look for leaks. jobs: cases at a time, None: one per core. progress: called with (done,
     all). Raises InputError where there are no cases or the split cannot be read, OutputError where `out` cannot be
     written to.
     """

@@ -1,4 +1,4 @@
-"""A data set written in the layout of others: nnU-Net raw, or BIDS with masks in derivatives. Whole or not at all.
+"""Write a data set in another layout: nnU-Net raw, or BIDS with masks in derivatives. Whole or not at all.
 
 Scans and masks are read and written anew on the scan's grid, so that DICOM becomes NIfTI and nothing of a header that
 might name a patient is carried over.

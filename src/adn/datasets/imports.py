@@ -1,4 +1,4 @@
-"""What importers of public data sets share: a picture of each case, a page of all, a table of lines."""
+"""Shared by the importers of public data sets: a picture of each case, a page with all of them, a table."""
 
 from __future__ import annotations
 

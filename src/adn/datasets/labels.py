@@ -1,4 +1,4 @@
-"""Label images of a case: read from any format, brought to the axis order of their CT, measured."""
+"""Label images of a case: read from any format, reoriented to their CT, measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `adn data check` leaves: a CSV of the problems, and one HTML page with a picture of every case."""
+"""What `adn data check` writes: a CSV of the problems, and one HTML page with a picture of every case."""
 
 from __future__ import annotations
 

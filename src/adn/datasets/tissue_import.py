@@ -1,4 +1,4 @@
-"""Tissue maps made elsewhere, brought to a case: SPM12's c1 c2 c3, or any label image with a mapping."""
+"""Import tissue maps made by other programs: SPM12's c1, c2 and c3, or any label image with a mapping."""
 
 from __future__ import annotations
 

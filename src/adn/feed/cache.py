@@ -163,7 +163,7 @@ def prepare_data(
 ) -> Preparation:
     """Prepare every case of a data set that has an infarct mask, in the cache; one that fails stops no other.
 
-    data: any layout of `find_cases`. jobs: cases at a time, None: one for each core. progress: called with (done, all).
+    data: any layout of `find_cases`. jobs: cases at a time, None: one per core. progress: called with (done, all).
     Raises InputError where no case has a mask, OutputError where the cache cannot be written to.
     """
     folder, found = prepared_folder(), find_cases(data)

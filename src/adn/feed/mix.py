@@ -1,4 +1,4 @@
-"""Samples from several sources in one training, so that no source tells whether there is an infarct.
+"""Samples from several sources in one training, so that the source does not give away whether there is an infarct.
 
 Outlined parts of heads as they are, or emptied (the infarct replaced by its mirrored twin); whole heads without
 infarct; virtual patients. Virtual infarcts are laid on a share of the emptied parts and of the whole heads, and whole

@@ -1,6 +1,6 @@
-"""A pool of rendered patients: anatomy is rendered once, infarct, noise and density are drawn anew at each look.
+"""A pool of rendered patients: anatomy is rendered once; infarct, noise and density are drawn anew for each look.
 
-Anatomy is what takes long to render, and infarcts are what networks must see many of.
+Rendering anatomy is slow, and networks need to see many different infarcts.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class PooledPatients(Dataset[Sample]):
         return Member(PatientPlan.from_dict(stored["plan"]), scan)
 
     def fill(self, device: torch.device | str, first: int = 0, step: int = 1) -> None:
-        """Render on a device what the folder does not hold of every `step`-th place: a GPU is faster than workers."""
+        """Render every `step`-th member that the folder lacks, on a device: a GPU is faster than workers."""
         for place in range(first, self.pool, step):
             self._rendered(place, device)
 
@@ -198,7 +198,7 @@ def _log_between(ends: tuple[float, float], u: float) -> float:
 
 
 def _as_early(infarct: InfarctPlan, looks: LooksConfig, u0: float, u1: float, u2: float, u3: float) -> InfarctPlan:
-    """As experts outline infarcts of the first hours: little darker, with an edge as wide as the infarct allows.
+    """An infarct of the first hours, as experts outline it: slightly darker, with an edge as wide as its size allows.
 
     Networks that have seen sharp and even infarcts alone take them for all there is, and leave real ones be
     (docs/lab/2026-11-28-first-weights.md, round 10).

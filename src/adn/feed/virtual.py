@@ -26,7 +26,7 @@ POOL_BEGINS = 10_000_000  # index of the first head that T's poses are drawn of,
 
 
 class _Patients(ABC, Dataset[Sample]):
-    """Patients drawn and rendered one by one; where they lie is what the classes below differ in."""
+    """Patients drawn and rendered one by one; the classes below differ in how they lie."""
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
         """curriculum: begin with easy patients only (`ease_at`)."""
@@ -50,7 +50,7 @@ class _Patients(ABC, Dataset[Sample]):
 
 
 class AlignedPatients(_Patients):
-    """Patients on the brain box, for D and F: scanned as they lie, then aligned, but for alignment's usual error.
+    """Patients on the brain box, for D and F: scanned as they lie, then aligned up to the usual alignment error.
 
     As at prediction, and not straight on the box: a rolled head's slices cut its sides at different places, so that
     thick slices mix them unlike, and the resampling that turns a head back takes noise away.
@@ -62,7 +62,7 @@ class AlignedPatients(_Patients):
 
 
 def draw_left_over(generator: torch.Generator, plan: PatientPlan, poses: PosesConfig) -> RigidTransform:
-    """What alignment leaves of a head's pose: all of its nod, and a little of the rest."""
+    """What is left of a head's pose after alignment: all of the pitch, and a little of the rest."""
     jitter = torch.randn(3, generator=generator).tolist()
     place, along = torch.rand(2, generator=generator).sub(0.5).tolist(), 2 * poses.max_left_over_mm
     return RigidTransform.from_parameters(

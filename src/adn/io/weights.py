@@ -57,8 +57,8 @@ def list_weights() -> list[WeightsFile]:
 def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
     """Weights by name (in the package) or path; None is the default.
 
-    A .toml file joins several (`config.EnsembleConfig`). Raises WeightsError if any are absent or damaged, ConfigError
-    where such a file says what it cannot.
+    A .toml file averages several (`config.EnsembleConfig`). Raises WeightsError if any of them is absent or damaged,
+    ConfigError if the .toml file is invalid.
     """
     found, hashes = _describe(_locate(str(name_or_path or DEFAULT)))
     expected = _expected_hashes()
@@ -81,7 +81,7 @@ def _locate(wanted: str, folder: Path = Path()) -> Path:
         names = ", ".join(w.name for w in list_weights()) or "none ship with this build"
         raise WeightsError(
             f"No weights '{wanted}': give a name ({names}), a .safetensors file, a run folder, "
-            "or a .toml that joins several."
+            "or a .toml that averages several."
         )
     return path
 
@@ -107,7 +107,7 @@ def _describe(path: Path) -> tuple[WeightsFile, dict[Path, str]]:
 
 
 def _licence_in(content: bytes) -> str:
-    """What a safetensors file says of its licence; nothing where it says none, or is none."""
+    """The licence named in a safetensors header; empty if there is none, or if the file is not safetensors."""
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return str(header["__metadata__"]["licence"])
@@ -124,7 +124,7 @@ def _expected_hashes() -> dict[str, str]:
 def save_weights(
     tensors: dict[str, Tensor], recipe: dict[str, Any], path: Path, half: bool = True, licence: str = ""
 ) -> None:
-    """Write tensors (float16 if half) with the recipe, and the licence if one is told, in the header; atomic."""
+    """Write tensors (float16 if half) with the recipe, and the licence if there is one, in the header; atomic."""
     import torch
     from safetensors.torch import save
 

@@ -1,1 +1,1 @@
-"""What training minimises, per scan and in fp32: alignment, disentanglement, segmentation."""
+"""Loss functions, per scan and in fp32: alignment, disentanglement, segmentation."""

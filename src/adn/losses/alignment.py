@@ -1,4 +1,4 @@
-"""L_T: a head whose mid-sagittal plane is centred looks like its mirror image (paper, eq. 1)."""
+"""L_T: a head that is centred on its mid-sagittal plane looks like its mirror image (paper, eq. 1)."""
 
 from __future__ import annotations
 

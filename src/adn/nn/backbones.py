@@ -1,4 +1,4 @@
-"""Backbones of D and F, one setting each; all take (B, C, D, H, W) and return logits of one channel."""
+"""Backbones for D and F, chosen by one setting each; all map (B, C, D, H, W) to logits of one channel."""
 
 from __future__ import annotations
 

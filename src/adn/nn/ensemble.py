@@ -1,4 +1,4 @@
-"""Several networks on one aligned brain: what they say together."""
+"""Several networks on one aligned brain, averaged."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def choose_device(setting: str) -> torch.device:
 
 
 def made_ready(network: Network, device: torch.device) -> Network:
-    """The network on a device, to predict with; weights of 3D convolutions are laid out as they are read fastest."""
+    """The network on a device, for prediction; weights of 3D convolutions are stored in the layout that is fastest."""
     network.eval().to(device)
     for weights in network.parameters():
         if weights.dim() == 5:
@@ -65,7 +65,7 @@ def two_slices_are_sound() -> bool:
     for _ in range(_PROBES):
         found = []
         for kind in (torch.float32, torch.bfloat16):
-            soiled = torch.full((2**20,), torch.nan)  # what is not set is told from what happened to be small
+            soiled = torch.full((2**20,), torch.nan)  # so that a value left unset can be told from a small one
             del soiled
             asked = weights.detach().clone().to(kind).requires_grad_()
             torch.nn.functional.conv3d(x.to(kind), asked, padding=1).backward(out.to(kind))

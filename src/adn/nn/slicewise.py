@@ -1,4 +1,4 @@
-"""A 2D U-Net of networks D and F that reads each slice apart: how much of a head is there cannot change its answer."""
+"""A 2D U-Net for D and F that reads slices independently: its answer does not depend on how much of a head is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue: one thread gives waiting cases to one worker process, hears its steps, and outlives its death."""
+"""The queue: one thread hands waiting cases to one worker process, reports its progress and survives its crashes."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Jobs:
         self._thread = threading.Thread(target=self._run, name="adn-jobs", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start working."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the worker cleanly; the case it was at goes back into the queue, for the next start."""
+        """Stop the worker cleanly; the case it was working on goes back into the queue for the next start."""
         self._closing.set()
         with self._cases.changed:
             self._cases.changed.notify_all()
@@ -64,7 +64,7 @@ class Jobs:
             self._thread.join()
 
     def cancel(self, record: Record) -> Record:
-        """Take a case out of the queue, or stop the work on it; returns it as it is then. Final ones stay."""
+        """Take a case out of the queue, or stop the work on it; returns its new state. Final cases stay as they are."""
         changed = self._cases.changed
         with changed:
             record = self._cases.record(record.id)
@@ -122,7 +122,7 @@ class Jobs:
             self._cases.finish(record.id, "cancelled")
 
     def _hear(self, worker: Worker, record: Record, task: Task, request: Request) -> Outcome | Failure | str:
-        """What became of it, or 'cancelled' or 'closing' if that comes first."""
+        """The outcome, or 'cancelled' or 'closing' if that comes first."""
         self._step_began = time.monotonic()
         try:
             worker.pipe.send((task, request))
@@ -151,7 +151,7 @@ class Jobs:
             self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
 
     def _tried_again(self, record: Record) -> bool:
-        """Put a case back into the queue for later; False where it was tried often enough."""
+        """Put a case back into the queue; False if it has been tried often enough."""
         tries = self._cases.record(record.id).attempts
         if tries > len(self._pauses_s):
             return False
@@ -161,7 +161,7 @@ class Jobs:
         return True
 
     def _as_shown(self, record: Record, failure: Failure) -> str:
-        """A failure's sentence without paths of this machine: what was uploaded is "The scan"."""
+        """The error message without paths of this machine: the upload is called "The scan"."""
         if failure.about is None:
             return failure.error
         if failure.about == record.name:
@@ -172,7 +172,7 @@ class Jobs:
         return failure.error
 
     def _fail(self, record: Record, sentence: str, by_user: bool = False) -> None:
-        """by_user: something about the scan, which its user can change."""
+        """by_user: the cause is the scan, so the user can do something about it."""
         sentence = sentence.replace(str(self._cases.home(record)), "the case's folder")
         title = "This scan cannot be processed" if by_user else "The processing failed"
         with contextlib.suppress(ProblemError):  # deleted by hand
@@ -181,7 +181,7 @@ class Jobs:
             )
 
     def _end_worker(self, task: Task | None = None, request: Request | None = None) -> None:
-        """End the process; with what it was at, remove what that left."""
+        """Stop the process and remove what it left half-written."""
         worker, self._worker = self._worker, None
         if worker is None:
             return

@@ -1,4 +1,4 @@
-"""Uploads: what they may be is told from their bytes, and nothing of their names is kept."""
+"""Uploads: the type is recognised from the content, and file names are discarded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NEEDED = "needed one head CT: a NIfTI file (.nii, .nii.gz), the DICOM files of 
 
 
 def store(files: list[UploadFile], staged: Path, limits: Limits) -> Kind:
-    """Put one scan under `staged`/UPLOAD and say what it is. Raises ProblemError 415 or 413 where it may not be taken.
+    """Put one scan under `staged`/UPLOAD and return its kind. Raises ProblemError 415 or 413 if it is not accepted.
 
     Files that are not DICOM are left out of a DICOM folder, as viewers and notes often lie beside the images.
     """
@@ -66,7 +66,7 @@ def kind_of(stream: IO[bytes]) -> str | None:
 
 
 def check_zip(path: Path, limits: Limits) -> None:
-    """Raise ProblemError unless it can be unpacked safely: no way out, no links, not encrypted, no bomb."""
+    """Raise ProblemError unless it is safe to unpack: no path outside its folder, no links, no encryption, no bomb."""
     try:
         archive.check(path, limits.unpacked_mb * 2**20, limits.files, limits.unpacked_ratio)
     except InputError as error:
@@ -74,7 +74,7 @@ def check_zip(path: Path, limits: Limits) -> None:
 
 
 def nifti_bytes(stream: IO[bytes]) -> int:
-    """How much the voxels of a NIfTI file take, as its header says; all that a reader will unpack of it."""
+    """Bytes of a NIfTI file's voxels according to its header; a reader unpacks no more than that."""
     head = _unpacked(_head(stream))
     order = _nifti_order(head)
     if order is None:
@@ -94,7 +94,7 @@ def _head(stream: IO[bytes]) -> bytes:
 
 
 def _unpacked(head: bytes) -> bytes:
-    """The first of it, decompressed where it is gzip; b'' where that is broken."""
+    """The first bytes, decompressed if they are gzip; b'' if that is damaged."""
     if head[:2] != _GZIP:
         return head
     try:

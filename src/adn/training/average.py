@@ -1,4 +1,4 @@
-"""The mean of a network's weights over its last steps, which carries over better than the weights of any one step."""
+"""The mean of a network's weights over its last steps, which generalises better than the weights of any single step."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Average:
 
     @torch.no_grad()
     def add(self) -> None:
-        """Count in the parameters as they are now."""
+        """Include the current parameters."""
         self.count += 1
         for mean, now in zip(self.mean, self.trained, strict=True):
             mean.lerp_(now, 1 / min(self.count, self.steps))
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """The model has the mean for weights; afterwards its own again."""
+        """Give the model the mean weights for the block, then its own again."""
         own = [p.detach().clone() for p in self.trained]
         self.give()
         try:
@@ -36,11 +36,11 @@ class Average:
             _copy(own, self.trained)
 
     def give(self) -> None:
-        """Leave the mean in the model for good."""
+        """Give the model the mean weights for good."""
         _copy(self.mean, self.trained)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """State for a checkpoint."""
         return {"count": self.count, "mean": self.mean}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

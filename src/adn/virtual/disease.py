@@ -1,6 +1,6 @@
-"""What an infarct does to Hounsfield units: the one model, for rendered heads, for pools of them, and for real brains.
+"""How an infarct changes Hounsfield units: one model for rendered heads, pools of them, and real brains.
 
-Parenchyma darkens by some HU, more or less from place to place, and no further than to fluid; swelling closes sulci;
+Parenchyma darkens by a few HU, unevenly, and never below fluid; swelling closes sulci;
 an old infarct becomes fluid.
 """
 

@@ -1,4 +1,4 @@
-"""What is read off at places of a head: smooth random fields, and the soft masks of its infarcts."""
+"""Values sampled at points of a head: smooth random fields, and the soft masks of its infarcts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads and lesion masks from files, or from what installed packages carry: what virtual patients are made of."""
+"""What virtual patients are made of: heads and lesion masks, from files or from the package's own data."""
 
 from __future__ import annotations
 

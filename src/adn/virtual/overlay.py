@@ -1,4 +1,4 @@
-"""Infarcts laid on real brains, and infarcts taken out of them by their mirrored twin; on any grid."""
+"""Put virtual infarcts into real brains, and replace real ones by their mirrored twin; on any grid."""
 
 from __future__ import annotations
 

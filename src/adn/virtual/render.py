@@ -83,7 +83,7 @@ def render_quiet(
     device: torch.device | str = "cpu",
     slice_sample_mm: float = FINEST_SLICE_MM,
 ) -> QuietScan:
-    """The dear part of `render`: anatomy and disease, as the scanner's slices show them."""
+    """The expensive part of `render`: anatomy and disease, as the scanner's slices show them."""
     d, h, w = lattice.spacing_mm
     factor = (
         min(max(math.ceil(d / slice_sample_mm), 1), 4),

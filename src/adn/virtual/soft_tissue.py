@@ -1,4 +1,4 @@
-"""What label maps leave out of a head and CT shows: skin, fat and muscle, falx and tentorium; smooth edges of bone."""
+"""What CT shows and label maps leave out: skin, fat and muscle, falx and tentorium; smooth edges of bone."""
 
 from __future__ import annotations
 

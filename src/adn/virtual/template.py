@@ -1,4 +1,4 @@
-"""A whole head around a template brain that has none: skull, face and neck, and CSF where the template says nothing."""
+"""A head around a template brain: skull, face and neck, and CSF where the template is empty."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How processes start, speak and end."""
+"""Worker processes, signals, exit codes and progress."""

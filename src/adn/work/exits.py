@@ -1,4 +1,4 @@
-"""How a process of adn ends and speaks: exit codes, one sentence for every error, and what reaches stderr."""
+"""Exit codes, one sentence for every error, and what reaches stderr."""
 
 from __future__ import annotations
 

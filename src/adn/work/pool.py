@@ -1,4 +1,4 @@
-"""Work on many items in several fresh processes. One that dies is known to have died on its own item."""
+"""Work on many items in several fresh processes. If one dies, the item that it was working on is known."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def map_processes(
 
     work: importable where it is defined, and able to be pickled. Every process has a copy of its own, which works on
     one item after another, so that what it keeps in itself (such as a loaded model) is there for the next. jobs:
-    processes, None: one for each core; 1, or a single item: all is done in this process. threads: with which each
+    processes, None: one per core; 1, or a single item: all is done in this process. threads: with which each
     process computes; None: its share of the cores. clean_up: called with the item of a process that died, to remove
     what that half wrote; a new process takes its place.
     """

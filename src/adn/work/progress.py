@@ -1,4 +1,4 @@
-"""What a caller hands to work that takes long, to be told how far it is."""
+"""Types of the callbacks by which long work reports its progress."""
 
 from __future__ import annotations
 

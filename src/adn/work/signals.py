@@ -1,4 +1,4 @@
-"""Signals that end a process, turned into an exception, so that what is half written is removed."""
+"""Turn signals that end a process into an exception, so that half-written output is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`adn data …`: a user's own scans and masks, made ready for training; one file per command."""
+"""`adn data …`: prepares a user's own scans and masks for training; one file per command."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _SHOWN = 10
 
 
 def tell(lines: Sequence[Any], what: str, report: Path, page: Path, quiet: bool) -> None:
-    """Say what came of an import, and exit with its code where something was left out.
+    """Report the outcome of an import, and exit with its code if something was left out.
 
     lines: of a report, each with case, patient, outcome and problems. what: they are, such as 'series'. What was left
     out is said in any case, the rest unless told to be quiet.

@@ -21,7 +21,7 @@ def list_cases(
     fold: Fold = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A CSV of paths to write.")] = None,
 ) -> None:
-    """Print the path of every CT, or of one part of a split; with -o, write a CSV of scans and masks instead.
+    """Print the path of every CT, or of those in one part of a split; with -o, write a CSV of scans and masks instead.
 
     For predicting what was held out: adn predict $(adn data list DIR --split CSV --part test) -o OUT. The CSV can be
     given wherever a data set can, and to 'adn evaluate' as references.

@@ -15,11 +15,11 @@ from adn.work.exits import overall_code
 
 def prepare(
     path: Data,
-    recipe: Annotated[str, typer.Option(help="Recipe whose model grid the cases are carried to.")] = "fast",
+    recipe: Annotated[str, typer.Option(help="Recipe whose model grid the cases are resampled to.")] = "fast",
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """Read, strip and resample every case once, so that training starts at once.
+    """Read, strip and resample every case once, so that training starts without delay.
 
     What is prepared lies in $XDG_CACHE_HOME/adn/prepared (by default below ~/.cache) and is found again by its content,
     so that a stopped run goes on, a changed file is prepared anew, and the folder may be deleted at any time.

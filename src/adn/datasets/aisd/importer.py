@@ -44,7 +44,7 @@ def import_aisd(
     source: folder with AISD's downloads, archives or unpacked, of which nothing is changed. A PNG is paired with its
     DICOM slice by content; without DICOM, HU come from the PNG by the window that the other cases have. Cases imported
     before from the same files are kept, so a stopped import goes on. Also written: `split.csv` (345 train, 52 test),
-    `import.csv` and `import.html`, a page of all cases. jobs: cases at a time, None: one for each core. progress:
+    `import.csv` and `import.html`, a page of all cases. jobs: cases at a time, None: one per core. progress:
     called with (done, all). Returns a line per case. Raises InputError where `source` holds nothing of AISD or a broken
     archive, OutputError where nothing can be written.
     """
