@@ -7,10 +7,10 @@ Each patient is rendered twice: as planned, and without the acute infarcts but w
 the true intrinsic asymmetry Q* = A of the patient before the stroke, and P* = A − Q* (where positive) the true
 pathological one. Found P and Q are compared with them:
 
-- taken: sum of P inside the infarct / sum of P* there (1: all of it)
-- astray: share of P that lies outside the infarct
-- rest: ‖Q − Q*‖₁ / ‖A − Q*‖₁ inside the infarct (1: nothing was gained by disentangling; 0: Q is normal anatomy)
-- spoilt: ‖Q − Q*‖₁ / ‖Q*‖₁ outside it (0: normal asymmetry is left alone)
+- recovered: sum of P inside the infarct / sum of P* there (1: all of it)
+- leaked: share of P that lies outside the infarct
+- residual: ‖Q − Q*‖₁ / ‖A − Q*‖₁ inside the infarct (1: nothing was gained by disentangling; 0: Q is normal anatomy)
+- damaged: ‖Q − Q*‖₁ / ‖Q*‖₁ outside it (0: normal asymmetry is left alone)
 - P : A, mean over the brain: 0 and 1 are the two ways to collapse
 
 Patients lie on the aligned brain box, as in training.
@@ -36,7 +36,7 @@ from adn.virtual.draw import draw_patient
 from adn.virtual.folders import patient_generator
 from adn.virtual.library import Library
 
-COLUMNS = ("taken", "astray", "rest", "spoilt", "P : A", "Dice")
+COLUMNS = ("recovered", "leaked", "residual", "damaged", "P : A", "Dice")
 SEED, LEAST_ML = 31, 1.0
 
 
