@@ -30,9 +30,13 @@ OneSide = Literal["left", "right"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user can choose about the answers. volume_limit_ml: what the infarct's volume is held against."""
+    """What a user can choose about the answers.
+
+    volume_limit_ml: what the infarct's volume is held against. keep_old: what looks like an old infarct stays marked.
+    """
 
     volume_limit_ml: float = 70.0  # of a core that trials of thrombectomy ask about
+    keep_old: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.volume_limit_ml < MOST_LIMIT_ML:
@@ -137,6 +141,14 @@ class Age:
 
 
 @dataclass(frozen=True)
+class OldInfarct:
+    """What was marked and looks like an old infarct throughout, mL; left_out: it is no longer marked."""
+
+    volume_ml: float
+    left_out: bool
+
+
+@dataclass(frozen=True)
 class VolumeLimit:
     """Whether the volume lies above or below a limit, by its interval."""
 
@@ -154,3 +166,4 @@ class Answers:
     mass_effect: MassEffect | NotAssessable = NotAssessable("scan_not_assessable")
     age: Age | NotAssessable = NotAssessable("scan_not_assessable")
     volume_limit: VolumeLimit | NotAssessable = NotAssessable("scan_not_assessable")
+    old_infarct: OldInfarct | NotAssessable = NotAssessable("scan_not_assessable")

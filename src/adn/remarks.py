@@ -61,6 +61,8 @@ Kind = Literal[
     "alignment_no_better",
     "head_turned",
     "both_sides",
+    "old_left_out",
+    "old_marked",
     "method_does_not_disentangle",
 ]
 DoubtKind = Literal[

@@ -5,11 +5,12 @@ import pytest
 
 from adn.answers import Age, Answers, Asked, MassEffect, NotAssessable, VolumeLimit
 from adn.errors import InputError
-from adn.findings.age import age
+from adn.findings.age import age, old_parts
 from adn.findings.answers import Known, answer
 from adn.findings.blood import blood
 from adn.findings.mass_effect import mass_effect
 from adn.findings.measure import versus_limit
+from adn.findings.quality import old_remarks
 from adn.findings.twins import twins_of
 from adn.remarks import Remark
 from adn.space.geometry import Grid
@@ -70,16 +71,42 @@ def test_what_is_as_dark_as_fluid_looks_old(hu, old):
     assert found.looks_old == old
 
 
+@pytest.mark.parametrize(("hu", "old"), [(5.0, True), (25.0, False)])
+def test_a_part_that_is_fluid_throughout_is_old_and_the_other_part_is_not(hu, old):
+    volume, brain, ball, mni = scan(ball=(40.0, -20.0, 30.0), ball_hu=hu)
+    marked = ball.astype(np.uint8)
+    marked[10:13, 120:140, 40:60] = 1  # a part of plain tissue far away
+    found = old_parts(twins_of(volume, brain, marked, mni), marked)
+    np.testing.assert_array_equal(found, ball if old else np.zeros_like(ball))
+
+
+def test_a_part_of_which_half_is_fluid_stays():
+    volume, brain, ball, mni = scan(ball=(40.0, -20.0, 30.0), ball_hu=25.0)
+    half = ball & (np.arange(ball.shape[1])[:, None] < np.argwhere(ball)[:, 1].mean())
+    volume = volume.with_data(np.where(half, np.float32(5.0), volume.data))
+    marked = ball.astype(np.uint8)
+    assert not old_parts(twins_of(volume, brain, marked, mni), marked).any()
+
+
+def test_what_is_old_is_remarked():
+    assert [x.kind for x in old_remarks(3.0, left_out=True)] == ["old_left_out"]
+    assert [x.kind for x in old_remarks(3.0, left_out=False)] == ["old_marked"]
+    assert old_remarks(0.0, left_out=True) == ()
+
+
 def test_a_scan_that_is_not_assessable_gets_no_answer():
     volume, brain, inside, mni = scan()
     blocked = Remark("little_brain", {"area_cm2": 1.0}, blocks=True)
-    assert answer(volume, brain, inside.astype(np.uint8), mni, np.eye(4), Known([blocked], 0.0)) == Answers()
+    twins = twins_of(volume, brain, inside.astype(np.uint8), mni)
+    assert answer(volume, brain, twins, mni, np.eye(4), Known([blocked], 0.0)) == Answers()
+    assert answer(volume, brain, None, mni, np.eye(4), Known([], 0.0)) == Answers()
 
 
 def test_of_a_part_the_midline_and_the_score_are_not_judged():
     volume, brain, inside, mni = scan()
     part = Remark("part_of_head", {"slices": 5, "height_mm": 25.0})
-    found = answer(volume, brain, inside.astype(np.uint8), mni, np.eye(4), Known([part], 0.0))
+    twins = twins_of(volume, brain, inside.astype(np.uint8), mni)
+    found = answer(volume, brain, twins, mni, np.eye(4), Known([part], 0.0))
     assert found.aspects == found.mass_effect == NotAssessable("part_of_head")
     assert found.water_uptake == NotAssessable("no_infarct")
 

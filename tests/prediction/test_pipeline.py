@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from adn.answers import Asked, OldInfarct
 from adn.errors import InputError
 from adn.findings.measure import volume_interval
 from adn.io import open_scan
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
+from adn.prediction import assemble as assembly
 from adn.prediction.assemble import predict
 from adn.prediction.model import load_model
 from adn.prediction.pipeline import STEPS, box_corners, home, infer, locate
@@ -125,6 +127,25 @@ def test_predict_is_the_three_stages_and_tells_every_step(phantom, found, model)
     lenient = home(infer(located, model), located, model.recipe, half)
     np.testing.assert_array_equal(lenient.infarct, lenient.probability >= half)
     assert lenient.infarct.any()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_old_infarct_is_left_out_of_every_mask_unless_it_is_to_be_kept(keep, model, monkeypatch):
+    fluid = head((24, 72, 60), (7.0, 3.1, 2.9))
+    d, h, w = np.indices(fluid.data.shape)
+    old = (np.abs(d - 13) < 3) & (np.abs(h - 36) < 5) & (np.abs(w - 42) < 4)
+    scan = Scan("case", fluid.with_data(np.where(old, np.float32(4.0), fluid.data)), "nifti")
+    located = locate(scan, model)
+    on_scan = home(infer(located, model), located, model.recipe, 0.5)
+    on_scan = replace(on_scan, infarct=old.astype(np.uint8), probability=np.where(old, np.float32(0.9), 0))
+    judge = assembly.judge
+    monkeypatch.setattr(assembly, "judge", lambda *given: (judge(*given)[0], ()))  # a phantom is not assessable
+    found = assembly.assemble(scan, located, on_scan, model, asked=Asked(keep_old=keep))
+    ml = float(old.sum() * fluid.grid.voxel_ml)
+    assert found.answers.old_infarct == OldInfarct(ml, not keep)
+    assert found.measurements.volume_ml == pytest.approx(ml if keep else 0.0)
+    assert bool((found.infarct_probability.data >= 0.5).any()) == keep
+    assert ("old_marked" if keep else "old_left_out") in {remark.kind for remark in found.remarks}
 
 
 def test_a_scan_without_brain_is_named(model):

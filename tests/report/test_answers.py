@@ -14,6 +14,7 @@ from adn.answers import (
     BrightPart,
     MassEffect,
     NotAssessable,
+    OldInfarct,
     RegionFinding,
     VolumeLimit,
     WaterUptake,
@@ -123,6 +124,17 @@ def test_a_limit_of_ones_own_is_in_the_result_and_in_the_row():
     assert found["answers"]["volume_limit"] == {"because": None, "limit_ml": 100.5, "against": "below"}
     row = csv_row(found)
     assert (row["volume_limit_ml"], row["volume_against_limit"]) == (100.5, "below")
+
+
+@pytest.mark.parametrize(("left_out", "says"), [(True, "are not marked"), (False, "of what is marked")])
+def test_an_old_infarct_is_named_with_its_volume(left_out, says):
+    answers = Answers(old_infarct=OldInfarct(12.0, left_out))
+    prediction = replace(make_prediction("left"), answers=answers)
+    found = told(prediction)["Old infarct"]
+    assert says in found
+    assert found.startswith("12.0 mL")
+    assert csv_row(result_dict(prediction))["old_infarct_ml"] == 12.0
+    assert "Old infarct" not in told(replace(prediction, answers=Answers(old_infarct=OldInfarct(0.0, False))))
 
 
 def test_one_line_says_what_was_not_judged_and_why():

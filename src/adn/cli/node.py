@@ -15,7 +15,7 @@ import typer
 
 from adn.answers import Asked
 from adn.cli import terminal
-from adn.cli.options import Device, Lang, VolumeLimit, Weights
+from adn.cli.options import Device, KeepOld, Lang, VolumeLimit, Weights
 from adn.cli.page import LOOPBACK, check_extra, chosen_token, listening, only_server_of, run_page
 from adn.errors import InputError
 from adn.results import DISCLAIMER
@@ -76,6 +76,7 @@ def node(
     device: Device = "auto",
     lang: Lang = "en",
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    keep_old: KeepOld = False,
     status: Annotated[
         bool, typer.Option("--status", help="Say how the node of FOLDER stands, as JSON, and end.")
     ] = False,
@@ -105,7 +106,7 @@ def node(
     if not (is_loopback(host) or networks or tls):
         raise InputError("--host lets other machines in: say which by --from, or ask for certificates by --tls.")
     files = [str(path) for path in tls or ()]
-    wishes = Wishes(lang, Asked(volume_limit_ml))
+    wishes = Wishes(lang, Asked(volume_limit_ml, keep_old))
     gate = Gate(tuple(accept or ()), tuple(networks or ()), tls_context(*files, server=True) if files else None)
     wanted: dict[Kind, bool] = {"seg": seg, "sr": sr, "pictures": pictures}
     terminal.check_writable(folder)

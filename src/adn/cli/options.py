@@ -34,6 +34,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 VolumeLimit = Annotated[
     float, typer.Option("--volume-limit-ml", help="The report says whether the infarct is above or below this volume.")
 ]
+KeepOld = Annotated[
+    bool, typer.Option("--keep-old", help="Keep marked what looks like an old infarct, which is left out otherwise.")
+]
 Lang = Annotated[
     str,
     typer.Option("--lang", help="Language of the report: en, de, tr. Kinds and numbers, for programs, stay the same."),

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from adn.answers import Asked
 from adn.cli import terminal
-from adn.cli.options import Device, Lang, Overwrite, Quiet, Results, Scans, VolumeLimit, Weights
+from adn.cli.options import Device, KeepOld, Lang, Overwrite, Quiet, Results, Scans, VolumeLimit, Weights
 from adn.results import DISCLAIMER
 from adn.work.exits import overall_code
 
@@ -35,6 +35,7 @@ def predict(
     ] = False,
     lang: Lang = "en",
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    keep_old: KeepOld = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,7 +55,7 @@ def predict(
             bar.advance(row)
             _say(outcome, bar.console, several, quiet)
 
-        request = Request(out, series, overwrite, dicom_seg, wishes=Wishes(lang, Asked(volume_limit_ml)))
+        request = Request(out, series, overwrite, dicom_seg, wishes=Wishes(lang, Asked(volume_limit_ml, keep_old)))
         outcomes = predict_scans(scans, request, Networks(weights, device), jobs, tell)
     if several and not quiet:
         done = sum(outcome.code == terminal.DONE for outcome in outcomes)

@@ -9,7 +9,7 @@ import typer
 
 from adn.answers import Asked
 from adn.cli import terminal
-from adn.cli.options import Device, Lang, VolumeLimit, Weights
+from adn.cli.options import Device, KeepOld, Lang, VolumeLimit, Weights
 from adn.cli.page import (
     LOOPBACK,
     Host,
@@ -36,6 +36,7 @@ def serve(
     device: Device = "auto",
     lang: Lang = "en",
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    keep_old: KeepOld = False,
 ) -> None:
     """Serve a web page that takes scans: progress, viewer, downloads. Cases stay in FOLDER until they are deleted.
 
@@ -49,7 +50,7 @@ def serve(
     from adn.server.jobs import Jobs
     from adn.server.models import Limits
 
-    wishes = Wishes(lang, Asked(volume_limit_ml))
+    wishes = Wishes(lang, Asked(volume_limit_ml, keep_old))
     chosen = find_weights(weights)
     terminal.check_writable(folder)
     limits = Limits()

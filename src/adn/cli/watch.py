@@ -13,7 +13,7 @@ import typer
 from adn.answers import Asked
 from adn.cli import terminal
 from adn.cli.node import Forward, QuietS, check_node_extra, until_signal
-from adn.cli.options import Device, Lang, VolumeLimit, Weights
+from adn.cli.options import Device, KeepOld, Lang, VolumeLimit, Weights
 from adn.cli.page import only_server_of
 from adn.results import DISCLAIMER
 
@@ -31,6 +31,7 @@ def watch(
     device: Device = "auto",
     lang: Lang = "en",
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    keep_old: KeepOld = False,
     status: Annotated[
         bool, typer.Option("--status", help="Say how the watch of OUT stands, as JSON, and end.")
     ] = False,
@@ -56,7 +57,7 @@ def watch(
     from adn.prediction.batch import Wishes
     from adn.server.worker import predict_plainly
 
-    wishes = Wishes(lang, Asked(volume_limit_ml))
+    wishes = Wishes(lang, Asked(volume_limit_ml, keep_old))
     terminal.check_writable(out)
     logging.getLogger("adn").setLevel(logging.INFO)
     with only_server_of(work):

@@ -3,19 +3,55 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adn.answers import Age, NotAssessable
 from adn.findings.twins import Twins
 from adn.findings.water import TISSUE_HU
+from adn.space.geometry import bounding_box
 
 _FLUID_HU = 14.0
 _MOSTLY = 0.5  # of what is marked
+OLD_SHARE = 0.7  # of a part that is no longer marked; true infarcts have 0.55 at most (docs/report.md)
+_LEAST_ML = 0.25  # of a part's tissue must have a twin to compare with
 
 
 def age(twins: Twins) -> Age | NotAssessable:
     """How much of what is marked looks old. Blocks at its edge are left out."""
-    marked = (twins.infarct > 0.9) & twins.brain & twins.mirror_brain & (twins.mirror_hu >= TISSUE_HU[0])
+    marked = _compared(twins)
     if not marked.any():
         return NotAssessable("no_infarct" if not twins.infarct.any() else "no_tissue")
     share = float(np.mean(twins.hu[marked] < _FLUID_HU))
     return Age(share, share >= _MOSTLY)
+
+
+def old_parts(twins: Twins, infarct: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Those connected parts of what is marked that look old: 70 % and more of a part is as dark as fluid.
+
+    infarct: (D, H, W) on the scan's voxels, > 0 inside, of which the twins were made. Returns the same shape.
+    """
+    import SimpleITK as sitk  # here, since reports use findings and load no image library
+
+    old, marked, compared = np.zeros(infarct.shape, bool), infarct > 0, _compared(twins)
+    if not (compared & (twins.hu < _FLUID_HU)).any():
+        return old
+    box = bounding_box(marked)
+    labels = np.zeros(infarct.shape, np.uint32)
+    parts = sitk.ConnectedComponent(sitk.GetImageFromArray(marked[box].astype(np.uint8)), True)
+    labels[box] = sitk.GetArrayFromImage(parts)
+    middles = (
+        np.minimum(start + np.arange(count) * factor + factor // 2, size - 1)
+        for start, count, factor, size in zip(twins.start, twins.hu.shape, twins.factors, infarct.shape, strict=True)
+    )
+    part = labels[np.ix_(*middles)][compared]
+    count = int(labels.max()) + 1
+    blocks = np.bincount(part, minlength=count)
+    dark = np.bincount(part, weights=twins.hu[compared] < _FLUID_HU, minlength=count)
+    looks_old = (blocks * twins.block_ml >= _LEAST_ML) & (dark >= OLD_SHARE * blocks)
+    looks_old[0] = False
+    return looks_old[labels]
+
+
+def _compared(twins: Twins) -> NDArray[np.bool_]:
+    """Blocks that are marked throughout and whose twin is tissue."""
+    return (twins.infarct > 0.9) & twins.brain & twins.mirror_brain & (twins.mirror_hu >= TISSUE_HU[0])

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.answers import Answers, Asked, Aspects, Blood, MassEffect, NotAssessable, Reason, WaterUptake
+from adn.answers import Answers, Asked, Aspects, Blood, MassEffect, NotAssessable, OldInfarct, Reason, WaterUptake
 from adn.findings.age import age
 from adn.findings.aspects import aspects
 from adn.findings.blood import blood
 from adn.findings.mass_effect import mass_effect
 from adn.findings.measure import versus_limit
-from adn.findings.twins import Twins, twins_of
+from adn.findings.twins import Twins
 from adn.findings.water import block_noise_hu, net_water_uptake, tissue_pairs
 from adn.remarks import Remark, blocking
 from adn.space.volume import Volume
@@ -24,31 +24,32 @@ class Known(NamedTuple):
     """What is known of a scan before anything is answered, and what the user asked.
 
     remarks: of which one that blocks leaves no answer. bright_ml: of `Quality`. volume_interval_ml: of `Measurements`.
+    old_ml: of what was marked and looks like an old infarct.
     """
 
     remarks: Sequence[Remark]
     bright_ml: float
     volume_interval_ml: tuple[float, float] | None = None
     asked: Asked = Asked()
+    old_ml: float = 0.0
 
 
 def answer(
     volume: Volume,
     mask: Volume,
-    infarct: NDArray[np.uint8],
+    twins: Twins | None,
     aligned_from_scan: NDArray[np.float64],
     mni_from_aligned: NDArray[np.float64] | None,
     known: Known,
 ) -> Answers:
     """What is said beside volume, side and territory.
 
-    volume: HU, SPL. mask: brain, same grid, not empty. infarct: (D, H, W), > 0 inside. mni_from_aligned: None where the
-    head's place is not known.
+    volume: HU, SPL. mask: brain, same grid, not empty. twins: of both and of what is marked; None gives no answer.
+    mni_from_aligned: None where the head's place is not known.
     """
-    if blocking(known.remarks):
+    if twins is None or blocking(known.remarks):
         return Answers()
     kinds = {remark.kind for remark in known.remarks}
-    twins = twins_of(volume, mask, infarct, aligned_from_scan)
     noise_hu = block_noise_hu(twins)
     bright = NotAssessable("bright_polarity") if "bright_polarity" in kinds else None
     placed = _placed(twins, volume, aligned_from_scan, mni_from_aligned, "part_of_head" in kinds)
@@ -59,6 +60,7 @@ def answer(
         blood=bled,
         mass_effect=placed[1],
         age=bright or age(twins),
+        old_infarct=bright or OldInfarct(known.old_ml, known.old_ml > 0 and not known.asked.keep_old),
         volume_limit=versus_limit(known.volume_interval_ml, known.asked.volume_limit_ml),
     )
 

@@ -108,6 +108,12 @@ def finding_remarks(found: Measurements, pose: RigidTransform, *, places: bool =
     return tuple(remarks)
 
 
+def old_remarks(old_ml: float, *, left_out: bool) -> tuple[Remark, ...]:
+    """What looks like an old infarct. left_out: it is no longer marked."""
+    kind = "old_left_out" if left_out else "old_marked"
+    return (Remark(kind, {"old_ml": old_ml}),) if old_ml > 0 else ()
+
+
 def method_remarks(method: str, *, aligns: bool) -> tuple[Remark, ...]:
     """What must be known of predictions by another method than ADN. aligns: whether it turns the head upright."""
     return () if method == "adn" else (Remark("method_does_not_disentangle", {"method": method, "aligns": aligns}),)

@@ -14,6 +14,7 @@ from torch import Tensor
 from adn.answers import Asked
 from adn.asymmetry import SIGN
 from adn.config import Recipe
+from adn.findings.age import old_parts
 from adn.findings.answers import Known, answer
 from adn.findings.assessable import assess
 from adn.findings.hypodensity import relative_hypodensity
@@ -25,14 +26,16 @@ from adn.findings.quality import (
     mask_remarks,
     method_remarks,
     noise_hu,
+    old_remarks,
     quality_remarks,
 )
 from adn.findings.territory import can_register, mni_from_aligned, territory_shares
 from adn.findings.tissue_levels import level_remarks
+from adn.findings.twins import twins_of
 from adn.prediction.model import Model
 from adn.prediction.pipeline import Located, OnScan, Steps, as_rigid, home, infer, locate
 from adn.prepare import SkullStripper
-from adn.remarks import Remark
+from adn.remarks import Remark, blocking
 from adn.results import (
     Measurements,
     Prediction,
@@ -87,22 +90,31 @@ def assemble(
     volume, mask, recipe = located.volume, located.brain.mask, model.recipe
     polarity = recipe.network.polarity
     with steps.step("measure"):
+        mni = mni_from_scan(located)
+        quality, remarks = judge(scan, located, recipe, mni)
+        twins, old_ml = None, 0.0
+        if not blocking(remarks):
+            twins = twins_of(volume, mask, on_scan.infarct, located.aligned_from_scan)
+            old = old_parts(twins, on_scan.infarct) if polarity == "dark" else np.zeros(mask.data.shape, bool)
+            old_ml = float(old.sum()) * volume.grid.voxel_ml
+            if old_ml and not asked.keep_old:
+                on_scan = unmarked(old, on_scan)
+                twins = twins_of(volume, mask, on_scan.infarct, located.aligned_from_scan)
         hypodensity = SIGN[polarity] * relative_hypodensity(volume, mask, located.aligned_from_scan)
         measurements = measure(on_scan.infarct, volume, mask, located.aligned_from_scan)
         errors = recipe.calibration.volume_errors
         if errors:
             measurements = replace(measurements, volume_interval_ml=volume_interval(measurements.volume_ml, errors))
-        mni = mni_from_scan(located)
         territories = () if mni is None else territory_shares(on_scan.infarct, volume.grid.voxel_ml, mni)
-        quality, remarks = judge(scan, located, recipe, mni)
         remarks = (
             *remarks,
+            *old_remarks(old_ml, left_out=not asked.keep_old),
             *finding_remarks(measurements, as_rigid(located.pose), places=mni is not None),
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )
         frame = None if mni is None else mni @ np.linalg.inv(located.aligned_from_scan)
-        known = Known(remarks, quality.bright_ml, measurements.volume_interval_ml, asked)
-        answers = answer(volume, mask, on_scan.infarct, located.aligned_from_scan, frame, known)
+        known = Known(remarks, quality.bright_ml, measurements.volume_interval_ml, asked, old_ml)
+        answers = answer(volume, mask, twins, located.aligned_from_scan, frame, known)
     return Prediction(
         case=scan.name,
         scan=scan,
@@ -123,6 +135,14 @@ def assemble(
         answers=answers,
         mni_from_aligned=frame,
     )
+
+
+def unmarked(part: NDArray[np.bool_], on_scan: OnScan) -> OnScan:
+    """With a part no longer marked: its probability stays just below the threshold, so that no mask of it shows it."""
+    below = np.nextafter(np.float32(on_scan.threshold), np.float32(0))
+    infarct, probability = on_scan.infarct.copy(), on_scan.probability.copy()
+    infarct[part], probability[part] = 0, np.minimum(probability[part], below)
+    return replace(on_scan, infarct=infarct, probability=probability)
 
 
 def judge(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from adn.answers import Age, Aspects, Blood, MassEffect, NotAssessable, RegionFinding, VolumeLimit, WaterUptake
+from adn.answers import (
+    Age,
+    Aspects,
+    Blood,
+    MassEffect,
+    NotAssessable,
+    OldInfarct,
+    RegionFinding,
+    VolumeLimit,
+    WaterUptake,
+)
 from adn.atlas import ASPECTS_REGIONS, AspectsRegion
 from adn.lang import Words
 from adn.report.words import territory_rows
@@ -42,6 +52,7 @@ def lines(prediction: Prediction, say: Words) -> list[Line]:
         _mass_line(answers.mass_effect, say),
         _water_line(answers.water_uptake, say),
         _age_line(answers.age, say),
+        _old_line(answers.old_infarct, say),
     ]
     told = [line for line in found if line is not None and line.known]
     because = [line for line in found if line is not None and not line.known]
@@ -128,6 +139,14 @@ def _age_line(found: Age | NotAssessable, say: Words) -> Line | None:
     if not found.looks_old:
         return None  # the rule says when something looks old; it does not say that it is new
     return Line(say("answers.age.name"), say("answers.age.old", percent=100 * found.fluid_share))
+
+
+def _old_line(found: OldInfarct | NotAssessable, say: Words) -> Line | None:
+    """None where nothing looks like one, and where nobody could look: the line on age says that."""
+    if isinstance(found, NotAssessable) or found.volume_ml <= 0:
+        return None
+    key = "left_out" if found.left_out else "marked"
+    return Line(say("answers.old_infarct.name"), say(f"answers.old_infarct.{key}", volume=say.volume(found.volume_ml)))
 
 
 def _aspects_line(score: Aspects | NotAssessable, say: Words) -> Line | None:

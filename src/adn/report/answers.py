@@ -18,6 +18,7 @@ UNITS = {
     "mass_effect": "mm off the mid-sagittal plane, positive to the patient's left; ventricle_ml, sulci_ml: mL of "
     "fluid, left and right",
     "age": "fluid_share: 0 to 1 of what is marked is as dark as fluid beside a twin of tissue",
+    "old_infarct": "volume_ml: mL that were marked and look like an old infarct; left_out: no longer marked",
     "volume_limit": "against: above, below or cannot_tell, by volume_interval_ml; limit_ml: mL, as asked for",
 }
 CSV_COLUMNS: tuple[str, ...] = (
@@ -28,6 +29,7 @@ CSV_COLUMNS: tuple[str, ...] = (
     "septum_shift_mm",
     "pineal_shift_mm",
     "looks_old",
+    "old_infarct_ml",
     "volume_limit_ml",
     "volume_against_limit",
 )
@@ -51,6 +53,7 @@ def csv_answers(answers: Mapping[str, Any]) -> dict[str, Any]:
         "septum_shift_mm": answers["mass_effect"].get("septum_shift_mm"),
         "pineal_shift_mm": answers["mass_effect"].get("pineal_shift_mm"),
         "looks_old": {True: "yes", False: "no"}.get(answers["age"].get("looks_old")),
+        "old_infarct_ml": answers["old_infarct"].get("volume_ml"),
         "volume_limit_ml": answers["volume_limit"].get("limit_ml"),
         "volume_against_limit": answers["volume_limit"].get("against"),
     }

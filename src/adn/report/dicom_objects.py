@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.answers import Answers, Aspects, Blood, MassEffect, VolumeLimit, WaterUptake
+from adn.answers import Answers, Aspects, Blood, MassEffect, OldInfarct, VolumeLimit, WaterUptake
 from adn.figures.display import key_slices
 from adn.figures.prediction import key_picture
 from adn.report.words import first_line, reasons
@@ -269,6 +269,8 @@ def _answers(prediction: Prediction) -> list[Any]:
     if isinstance(bled, Blood):
         found.append(_number("MAY-BE-BLOOD", "Volume that may be blood", bled.volume_ml, "ml"))
     judged = _evaluations(answers)
+    if isinstance(old := answers.old_infarct, OldInfarct):
+        found.append(_number("OLD-INFARCT", "Volume that looks like an old infarct", old.volume_ml, "ml"))
     if not found and not judged:
         return []
     identifier = hd.sr.TrackingIdentifier(uid=str(generate_uid()), identifier=f"{NAME} answers")
