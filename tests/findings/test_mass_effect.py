@@ -47,9 +47,21 @@ def test_the_shift_is_found_on_its_side(shift_mm):
     assert found.pineal_shift_mm == pytest.approx(shift_mm, abs=1.0)
 
 
-def test_a_brain_without_ventricles_has_no_midline():
+def test_the_dark_rim_of_a_bleed_is_not_taken_for_the_third_ventricle():
+    volume, brain, _, mni = scan(2.0, ball=(-26.0, 14.0, 2.0), ball_hu=70.0, noise_hu=2.0)
+    _, _, wider, _ = scan(ball=(-22.0, 14.0, 2.0))
+    rim = wider & (volume.data < 60) & (volume.data > 20)
+    volume = volume.with_data(np.where(rim, np.float32(18.0), volume.data))
+    found = mass_effect(volume, twins_of(volume, brain, np.zeros(volume.grid.shape, np.uint8), mni), mni, np.eye(4))
+    assert isinstance(found, MassEffect)
+    assert found.pineal_shift_mm == pytest.approx(2.0, abs=1.0)
+
+
+@pytest.mark.parametrize("noise_hu", [0.0, 6.0])
+def test_a_brain_without_ventricles_has_no_midline(noise_hu):
     volume, brain, _, mni = scan()
-    flat = volume.with_data(np.where(brain.data > 0, np.float32(35.0), volume.data))
+    noise = np.random.default_rng(1).normal(0, noise_hu, volume.grid.shape).astype(np.float32)
+    flat = volume.with_data(np.where(brain.data > 0, np.float32(35.0) + noise, volume.data))
     twins = twins_of(flat, brain, np.zeros(volume.grid.shape, np.uint8), mni)
     assert mass_effect(flat, twins, mni, np.eye(4)) == NotAssessable("not_seen")
 

@@ -24,14 +24,17 @@ _ROWS = 5  # of 1 mm make one profile
 _SMOOTHING_MM = 1.8
 _KEPT_HU = (-20.0, 80.0)
 _PLACES = np.arange(-round(_HALF_MM / _ACROSS_MM), round(_HALF_MM / _ACROSS_MM) + 1) * _ACROSS_MM
-_FURTHEST_MM = 14.0  # a midline lies no further off
-_TROUGH_HU, _WIDEST_MM = 6.0, 22.0  # of a third ventricle, below the tissue beside it
+_FURTHEST_MM, _LIKELY_MM = 14.0, 7.0  # a midline lies no further off; shifts spread about the plane
+_SLIT_HU, _WIDEST_MM = 4.0, 22.0  # of a third ventricle, below the tissue on both sides of it
+_TISSUE_PERCENTILE = 70  # of a profile; what is brighter, such as a bleed, makes nothing beside it a slit
+_TOGETHER_MM, _FEWEST_SLITS = 2.0, 5  # slits of one ventricle; profiles must show it
+_HORNS_HU = 6.0  # below the tissue
 _RIDGE_HU, _HORN_MM, _NEAR_MM = (
     0.5,
     10.5,
     4.0,
 )  # of a septum above the horns, which lie so near; from the third ventricle
-_FEWEST = 3  # profiles must show it
+_FEWEST = 3  # profiles must show a septum
 _FLUID_HU = 18.0
 _NARROW, _LEAST_ML = 0.6, 5.0  # of the other side's fluid, where that has so much
 
@@ -44,15 +47,14 @@ class _Level(NamedTuple):
 
 
 _SEPTUM = _Level((-20.0, 2.0), (8.0, 20.0))  # between the frontal horns
-_PINEAL = _Level((4.0, 24.0), (-2.0, 8.0))  # the third ventricle, in front of the pineal gland
+_PINEAL = _Level((4.0, 24.0), (-8.0, 8.0))  # the third ventricle, in front of the pineal gland
 
 
 def mass_effect(
     volume: Volume, twins: Twins, aligned_from_scan: NDArray[np.float64], mni_from_aligned: NDArray[np.float64]
 ) -> MassEffect | NotAssessable:
     """Shifts in mm, positive to the patient's left, and fluid by side. volume: HU, SPL."""
-    troughs = [_trough(row) for row in _profiles(volume, aligned_from_scan, mni_from_aligned, _PINEAL)]
-    pineal = _median(troughs)
+    pineal = _third_ventricle(_profiles(volume, aligned_from_scan, mni_from_aligned, _PINEAL))
     if pineal is None:
         return NotAssessable("not_seen")
     rows = _profiles(volume, aligned_from_scan, mni_from_aligned, _SEPTUM)
@@ -89,30 +91,42 @@ def _profiles(
     return rows[np.isfinite(rows).all(axis=1)]
 
 
-def _trough(row: NDArray[np.float32]) -> float | None:
-    """The middle of the darkest slit near the plane, mm; None where none is dark and narrow enough."""
-    near = np.abs(_PLACES) <= _FURTHEST_MM
-    darkest = int(np.where(near, row, np.inf).argmin())
-    depth = np.percentile(row, 70) - row[darkest]
-    if depth < _TROUGH_HU:
-        return None
-    bright = np.flatnonzero(row >= row[darkest] + depth / 2)
-    below, above = bright[bright < darkest], bright[bright > darkest]
-    if not len(below) or not len(above):
-        return None
-    left, right = _PLACES[below[-1] + 1], _PLACES[above[0] - 1]
-    return float((left + right) / 2) if right - left <= _WIDEST_MM else None
+def _third_ventricle(rows: NDArray[np.float32]) -> float | None:
+    """Where most profiles show a slit, mm; deep ones near the plane count more. None where too few show it."""
+    slits, best, chosen = [_slits(row) for row in rows], 0.0, []
+    for centre in sorted({place for row in slits for place, _ in row}):
+        near = [[slit for slit in row if abs(slit[0] - centre) <= _TOGETHER_MM] for row in slits]
+        deepest = [max(row, key=lambda slit: slit[1]) for row in near if row]
+        weight = sum(depth for _, depth in deepest) * float(np.exp(-((centre / _LIKELY_MM) ** 2) / 2))
+        if weight > best:
+            best, chosen = weight, [place for place, _ in deepest]
+    return float(np.median(chosen)) if len(chosen) >= _FEWEST_SLITS else None
+
+
+def _slits(row: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """The middle of each dark and narrow slit near the plane, mm, and its depth, HU."""
+    row = np.minimum(row, np.percentile(row, _TISSUE_PERCENTILE))
+    reach, found = round(_WIDEST_MM / _ACROSS_MM), []
+    for i in np.flatnonzero(np.abs(_PLACES) <= _FURTHEST_MM):
+        depth = min(row[max(0, i - reach) : i].max(), row[i + 1 : i + 1 + reach].max()) - row[i]
+        if row[i] > row[i - 1] or row[i] > row[i + 1] or depth < _SLIT_HU:
+            continue
+        bright = np.flatnonzero(row >= row[i] + depth / 2)
+        left, right = _PLACES[bright[bright < i][-1] + 1], _PLACES[bright[bright > i][0] - 1]
+        if right - left <= _WIDEST_MM:
+            found.append((float(left + right) / 2, float(depth)))
+    return found
 
 
 def _ridge(row: NDArray[np.float32], near_mm: float) -> float | None:
     """The ridge between two dark horns nearest to a place, mm; None where there is none within 4 mm."""
-    reach, side = round(_HORN_MM / _ACROSS_MM), np.percentile(row, 70)
+    reach, side = round(_HORN_MM / _ACROSS_MM), np.percentile(row, _TISSUE_PERCENTILE)
     best = None
     for i in range(2, len(row) - 2):
         if row[i] < row[i - 1] or row[i] < row[i + 1] or abs(_PLACES[i] - near_mm) > _NEAR_MM:
             continue
         horns = row[max(0, i - reach) : i].min(), row[i + 1 : i + 1 + reach].min()
-        seen = row[i] - max(horns) > _RIDGE_HU and max(horns) < side - _TROUGH_HU
+        seen = row[i] - max(horns) > _RIDGE_HU and max(horns) < side - _HORNS_HU
         if seen and (best is None or abs(_PLACES[i] - near_mm) < abs(best - near_mm)):
             best = float(_PLACES[i])
     return best
