@@ -58,11 +58,7 @@ def patch_plan(recipe: Recipe) -> Plan:
 
 
 def start_rare(head: nn.Conv3d) -> None:
-    """Let a last layer behind instance norm begin at the odds of a rare class.
-
-    Its features have a spread of 1 whatever the weights, so that with AdamW the logit of air moves by about the rate a
-    step and channel: from 0 a row of 600 steps at 1e-3 got to −2 and learned nothing else (docs/benchmark.md).
-    """
+    """Let a last layer begin at the odds of a rare class, so that the first steps need not learn those."""
     nn.init.constant_(head.bias, RARE_LOGIT)  # type: ignore[arg-type]
 
 
