@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LEVELS_MM = (6.0, 32.0)  # MNI z of the basal ganglia and of what lies above them
 _SHORT: dict[AspectsRegion, str] = {"caudate": "C", "lentiform": "L", "internal capsule": "IC", "insula": "I"}
 _REGION_COLOUR = "#7fd0ff"
+_LABEL_MM = 9.0  # apart, so that names of neighbouring deep regions do not overlap
 _LEAST_MM2 = 40.0  # of a region in a slice; slivers are left out
 
 
@@ -53,7 +54,7 @@ def aspects_picture(prediction: Prediction) -> Figure | None:
     for axes, index in zip(panels[0], standard_slices(prediction), strict=True):
         show(axes, scan, index, crop, limits_hu=window_hu, label=f"slice {index}", font_pt=11)
         number, left = _regions_in_slice(prediction, index)
-        limits = axes.get_xlim(), axes.get_ylim()
+        limits, names = (axes.get_xlim(), axes.get_ylim()), []
         for place, region in enumerate(ASPECTS_REGIONS, start=1):
             for side in SIDES:
                 here = ((number == place) & (left == (side == "left")))[crop]
@@ -62,12 +63,29 @@ def aspects_picture(prediction: Prediction) -> Figure | None:
                 colour = INFARCT_COLOUR if (region, side) in affected else _REGION_COLOUR
                 axes.contour(here.astype(np.float32), levels=[0.5], colors=[colour], linewidths=0.9)
                 row, column = (float(np.median(x)) for x in np.nonzero(here))
-                name = _SHORT.get(region, region)
-                axes.text(column, row, name, color=colour, fontsize=8, ha="center", va="center", fontweight="bold")
+                names.append((row * row_mm, column * column_mm, _SHORT.get(region, region), colour))
+        for (y, x), (_, _, name, colour) in zip(apart([n[:2] for n in names], _LABEL_MM), names, strict=True):
+            style = {"fontsize": 8, "ha": "center", "va": "center", "fontweight": "bold"}
+            axes.text(x / column_mm, y / row_mm, name, color=colour, **style)
         axes.set_xlim(limits[0])
         axes.set_ylim(limits[1])
         outline(axes, prediction.infarct, index, crop, INK, width=0.7)
     return figure
+
+
+def apart(places_mm: list[tuple[float, float]], least_mm: float) -> NDArray[np.float64]:
+    """Places of names, (n, 2) mm, each pushed away from those nearer than `least_mm`; others stay where they are."""
+    places = np.array(places_mm, dtype=np.float64).reshape(-1, 2)
+    for _ in range(100):
+        between = places[:, None] - places[None]
+        distance = np.linalg.norm(between, axis=-1)
+        np.fill_diagonal(distance, np.inf)
+        lacking = np.clip(least_mm - distance, 0, None)
+        if not (lacking > 1e-3).any():
+            break
+        way = np.where(distance[..., None] > 1e-6, between / np.maximum(distance, 1e-6)[..., None], (1.0, 0.0))
+        places = places + (lacking[..., None] * way).sum(axis=1) / 2
+    return places
 
 
 def _regions_in_slice(prediction: Prediction, index: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -1,0 +1,18 @@
+"""Names in the picture of ASPECTS keep apart."""
+
+import numpy as np
+
+from adn.figures.aspects import apart
+
+
+def test_names_that_are_near_are_pushed_apart_and_the_others_stay():
+    places = [(0.0, 0.0), (0.0, 4.0), (3.0, 2.0), (80.0, 80.0)]
+    found = apart(places, 9.0)
+    distance = np.linalg.norm(found[:, None] - found[None], axis=-1)
+    assert distance[~np.eye(4, dtype=bool)].min() > 8.99
+    np.testing.assert_array_equal(found[3], places[3])
+    assert np.abs(found - places).max() < 9.0
+
+
+def test_no_names_have_no_places():
+    assert apart([], 9.0).shape == (0, 2)
