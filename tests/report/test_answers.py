@@ -145,6 +145,11 @@ def test_one_line_says_what_was_not_judged_and_why():
     assert found["Not judged"].startswith("ASPECTS, Mass effect: only a part")
 
 
+def test_the_line_names_what_was_not_found():
+    answers = Answers(mass_effect=NotAssessable("not_seen"))
+    assert "the third ventricle was not found" in render_report(replace(make_prediction("left"), answers=answers))
+
+
 def test_a_shift_within_the_error_is_none():
     answers = Answers(mass_effect=MassEffect(None, -1.2, (10.0, 10.0), (3.0, 3.0), "none", "none"))
     text = told(replace(make_prediction("none"), answers=answers))["Mass effect"]
