@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -123,16 +124,16 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--samples", type=int, default=600)
     parser.add_argument("--pool", type=int, default=24, help="virtual heads that are rendered")
-    parser.add_argument("--patients", type=Path, default=Path("patients"), help="folder for them")
     options = vars(parser.parse_args())
     logging.basicConfig(level=logging.WARNING)
     recipe = load_recipe(options["recipe"])
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"pool": options["pool"]})})
     source = Source(**{name: options[name] for name in ("data", "split", "heads", "heads_split", "anatomy", "lesions")})
     parts, libraries = open_cases(recipe, source)
-    with torch.no_grad():
-        report(naive(recipe).model_copy(update={"name": "naive mix"}), parts, libraries, options["samples"], Path("."))
-        report(recipe, parts, libraries, options["samples"], options["patients"])
+    with torch.no_grad(), tempfile.TemporaryDirectory() as rendered:
+        plain, patients = naive(recipe).model_copy(update={"name": "naive mix"}), Path(rendered)
+        report(plain, parts, libraries, options["samples"], patients / "naive")
+        report(recipe, parts, libraries, options["samples"], patients / "mix")
 
 
 if __name__ == "__main__":

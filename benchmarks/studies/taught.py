@@ -45,7 +45,7 @@ COLUMNS = (
     "outlined",
     "laid",
     "heads ≥ 5 mL",
-    "mL there, mean",
+    "mL there",
     "threshold",
     "outlined there",
     "laid there",

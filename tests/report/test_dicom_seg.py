@@ -285,9 +285,6 @@ def test_key_images_join_the_study_and_show_the_slices_with_most_infarct(tmp_pat
     write_dicom_seg(prediction, tmp_path / "in", tmp_path, pictures=True)
     source = dcmread(next(path for path in (tmp_path / "in").iterdir()))
     found = [dcmread(path) for path in sorted(tmp_path.glob("infarct_key_*.dcm"))]
-    from PIL import Image
-
-    Image.fromarray(found[0].pixel_array).save("/root/w/key.png")
     assert len(found) == 4
     assert len({one.SeriesInstanceUID for one in found}) == 1
     assert len({one.SOPInstanceUID for one in found}) == 4

@@ -10,7 +10,8 @@ from adn.findings.twins import Twins
 from adn.findings.water import TISSUE_HU
 from adn.space.geometry import bounding_box
 
-_FLUID_HU = 14.0
+_FLUID_HU = 14.0  # in a brain of usual brightness
+_BELOW_BRAIN_HU = 19.0  # at least, so that the tissue of a scan that reads too dark is not taken for fluid
 _MOSTLY = 0.5  # of what is marked
 OLD_SHARE = 0.7  # of a part that is no longer marked; true infarcts have 0.55 at most (docs/report.md)
 _LEAST_ML = 0.25  # of a part's tissue must have a twin to compare with
@@ -21,7 +22,7 @@ def age(twins: Twins) -> Age | NotAssessable:
     marked = _compared(twins)
     if not marked.any():
         return NotAssessable("no_infarct" if not twins.infarct.any() else "no_tissue")
-    share = float(np.mean(twins.hu[marked] < _FLUID_HU))
+    share = float(np.mean(_like_fluid(twins)[marked]))
     return Age(share, share >= _MOSTLY)
 
 
@@ -33,7 +34,8 @@ def old_parts(twins: Twins, infarct: NDArray[np.uint8]) -> NDArray[np.bool_]:
     import SimpleITK as sitk  # here, since reports use findings and load no image library
 
     old, marked, compared = np.zeros(infarct.shape, bool), infarct > 0, _compared(twins)
-    if not (compared & (twins.hu < _FLUID_HU)).any():
+    fluid = _like_fluid(twins)
+    if not (compared & fluid).any():
         return old
     box = bounding_box(marked)
     labels = np.zeros(infarct.shape, np.uint32)
@@ -46,7 +48,7 @@ def old_parts(twins: Twins, infarct: NDArray[np.uint8]) -> NDArray[np.bool_]:
     part = labels[np.ix_(*middles)][compared]
     count = int(labels.max()) + 1
     blocks = np.bincount(part, minlength=count)
-    dark = np.bincount(part, weights=twins.hu[compared] < _FLUID_HU, minlength=count)
+    dark = np.bincount(part, weights=fluid[compared], minlength=count)
     looks_old = (blocks * twins.block_ml >= _LEAST_ML) & (dark >= OLD_SHARE * blocks)
     looks_old[0] = False
     return looks_old[labels]
@@ -55,3 +57,10 @@ def old_parts(twins: Twins, infarct: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _compared(twins: Twins) -> NDArray[np.bool_]:
     """Blocks that are marked throughout and whose twin is tissue."""
     return (twins.infarct > 0.9) & twins.brain & twins.mirror_brain & (twins.mirror_hu >= TISSUE_HU[0])
+
+
+def _like_fluid(twins: Twins) -> NDArray[np.bool_]:
+    """Blocks as dark as fluid, and well below the brain that is not marked."""
+    rest = twins.brain & (twins.infarct == 0)
+    brain_hu = float(np.median(twins.hu[rest])) if rest.any() else np.inf
+    return twins.hu < min(_FLUID_HU, brain_hu - _BELOW_BRAIN_HU)
