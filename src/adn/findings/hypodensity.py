@@ -41,7 +41,7 @@ def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArra
 
 def _tissue_mean(
     hu: NDArray[np.float32], inside: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
     """Mean HU of the parenchyma about each voxel, and where enough of it is there to tell."""
     hu = slab_mean(hu, spacing_mm[0])
     tissue = (inside & (hu > PARENCHYMA_HU) & (hu < _BRIGHTEST_HU)).astype(np.float32)
