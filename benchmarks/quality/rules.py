@@ -19,6 +19,7 @@ from adn.findings.territory import can_register, mni_from_aligned
 from adn.findings.territory.shares import deepest
 from adn.findings.twins import Twins, places, twins_of
 from adn.findings.water import tissue_pairs
+from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
 DARKER = 0.03
@@ -30,7 +31,9 @@ _BELOW = ("cerebellum", "brainstem")  # lie beside the mid-plane, where a twin i
 
 def darker(ct: Volume, brain: Volume, aligned_from_scan: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Everything 3 % darker than its twin, (D, H, W) in SPL order."""
-    return relative_hypodensity(ct, brain, aligned_from_scan) >= DARKER
+    found = np.zeros(brain.data.shape, bool)
+    found[bounding_box(brain.data > 0)] = relative_hypodensity(ct, brain, aligned_from_scan) >= DARKER
+    return found
 
 
 def water(ct: Volume, brain: Volume, aligned_from_scan: NDArray[np.float64]) -> NDArray[np.float32]:
