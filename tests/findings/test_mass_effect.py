@@ -93,9 +93,9 @@ def test_a_part_that_is_fluid_throughout_is_old_and_the_other_part_is_not(hu, ol
 
 
 def test_tissue_of_a_scan_that_reads_too_dark_is_not_taken_for_fluid():
-    volume, brain, ball, mni = scan(ball=(40.0, -20.0, 30.0), ball_hu=24.0)
+    volume, brain, ball, mni = scan(ball=(40.0, -20.0, 30.0), ball_hu=27.0)
     marked = ball.astype(np.uint8)
-    dark = volume.with_data(np.where(brain.data > 0, volume.data - 12.0, volume.data).astype(np.float32))
+    dark = volume.with_data(np.where(brain.data > 0, volume.data - 15.0, volume.data).astype(np.float32))
     twins = twins_of(dark, brain, marked, mni)
     assert float(np.median(twins.hu[twins.infarct > 0.9])) == pytest.approx(12.0, abs=1.0)
     assert not old_parts(twins, marked).any()
