@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -154,3 +155,16 @@ def test_folders_for_work_move_and_go(tmp_path):
     remove_folder(tmp_path / "case")
     check_writable(tmp_path / "not" / "there")
     assert names(tmp_path) == ["b"]
+
+
+def test_a_folder_that_another_removes_first_is_gone_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "case").mkdir()
+    rename = Path.rename
+
+    def late(self, target):
+        self.rmdir()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    remove_folder(tmp_path / "case")
+    assert list(tmp_path.iterdir()) == []

@@ -114,3 +114,24 @@ def test_what_was_wished_for_holds_for_every_case(tmp_path):
 def test_a_language_that_is_not_spoken_is_refused_before_any_work():
     with pytest.raises(InputError, match="no language 'xx'"):
         Wishes("xx")
+
+
+def test_a_case_that_vanishes_while_it_is_worked_on_holds_up_no_other(tmp_path, monkeypatch):
+    """A page deletes what another has just cancelled: the thread that works on cases must outlive it."""
+    cases = Cases(tmp_path)
+    jobs = Jobs(cases, predict=stub_pipeline.predict)
+    work_on, seen = jobs._work_on, []
+
+    def vanishing(record):
+        seen.append(record.id)
+        if len(seen) == 1:
+            cases.update(record.id, state="cancelled")
+            cases.delete(cases.record(record.id))
+            raise FileNotFoundError(record.id)
+        work_on(record)
+
+    monkeypatch.setattr(jobs, "_work_on", vanishing)
+    with client_of(create_app(cases, jobs)) as client:
+        first, second = made(client), made(client)
+        assert wait(client, second)["state"] == "done"
+    assert seen == [first, second]

@@ -126,7 +126,7 @@ def remove_folder(folder: Path) -> None:
     """
     if not folder.exists():
         return
-    with _hidden(folder, "gone") as gone:
+    with _hidden(folder, "gone") as gone, suppress(FileNotFoundError):  # another was faster
         folder.rename(gone)
 
 

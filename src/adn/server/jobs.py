@@ -151,8 +151,11 @@ class Jobs:
             self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
 
     def _tried_again(self, record: Record) -> bool:
-        """Put a case back into the queue; False if it has been tried often enough."""
-        tries = self._cases.record(record.id).attempts
+        """Put a case back into the queue; False if it has been tried often enough, or was deleted meanwhile."""
+        try:
+            tries = self._cases.record(record.id).attempts
+        except ProblemError:
+            return False
         if tries > len(self._pauses_s):
             return False
         pause = timedelta(seconds=self._pauses_s[tries - 1])
