@@ -8,38 +8,35 @@ from strangers import Archive, final, running, send, study, until
 from adn.node.status import status
 
 
+@pytest.fixture
+def committing():
+    """An archive that offers storage commitment."""
+    archive = Archive()
+    archive.commit = True
+    yield archive.start()
+    archive.stop()
+
+
 @pytest.mark.parametrize("early", [False, True])
-def test_storage_commitment_is_asked_for_and_heard(tmp_path, early):
+def test_storage_commitment_is_asked_for_and_heard(tmp_path, committing, early):
     """Early: the answer comes on its own association before the question has been acknowledged, as Orthanc's may."""
-    archive = Archive()
-    archive.commit = True
-    archive.start()
     images = study(tmp_path / "in")
-    try:
-        with running(tmp_path / "node", archive.peer) as node:
-            archive.answer_to = node.port if early else 0
-            send(node.port, images)
-            final(node)
-            if not early:
-                archive.answer(node.port)
-            until(lambda: status(tmp_path / "node")["deliveries"][archive.peer.name] == {"committed": 1})
-    finally:
-        archive.stop()
+    with running(tmp_path / "node", committing.peer) as node:
+        committing.answer_to = node.port if early else 0
+        send(node.port, images)
+        final(node)
+        if not early:
+            committing.answer(node.port)
+        until(lambda: status(tmp_path / "node")["deliveries"][committing.peer.name] == {"committed": 1})
 
 
-def test_what_a_peer_does_not_commit_itself_to_is_sent_again(tmp_path):
-    archive = Archive()
-    archive.commit = True
-    archive.start()
+def test_what_a_peer_does_not_commit_itself_to_is_sent_again(tmp_path, committing):
     images = study(tmp_path / "in")
-    try:
-        with running(tmp_path / "node", archive.peer) as node:
-            send(node.port, images)
-            final(node)
-            first = archive.transaction
-            archive.answer(node.port, kind=2)
-            until(lambda: archive.transaction != first)
-            until(lambda: status(tmp_path / "node")["deliveries"][archive.peer.name] == {"sent": 1})
-            assert set(archive.times.values()) == {2}
-    finally:
-        archive.stop()
+    with running(tmp_path / "node", committing.peer) as node:
+        send(node.port, images)
+        final(node)
+        first = committing.transaction
+        committing.answer(node.port, kind=2)
+        until(lambda: committing.transaction != first)
+        until(lambda: status(tmp_path / "node")["deliveries"][committing.peer.name] == {"sent": 1})
+        assert set(committing.times.values()) == {2}
