@@ -1,57 +1,185 @@
-"""How often possible blood is seen: on whole heads with a bleed, and on parts of heads with an ischaemic infarct.
+"""How often blood is seen: the rules of `adn.findings`, and weights for bright lesions, on heads with and without.
 
-    python benchmarks/quality/blood.py --bleeds DIR [--infarcts DIR] [-n 10]
+    python benchmarks/quality/blood.py OUT [--bleeds DIR] [--infarcts DIR] [--virtual N] [--anatomy DIR]
+        [--weights FILE...] [--part trained|test] [-n 40]
 
-DIR: PHE-SICH and TEKNOFEST as docs/your-data.md lays them out. Training and validation heads only, never those that
-benchmarks/splits keep for testing. The brain is found by the tissue network.
+--bleeds, --infarcts: PHE-SICH and TEKNOFEST as tools/real_cases.py writes them. Each head with a bleed is shown as it
+is, and with blood and what lies within 4 mm of it at the brain's median. --virtual: so many virtual patients, each with
+a bleed that was drawn for it and without, calcification and arteries kept. --part: 'trained', training and
+validation heads, or 'test', the heads that benchmarks/splits keep for testing. OUT/blood.csv keeps, for each case and
+way, mL of the largest part; what is there is not computed again.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from cases import SPLITS, patients_of
+from numpy.typing import NDArray
 
+import adn
 from adn.brain import find_brain, shipped_tissue
+from adn.datasets.bleeds import find_blood
 from adn.errors import AdnError
-from adn.findings.blood import SEEN_ML
-from adn.findings.quality import MAX_BRIGHT_ML, bright_parts
-from adn.io import open_scan
+from adn.findings.quality import bright_parts
+from adn.metrics.statistics import wilson
+from adn.prediction.pipeline import home, infer, locate
+from adn.prepare import coarse as cm
+from adn.results import Scan
+from adn.space.geometry import Grid
+from adn.space.volume import Volume
+from adn.virtual.draw import draw_patient
+from adn.virtual.folders import patient_generator, render_plan, scanner_lattice
+from adn.virtual.library import Library
+from adn.virtual.plan import BrightPlan
+
+SEED = 55
+GROWN_MM = 4.0
+LOWEST, HIGHEST = (3, -55, -35, 4, 0.7, 0.7, 50), (55, 72, 55, 16, 1.5, 1.3, 80)  # x, y, z, half axis, ratios; HU
+PARTS = {"trained": ("train", "validation"), "test": ("test",)}
+LIMITS_ML = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+CHANCES = (0.3, 0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A scan, and whether it has a bleed. kind: the set it counts in."""
+
+    name: str
+    kind: str
+    volume: Volume
+
+
+def real(folder: Path, split: str, part: str, kind: str, count: int) -> Iterator[Head]:
+    """The first so many of a data set; of heads with a bleed each twice, the second without."""
+    chosen = sorted(case for name in PARTS[part] for case in patients_of(SPLITS / split, name))[:count]
+    for case in chosen:
+        path = folder / case / "ct.nii.gz"
+        if path.is_file():
+            volume = adn.open_scan(path).volume.reoriented("SPL")
+            yield Head(case, kind, volume)
+            if kind == "bleed":
+                yield Head(case, "bleed taken out", without_blood(volume))
+
+
+def without_blood(volume: Volume) -> Volume:
+    """Blood and what lies within 4 mm of it at the brain's median, with the noise of its surroundings left out."""
+    brain = find_brain(volume, shipped_tissue()).mask
+    blood = cm.dilate(find_blood(volume, brain), GROWN_MM, volume.grid.spacing_mm) & (brain.data > 0)
+    hu = np.where(blood, np.median(volume.data[brain.data > 0]), volume.data)
+    return volume.with_data(hu.astype(volume.data.dtype))
+
+
+def virtual(anatomy: Path | None, count: int, part: str) -> Iterator[Head]:
+    """Virtual patients on the scanner's grid, with a bleed and without."""
+    library = Library.from_folders(anatomy, None, "test" if part == "test" else "val")
+    for i in range(count):
+        plan = draw_patient(patient_generator(SEED, i), library.choices())
+        others = tuple(spot for spot in plan.bright if spot.kind != "bleed")
+        for kind, bright in (("virtual bleed", (*others, drawn_bleed(i))), ("virtual, none", others)):
+            shown = replace(plan, bright=bright)
+            lattice = scanner_lattice(shown, 256)
+            hu = render_plan(shown, library, lattice).ct.numpy().astype(np.float32)
+            yield Head(f"{part}-{i:03d}", kind, Volume(hu, Grid.centred(lattice.shape, lattice.spacing_mm)))
+
+
+def drawn_bleed(number: int) -> BrightPlan:
+    """A bleed anywhere in the brain."""
+    dice = np.random.default_rng((SEED, number))
+    x, y, z, size, along, up, hu = (float(value) for value in dice.uniform(LOWEST, HIGHEST))
+    return BrightPlan("bleed", (x * float(dice.choice((-1, 1))), y, z), (size, size * along, size * up), hu)
+
+
+def largest_ml(mask: NDArray[np.bool_], voxel_ml: float) -> float:
+    """mL of the largest connected part."""
+    return float(np.bincount(cm.components(mask).ravel())[1:].max(initial=0) * voxel_ml)
+
+
+def measured(head: Head, models: dict[str, adn.Model]) -> dict[str, float]:
+    """mL of the largest part, by each way. Raises AdnError where no brain is found."""
+    brain = find_brain(head.volume, shipped_tissue()).mask
+    found = {
+        "rule": max((ml for _, ml in bright_parts(head.volume, brain)), default=0.0),
+        "above 50 HU": largest_ml(find_blood(head.volume, brain), head.volume.grid.voxel_ml),
+    }
+    for name, model in models.items():
+        located = locate(Scan(head.name, head.volume, "nifti"), model)
+        maps = infer(located, model)
+        for chance in CHANCES:
+            marked = home(maps, located, model.recipe, chance).infarct > 0
+            found[f"{name} {chance}"] = largest_ml(marked, head.volume.grid.voxel_ml)
+    return found
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """What an earlier run kept."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def report(rows: list[dict[str, str]]) -> None:
+    """For each way and each limit, the share of heads of each set with a part that large."""
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    print(f"| way | part of | {' | '.join(kinds)} |\n|---|---|{'---|' * len(kinds)}")
+    for way in dict.fromkeys(row["way"] for row in rows):
+        for limit in LIMITS_ML:
+            shares = []
+            for kind in kinds:
+                found = [float(row["ml"]) >= limit for row in rows if (row["way"], row["kind"]) == (way, kind)]
+                interval = wilson(sum(found), len(found))
+                spread = f" ({interval.low:.0%} to {interval.high:.0%})" if interval else ""
+                shares.append(f"{sum(found)} of {len(found)}{spread}")
+            print(f"| {way} | {limit} mL | {' | '.join(shares)} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bleeds", type=Path, required=True)
-    parser.add_argument("--infarcts", type=Path)
-    parser.add_argument("-n", type=int, default=10)
-    arguments = parser.parse_args()
-    report("with a bleed", arguments.bleeds, "phe_sich.csv", arguments.n)
-    if arguments.infarcts:
-        report("with an infarct", arguments.infarcts, "teknofest.csv", arguments.n)
-
-
-def report(name: str, folder: Path, split: str, count: int) -> None:
-    """Print what is seen in the first so many heads that do not test."""
-    cases = sorted(set(patients_of(SPLITS / split, "validation")) | set(patients_of(SPLITS / split, "train")))
-    found = []
-    for case in cases:
-        path = folder / case / "ct.nii.gz"
-        if len(found) == count:
-            break
-        if not path.is_file():
+    parser.add_argument("out", type=Path)
+    for name in ("bleeds", "infarcts", "anatomy"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--virtual", type=int, default=0)
+    parser.add_argument("--weights", nargs="*", default=[])
+    parser.add_argument("--part", choices=tuple(PARTS), default="trained")
+    parser.add_argument("-n", type=int, default=40)
+    asked = parser.parse_args()
+    models = {Path(weights).stem: adn.load_model(weights) for weights in asked.weights}
+    path = asked.out / "blood.csv"
+    asked.out.mkdir(parents=True, exist_ok=True)
+    rows = read_rows(path)
+    known = {(row["part"], row["kind"], row["case"], row["way"]) for row in rows}
+    ways = ["rule", "above 50 HU", *(f"{name} {chance}" for name in models for chance in CHANCES)]
+    for head in heads_of(asked):
+        key = (asked.part, head.kind, head.name)
+        if all((*key, way) in known for way in ways):
             continue
         try:
-            volume = open_scan(path).volume.reoriented("SPL")
-            parts = [ml for _, ml in bright_parts(volume, find_brain(volume, shipped_tissue()).mask)]
+            found = measured(head, models)
         except AdnError as error:
-            print(f"{case}: {error}")
+            print(f"{head.name}: {error}")
             continue
-        found.append(parts)
-        print(f"{case}: {', '.join(f'{ml:.2f}' for ml in parts) or 'no'} mL", flush=True)
-    seen = sum(max(parts, default=0.0) >= SEEN_ML for parts in found)
-    warned = sum(sum(parts) > MAX_BRIGHT_ML for parts in found)
-    print(f"heads {name}: blood seen in {seen} of {len(found)}, warned of in {warned}")
+        new = [(*key, way, f"{ml:.3f}") for way, ml in found.items() if (*key, way) not in known]
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(("part", "kind", "case", "way", "ml"))
+            writer.writerows(new)
+    report([row for row in read_rows(path) if row["part"] == asked.part])
+
+
+def heads_of(asked: argparse.Namespace) -> Iterator[Head]:
+    """Every head that was asked for."""
+    if asked.bleeds:
+        yield from real(asked.bleeds, "phe_sich.csv", asked.part, "bleed", asked.n)
+    if asked.infarcts:
+        yield from real(asked.infarcts, "teknofest.csv", asked.part, "infarct", asked.n)
+    yield from virtual(asked.anatomy, asked.virtual, asked.part)
 
 
 if __name__ == "__main__":
