@@ -10,7 +10,6 @@ from pathlib import Path
 
 from adn.cli import app
 from adn.errors import InputError
-from adn.io import weights
 from adn.io.atomic import atomic_folder
 from adn.prediction import batch
 from adn.prediction.batch import Networks, Outcome, Request, predict_all
@@ -98,7 +97,6 @@ def half_write(pipe, path):
 if __name__ == "__main__":  # adn, with a stand-in in the place of the pipeline
     from stand_ins import Slow as ImportableSlow
 
-    weights.find_weights = lambda name: None
     batch.predict_all = partial(predict_all, work=ImportableSlow)
     sys.argv = ["adn", "predict", *sys.argv[1:]]
     sys.exit(app.main())

@@ -8,7 +8,7 @@ import pytest
 
 from adn.config import Recipe
 from adn.recipes import load_recipe
-from test_recipes import ROWS
+from paper_rows import ROWS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import adn
 from adn.errors import InputError
 from adn.lang import ENGLISH, languages, words
 from adn.remarks import Kind, Remark, warnings
-from test_remarks import example
+from remark_examples import example
 
 SOURCE = Path(adn.__file__).parent
 OTHERS = [code for code in languages() if code != ENGLISH]

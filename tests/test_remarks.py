@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import string
 from pathlib import Path
 from typing import get_args
 
@@ -16,27 +15,14 @@ from adn.lang import words
 from adn.remarks import CHECK_ONLY, Doubt, DoubtKind, Kind, Remark
 from adn.results import Measurements, Quality
 from adn.space.geometry import RigidTransform
+from remark_examples import VALUES, example
 
-VALUES = {  # of kinds whose sentence has a rule instead of a template
-    "orientation_unrecorded": {"format": "nifti", "axes": "LAS"},
-    "orientations_disagree": {"apart_mm": 79.6, "mirrored": True},
-    "classical_stripper": {"reason": "volume", "brain_ml": 120.0},
-    "method_does_not_disentangle": {"method": "resunet", "aligns": False},
-}
 GOOD = Quality(1300.0, 6.0, 4.0, 4.0, False, False, 0.0)
 FOUND = Measurements(10.0, "left", 10.0, 0.0, (3,), 27.0, 33.0, 0.8)
 
 
 def under(table):
     return {key.removeprefix(f"{table}.") for key in words().texts if key.startswith(f"{table}.")}
-
-
-def example(kind):
-    if kind in VALUES:
-        return Remark(kind, VALUES[kind])
-    text = words().texts[f"remarks.{kind}"]
-    fields = [(name, form) for _, name, form, _ in string.Formatter().parse(text) if name]
-    return Remark(kind, {name: 12.0 if form else "series 3" for name, form in fields})
 
 
 def test_the_kinds_are_closed_and_each_has_its_words():

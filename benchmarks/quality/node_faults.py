@@ -27,9 +27,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from node_run import HOUR_S, SLICES, Run, template
-from strangers import Archive, free_port, until
 
 from adn.node.status import status
+from node.strangers import Archive, free_port, until
 
 COLUMNS = ("row", "studies", "one_set", "failed_visibly", "two_sets", "lost", "names_found", "seconds", "remarks")
 

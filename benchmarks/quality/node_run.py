@@ -19,10 +19,6 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "node"))
-
-import stub_node
-from strangers import Archive, call, until
 
 from adn.io.dicom_series import write_ct_series
 from adn.node.intake import IntakeLimits
@@ -32,6 +28,8 @@ from adn.node.service import Node
 from adn.node.status import status
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from node import stub_node
+from node.strangers import Archive, call, until
 
 SLICES = 8
 HOUR_S = 30.0  # of the archive's being down

@@ -14,13 +14,14 @@ import statistics
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests/browser"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 FLAGS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]
 
 
 def main() -> None:
     from playwright.sync_api import sync_playwright
-    from visits import served
+
+    from browser.visits import served
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", type=Path)

@@ -1,8 +1,5 @@
 """No recipe that mixes sources may let anything but the infarct tell that there is one; a naive mix does."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -10,7 +7,6 @@ from adn.feed.mix import MixedSamples
 from adn.recipes import load_recipe, recipe_names
 from mixed_phantoms import Virtual, cases
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "studies"))
 sources_auc = pytest.importorskip("sources_auc")
 MIXED = [name for name in recipe_names() if load_recipe(name).train.mix.used]
 

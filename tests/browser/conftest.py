@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from visits import Tab
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "figures"))  # fake_prediction.py
+from browser.visits import Tab
+
 CHROMIUM = os.environ.get("ADN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 DESKTOP = {"width": 1400, "height": 900}
 

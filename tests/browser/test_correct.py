@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
-from test_view import picture, reddish
-from visits import served, settled, violations
 
 from adn.io import read_volume
 from adn.report import save_prediction
+from browser.visits import picture, reddish, served, settled, violations
+from fake_prediction import make_prediction
 
 PICTURES = os.environ.get("ADN_PICTURES")  # folder for screenshots, to be looked at
 

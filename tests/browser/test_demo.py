@@ -7,7 +7,8 @@ import sys
 import urllib.request
 
 import pytest
-from visits import served, settled, violations
+
+from browser.visits import served, settled, violations
 
 PLANTED = "DOE_JANE_19500101"  # a file name as it comes from a scanner
 

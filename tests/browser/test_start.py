@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from visits import served
+
+from browser.visits import served
 
 CASE = {
     "id": "0123456789abcdef",

@@ -1,17 +1,15 @@
 """What the viewer shows of a known phantom: sides, slices, layers, windows, and what it says where it cannot draw."""
 
-import io
 import json
 import urllib.request
 
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
-from PIL import Image
-from visits import NARROW, served, settled, violations
 
 from adn.remarks import Remark
 from adn.report import save_prediction
+from browser.visits import NARROW, picture, reddish, served, settled, violations
+from fake_prediction import make_prediction
 
 CASES = {
     "left": {"side": "left"},
@@ -34,18 +32,6 @@ def server(tmp_path_factory):
 def cases(server):
     with urllib.request.urlopen(f"{server}/api/cases") as answer:
         return {one["name"]: one for one in json.load(answer)}
-
-
-def picture(page):
-    """The canvas as (rows, columns, 3) in 0 to 255."""
-    page.evaluate("() => window.scrollTo(0, 0)")  # else the banner, which stays in sight, lies over it
-    return np.asarray(Image.open(io.BytesIO(page.locator("canvas").screenshot())).convert("RGB")).astype(int)
-
-
-def reddish(seen):
-    """Where the infarct's colour is, opaque or not: green and blue alike and far below red (letters are orange)."""
-    red, green, blue = np.moveaxis(seen, -1, 0)
-    return (red > 120) & (red - green > 60) & (abs(green - blue) < 40)
 
 
 @pytest.mark.parametrize(("name", "half"), [("left", 1), ("left-spl", 1), ("right-rpi", 0)])

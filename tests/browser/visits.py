@@ -1,5 +1,6 @@
 """Servers to visit, tabs that remember, and what is asked of a page."""
 
+import io
 import re
 import signal
 import subprocess
@@ -10,7 +11,9 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 PATIENCE_MS = 120_000
@@ -99,3 +102,15 @@ def violations(page):
         for each in found["violations"]
         for node in each["nodes"]
     ]
+
+
+def picture(page):
+    """The canvas as (rows, columns, 3) in 0 to 255."""
+    page.evaluate("() => window.scrollTo(0, 0)")  # else the banner, which stays in sight, lies over it
+    return np.asarray(Image.open(io.BytesIO(page.locator("canvas").screenshot())).convert("RGB")).astype(int)
+
+
+def reddish(seen):
+    """Where the infarct's colour is, opaque or not: green and blue alike and far below red (letters are orange)."""
+    red, green, blue = np.moveaxis(seen, -1, 0)
+    return (red > 120) & (red - green > 60) & (abs(green - blue) < 40)

@@ -17,7 +17,6 @@ import pytest
 
 import adn
 from adn.cli import app, terminal
-from adn.errors import WeightsError
 from adn.prediction import batch
 from adn.recipes import row_names
 from adn.results import DISCLAIMER
@@ -28,7 +27,6 @@ from stand_ins import ByName
 def run(monkeypatch, capsys):
     """Run `adn` with arguments in this process; gives exit code, stdout, stderr as one line each."""
     monkeypatch.setattr(batch, "predict_all", partial(batch.predict_all, work=ByName))
-    monkeypatch.setattr("adn.io.weights.find_weights", lambda name: None)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["adn", *map(str, arguments)])
@@ -313,10 +311,8 @@ def test_a_fixed_set_is_not_mixed_with_a_number_or_a_seed(run, tmp_path, more):
     assert "leave out -n and --seed" in err
 
 
-def test_weights_that_are_not_there_are_heard_of_once_before_computing(run, tmp_path, monkeypatch):
-    def absent(name):
-        raise WeightsError(f"No weights '{name}'.")
-
-    monkeypatch.setattr("adn.io.weights.find_weights", absent)
+def test_weights_that_are_not_there_are_heard_of_once_before_computing(run, tmp_path):
     code, _, err = run("predict", *scans(tmp_path, "a", "b"), "-o", tmp_path / "out", "--weights", "nonesuch")
-    assert (code, err) == (2, "adn: error: No weights 'nonesuch'.")
+    assert code == 2
+    assert err.startswith("adn: error: No weights 'nonesuch'")
+    assert err.count("nonesuch") == 1

@@ -32,7 +32,6 @@ def run(monkeypatch, capsys, tmp_path):
             pass
 
     monkeypatch.setattr("adn.node.service.Node", Stub)
-    monkeypatch.setattr("adn.io.weights.find_weights", lambda name: None)
     monkeypatch.setattr(command, "until_signal", lambda: None)
 
     def run(*arguments):

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from heads import scanned
 
 from adn.comparison.compare import compare
 from adn.errors import InputError, OutputError
 from adn.io import read_volume
 from adn.remarks import Remark
 from adn.report import save_prediction
-from figures.fake_prediction import make_prediction
+from comparison.heads import scanned
+from fake_prediction import make_prediction
 
 
 def saved(head, case, folder, remarks=()):

@@ -1,10 +1,10 @@
 """Growth is the difference of volumes; parts are new or vanished where nothing lies near in the other scan."""
 
 import pytest
-from heads import scanned, true_matrix
 
 from adn.comparison.growth import measure_growth
 from adn.comparison.register import Match
+from comparison.heads import scanned, true_matrix
 
 
 def grown(first, second, intervals=(None, None)):

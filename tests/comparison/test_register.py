@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from heads import scanned, true_matrix
 
 from adn.comparison.compare import fits
 from adn.comparison.register import register
 from adn.space.affine import Affine
 from adn.space.geometry import RigidTransform
+from comparison.heads import scanned, true_matrix
 
 POSES = [((9.0, -4.0, 8.0), (6.0, -9.0, 5.0)), ((-14.0, 3.0, -12.0), (-4.0, 3.0, -8.0))]
 

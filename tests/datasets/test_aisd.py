@@ -7,7 +7,6 @@ import numpy as np
 import pydicom
 import pytest
 import typer
-from aisd_replica import WINDOW_HU, grey, half_head, imported, write_replica
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -20,6 +19,7 @@ from adn.errors import InputError, OutputError
 from adn.io import open_scan, read_volume
 from adn.results import DISCLAIMER
 from phantoms import ball, write_dicom_series
+from replicas.aisd import WINDOW_HU, grey, half_head, imported, write_replica
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "head_ct" / "aisd_0091454"
 

@@ -4,10 +4,10 @@ import tarfile
 import zipfile
 
 import pytest
-from aisd_replica import imported, pack, write_replica
 
 from adn.datasets.aisd import case as aisd_case
 from adn.errors import InputError
+from replicas.aisd import imported, pack, write_replica
 
 
 @pytest.fixture(autouse=True)

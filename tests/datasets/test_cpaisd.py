@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pydicom
 import pytest
-from cpaisd_replica import AGE, NAME, head_of, labels_of, write_study
 from typer.testing import CliRunner
 
 from adn.cli.data import data as data_commands
@@ -20,6 +19,7 @@ from adn.datasets.splits import read_split
 from adn.errors import InputError
 from adn.io import read_volume
 from adn.results import DISCLAIMER
+from replicas.cpaisd import AGE, NAME, head_of, labels_of, write_study
 
 FILES = ("ct", "infarct", "core", "penumbra", "seen")
 

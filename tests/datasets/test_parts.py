@@ -7,7 +7,7 @@ from adn.datasets.layouts import find_cases, write_cases
 from adn.datasets.parts import close_speckles, lay_mask, lay_slices, slice_numbers
 from adn.errors import InputError
 from adn.evaluation import evaluate
-from adn.feed.cache import SILENT, case_key, ensure_prepared, load_prepared, prepare_case
+from adn.feed.cache import NOT_SCORED, case_key, ensure_prepared, load_prepared, prepare_case
 from adn.io import read_volume, write_volume
 from adn.recipes import load_recipe
 from damaged import SPACING_MM, patient
@@ -102,7 +102,7 @@ def test_what_was_not_acquired_is_silent_in_a_prepared_case(tmp_path):
     (case,) = find_cases(tmp_path / "data")
     grid = load_recipe("tiny").grid
     prepared = prepare_case(case, grid)
-    silent = prepared.infarct == SILENT
+    silent = prepared.infarct == NOT_SCORED
     assert silent[[0, -1]].all()  # above and below the part
     counted_mm = (~silent).any(axis=(1, 2)).sum() * grid.spacing_mm[0]
     assert counted_mm == pytest.approx(8 * SPACING_MM[0], abs=2 * grid.spacing_mm[0])
@@ -113,7 +113,7 @@ def test_what_was_not_acquired_is_silent_in_a_prepared_case(tmp_path):
     key = case_key(case, grid)
     write_volume(part.seen.with_data(np.ones_like(part.seen.data)), tmp_path / "data" / "p" / "seen.nii.gz")
     assert case_key(case, grid) != key
-    assert (prepare_case(case, grid).infarct == SILENT).sum() < silent.sum()
+    assert (prepare_case(case, grid).infarct == NOT_SCORED).sum() < silent.sum()
 
 
 def test_a_part_passes_the_check_and_says_what_it_is(tmp_path):

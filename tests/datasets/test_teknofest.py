@@ -7,7 +7,6 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
-from teknofest_replica import NAME, head_slices, uid, write_series
 from typer.testing import CliRunner
 
 from adn.cli.data import data as data_commands
@@ -19,6 +18,7 @@ from adn.datasets.teknofest.uids import read_uid
 from adn.errors import InputError
 from adn.io import read_volume
 from adn.results import DISCLAIMER
+from replicas.teknofest import NAME, head_slices, uid, write_series
 
 MAKERS = ("GE", "Siemens", "Toshiba", "Philips")
 

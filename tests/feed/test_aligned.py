@@ -8,7 +8,7 @@ from adn.config import AlignConfig, GridConfig, Recipe
 from adn.errors import InputError
 from adn.feed import aligned
 from adn.feed.aligned import Aligner, align_prepared, load_aligned
-from adn.feed.cache import SILENT, Prepared
+from adn.feed.cache import NOT_SCORED, Prepared
 from adn.io.atomic import atomic_path
 from adn.nn.align import AlignNet
 
@@ -28,7 +28,7 @@ def prepared():
     brain = ((z / 10) ** 2 + (y / 24) ** 2 + (x / 20) ** 2 <= 1).astype(np.float32) * 0.4
     infarct = np.zeros(GRID.shape, np.uint8)
     infarct[14:18, 28:36, 40:46] = 1
-    infarct[20:22] = SILENT
+    infarct[20:22] = NOT_SCORED
     return Prepared(brain, infarct, (brain > 0).astype(np.uint8) * 2)
 
 

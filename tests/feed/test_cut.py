@@ -2,7 +2,7 @@
 
 import torch
 
-from adn.feed.cut import Heights, cut, heights_of
+from adn.feed.cut import SliceCounts, cut, slice_counts
 from adn.feed.samples import Sample
 
 SHAPE = (20, 12, 8)
@@ -22,7 +22,7 @@ def slices(sample):
 
 def test_a_part_holds_the_region_in_the_middle_of_the_box():
     sample = head()
-    part = cut(sample, Heights(0, 4, 0), sample.infarct[0] > 0, 0.9, 0.5)
+    part = cut(sample, SliceCounts(0, 4, 0), sample.infarct[0] > 0, 0.9, 0.5)
     assert slices(part) == [8, 9, 10, 11]
     assert (part.infarct > 0).any()
     assert sorted(set(part.brain[part.brain > 0].tolist())) == sorted(
@@ -32,7 +32,7 @@ def test_a_part_holds_the_region_in_the_middle_of_the_box():
 
 def test_copies_of_the_ends_are_silent():
     sample = head()
-    part = cut(sample, Heights(2, 3, 4), sample.infarct[0] > 0, 0.0, 0.0)
+    part = cut(sample, SliceCounts(2, 3, 4), sample.infarct[0] > 0, 0.0, 0.0)
     assert len(slices(part)) == 9
     first = slices(part)[0]
     assert torch.equal(part.brain[0, first], part.brain[0, first + 2])
@@ -41,19 +41,19 @@ def test_copies_of_the_ends_are_silent():
     copied = [first, first + 1, *range(first + 5, first + 9)]
     assert (part.infarct[0, copied][brain[copied]] == -1).all()
     assert (part.infarct[0, first + 2 : first + 5] >= 0).all()
-    assert heights_of(part) == Heights(2, 3, 4)
+    assert slice_counts(part) == SliceCounts(2, 3, 4)
 
 
 def test_labels_and_tissue_move_with_the_brain():
     sample = head()
-    part = cut(sample, Heights(0, 5, 0), sample.infarct[0] > 0, 0.5, 0.5)
+    part = cut(sample, SliceCounts(0, 5, 0), sample.infarct[0] > 0, 0.5, 0.5)
     assert torch.equal(part.tissue > 0, part.brain > 0)
     assert ((part.infarct > 0) <= (part.brain > 0)).all()
 
 
 def test_a_part_is_centred_along_h_and_keeps_the_midplane():
     sample = head(rows=(0, 6))
-    part = cut(sample, Heights(0, 4, 0), sample.infarct[0] > 0, 0.5, 0.5)
+    part = cut(sample, SliceCounts(0, 4, 0), sample.infarct[0] > 0, 0.5, 0.5)
     rows = (part.brain[0] > 0).any(0).any(1).nonzero()[:, 0]
     assert abs(float(rows.float().mean()) - 5.5) <= 0.5
     assert torch.equal((part.brain > 0).any(1).any(1), (sample.brain > 0).any(1).any(1))
@@ -61,5 +61,5 @@ def test_a_part_is_centred_along_h_and_keeps_the_midplane():
 
 
 def test_a_head_lower_than_the_part_is_left_whole():
-    part = cut(head(8, 11), Heights(0, 14, 0), torch.zeros(SHAPE, dtype=torch.bool), 0.5, 0.5)
+    part = cut(head(8, 11), SliceCounts(0, 14, 0), torch.zeros(SHAPE, dtype=torch.bool), 0.5, 0.5)
     assert len(slices(part)) == 3

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from adn.errors import InputError
 from adn.feed.aligned import load_pose, pose_path
-from adn.feed.lying import KeptSamples, LyingSamples, lying, lying_validation
+from adn.feed.lying import LyingSamples, StoredSamples, lying, lying_validation
 from adn.feed.mix import MixedSamples, validation_samples
 from adn.space.warp import rigid_matrix, warp
 from mixed_phantoms import GRID, Virtual, cases, outlined_part
@@ -55,7 +55,7 @@ def test_a_head_that_lay_straight_stays_as_it_is():
 
 def test_kept_samples_are_drawn_once(tmp_path):
     mixed = MixedSamples(cases(tmp_path / "a"), Virtual(), 3, 4)
-    kept = KeptSamples(mixed, tmp_path / "kept")
+    kept = StoredSamples(mixed, tmp_path / "kept")
     first = kept[1]
     assert len(kept) == 4
     assert torch.allclose(first.brain, mixed[1].brain, atol=1e-5)

@@ -15,9 +15,9 @@ from adn.feed.mix import (
     copies,
     emptied,
     outline,
-    silenced,
     to_hu,
     validation_samples,
+    without_blood,
 )
 from adn.feed.samples import collate
 from adn.space.warp import mirror
@@ -102,7 +102,7 @@ def test_blood_and_its_surroundings_are_silent_whether_marked_or_seen():
     marked, unmarked = bleed(3), bleed(3)
     unmarked = unmarked._replace(infarct=torch.zeros_like(unmarked.infarct))
     for sample in (marked, unmarked):
-        silent = silenced(sample, MIX, GRID).infarct[0] < 0
+        silent = without_blood(sample, MIX, GRID).infarct[0] < 0
         assert silent[14:18, 40:48, 20:26].all()
         assert silent[15, 38, 23]
         assert not silent[15, 60, 50]
@@ -111,7 +111,7 @@ def test_blood_and_its_surroundings_are_silent_whether_marked_or_seen():
 
 def test_silent_voxels_stay_silent_where_an_infarct_is_laid(mixed):
     draw = find(mixed, "whole", laid=True, replaced=False, cut=None)
-    plain = silenced(load_aligned(mixed.cases.whole[draw.place]), MIX, GRID)
+    plain = without_blood(load_aligned(mixed.cases.whole[draw.place]), MIX, GRID)
     sample = mixed.show(draw)
     assert (sample.infarct > 0).any()
     assert (sample.infarct < 0).sum() == pytest.approx(int((plain.infarct < 0).sum()), rel=0.5)

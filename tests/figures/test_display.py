@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
 
 from adn.figures import axial_slice, axial_stack, even_slices, key_slices, slice_areas_cm2
 from adn.figures.display import axial_slab, crop_to, slab_slices, stack_spacing_mm, stroke_window_hu
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from fake_prediction import make_prediction
 
 ORDERS = ("SPL", "LAS", "RAS", "PIR", "AIL", "RSA")
 

@@ -3,7 +3,6 @@ import sys
 
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -13,6 +12,7 @@ from adn.figures import asymmetry_panel, case_sheet, contact_sheet, key_slices, 
 from adn.figures.panels import INFARCT_COLOUR, write
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from fake_prediction import make_prediction
 
 
 def pixels(figure) -> np.ndarray:

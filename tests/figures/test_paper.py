@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
 
 from adn.errors import InputError
 from adn.figures import framework, method_comparison
 from adn.figures.paper import aligned_slice
+from fake_prediction import make_prediction
 
 
 def test_the_framework_shows_each_stage_and_marks_sides():

@@ -8,5 +8,5 @@ ABOUT_PLACES = {"test_archive", "test_choice", "test_dicom", "test_frames", "tes
 
 @pytest.fixture(autouse=True)
 def _does_not_ask_whether_it_is_turned(request, monkeypatch):
-    if request.module.__name__ in ABOUT_PLACES:
+    if request.path.stem in ABOUT_PLACES:
         monkeypatch.setattr("adn.io.upright.turned_remarks", lambda volume: [])

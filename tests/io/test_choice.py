@@ -4,10 +4,9 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
-from test_vessels import with_vessels
 
 from adn.io import open_scan
-from phantoms import head, write_dicom_series, write_enhanced
+from phantoms import head, with_vessels, write_dicom_series, write_enhanced
 
 THIN = (60, 96, 80), (2.5, 2.0, 2.0)
 

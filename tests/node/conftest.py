@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture
 def archive():
     pytest.importorskip("pynetdicom")
-    from strangers import Archive
+    from node.strangers import Archive
 
     made = Archive().start()
     yield made

@@ -6,7 +6,6 @@ from collections import Counter
 from contextlib import contextmanager
 from datetime import timedelta
 
-import stub_node
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
@@ -16,6 +15,7 @@ from adn.node.intake import IntakeLimits
 from adn.node.outbox import Sending
 from adn.node.peers import COMMITMENT, Caller, parse_peer
 from adn.node.service import Node
+from node import stub_node
 from phantoms import head, write_dicom_series
 
 LIMITS = IntakeLimits(quiet_s=0.6, longest_s=20, free_mb=0)

@@ -6,12 +6,11 @@ import subprocess
 import pytest
 
 pytest.importorskip("pynetdicom")
-from strangers import Archive, call, final, running, send, study, until
-
 from adn.errors import InputError
 from adn.node.intake import IntakeLimits
 from adn.node.peers import Caller
 from adn.node.receiver import Gate, tls_context
+from node.strangers import Archive, call, final, running, send, study, until
 
 
 def test_who_may_not_call_is_not_heard(tmp_path):

@@ -3,9 +3,8 @@
 import pytest
 
 pytest.importorskip("pynetdicom")
-from strangers import Archive, final, running, send, study, until
-
 from adn.node.status import status
+from node.strangers import Archive, final, running, send, study, until
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ from fnmatch import fnmatch
 import pytest
 
 pytest.importorskip("pynetdicom")
-import stub_node
-from strangers import FAST, Archive, call, final, running, send, study, until
-
 from adn.errors import InputError
 from adn.node.outbox import PATTERNS
 from adn.node.peers import parse_peer
 from adn.node.service import Keep
 from adn.node.status import status
+from node import stub_node
+from node.strangers import FAST, Archive, call, final, running, send, study, until
 from phantoms import PATIENT_ID, PATIENT_NAME
 
 

@@ -17,9 +17,8 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 pytest.importorskip("pynetdicom")
-from strangers import free_port, until
-
 from adn.node.priors import PriorLimits, TooMuchError, fetch
+from node.strangers import free_port, until
 from phantoms import head, write_dicom_series
 
 pytestmark = pytest.mark.pacs

@@ -9,10 +9,8 @@ from datetime import timedelta
 import pytest
 
 pytest.importorskip("pynetdicom")
-import stub_node
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from strangers import FAST, LIMITS, call, final, running, send, study, until
 
 from adn.errors import OutputError
 from adn.io.atomic import atomic_folder
@@ -23,6 +21,8 @@ from adn.node.peers import Peer, Sent
 from adn.node.service import Node
 from adn.report.dicom_seg import SEG_NAME
 from adn.server.models import Failure
+from node import stub_node
+from node.strangers import FAST, LIMITS, call, final, running, send, study, until
 
 NOW = IntakeLimits(quiet_s=0, free_mb=0)
 NOBODY = Peer("PACS", "PACS", "127.0.0.1", 9)

@@ -8,15 +8,15 @@ from datetime import timedelta
 import pytest
 
 pytest.importorskip("pynetdicom")
-import stub_node
 from pydicom.uid import generate_uid
-from strangers import FAST, LIMITS, Archive, until
 
 from adn.errors import InputError
 from adn.io import write_volume
 from adn.node.service import Keep, Node
 from adn.node.shelf import FAILED, Shelf
 from adn.node.watch import LEDGER, Watch
+from node import stub_node
+from node.strangers import FAST, LIMITS, Archive, until
 from phantoms import head, write_dicom_series
 
 

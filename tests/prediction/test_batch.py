@@ -46,9 +46,8 @@ def test_a_process_that_dies_is_reported_for_its_own_scan_and_leaves_nothing(tmp
 
 @pytest.fixture
 def by_name(monkeypatch):
-    """`predict_scans` with stand-ins for pipeline and weights."""
+    """`predict_scans` with a stand-in for the pipeline."""
     monkeypatch.setattr(batch, "predict_all", partial(predict_all, work=ByName))
-    monkeypatch.setattr("adn.io.weights.find_weights", lambda name: None)
 
 
 def test_outcomes_come_in_the_order_of_the_scans_and_make_a_table(by_name, tmp_path):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from phantom import head
 
 from adn.prepare.brain_shape import doubt_brain
 from adn.remarks import Doubt
+from prepare.phantom import head
 
 
 @pytest.fixture(scope="module")

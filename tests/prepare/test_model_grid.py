@@ -6,13 +6,13 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from phantom import head
 
 from adn.config import GridConfig
 from adn.errors import InputError
 from adn.prepare import conform
 from adn.space.geometry import Grid, RigidTransform
 from adn.space.volume import Volume
+from prepare.phantom import head
 
 ALL_AXES = ["".join(c) for order in permutations(("LR", "PA", "SI")) for c in product(*order)]
 GRID = GridConfig(spacing_mm=(5.0, 2.4, 2.4), shape=(40, 96, 88), box=None)

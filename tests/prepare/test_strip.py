@@ -7,7 +7,6 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from phantom import dice, head
 
 from adn.errors import InputError
 from adn.findings.quality import mask_remarks
@@ -15,6 +14,7 @@ from adn.prepare import strip_skull
 from adn.remarks import Remark
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from prepare.phantom import dice, head
 
 ALL_AXES = ["".join(c) for order in permutations(("LR", "PA", "SI")) for c in product(*order)]
 

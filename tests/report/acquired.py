@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from fake_prediction import make_prediction
 
 from adn.findings.measure import side_of
 from adn.io import open_scan
 from adn.results import Prediction
 from adn.space.volume import Volume
+from fake_prediction import make_prediction
 from phantoms import BALL_CENTRE_MM, BALL_RADIUS_MM
 
 HEAD_CENTRE_MM = (3.0, -7.0, 20.0)

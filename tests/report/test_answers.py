@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
 
 from adn.answers import (
     Age,
@@ -24,6 +23,7 @@ from adn.findings.measure import versus_limit
 from adn.lang import words
 from adn.report import csv_row, render_report, result_dict
 from adn.report.answer_words import lines, region_rows
+from fake_prediction import make_prediction
 
 WATER = WaterUptake(12.34, 0.4, 30.0, 34.2, 8.0)
 

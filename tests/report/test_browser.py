@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fake_prediction import make_prediction
 
 from adn.figures import key_slices
 from adn.remarks import Remark
 from adn.report import write_report
+from fake_prediction import make_prediction
 
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from acquired import TAGS, UNEVEN, distance_mm, predict_ball
-from fake_prediction import make_prediction
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
@@ -20,7 +18,9 @@ from adn.io.slices import thickness_mm
 from adn.report import save_prediction, write_dicom_seg
 from adn.report.dicom_seg import SEG_NAME, SR_NAME, check_dicom_seg, mask_on_slices
 from adn.space.geometry import RAS_FROM_LPS
+from fake_prediction import make_prediction
 from phantoms import BALL_RADIUS_MM, PATIENT_ID, PATIENT_NAME, head, write_dicom_series, write_enhanced
+from report.acquired import TAGS, UNEVEN, distance_mm, predict_ball
 
 pytest.importorskip("highdicom")
 BALL_ML = 4 / 3 * np.pi * BALL_RADIUS_MM**3 / 1000

@@ -6,10 +6,10 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
 
 from adn.errors import InputError, OutputError
 from adn.report import files, save_prediction
+from fake_prediction import make_prediction
 
 VOLUMES = {
     "infarct",

@@ -8,7 +8,6 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
 
 from adn.figures import even_slices
 from adn.findings.quality import finding_remarks, quality_remarks
@@ -16,6 +15,7 @@ from adn.remarks import Remark
 from adn.report import render_report, write_report
 from adn.report.words import checks, main_arteries, ranges, territory_rows, verdict
 from adn.results import DISCLAIMER, TerritoryShare
+from fake_prediction import make_prediction
 
 NASTY = "<script>alert('x')</script> & \"Müller\" $x_1$ {{ 7 * 7 }}"
 NASTY_REMARK = Remark("several_series", {"read": "'<b>thin</b>'", "others": "none"})

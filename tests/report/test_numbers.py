@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_prediction import make_prediction
 
 from adn.errors import OutputError
 from adn.remarks import Remark
 from adn.report import csv_row, result_dict, write_results_csv
 from adn.report.words import checks
 from adn.results import DISCLAIMER
+from fake_prediction import make_prediction
 
 REMARKS = (
     Remark("tilt_corrected", {"tilt_deg": 18.25}),

@@ -2,13 +2,12 @@
 
 from typing import get_args
 
-from fake_prediction import make_prediction
-
 from adn.lang import words
 from adn.remarks import CHECK_ONLY, Kind, Remark
 from adn.report import result_dict
 from adn.report.words import checks, first_line
-from test_remarks import example
+from fake_prediction import make_prediction
+from remark_examples import example
 
 
 def test_every_remark_is_in_the_result_and_every_warning_is_one_of_them():

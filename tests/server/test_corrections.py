@@ -13,8 +13,8 @@ from adn.report import save_prediction
 from adn.server.app import create_app
 from adn.server.cases import Cases
 from adn.server.folders import result_folders
-from conftest import client_of
-from figures.fake_prediction import make_prediction
+from fake_prediction import make_prediction
+from server.stub_server import client_of
 
 
 @pytest.fixture

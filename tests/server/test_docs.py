@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from adn.server.models import STEPS, Limits
-from conftest import client_of, nifti
+from server.stub_server import client_of, nifti
 
 TEXT = (Path(__file__).parents[2] / "docs" / "server.md").read_text(encoding="utf-8")
 

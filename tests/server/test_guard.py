@@ -5,7 +5,7 @@ import pytest
 from adn.server.app import create_app
 from adn.server.cases import Cases
 from adn.server.guard import is_loopback
-from conftest import ADDRESS, client_of, nifti, upload
+from server.stub_server import ADDRESS, client_of, nifti, upload
 
 TOKEN = "correct horse"
 

@@ -4,8 +4,6 @@ import hashlib
 import json
 
 import pytest
-import stub_pipeline
-from stub_pipeline import BAD, BUG, CRASH, FINE, SLOW
 
 from adn.answers import Asked
 from adn.errors import InputError
@@ -13,7 +11,9 @@ from adn.prediction.batch import Wishes
 from adn.server.app import create_app
 from adn.server.cases import Cases
 from adn.server.jobs import Jobs
-from conftest import client_of, nifti, upload, wait
+from server import stub_pipeline
+from server.stub_pipeline import BAD, BUG, CRASH, FINE, SLOW
+from server.stub_server import client_of, nifti, upload, wait
 
 
 def made(client, order=FINE):

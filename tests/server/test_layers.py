@@ -13,9 +13,9 @@ from adn.server.app import create_app
 from adn.server.cases import Cases
 from adn.server.folders import result_folders
 from adn.server.layers import LOOKS, make_view, write_views
-from conftest import client_of
-from figures.fake_prediction import make_prediction
+from fake_prediction import make_prediction
 from phantoms import centroid_mm
+from server.stub_server import client_of
 
 
 @pytest.fixture(scope="module")

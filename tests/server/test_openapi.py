@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from conftest import nifti, server, upload
+from server.stub_server import nifti, server, upload
 
 schemathesis = pytest.importorskip("schemathesis")
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402

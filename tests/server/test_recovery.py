@@ -3,9 +3,8 @@
 import json
 import time
 
-from stub_pipeline import SLOW
-
-from conftest import client_of, nifti, server, upload, wait
+from server.stub_pipeline import SLOW
+from server.stub_server import client_of, nifti, server, upload, wait
 
 
 def made(client, order=0):

@@ -18,7 +18,7 @@ pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 from adn.cli import app  # noqa: E402
 from adn.results import DISCLAIMER  # noqa: E402
-from conftest import nifti, wait  # noqa: E402
+from server.stub_server import nifti, wait  # noqa: E402
 
 PROGRAM = "import sys; from adn.cli import main; sys.exit(main())"
 

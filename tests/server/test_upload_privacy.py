@@ -2,8 +2,8 @@
 
 import logging
 
-from conftest import upload, wait, zipped
 from phantoms import PATIENT_ID, PATIENT_NAME, head, write_dicom_series
+from server.stub_server import upload, wait, zipped
 
 SECRETS = ("zyxwvname", "zyxwvgiven", "doe^jane", "id-4711", "19501224")
 

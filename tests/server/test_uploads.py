@@ -8,8 +8,8 @@ import zipfile
 import nibabel as nib
 import pytest
 
-from conftest import nifti, upload, wait, zipped
 from phantoms import head, write_dicom_series
+from server.stub_server import nifti, upload, wait, zipped
 
 
 @pytest.fixture(scope="module")

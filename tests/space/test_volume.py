@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from test_geometry import ORDERS, oblique, places
 
 from adn.errors import InputError
 from adn.space.geometry import bounding_box, reorient_array, reorient_box
 from adn.space.volume import BoxVolume, Volume
+from space.grids import ORDERS, oblique, places
 
 
 def coded():

@@ -2,10 +2,9 @@
 
 import logging
 
-from toy import CONFIG, Points, network, objective
-
 from adn.training.collapse import collapse_warning
 from adn.training.fit import Machine, Stage, fit
+from training.toy import CONFIG, Points, network, objective
 
 FINE = {"mean_p": 0.001, "target_p": 0.001, "p_over_a": 0.05, "p_a_correlation": 0.4}
 

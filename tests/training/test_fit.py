@@ -6,13 +6,13 @@ import sys
 
 import pytest
 import torch
-from toy import CONFIG, Points, network, objective
 
 from adn.errors import AdnError, InputError
 from adn.training import fit as fit_module
 from adn.training.checkpoint import State, load_weights
 from adn.training.fit import Hooks, Machine, Stage, _learning_rate, fit
 from adn.training.logbook import is_flat, read_log, write_log
+from training.toy import CONFIG, Points, network, objective
 
 
 def run(out, model, **settings):

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from toy import CONFIG, Points, network, objective
-from two_processes import train_tiny
 
 from adn.errors import ConfigError
 from adn.training.fit import Machine, Stage, fit
 from adn.training.logbook import read_log
 from adn.training.machine import loader, share_of_batch
+from training.toy import CONFIG, Points, network, objective
+from training.two_processes import train_tiny
 
 HERE = Path(__file__).parent
 
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(tmp_path):
     """Two processes with 2 samples each, in 2 parts, against one with 4, over two steps of the tiny recipe."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run(
         [*torchrun, str(HERE / "two_processes.py"), str(tmp_path / "two"), "2"],
         check=True, env=environment, timeout=300, capture_output=True,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import Brains
 
 from adn.errors import InputError, OutputError
 from adn.io.weights import read_weights
@@ -20,6 +19,7 @@ from adn.training import Begin, Machine, Source, Watch, resume, train
 from adn.training.logbook import read_log
 from adn.training.validate import infer, validator
 from adn.virtual.folders import synthesize
+from training.toy import Brains
 
 
 def small_recipe(**segment):
@@ -90,7 +90,11 @@ def test_each_epoch_tells_its_rows_and_pictures_of_samples(finished):
 def test_a_run_that_was_killed_goes_on_from_its_record_to_the_same_weights(finished, tmp_path):
     """SIGKILL in a process of its own, in the middle of an epoch of D + F; `resume` knows the rest."""
     here = Path(__file__)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(here.parents[1])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     ended = subprocess.run([sys.executable, here, tmp_path / "run"], env=environment, timeout=500, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "run" / "weights.safetensors").exists()

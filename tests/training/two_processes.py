@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import torch
-from toy import Brains
 
 from adn.feed.samples import collate
 from adn.nn.adn import build_adn
 from adn.recipes import load_recipe
 from adn.training.fit import Machine, Stage, fit
 from adn.training.objectives import segment_objective
+from training.toy import Brains
 
 
 def train_tiny(out, accumulation=1):

@@ -82,7 +82,7 @@ def test_a_part_without_lesion_masks_says_so(tmp_path, caplog):
     name = next(f"sub-{n}_lesion.nii.gz" for n in range(99) if lesion_split(Path(f"sub-{n}_lesion.nii.gz")) == "train")
     (tmp_path / name).touch()
     assert not Library.from_folders(lesions=tmp_path, split="val").lesions
-    assert "none of 1 lesion masks falls to 'val': infarcts are procedural there" in caplog.text
+    assert "none of 1 lesion masks belongs to 'val': its infarcts are procedural" in caplog.text
 
 
 def test_a_plan_whose_files_are_not_there_is_refused_by_name():

@@ -1,1 +1,1 @@
-"""From cases, on disk or virtual, to batches."""
+"""Turns cases, on disk or virtual, into training batches."""

@@ -1,4 +1,4 @@
-"""Prepared cases on the brain box: aligned once by the T of trained weights, and kept by their content."""
+"""Prepared cases on the brain box: aligned once by the T of trained weights, and cached by content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from adn.config import GridConfig, Recipe
 from adn.datasets.layouts import Case
 from adn.errors import InputError
-from adn.feed.cache import SILENT, Prepared, case_key, ensure_prepared, load_prepared, prepared_folder
+from adn.feed.cache import NOT_SCORED, Prepared, case_key, ensure_prepared, load_prepared, prepared_folder
 from adn.feed.samples import Sample
 from adn.io.atomic import atomic_path
 from adn.io.digest import sha256
@@ -28,11 +28,11 @@ from adn.recipes import recipe_from_dict
 from adn.space.labels import TissueLabel
 from adn.space.warp import warp
 
-ALIGNED_VERSION = 1  # raise when aligning changes, so that cases are made anew
-LEAST_UNIT = 1 / 1024  # inside the brain intensities are above 0, in fluid, too
+ALIGNED_VERSION = 1  # raise when aligning changes, so that cases are aligned again
+LEAST_UNIT = 1 / 1024  # the lowest intensity inside the brain, so that fluid differs from the outside
 _UNIT = 65535  # intensities are kept as 16-bit fractions of 1
-_SILENT_SHARE = 0.25  # of a voxel: it is silent
-_TISSUE_SHARE = 0.25  # of a voxel is known tissue, else its label is 0
+_UNSCORED_SHARE = 0.25  # of a voxel: then it is not scored
+_TISSUE_SHARE = 0.25  # of a voxel must be known tissue, else its label is 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Aligner:
 
 @lru_cache(maxsize=2)
 def load_aligner(weights: str) -> Aligner:
-    """T by the weights' name or path. Raises WeightsError, or InputError for weights without one T."""
+    """T of weights given by name or path. Raises WeightsError; InputError if the weights hold no T or several."""
     found = find_weights(weights)
     if found.members:
         raise InputError(f"{weights}: is an ensemble; name one of its members to align cases with.")
@@ -60,9 +60,10 @@ def load_aligner(weights: str) -> Aligner:
 
 
 def ensure_aligned(case: Case, grid: GridConfig, weights: str, folder: Path | None = None) -> tuple[Path, bool]:
-    """Prepare and align a case unless that was done; returns its file and whether it was made now.
+    """Prepare and align a case unless the cache has it; returns its file and whether it was made just now.
 
-    weights: whose T aligns. folder: of the cache. Raises InputError, naming the case, or OutputError.
+    weights: name or path of the weights whose T aligns. folder: the cache. Raises InputError, naming the case, or
+    OutputError.
     """
     aligner = load_aligner(weights)
     key = sha256(str(ALIGNED_VERSION), aligner.sha256, str(grid.box), case_key(case, grid))[:16]
@@ -75,12 +76,12 @@ def ensure_aligned(case: Case, grid: GridConfig, weights: str, folder: Path | No
 
 
 def pose_path(aligned: Path) -> Path:
-    """Where the pose of a file of `ensure_aligned` is kept."""
+    """Path of the pose that belongs to a file of `ensure_aligned`."""
     return aligned.with_name(aligned.name.replace("-aligned-", "-pose-"))
 
 
 def ensure_pose(case: Case, aligned: Path, grid: GridConfig, weights: str, folder: Path | None = None) -> None:
-    """Keep how a case of `ensure_aligned` lay beside its file, for methods that take heads as they lie."""
+    """Write the pose of a case of `ensure_aligned` beside its file, for methods that take unaligned heads."""
     path = pose_path(aligned)
     if not path.is_file():
         prepared = load_prepared(ensure_prepared(case, grid, folder)[0])
@@ -98,7 +99,7 @@ def load_pose(aligned: Path) -> Tensor:
 
 
 def find_pose(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Tensor:
-    """Aligned box → model grid, (1, 4, 4) mm, by T and its refinement. Raises InputError where T works on another."""
+    """Aligned box → model grid, (1, 4, 4) mm, by T and its refinement. Raises InputError if T has another grid."""
     own = aligner.recipe.grid
     if own.shape != grid.shape or own.spacing_mm != grid.spacing_mm or own.window_hu != grid.window_hu:
         raise InputError(
@@ -111,20 +112,20 @@ def find_pose(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Tensor:
 
 
 def align_prepared(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Sample:
-    """A prepared case on the brain box, as T and its refinement turn it at prediction; (1, D, H, W) each.
+    """A prepared case on the brain box, aligned by T and its refinement as at prediction; (1, D, H, W) each.
 
-    infarct is −1 where the reference is silent. Raises InputError where T works on another grid.
+    infarct is −1 where nothing is scored. Raises InputError if T has another grid.
     """
     pose = find_pose(prepared, grid, aligner)
     brain, marks = (torch.from_numpy(x)[None, None] for x in (prepared.brain, prepared.infarct))
     tissue = F.one_hot(torch.from_numpy(prepared.tissue).long(), len(TissueLabel)).movedim(-1, 0)[None, 1:]
-    layers = torch.cat([brain, brain > 0, marks == 1, marks == SILENT, tissue], 1).float()
+    layers = torch.cat([brain, brain > 0, marks == 1, marks == NOT_SCORED, tissue], 1).float()
     with torch.no_grad():
-        value, inside, infarct, silent, *tissues = warp(layers, pose, grid.spacing_mm, grid.box)[0]
+        value, inside, infarct, unscored, *tissues = warp(layers, pose, grid.spacing_mm, grid.box)[0]
     known, tissue = inside > 0.5, torch.stack(tissues)
-    # at the brain's edge voxels fade; what they hold does not
+    # voxels fade at the brain's edge; dividing by `inside` restores the intensity of the part that is brain
     value = torch.where(known, (value / inside.clamp(min=0.5)).clamp(LEAST_UNIT, 1), 0.0)
-    reference = torch.where(silent > _SILENT_SHARE, -1.0, ((infarct > 0.5) & known).float())
+    reference = torch.where(unscored > _UNSCORED_SHARE, -1.0, ((infarct > 0.5) & known).float())
     labels = torch.where(
         known & (tissue.sum(0) > _TISSUE_SHARE), tissue.argmax(0) + TissueLabel.GM, TissueLabel.OUTSIDE
     )
@@ -132,7 +133,7 @@ def align_prepared(prepared: Prepared, grid: GridConfig, aligner: Aligner) -> Sa
 
 
 def write_sample(sample: Sample, path: Path) -> None:
-    """Keep a sample on the brain box as `load_aligned` reads it. Raises OutputError."""
+    """Write a sample on the brain box in the form that `load_aligned` reads. Raises OutputError."""
     with atomic_path(path, make_folder=True) as temporary:
         save_file(_packed(sample), temporary)
 
@@ -143,7 +144,7 @@ def _packed(sample: Sample) -> dict[str, Tensor]:
 
 
 def load_aligned(path: Path) -> Sample:
-    """Read what `ensure_aligned` or `write_sample` made. Raises InputError for a damaged file."""
+    """Read a file of `ensure_aligned` or `write_sample`. Raises InputError for a damaged file."""
     try:
         found = load_file(path)
         brain, infarct, tissue = (found[name] for name in ("brain", "infarct", "tissue"))

@@ -1,4 +1,4 @@
-"""The released code's augmentation: drawn as plain numbers from (seed, index), then applied."""
+"""The augmentation of the paper's released code: parameters drawn from (seed, index), then applied."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.utils.data import Dataset
 from adn.feed.samples import UNKNOWN_POSE, PosedBrain, Sample
 from adn.space.warp import mirror, rigid_matrix, warp
 
-GAMMA = 0.25  # intensities in [0, 1] to a power of 1 ± this
+GAMMA = 0.25  # intensities in [0, 1] are raised to the power 1 ± this
 IN_PLANE_DEG = 10.0
-_STREAM = 7919  # apart from the seeds that patients are drawn with
+_STREAM = 7919  # keeps these seeds apart from those of patients
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Augmentation:
 
 
 def draw_augmentation(generator: torch.Generator) -> Augmentation:
-    """gamma 1 ± 0.25, a flip every other time, in-plane rotation ± 10°, all uniform."""
+    """gamma 1 ± 0.25, a flip with probability ½, in-plane rotation ± 10°; all uniform."""
     u = torch.rand(3, generator=generator).tolist()
     return Augmentation(1 + GAMMA * (2 * u[0] - 1), u[1] < 0.5, IN_PLANE_DEG * (2 * u[2] - 1))
 
@@ -38,7 +38,7 @@ def augment_brain(brain: Tensor, change: Augmentation, spacing_mm: tuple[float, 
 
 
 def augment(sample: Sample, change: Augmentation, spacing_mm: tuple[float, float, float]) -> Sample:
-    """The brain, and its labels moved with it (nearest)."""
+    """The changed brain, with its labels moved alike (nearest voxel)."""
     return Sample(
         augment_brain(sample.brain, change, spacing_mm),
         _move(sample.infarct, change, spacing_mm, "nearest"),
@@ -55,10 +55,10 @@ def _move(x: Tensor, change: Augmentation, spacing_mm: tuple[float, float, float
 
 
 class Augmented(Dataset[Any]):
-    """Another data set, each of its samples (or T's brains) changed by its own draw.
+    """Another data set with each sample (for T or for D and F) augmented by its own draw.
 
-    spacing_mm: of the data set's voxels. aligned: samples lie on the brain box with the mid-plane in the middle, so
-    they are not rotated: T would turn them back.
+    spacing_mm: of the data set's voxels. aligned: the samples lie on the brain box with the mid-plane in the middle and
+    are not rotated, since T would turn them back.
     """
 
     def __init__(self, dataset: Any, seed: int, spacing_mm: tuple[float, float, float], aligned: bool = False) -> None:
@@ -68,7 +68,7 @@ class Augmented(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        """Sample `index`, changed."""
+        """Sample `index`, augmented."""
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) * _STREAM)
         change = draw_augmentation(generator)
         if self.aligned:

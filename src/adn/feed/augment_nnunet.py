@@ -11,16 +11,16 @@ from torch.utils.data import Dataset
 from adn.errors import InputError
 from adn.feed.samples import Sample
 
-BRAIN_SD = 0.1  # of intensities in [0, 1] within the brain; nnU-Net's numbers are for images of spread 1
-ANISOTROPIC = 3.0  # slices this much thicker than pixels: rotations in plane only, by any angle
+BRAIN_SD = 0.1  # of intensities in [0, 1] within the brain; nnU-Net's numbers are for images of unit SD
+ANISOTROPIC = 3.0  # slice thickness / pixel size from which rotations are in plane only, by any angle
 _STREAM = 15_485_863
 
 
 class NnUnetAugmented(Dataset[Sample]):
-    """Another data set, each sample changed by its own draw.
+    """Another data set with each sample augmented by its own draw.
 
-    spacing_mm: of the voxels. spatial: rotation, scaling and mirroring too; else intensities only, as AsymFeX has it,
-    which needs the mid-plane where it is. Raises InputError where MONAI is absent.
+    spacing_mm: of the voxels. spatial: also rotate, scale and mirror; else change intensities only, as AsymFeX does,
+    because it needs the mid-plane in its place. Raises InputError if MONAI is not installed.
     """
 
     def __init__(self, dataset: Any, seed: int, spacing_mm: tuple[float, float, float], spatial: bool = True) -> None:
@@ -32,7 +32,7 @@ class NnUnetAugmented(Dataset[Sample]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
-        """Sample `index`, changed; 0 stays 0 outside the brain."""
+        """Sample `index`, augmented; 0 stays 0 outside the brain."""
         seed = (self.seed * 1_000_003 + index) * _STREAM % 2**32
         parts = self.dataset[index]._asdict()
         if self.moves:
@@ -48,7 +48,7 @@ class NnUnetAugmented(Dataset[Sample]):
 
 
 def _plain(x: Any) -> torch.Tensor:
-    """Without MONAI's metadata, which collating would keep."""
+    """The tensor without MONAI's metadata, which collating would keep."""
     return x.as_tensor() if hasattr(x, "as_tensor") else x
 
 
@@ -63,7 +63,7 @@ def _monai() -> Any:
 
 
 def _moves(spacing_mm: tuple[float, float, float]) -> Any:
-    """Rotation (p 0.2), scaling 0.7 to 1.4 (p 0.2), mirroring of each axis (p 0.5); labels by the nearest voxel."""
+    """Rotation (p 0.2), scaling 0.7 to 1.4 (p 0.2), mirroring of each axis (p 0.5); labels take the nearest voxel."""
     t = _monai()
     keys, modes = ("brain", "infarct", "tissue"), ("bilinear", "nearest", "nearest")
     flat = spacing_mm[0] / min(spacing_mm[1:]) >= ANISOTROPIC

@@ -1,8 +1,8 @@
-"""Prepared cases on disk: read, stripped and carried to the model grid once, found again by what they were made of.
+"""The cache of prepared cases: each is read, stripped and resampled to the model grid once.
 
-A prepared case is one safetensors file of a few MB, cut to the brain. Its name ends in a hash of the
-content of every source file, the model grid and PREPARE_VERSION, so that a file that changed is prepared anew and
-nothing needs to be invalidated. Deleting the folder costs only time.
+A prepared case is one safetensors file of a few MB, cropped to the brain. Its name ends in a hash of the content of
+every source file, the model grid and PREPARE_VERSION, so a case whose files changed is prepared again and nothing ever
+has to be invalidated. Deleting the folder costs only time.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from adn.space.volume import Volume
 from adn.work.pool import Failure, map_processes
 from adn.work.progress import Progress
 
-PREPARE_VERSION = 6  # raise when reading, stripping, labelling or conforming change, so that cases are made anew
+PREPARE_VERSION = 6  # raise when reading, stripping, labelling or conforming change, so that cases are prepared again
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
-SILENT = 2
-_SEEN = 0.49  # of a model voxel must be acquired; just below a half, so that a slice between two of the model's counts
+NOT_SCORED = 2
+_SEEN = 0.49  # share of a model voxel that must be acquired; below ½, so that a slice between two model slices counts
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A case on the model grid, arrays (D, H, W): brain float32 in [0, 1]; infarct uint8; tissue uint8 (0: unknown).
 
-    infarct is 2 (`SILENT`) where the reference is silent, and where nothing was acquired.
+    infarct is 2 (`NOT_SCORED`) where the reference makes no statement and where nothing was acquired.
     """
 
     brain: NDArray[np.float32]
@@ -55,10 +55,10 @@ class Prepared:
 
 
 def prepare_case(case: Case, grid: GridConfig) -> Prepared:
-    """Read one case and carry it to the model grid: intensities, reference and tissue, each by its own policy.
+    """Read one case and resample intensities, reference and tissue to the model grid, each in its own way.
 
-    What the case lacks of brain mask and tissue the tissue network finds; where that is not plausible the classical
-    stripper finds the brain, and the case adds nothing to L_tissue. Raises InputError.
+    If the case lacks a brain mask or tissue map, the tissue network finds it. If its result is not plausible, the
+    classical stripper finds the brain and the case adds nothing to L_tissue. Raises InputError.
     """
     if case.infarct is None:
         raise InputError("needs an infarct mask to be trained on, but there is none.", case.ct)
@@ -68,11 +68,11 @@ def prepare_case(case: Case, grid: GridConfig) -> Prepared:
     infarct = _on_model(read_infarct(case.infarct, scan), conformed, (1,))[0] >= 0.5
     marks = infarct.astype(np.uint8)
     if case.ignore:
-        marks[~infarct & (_on_model(read_infarct(case.ignore, scan), conformed, (1,))[0] >= 0.5)] = SILENT
+        marks[~infarct & (_on_model(read_infarct(case.ignore, scan), conformed, (1,))[0] >= 0.5)] = NOT_SCORED
     seen = read_infarct(case.seen, scan) if case.seen else scan.with_data(np.ones(scan.grid.shape, np.uint8), "label")
     upright = scan.grid.reoriented("SPL")
     if case.seen or any(copies_needed(upright.shape[0], upright.spacing_mm[0])):
-        marks[_on_model(seen, conformed, (1,))[0] < _SEEN] = SILENT
+        marks[_on_model(seen, conformed, (1,))[0] < _SEEN] = NOT_SCORED
     tissue = np.zeros(infarct.shape, np.uint8)
     if labels is not None:
         parts = _on_model(labels, conformed, TISSUES)
@@ -81,7 +81,7 @@ def prepare_case(case: Case, grid: GridConfig) -> Prepared:
 
 
 def _brain_and_tissue(case: Case, scan: Volume) -> tuple[Volume, Volume | None]:
-    """Brain mask and tissue labels on the scan's grid, the case's own where it has them; tissue None: unknown."""
+    """Brain mask and tissue labels on the scan's grid, the case's own if it has them; tissue is None if unknown."""
     from adn.brain import find_brain, segment_tissue, shipped_tissue
 
     tissue = read_labels(case.tissue, scan) if case.tissue else None
@@ -100,12 +100,12 @@ def _on_model(labels: Volume, conformed: Conformed, values: tuple[int, ...]) -> 
 
 
 def prepared_folder() -> Path:
-    """Where prepared cases lie: $XDG_CACHE_HOME/adn/prepared, by default below ~/.cache."""
+    """The folder of prepared cases: $XDG_CACHE_HOME/adn/prepared, by default below ~/.cache."""
     return cache_folder("prepared")
 
 
 def case_key(case: Case, grid: GridConfig) -> str:
-    """Hash of what affects the prepared case: its files' bytes, the model grid, the version, the network's weights."""
+    """Hash of all that affects the prepared case: file contents, model grid, version and weights of the network."""
     parts = [f"{PREPARE_VERSION} {grid.model_dump_json(exclude={'box'})}"]
     for kind in ("ct", "infarct", "tissue", "brain", "ignore", "seen"):
         path: Path | None = getattr(case, kind)
@@ -118,19 +118,19 @@ def case_key(case: Case, grid: GridConfig) -> str:
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return files_below(path)
-    beside = path.suffix.lower() in DETACHED_SUFFIXES  # where its voxels lie
+    beside = path.suffix.lower() in DETACHED_SUFFIXES  # the file that holds the voxels
     return sorted(path.parent.glob(f"{path.stem}.*")) if beside else [path]
 
 
 def cached_path(case: Case, grid: GridConfig, folder: Path | None = None) -> Path:
-    """Where the prepared case is, or will be."""
+    """Path of the prepared case, whether or not it exists yet."""
     return (folder or prepared_folder()) / f"{case.name}-{case_key(case, grid)}.safetensors"
 
 
 def ensure_prepared(case: Case, grid: GridConfig, folder: Path | None = None) -> tuple[Path, bool]:
-    """Prepare a case unless it is there already; returns its file and whether it was made now.
+    """Prepare a case unless the cache has it; returns its file and whether it was prepared just now.
 
-    The file is whole or not there. Raises InputError, naming the case, or OutputError.
+    The file is never left incomplete. Raises InputError, naming the case, or OutputError.
     """
     try:
         path = cached_path(case, grid, folder)
@@ -146,9 +146,10 @@ def ensure_prepared(case: Case, grid: GridConfig, folder: Path | None = None) ->
 
 @dataclass(frozen=True)
 class Preparation:
-    """What became of a data set. made, kept: cases prepared now, and before. unmasked: cases without infarct mask.
+    """The outcome of `prepare_data`.
 
-    failed: cases that could not be prepared, and why.
+    made: number of cases prepared just now. kept: number found in the cache. unmasked: number without an infarct mask.
+    failed: the cases that could not be prepared, and why.
     """
 
     folder: Path
@@ -161,10 +162,10 @@ class Preparation:
 def prepare_data(
     data: Path, grid: GridConfig, jobs: int | None = None, progress: Progress | None = None
 ) -> Preparation:
-    """Prepare every case of a data set that has an infarct mask, in the cache; one that fails stops no other.
+    """Prepare every case of a data set that has an infarct mask, into the cache; a failing case does not stop the rest.
 
-    data: any layout of `find_cases`. jobs: cases at a time, None: one per core. progress: called with (done, all).
-    Raises InputError where no case has a mask, OutputError where the cache cannot be written to.
+    data: any layout of `find_cases`. jobs: cases at a time; None: one per core. progress: called with (done, all).
+    Raises InputError if no case has a mask, OutputError if the cache cannot be written.
     """
     folder, found = prepared_folder(), find_cases(data)
     cases = [case for case in found if case.infarct is not None]
@@ -174,8 +175,8 @@ def prepare_data(
     sweep(folder)
     made, failed = [], []
     work = partial(ensure_prepared, grid=grid, folder=folder)
-    coming = map_processes(work, cases, jobs, clean_up=lambda _: sweep(folder))
-    for done, (case, result) in enumerate(coming, start=1):
+    results = map_processes(work, cases, jobs, clean_up=lambda _: sweep(folder))
+    for done, (case, result) in enumerate(results, start=1):
         if isinstance(result, Failure):
             failed.append((case, result))
         else:
@@ -186,8 +187,8 @@ def prepare_data(
 
 
 def _write(prepared: Prepared, case: Case, path: Path) -> None:
-    """Only the box that holds anything is kept, and whether the reference is silent all around it."""
-    around = int(prepared.infarct[0, 0, 0])  # the corner is outside of every part of a head
+    """Write the bounding box of all that is not empty, and the value that `infarct` has outside it."""
+    around = int(prepared.infarct[0, 0, 0])  # a corner is outside every head
     used = (prepared.brain > 0) | (prepared.infarct != around) | (prepared.tissue > 0)
     box = bounding_box(used)
     arrays = {

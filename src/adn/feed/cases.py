@@ -1,4 +1,4 @@
-"""Cases on disk as training samples: prepared once, kept in the cache, read as they are needed."""
+"""Cases on disk as training samples: prepared once, cached, and read on demand."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from adn.datasets.labels import infarct_ml
 from adn.datasets.layouts import Case, find_cases
 from adn.datasets.splits import HELD_OUT, make_split, read_split
 from adn.errors import InputError
-from adn.feed.cache import SILENT, ensure_prepared, load_prepared
+from adn.feed.cache import NOT_SCORED, ensure_prepared, load_prepared
 from adn.feed.samples import UNKNOWN_POSE, PosedBrain, Sample, shrink_in_plane
 
 log = logging.getLogger(__name__)
 
 
 class Chosen(NamedTuple):
-    """Which cases train and which only validate, and a sentence that says so."""
+    """Which cases train, which only validate, and a sentence that says so."""
 
     train: list[Case]
     validation: list[Case]
@@ -32,10 +32,10 @@ class Chosen(NamedTuple):
 def choose_cases(data: Path, split: Path | None = None, fold: int | None = None, seed: int = 0) -> Chosen:
     """The cases of a data set that train, and those held out to validate; test cases of a split are in neither.
 
-    data: any layout of `find_cases`; cases without an infarct mask are left out. split: a CSV of `adn split`; fold: the
-    one that validates. Without a split, or with one that has no validation part, a seeded share of the patients is held
-    out of what the data set does not keep for testing itself. Raises InputError where the two do not fit, or nothing is
-    left to train on.
+    data: any layout of `find_cases`; cases without an infarct mask are left out. split: a CSV file of `adn split`.
+    fold: the fold that validates. Without a split, cases that the data set reserves for testing are left out. If no
+    part of the split validates, a seeded share of the patients is held out. Raises InputError if the split names other
+    cases than the data set holds, or if nothing is left to train on.
     """
     cases = {case.name: case for case in find_cases(data) if case.infarct is not None}
     if not cases:
@@ -65,7 +65,7 @@ def choose_cases(data: Path, split: Path | None = None, fold: int | None = None,
 
 
 def _hold_out(cases: list[Case], seed: int) -> tuple[Sequence[str], Sequence[str]]:
-    """Train and validation names: a share of the patients, over all infarct sizes; nobody where there is one only."""
+    """Names that train and names that validate: a share of the patients over all infarct sizes, none of one patient."""
     if len({case.subject for case in cases}) < 2:
         return [case.name for case in cases], []
     measured = [(case.name, case.subject, infarct_ml(case.infarct)) for case in cases if case.infarct]
@@ -74,10 +74,10 @@ def _hold_out(cases: list[Case], seed: int) -> tuple[Sequence[str], Sequence[str
 
 
 class PreparedCases(Dataset[Sample]):
-    """Cases on the model grid, from the cache; what is not there yet is prepared first (`adn data prepare` is faster).
+    """Cases on the model grid, from the cache. Missing ones are prepared first (`adn data prepare` does it faster).
 
-    count: length of the data set; cases are passed in a new seeded order each round. Without tissue maps a case adds
-    nothing to L_tissue; without a brain mask the skull is stripped.
+    count: length of the data set; each pass over the cases has a new seeded order. A case without tissue maps adds
+    nothing to L_tissue; a case without a brain mask is skull-stripped.
     """
 
     def __init__(self, recipe: Recipe, cases: Sequence[Case], count: int) -> None:
@@ -93,19 +93,19 @@ class PreparedCases(Dataset[Sample]):
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        """Sample of round index // n, shuffled by round."""
+        """The sample at this place in pass index // n, whose order is shuffled."""
         n = len(self.files)
         generator = torch.Generator().manual_seed(self.recipe.train.seed * 1_000_003 + index // n)
         prepared = load_prepared(self.files[int(torch.randperm(n, generator=generator)[index % n])])
         infarct = torch.from_numpy(prepared.infarct)[None].float()
         return Sample(
             torch.from_numpy(prepared.brain)[None],
-            torch.where(infarct == SILENT, -1.0, infarct),
+            torch.where(infarct == NOT_SCORED, -1.0, infarct),
             torch.from_numpy(prepared.tissue)[None],
         )
 
     def coarse_brains(self) -> Dataset[PosedBrain]:
-        """The same cases as T sees them, averaged in plane."""
+        """The same cases as T sees them, downsampled in plane."""
         return _CoarseBrains(self, self.recipe.align.shrink)
 
 

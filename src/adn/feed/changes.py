@@ -1,4 +1,4 @@
-"""What is changed of a sample at last, whatever its source: drawn as plain numbers, then applied."""
+"""The last changes to a sample, whatever its source: parameters drawn first, then applied."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from adn.feed.aligned import LEAST_UNIT
 from adn.feed.samples import Sample
 from adn.space.warp import mirror
 
-_FLUID_HU = 15.0  # what is brighter stands for the brain, whose median contrast is changed about
-_EDGE_SHARE = 0.05  # of a voxel is brain, else it is cut away
-_SILENT_SHARE = 0.3  # of a voxel is silent, else it counts
+_FLUID_HU = 15.0  # contrast is changed about the median of what is brighter than this
+_EDGE_SHARE = 0.05  # of a voxel must be brain, else it is cut away
+_UNSCORED_SHARE = 0.3  # of a voxel: then it is not scored
 
 
 @dataclass(frozen=True)
 class Changes:
-    """flip: left-right. turn_deg, scale, shift (along H and W, of the box's sides): in plane. gain: of contrast about
-    the brain's median. denser_hu: added. rough_hu: σ of noise. shading_hu: σ of what varies smoothly. seed: of both."""
+    """flip: left-right. turn_deg, scale, shift: in plane; shift along H and W as a share of the box's sides. gain:
+    factor of contrast about the brain's median. denser_hu: added to the brain. rough_hu: σ of added noise. shading_hu:
+    σ of added smooth shading. seed: of noise and shading."""
 
     flip: bool
     turn_deg: float
@@ -37,7 +38,7 @@ class Changes:
 
 
 def draw_changes(generator: torch.Generator, config: ChangesConfig) -> Changes:
-    """Draw one."""
+    """Draw the changes of one sample."""
     u = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
     n = torch.randn(7, generator=generator, dtype=torch.float64).tolist()
     low, high = config.gain
@@ -55,24 +56,24 @@ def draw_changes(generator: torch.Generator, config: ChangesConfig) -> Changes:
 
 
 def change(sample: Sample, changes: Changes, grid: GridConfig) -> Sample:
-    """A sample on the brain box, changed; 0 stays 0 outside the brain, and what was silent stays silent."""
+    """A sample on the brain box, changed; 0 stays 0 outside the brain, and what was not scored stays so."""
     brain, infarct, tissue = (mirror(x[0]) if changes.flip else x[0] for x in sample)
     layers = torch.stack([brain, (brain > 0).float(), (infarct > 0).float(), (infarct < 0).float()], 1)
     places = _places(changes, brain.shape)
-    x, inside, ill, silent = F.grid_sample(layers, places, align_corners=False).unbind(1)
+    x, inside, ill, unscored = F.grid_sample(layers, places, align_corners=False).unbind(1)
     labels = F.grid_sample(tissue[:, None].float(), places, mode="nearest", align_corners=False)[:, 0]
     lower, upper = grid.window_hu
     hu = x / inside.clamp(min=0.5) * (upper - lower) + lower
     kept = inside > 0.5
     hu = _shade(hu, kept, changes)
-    # at the brain's edge voxels fade, as they do where a head is turned after it was cut out
+    # voxels fade at the brain's edge, as they do when a stripped head is rotated
     value = ((hu - lower) / (upper - lower)).clamp(LEAST_UNIT, 1) * inside * (inside > _EDGE_SHARE)
-    reference = torch.where(silent > _SILENT_SHARE, -1.0, ((ill > 0.5) & kept).float())
+    reference = torch.where(unscored > _UNSCORED_SHARE, -1.0, ((ill > 0.5) & kept).float())
     return Sample(value[None], reference[None], labels[None].to(torch.uint8))
 
 
 def _places(changes: Changes, shape: torch.Size) -> Tensor:
-    """Where voxels read, slice by slice, for `grid_sample`."""
+    """Where each voxel is read, slice by slice, for `grid_sample`."""
     depth, height, width = shape
     angle = math.radians(changes.turn_deg)
     c, s = math.cos(angle) * changes.scale, math.sin(angle) * changes.scale
@@ -82,7 +83,7 @@ def _places(changes: Changes, shape: torch.Size) -> Tensor:
 
 
 def _shade(hu: Tensor, inside: Tensor, changes: Changes) -> Tensor:
-    """Contrast, density, noise and smooth shading."""
+    """Apply contrast, density, noise and smooth shading."""
     bright = hu[inside & (hu > _FLUID_HU)]
     median = bright.median() if len(bright) else hu.new_tensor(0.0)
     generator = torch.Generator().manual_seed(changes.seed)

@@ -1,4 +1,4 @@
-"""Whole heads cut to parts, as outlined cases are parts of heads."""
+"""Cut whole heads to a few slices, because outlined cases show only parts of heads."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from torch import Tensor
 from adn.feed.samples import Sample
 
 
-class Heights(NamedTuple):
-    """Slices of a part on the brain box: copies of the lowest, those acquired, copies of the highest."""
+class SliceCounts(NamedTuple):
+    """Numbers of slices of a part on the brain box: copies of the lowest, acquired ones, copies of the highest."""
 
     below: int
     acquired: int
     above: int
 
 
-def heights_of(sample: Sample) -> Heights:
-    """How a part of a head lies on the box; slices that are silent throughout at its ends are copies."""
+def slice_counts(sample: Sample) -> SliceCounts:
+    """How a part of a head lies on the box; slices at its ends of which nothing is scored are copies."""
     held = (sample.brain[0] > 0).flatten(1)
     shown = (held & (sample.infarct[0] >= 0).flatten(1)).any(1).nonzero()[:, 0].tolist()
     there = held.any(1).nonzero()[:, 0].tolist()
     if not shown:
-        return Heights(0, len(there), 0)
-    return Heights(shown[0] - there[0], shown[-1] + 1 - shown[0], there[-1] - shown[-1])
+        return SliceCounts(0, len(there), 0)
+    return SliceCounts(shown[0] - there[0], shown[-1] + 1 - shown[0], there[-1] - shown[-1])
 
 
-def cut(sample: Sample, heights: Heights, region: Tensor, slice_share: float, place_share: float) -> Sample:
-    """As many slices of a head as a part has, among them one of a region, in the middle of the box as a part lies.
+def cut(sample: Sample, heights: SliceCounts, region: Tensor, slice_share: float, place_share: float) -> Sample:
+    """Cut a head to as many slices as a part has, one of them through a region, and centre them on the box.
 
-    region: (D, H, W), bool. slice_share: which of its slices, 0 to 1; place_share: where in the part that one lies.
-    Copies of the ends are silent.
+    region: (D, H, W), bool. slice_share: which slice of the region, 0 to 1. place_share: where in the part that slice
+    lies, 0 to 1. Copies of the end slices are not scored.
     """
     brain = sample.brain[0] > 0
     there = brain.flatten(1).any(1).nonzero()[:, 0].tolist()
@@ -50,12 +50,12 @@ def cut(sample: Sample, heights: Heights, region: Tensor, slice_share: float, pl
     copied = torch.zeros(len(brain), dtype=torch.bool)
     copied[first : first + below] = True
     copied[first + below + count : first + len(kept)] = True
-    silent = copied[:, None, None] & (parts.brain > 0)
-    return _centred(parts._replace(infarct=torch.where(silent, -1.0, parts.infarct)))
+    unscored = copied[:, None, None] & (parts.brain > 0)
+    return _centred(parts._replace(infarct=torch.where(unscored, -1.0, parts.infarct)))
 
 
-def _copies(heights: Heights, count: int, depth: int) -> tuple[int, int]:
-    """So many copies below and above as the box has room for."""
+def _copies(heights: SliceCounts, count: int, depth: int) -> tuple[int, int]:
+    """The numbers of copies below and above, limited to the room in the box."""
     room = depth - count
     below = min(heights.below, room // 2)
     return below, min(heights.above, room - below)
@@ -68,7 +68,7 @@ def _moved(x: Tensor, kept: list[int], first: int) -> Tensor:
 
 
 def _centred(sample: Sample) -> Sample:
-    """Moved along H so that the brain's centroid lies in the middle, as `conform` leaves a part; no brain is lost."""
+    """Move along H until the brain's centroid is in the middle, as `conform` does with a part; no brain is lost."""
     rows = (sample.brain[0] > 0).sum((0, 2)).float()
     used = rows.nonzero()[:, 0]
     height = len(rows)

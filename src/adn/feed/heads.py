@@ -15,11 +15,11 @@ from adn.virtual.draw import draw_patient
 from adn.virtual.folders import FIELD_OF_VIEW_MM, patient_generator, render_plan, scanner_lattice
 from adn.virtual.library import Library
 
-MAX_SLICES = 40  # of thin ones a run is drawn: it keeps steps short
-NECK_MM = 40.0  # scans may reach this much further down than drawn patients do
-# Cortex is thinner than slices: with two samples in a slice of 5 mm, tissue is a toss-up in one voxel of nine
+MAX_SLICES = 40  # of more, as thin slices give, a run of so many is drawn, to keep steps short
+NECK_MM = 40.0  # scans may reach this much further down than `draw_patient` lets them
+# Cortex is thinner than slices: with two samples in a 5 mm slice, the tissue of one voxel in nine is a toss-up
 SLICE_SAMPLE_MM = 1.25
-NOISE = (0.4, 2.0)  # times the noise that patients are drawn with: from smoothed to thin-sliced scans
+NOISE = (0.4, 2.0)  # factor of the noise that `draw_patient` gives: from smoothed to thin-sliced scans
 
 
 class HeadSample(NamedTuple):
@@ -31,7 +31,7 @@ class HeadSample(NamedTuple):
 
 
 class VirtualHeads(Dataset[HeadSample]):
-    """Virtual patients as scanned (slices, tilt, pose), with the network's pixels, cropped to the head in plane."""
+    """Virtual patients as scanned (slices, tilt, pose), at the network's pixel size, cropped to the head in plane."""
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int) -> None:
         self.library, self.seed, self.count = library, seed, count

@@ -1,4 +1,4 @@
-"""Samples of a mix as several methods share them: kept on disk, or turned back to how the head lay in the scanner."""
+"""Mixed samples that several methods share: stored on disk, or rotated back to how the head lay in the scanner."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from adn.feed.mix import Draw, MixedSamples
 from adn.feed.samples import Sample
 from adn.space.warp import invert_rigid, warp
 
-_EDGE_SHARE = 0.05  # of a voxel is brain, else it is cut away
-_SILENT_SHARE = 0.3  # of a voxel is silent, else it counts
+_EDGE_SHARE = 0.05  # of a voxel must be brain, else it is cut away
+_UNSCORED_SHARE = 0.3  # of a voxel: then it is not scored
 
 
-class KeptSamples(Dataset[Sample]):
-    """A mix whose samples are drawn once and kept in a folder, for runs that are shown the same.
+class StoredSamples(Dataset[Sample]):
+    """A mix whose samples are drawn once and stored in a folder, for runs that must see the same samples.
 
-    folder: of this mix with this seed alone. Intensities are kept in steps of 0.001 HU, also by who draws them first.
+    folder: for this mix and seed only. Intensities are stored in steps of 0.001 HU; the run that draws a sample first
+    sees the stored values, too.
     """
 
     def __init__(self, mixed: MixedSamples, folder: Path) -> None:
@@ -76,10 +77,10 @@ def lying(sample: Sample, pose: Tensor, grid: GridConfig) -> Sample:
     box, home = grid.box or grid.shape, invert_rigid(pose)
     brain, infarct, tissue = sample
     layers = torch.stack([brain[0], (brain[0] > 0).float(), (infarct[0] > 0).float(), (infarct[0] < 0).float()])
-    x, inside, ill, silent = warp(layers[None], home, grid.spacing_mm, box)[0]
+    x, inside, ill, unscored = warp(layers[None], home, grid.spacing_mm, box)[0]
     labels = warp(tissue[None].float(), home, grid.spacing_mm, box, mode="nearest")[0]
     value = x.clamp(0, 1) * (inside > _EDGE_SHARE)
-    reference = torch.where(silent > _SILENT_SHARE, -1.0, ((ill > 0.5) & (inside > 0.5)).float())
+    reference = torch.where(unscored > _UNSCORED_SHARE, -1.0, ((ill > 0.5) & (inside > 0.5)).float())
     return Sample(value[None], reference[None], labels.to(torch.uint8))
 
 

@@ -1,8 +1,8 @@
-"""Samples from several sources in one training, so that the source does not give away whether there is an infarct.
+"""Mixes samples of several sources so that the source does not give away whether there is an infarct.
 
-Outlined parts of heads as they are, or emptied (the infarct replaced by its mirrored twin); whole heads without
-infarct; virtual patients. Virtual infarcts are laid on a share of the emptied parts and of the whole heads, and whole
-and virtual heads are cut to parts. What is drawn is plain data (`Draw`), of (seed, i) only.
+The sources are outlined parts of heads, unchanged or emptied (the infarct replaced by its mirror twin); whole heads
+without infarct; and virtual patients. Virtual infarcts are laid on a share of the emptied parts and of the whole heads,
+and whole and virtual heads are cut to parts. Each draw is plain data (`Draw`) that depends on (seed, i) only.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from adn.config_mix import MixConfig
 from adn.errors import InputError
 from adn.feed.aligned import LEAST_UNIT, load_aligned
 from adn.feed.changes import Changes, change, draw_changes
-from adn.feed.cut import Heights, cut, heights_of
+from adn.feed.cut import SliceCounts, cut, slice_counts
 from adn.feed.samples import Sample
 from adn.space.warp import mirror
 from adn.virtual.folders import patient_generator
 from adn.virtual.overlay import Laid, Shape, Twin, donor_shape, draw_twin, lay_one, replace_by_twin
 
 MixSource = Literal["outlined", "emptied", "whole", "virtual"]
-_MIX_STREAM = 30_000_000  # where samples are drawn, apart from the virtual patients among them
+_MIX_STREAM = 30_000_000  # first index of the draws, apart from those of virtual patients
 _FLUID_HU = 12.0  # parenchyma is brighter
-_LEAST_TWINS = 10  # voxels with a twin, for a contrast to be known
-_SPREAD_SLICES = 8  # copies of an end slice show its infarct, too; at most so many
+_LEAST_TWINS = 10  # voxels with a twin that a contrast is measured on
+_SPREAD_SLICES = 8  # most copies of an end slice, which show its infarct, too
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A healthy place replaced by its twin. share: where among voxels that may be its middle. half: axes, voxels."""
+    """A healthy ellipsoid replaced by its twin. share: picks its centre among possible voxels, 0 to 1. half: half axes,
+    voxels."""
 
     share: float
     half: tuple[float, float, float]
@@ -47,7 +48,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Cut:
-    """heights: those of which outlined case a head is cut to. slice_share, place_share: as for `cut`."""
+    """heights: index of the outlined case whose slice counts are used. slice_share, place_share: as for `cut`."""
 
     heights: int
     slice_share: float
@@ -56,8 +57,11 @@ class Cut:
 
 @dataclass(frozen=True)
 class Draw:
-    """Everything about one sample. place: which case, or of virtual patients which of them. replaced: infarct or blood
-    by the twin. laid: a virtual infarct, of `seed`, is there. twin, filled, cut, changes: as they say."""
+    """Everything about one sample.
+
+    place: index of the case or virtual patient. replaced: the twin replaces infarct or blood. laid: a virtual infarct
+    drawn from `seed` is added. twin, filled, cut, changes: the parameters of each step.
+    """
 
     source: MixSource
     place: int
@@ -78,8 +82,8 @@ class Draw:
 class Cases:
     """Aligned cases of one part of a split (train or validation). outlined, whole: files of `ensure_aligned`.
 
-    masks: lesion masks to lay. Donors are made of the outlined cases of the same part, so that no patient of one part
-    shows in another.
+    masks: lesion masks to lay. Donor infarcts come from the outlined cases of the same part, so that no patient appears
+    in two parts.
     """
 
     recipe: Recipe
@@ -89,17 +93,17 @@ class Cases:
 
     @cached_property
     def contrasts_hu(self) -> list[float]:
-        """Of each outlined case, by how much its infarct is darker than its twin."""
+        """How much darker the infarct of each outlined case is than its mirror twin, HU."""
         return [contrast_hu(load_aligned(path), self.recipe.grid) for path in self.outlined]
 
     @cached_property
-    def heights(self) -> list[Heights]:
-        """Of each outlined case."""
-        return [heights_of(load_aligned(path)) for path in self.outlined]
+    def heights(self) -> list[SliceCounts]:
+        """The slice counts of each outlined case."""
+        return [slice_counts(load_aligned(path)) for path in self.outlined]
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
-        """Masks, and donors of the outlined infarcts that can be seen."""
+        """The masks, and donors made from the visible outlined infarcts."""
         grid, found = self.recipe.grid, dict(self.masks)
         for path, contrast in zip(self.outlined, self.contrasts_hu, strict=True):
             if contrast >= self.recipe.train.mix.visible_hu:
@@ -113,8 +117,8 @@ class Cases:
 class MixedSamples(Dataset[Sample]):
     """Samples of all sources on the brain box, for D and F; sample i depends on (seed, i) only.
 
-    virtual: virtual patients on the box, as long as this; None where the recipe has no share of them. Raises InputError
-    for a source with a share and without cases.
+    virtual: virtual patients on the box, of the same length; None if the recipe gives them no share. Raises InputError
+    if a source has a share but no cases.
     """
 
     def __init__(self, cases: Cases, virtual: Dataset[Sample] | None, seed: int, count: int) -> None:
@@ -127,17 +131,17 @@ class MixedSamples(Dataset[Sample]):
                     f"The recipe's train.mix.{name} has a share of {share:g}, but there are no such cases."
                 )
         self.weights = [1.0 if hu >= self.mix.visible_hu else self.mix.invisible_weight for hu in cases.contrasts_hu]
-        self.shapes, self.heights = cases.shapes, cases.heights  # made once here, and not in every worker
+        self.shapes, self.heights = cases.shapes, cases.heights  # computed once here rather than in every worker
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        """Draw and show sample `index`."""
+        """Draw and build sample `index`."""
         return self.show(self.draw(index))
 
     def draw(self, index: int) -> Draw:
-        """What sample `index` is, as plain data."""
+        """Draw sample `index` as plain data."""
         mix, generator = self.mix, patient_generator(self.seed, _MIX_STREAM + index)
         u = torch.rand(14, generator=generator, dtype=torch.float64).tolist()
         source: Any = list(mix.shares)[_chosen(list(mix.shares.values()), u[0])]
@@ -164,13 +168,13 @@ class MixedSamples(Dataset[Sample]):
         )
 
     def show(self, draw: Draw) -> Sample:
-        """The sample that a draw describes; the same each time."""
+        """Build the sample that a draw describes; the same each time."""
         with torch.no_grad():
             sample = self._base(draw)
             laid = self._laid(sample, draw) if draw.laid or draw.cut else None
             region = sample.infarct[0] > 0
             if laid and not region.any():
-                # the place of an infarct that is not laid decides where a head is cut, too, so that it tells nothing
+                # an infarct that is not laid decides, too, where a head is cut, so that the cut gives nothing away
                 region = laid.infarct
                 sample = with_laid(sample, laid, self.recipe.grid) if draw.laid else sample
             if draw.cut:
@@ -179,37 +183,37 @@ class MixedSamples(Dataset[Sample]):
             return change(sample, draw.changes, self.recipe.grid)
 
     def _base(self, draw: Draw) -> Sample:
-        """The case of a draw, with what is replaced and silent."""
+        """The case of a draw, with infarct or blood replaced or not scored."""
         mix, grid = self.mix, self.recipe.grid
         if draw.source == "virtual":
             assert self.virtual is not None
             return self.virtual[draw.place]
         sample = load_aligned((self.cases.whole if draw.source == "whole" else self.cases.outlined)[draw.place])
         if draw.source == "whole":
-            sample = silenced(sample, mix, grid)
+            sample = without_blood(sample, mix, grid)
             return emptied(sample, sample.infarct[0] < 0, draw.twin, grid) if draw.replaced else sample
         if draw.replaced:
             return emptied(sample, outline(sample, mix.grown_voxels), draw.twin, grid)
         return filled(sample, draw.filled, draw.twin, mix, grid) if draw.filled else sample
 
     def _laid(self, sample: Sample, draw: Draw) -> Laid | None:
-        """A virtual infarct of the draw's seed, not yet in the sample."""
+        """A virtual infarct drawn from the draw's seed; the sample does not hold it yet."""
         brain = sample.brain[0] > 0
         generator, hu = torch.Generator().manual_seed(draw.seed), to_hu(sample.brain[0], self.recipe.grid)
-        # copies of a part's slices are silent as wholes, and show what their neighbours show
-        silent = (sample.infarct[0] < 0) & ~copies(sample)
+        # whole copies of slices are not scored, but show the same infarct as their neighbours
+        unscored = (sample.infarct[0] < 0) & ~copies(sample)
         spacing = self.recipe.grid.spacing_mm
-        return lay_one(generator, hu, brain, spacing, self.shapes, self.mix.laid, silent)
+        return lay_one(generator, hu, brain, spacing, self.shapes, self.mix.laid, unscored)
 
 
 def _chosen(weights: Sequence[float], u: float) -> int:
-    """A place by weight, from a uniform number."""
+    """An index drawn by weight. u: uniform in [0, 1)."""
     sums = list(itertools.accumulate(weights))
     return next((place for place, total in enumerate(sums) if u * sums[-1] < total), len(sums) - 1)
 
 
 def to_hu(unit: Tensor, grid: GridConfig) -> Tensor:
-    """[0, 1] of the grid's window to HU."""
+    """Intensities in [0, 1] of the grid's window to HU."""
     lower, upper = grid.window_hu
     return unit * (upper - lower) + lower
 
@@ -221,7 +225,7 @@ def to_unit(hu: Tensor, brain: Tensor, grid: GridConfig) -> Tensor:
 
 
 def contrast_hu(sample: Sample, grid: GridConfig) -> float:
-    """By how much an infarct is darker than its mirrored twin, median, HU; 0 where hardly any of it has one."""
+    """Median of how much darker an infarct is than its mirror twin, HU; 0 if hardly any of it has a twin."""
     hu, ill = to_hu(sample.brain[0], grid), sample.infarct[0] > 0
     tissue = (hu > _FLUID_HU) & (sample.brain[0] > 0)
     both = ill & tissue & mirror(tissue & ~ill)
@@ -229,20 +233,20 @@ def contrast_hu(sample: Sample, grid: GridConfig) -> float:
 
 
 def grown(mask: Tensor, voxels: int) -> Tensor:
-    """A mask (D, H, W) widened within its slices."""
+    """A mask (D, H, W) dilated in plane."""
     side = 2 * voxels + 1
     return F.max_pool2d(mask.float()[:, None], side, 1, voxels)[:, 0] > 0
 
 
 def copies(sample: Sample) -> Tensor:
-    """The slices that are silent throughout, (D, H, W): not acquired, they show what lies beside them."""
+    """Slices of which nothing is scored, (D, H, W), bool: they were not acquired and copy the nearest slice."""
     brain = sample.brain[0] > 0
-    silent = ((sample.infarct[0] < 0) | ~brain).flatten(1).all(1)
-    return silent[:, None, None] & brain
+    unscored = ((sample.infarct[0] < 0) | ~brain).flatten(1).all(1)
+    return unscored[:, None, None] & brain
 
 
 def outline(sample: Sample, voxels: int) -> Tensor:
-    """The infarct and what lies so near to it in plane, in copies of its slices as well; (D, H, W), bool."""
+    """The infarct, also in copies of its slices, dilated in plane by so many voxels; (D, H, W), bool."""
     found, copied = sample.infarct[0] > 0, copies(sample)
     for _ in range(_SPREAD_SLICES):
         near = F.max_pool3d(found[None, None].float(), (3, 1, 1), 1, (1, 0, 0))[0, 0] > 0
@@ -250,16 +254,16 @@ def outline(sample: Sample, voxels: int) -> Tensor:
     return grown(found, voxels) & (sample.brain[0] > 0)
 
 
-def silenced(sample: Sample, mix: MixConfig, grid: GridConfig) -> Sample:
-    """A whole head whose blood, and what the case says nothing about, is silent with its surroundings."""
+def without_blood(sample: Sample, mix: MixConfig, grid: GridConfig) -> Sample:
+    """A whole head in which blood, what the case does not score, and the surroundings of both are not scored."""
     brain = sample.brain[0] > 0
     mean = F.avg_pool2d(to_hu(sample.brain[0], grid)[:, None], 3, 1, 1)[:, 0]
-    silent = grown((sample.infarct[0] < 0) | ((mean > mix.blood_hu) & brain), mix.silent_voxels) & brain
-    return sample._replace(infarct=torch.where(silent, -1.0, 0.0)[None])
+    unscored = grown((sample.infarct[0] < 0) | ((mean > mix.blood_hu) & brain), mix.silent_voxels) & brain
+    return sample._replace(infarct=torch.where(unscored, -1.0, 0.0)[None])
 
 
 def emptied(sample: Sample, region: Tensor, twin: Twin, grid: GridConfig) -> Sample:
-    """A region (D, H, W) replaced by its twin: no infarct there; silent where it has none, or was not acquired."""
+    """Replace a region (D, H, W) by its twin: no infarct there. What has no twin or was not acquired is not scored."""
     brain, copied = sample.brain[0] > 0, copies(sample)
     hu, gone = replace_by_twin(to_hu(sample.brain[0], grid), brain, region, twin, grid.spacing_mm)
     kept = sample.infarct[0].clamp(max=0)
@@ -268,7 +272,7 @@ def emptied(sample: Sample, region: Tensor, twin: Twin, grid: GridConfig) -> Sam
 
 
 def filled(sample: Sample, where: Filled, twin: Twin, mix: MixConfig, grid: GridConfig) -> Sample:
-    """A healthy place replaced by its twin, so that the seam of `emptied` does not tell that there is no infarct."""
+    """Replace a healthy place by its twin, so that a seam as that of `emptied` does not mean "no infarct"."""
     brain, near = sample.brain[0] > 0, outline(sample, mix.grown_voxels)
     hu = to_hu(sample.brain[0], grid)
     free = ((hu > _FLUID_HU) & brain & ~near).nonzero()
@@ -283,21 +287,21 @@ def filled(sample: Sample, where: Filled, twin: Twin, mix: MixConfig, grid: Grid
 
 
 def with_laid(sample: Sample, laid: Laid, grid: GridConfig) -> Sample:
-    """A sample with an infarct that was laid on it; what is silent stays silent."""
+    """Add a laid infarct to a sample; what is not scored stays so."""
     infarct = torch.where(laid.infarct & (sample.infarct[0] == 0), 1.0, sample.infarct[0])
     return sample._replace(brain=to_unit(laid.hu, sample.brain[0] > 0, grid)[None], infarct=infarct[None])
 
 
 def validation_samples(cases: Cases, seed: int) -> list[tuple[str, Sample]]:
-    """Fixed samples of held-out patients: 'outlined' parts, 'whole' heads, and these with a 'laid' infarct."""
+    """Fixed samples of held-out patients: 'outlined' parts, 'whole' heads, and whole heads with a 'laid' infarct."""
     recipe, mix = cases.recipe, cases.recipe.train.mix
     named = [("outlined", load_aligned(path)) for path in cases.outlined]
     for place, path in enumerate(cases.whole):
-        sample = silenced(load_aligned(path), mix, recipe.grid)
+        sample = without_blood(load_aligned(path), mix, recipe.grid)
         named.append(("whole", sample))
         hu, brain = to_hu(sample.brain[0], recipe.grid), sample.brain[0] > 0
-        generator, silent = patient_generator(seed, place), sample.infarct[0] < 0
-        laid = lay_one(generator, hu, brain, recipe.grid.spacing_mm, cases.masks, mix.laid, silent)
+        generator, unscored = patient_generator(seed, place), sample.infarct[0] < 0
+        laid = lay_one(generator, hu, brain, recipe.grid.spacing_mm, cases.masks, mix.laid, unscored)
         if laid:
             named.append(("laid", with_laid(sample, laid, recipe.grid)))
     return named

@@ -1,4 +1,4 @@
-"""A pool of rendered patients: anatomy is rendered once; infarct, noise and density are drawn anew for each look.
+"""A pool of virtual patients: anatomy is rendered once; infarct, noise and density are drawn anew for each look.
 
 Rendering anatomy is slow, and networks need to see many different infarcts.
 """
@@ -33,13 +33,13 @@ from adn.virtual.library import Library
 from adn.virtual.plan import InfarctPlan, PatientPlan
 from adn.virtual.render import QuietScan, develop, render_quiet, truth
 
-POOL_STREAM = 20_000_000  # where a pool's members are drawn, apart from the looks at them
-STORED_HU = (-300.0, 400.0)  # of slices: half precision keeps a tenth of a HU of the brain
+POOL_STREAM = 20_000_000  # first index of the draws of members, apart from those of looks
+STORED_HU = (-300.0, 400.0)  # range of stored slices; half precision resolves 0.1 HU in the brain
 COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
 
 
 class Member(NamedTuple):
-    """A patient without acute infarct, as the head lies, before noise: `QuietScan` on the box and room about it."""
+    """A patient without acute infarct, in the pose of the scan and before noise, on the box with a margin."""
 
     plan: PatientPlan
     scan: QuietScan
@@ -47,13 +47,13 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at a member draws anew.
+    """One look at a member: everything about it that is drawn anew.
 
-    plan: the member's, with other acute infarcts, noise and mask error. left_over: what alignment is off. gain: of
-    contrast about the brain's mean. denser_hu: added. grey_hu: added to grey matter. uneven_hu: of smooth shading that
-    differs between the sides. rough_hu: σ of noise on top of the scanner's. patchy: σ, relative, of how dark an
-    infarct is from place to place. blur_voxels: σ in plane. slice_share: 0 to 1, the slice of the brain that is
-    shown in place of all; None: as it is. flip: left-right. seed: of the fields and the noise.
+    plan: the member's, with other acute infarcts, noise and mask error. left_over: the alignment error. gain: factor of
+    contrast about the brain's mean. denser_hu: added to the brain. grey_hu: added to grey matter. uneven_hu: σ of
+    smooth shading that differs between the sides. rough_hu: σ of noise beyond the scanner's. patchy: relative σ of an
+    infarct's darkening from place to place. blur_voxels: σ in plane. slice_share: picks the one slice, 0 to 1, whose
+    copies replace all; None: all slices. flip: left-right. seed: of fields and noise.
     """
 
     plan: PatientPlan
@@ -71,14 +71,14 @@ class Look:
 
     @property
     def acute(self) -> bool:
-        """True where the look has an acute infarct, seen or not."""
+        """Whether the look has an acute infarct, visible or not."""
         return any(infarct.acute for infarct in self.plan.infarcts)
 
 
 class PooledPatients(Dataset[Sample]):
     """Looks at a pool of patients on the brain box, for D and F; sample i depends on (seed, i) alone.
 
-    The pool is kept in a folder, made as it is asked for, so that runs resume and share it.
+    The pool lies in a folder and is rendered on demand, so that runs can resume and share it.
     """
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
@@ -92,7 +92,7 @@ class PooledPatients(Dataset[Sample]):
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        """Look at one of the pool, both drawn from (seed, index)."""
+        """One look at one member, both drawn from (seed, index)."""
         generator = patient_generator(self.seed, index)
         member = self.member(int(torch.randint(self.pool, (), generator=generator)))
         train = self.recipe.train
@@ -105,13 +105,13 @@ class PooledPatients(Dataset[Sample]):
         raise AssertionError("train.looks.tries is at least 1")
 
     def member(self, place: int) -> Member:
-        """The patient at this place of the pool, read from the folder or rendered and put there."""
+        """The patient at this place of the pool, read from the folder or rendered and stored there."""
         stored = torch.load(self._rendered(place))
         scan = QuietScan(stored["slices"].float(), stored["centres"], stored["shares"].float() / 255)
         return Member(PatientPlan.from_dict(stored["plan"]), scan)
 
     def fill(self, device: torch.device | str, first: int = 0, step: int = 1) -> None:
-        """Render every `step`-th member that the folder lacks, on a device: a GPU is faster than workers."""
+        """Render every `step`-th member that the folder lacks, on a device. A GPU is faster than workers."""
         for place in range(first, self.pool, step):
             self._rendered(place, device)
 
@@ -135,12 +135,12 @@ class PooledPatients(Dataset[Sample]):
 
 
 def is_visible(sample: Sample, recipe: Recipe) -> bool:
-    """True where a look shows an infarct that is large and dark enough (`train.looks`) to be seen."""
+    """Whether a look shows an infarct large and dark enough to be seen (`train.looks`)."""
     return bool(sample.infarct.any()) and contrast_hu(sample, recipe.grid) >= recipe.train.looks.visible_hu
 
 
 def render_member(plan: PatientPlan, library: Library, recipe: Recipe, device: torch.device | str = "cpu") -> Member:
-    """Render a plan's anatomy and old disease on a device, as the head lies in the scanner; kept on the CPU."""
+    """Render a plan's anatomy and old disease in the scanner's pose, on a device; the result is on the CPU."""
     plan = replace(plan, infarcts=tuple(i for i in plan.infarcts if not i.acute))
     lattice = scanned_lattice(plan, turning_shape(recipe.grid), recipe)
     with torch.no_grad():
@@ -155,7 +155,7 @@ def draw_look(
     choices: Choices,
     train: TrainConfig = TrainConfig(),  # noqa: B008 - it is frozen
 ) -> Look:
-    """Draw what changes, as `train.looks` and `train.poses` have it."""
+    """Draw a look from the ranges of `train.looks` and `train.poses`."""
     looks = train.looks
     u = torch.rand(19, generator=generator).tolist()
     seed = int(torch.randint(2**31, (), generator=generator))
@@ -200,7 +200,7 @@ def _log_between(ends: tuple[float, float], u: float) -> float:
 def _as_early(infarct: InfarctPlan, looks: LooksConfig, u0: float, u1: float, u2: float, u3: float) -> InfarctPlan:
     """An infarct of the first hours, as experts outline it: slightly darker, with an edge as wide as its size allows.
 
-    Networks that have seen sharp and even infarcts alone take them for all there is, and leave real ones be
+    Networks that saw only sharp and even infarcts in training do not mark real ones
     (docs/lab/2026-11-28-first-weights.md, round 10).
     """
     drop = _between(looks.early_drop_hu, u0**looks.early_drop_power)
@@ -211,10 +211,10 @@ def _as_early(infarct: InfarctPlan, looks: LooksConfig, u0: float, u1: float, u2
 
 
 def show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sample:
-    """The patient as this look has it, on the brain box: scanned with noise, turned back, and darkened by its infarcts.
+    """Build the sample of a look, on the brain box: scan with noise, align, then darken by the infarcts.
 
-    An infarct is laid on after the scan. Darkening adds up over what a voxel holds, so that only its blur along thick
-    slices, read at a few heights, differs from rendering.
+    The infarct is added after the scan. Darkening is linear in the content of a voxel, so the result differs from a
+    full rendering only in the blur along thick slices, which is sampled at a few heights.
     """
     with torch.no_grad():
         sample = _show(member, look, library, recipe)
@@ -229,7 +229,7 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
     brain = (member.scan.shares[3] > 0.5) & seen
     scanned = deskull(ct, brain, grid, plan.scanner.mask_error_mm)
 
-    # mm of the box's voxels in the patient's aligned frame, (3, D, H, W), and what the infarcts displace
+    # positions of the box's voxels in the patient's aligned frame, mm, (3, D, H, W), and what swelling displaces
     here = _positions(box, grid.spacing_mm, look.left_over)
     lesions = lesions_of(plan, library.lesion)
     mni_from_aligned = library.head(plan.head).mni_from_aligned @ np.diag([*(1 / np.array(plan.scale)), 1.0])
@@ -239,7 +239,9 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
     x, inside, *shares = F.grid_sample(
         layers[None], apply(to_scan, from_where).movedim(0, -1)[None], align_corners=False
     )[0]
-    x = x / inside.clamp(min=1e-3)  # at the brain's edge voxels fade; what they hold does not
+    x = x / inside.clamp(
+        min=1e-3
+    )  # voxels fade at the brain's edge; dividing by `inside` restores the intensity of the part that is brain
     shares = torch.stack(shares)
 
     fields = random_field(torch.Generator().manual_seed(look.seed), 2, 45.0)
@@ -264,20 +266,20 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
 
 
 def _positions(shape: tuple[int, ...], spacing_mm: tuple[float, ...], pose: RigidTransform) -> Tensor:
-    """Where a centred grid's voxels lie after a motion, LPS mm, (3, D, H, W)."""
+    """Positions of a centred grid's voxels after a motion, LPS mm, (3, D, H, W)."""
     z, y, x = ((torch.arange(n) + 0.5 - n / 2) * mm for n, mm in zip(shape, spacing_mm, strict=True))
     points = torch.stack(torch.broadcast_tensors(x, y[:, None], z[:, None, None]))
     return apply(pose.matrix, points)
 
 
 def _unit_from_mm(motion: np.ndarray, shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> np.ndarray:
-    """LPS mm → [-1, 1] of a centred grid that is read through a motion."""
+    """Matrix from LPS mm to [-1, 1] of a centred grid that is read through a motion."""
     sides = [n * mm / 2 for n, mm in zip(shape, spacing_mm, strict=True)]
     return np.diag([*(1 / np.array(sides[::-1])), 1.0]) @ motion
 
 
 def _pushed(lesions: list[Lesion], here: Tensor, mni_from_aligned: np.ndarray) -> Tensor:
-    """How far from each voxel the content lies that swelling brings there, mm, (3, D, H, W); computed coarsely."""
+    """Offset from each voxel to where swelling takes its content from, mm, (3, D, H, W); on a coarse grid."""
     total = torch.zeros_like(here)
     swollen = [lesion for lesion in lesions if lesion.broad is not None]
     if swollen:
@@ -307,20 +309,20 @@ def _darken(
 
 
 def _heights(plan: PatientPlan) -> tuple[float, ...]:
-    """Offsets, mm, over which a thick slice averages."""
+    """Heights that are averaged for a thick slice, mm from its middle."""
     third = plan.scanner.slice_mm / 3
     return (-third, 0.0, third)
 
 
 def _extent(lesion: Lesion, from_where: Tensor, mni_from_aligned: np.ndarray, height_mm: float) -> Tensor:
-    """A lesion's soft extent at the places so much higher, 0 to 1."""
+    """A lesion's soft extent, 0 to 1, at positions shifted up by height_mm."""
     to_unit = normalised(np.array(lesion.soft.shape[:1:-1])) @ lesion.index_from_mni @ mni_from_aligned
     place = apply(to_unit @ shifted((0.0, 0.0, height_mm)), from_where)
     return F.grid_sample(lesion.soft, place.movedim(0, -1)[None], align_corners=False)[0, 0]
 
 
 def _stacked(sample: Sample, share: float, looks: LooksConfig) -> Sample:
-    """Copies of one slice among those that hold much brain; one with infarct where there is one."""
+    """Copies of one slice that holds much brain, and infarct if the sample has any."""
     area = (sample.brain > 0)[0].flatten(1).sum(1)
     large = area >= looks.stack_of_area * area.max()
     ill = large & (sample.infarct > 0)[0].flatten(1).any(1)

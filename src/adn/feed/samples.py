@@ -1,4 +1,4 @@
-"""Samples and batches: what training sees of a patient."""
+"""Samples and batches: the form in which training sees a patient."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from adn.virtual.blur import blur
 class Sample(NamedTuple):
     """One patient. brain: (1, D, H, W) in [0, 1]; infarct: float 0 or 1; tissue: uint8, `TissueLabel`.
 
-    infarct is −1 where the reference is silent: infarct that only other images show (AISD's label 4).
-    Aligned samples lie on the brain box with the mid-sagittal plane in the middle; others on the model grid.
+    infarct is −1 where nothing is scored, for example infarct that only other images show (AISD's label 4).
+    Aligned samples lie on the brain box, with the mid-sagittal plane in the middle; others lie on the model grid.
     """
 
     brain: Tensor
@@ -26,8 +26,8 @@ class Sample(NamedTuple):
 
 
 class PosedBrain(NamedTuple):
-    """What T sees. brain: (1, D, H, W) on its coarse copy of the model grid. pose: (4, 4), mm, what T should find;
-    NaN where the mid-sagittal plane is not known."""
+    """A training sample of T. brain: (1, D, H, W) on T's coarse copy of the model grid. pose: (4, 4), mm, the pose T
+    should find; NaN if the mid-sagittal plane is not known."""
 
     brain: Tensor
     pose: Tensor
@@ -39,7 +39,8 @@ UNKNOWN_POSE = torch.full((4, 4), math.nan)
 def deskull(ct: Tensor, brain: Tensor, grid: GridConfig, mask_error_mm: float = 0.0) -> Tensor:
     """Window a virtual CT (D, H, W) in HU to [0, 1] inside its brain mask.
 
-    mask_error_mm: moves the mask's edge in plane; bone that partial volume leaves inside is cut, as a stripper does.
+    mask_error_mm: moves the mask's edge in plane. Bone that partial volume leaves inside is removed, as a skull
+    stripper does.
     """
     lower, upper = grid.window_hu
     mask = brain
@@ -55,7 +56,7 @@ Sampled = TypeVar("Sampled", Sample, PosedBrain)
 
 
 def collate(samples: list[Sampled]) -> Sampled:
-    """Stack samples, or T's brains, to a batch (B, 1, D, H, W)."""
+    """Stack samples, or samples of T, into a batch (B, 1, D, H, W)."""
     return type(samples[0])(*(torch.stack(x) for x in zip(*samples, strict=True)))
 
 

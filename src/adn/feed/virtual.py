@@ -21,12 +21,12 @@ from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
 from adn.virtual.render import VirtualPatient
 
-TURNING_ROOM = (8, 16, 16)  # voxels more than the box along D, H, W, for heads that lie turned
-POOL_BEGINS = 10_000_000  # index of the first head that T's poses are drawn of, beyond those of the poses
+TURNING_ROOM = (8, 16, 16)  # margin of the box along D, H, W, voxels, for rotated heads
+POOL_BEGINS = 10_000_000  # index of the first head of T's pool, beyond the indices of the poses
 
 
 class _Patients(ABC, Dataset[Sample]):
-    """Patients drawn and rendered one by one; the classes below differ in how they lie."""
+    """Patients drawn and rendered one by one; subclasses choose the pose and the grid."""
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
         """curriculum: begin with easy patients only (`ease_at`)."""
@@ -46,23 +46,24 @@ class _Patients(ABC, Dataset[Sample]):
 
     @abstractmethod
     def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
-        """Render a plan where this data set wants it."""
+        """Render a plan in the pose and on the grid of this data set."""
 
 
 class AlignedPatients(_Patients):
-    """Patients on the brain box, for D and F: scanned as they lie, then aligned up to the usual alignment error.
+    """Patients on the brain box, for D and F: scanned in their pose, then aligned up to the usual error.
 
-    As at prediction, and not straight on the box: a rolled head's slices cut its sides at different places, so that
-    thick slices mix them unlike, and the resampling that turns a head back takes noise away.
+    They are not rendered straight on the box, because prediction does not see such heads: slices of a rolled head cut
+    its two sides at different heights, so thick slices average them differently, and the resampling that aligns a head
+    removes noise.
     """
 
     def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
-        """The brain box, slightly off."""
+        """The patient on the brain box, with a small alignment error."""
         return aligned_sample(plan, self.library, draw_left_over(generator, plan, self.recipe.train.poses), self.recipe)
 
 
 def draw_left_over(generator: torch.Generator, plan: PatientPlan, poses: PosesConfig) -> RigidTransform:
-    """What is left of a head's pose after alignment: all of the pitch, and a little of the rest."""
+    """The pose that remains after alignment: all of the pitch and a little of the rest."""
     jitter = torch.randn(3, generator=generator).tolist()
     place, along = torch.rand(2, generator=generator).sub(0.5).tolist(), 2 * poses.max_left_over_mm
     return RigidTransform.from_parameters(
@@ -72,21 +73,21 @@ def draw_left_over(generator: torch.Generator, plan: PatientPlan, poses: PosesCo
 
 
 class PosedPatients(_Patients):
-    """Patients as scanned, turned, on the whole model grid about the brain's middle, as `conform` leaves a case.
+    """Patients in their scanned pose, on the whole model grid about the brain's centre, as `conform` leaves a case.
 
-    For recipes that compute L_F in input space: T has to find the plane, and its way back counts.
+    For recipes that compute L_F in input space, where T has to find the plane and its inverse is scored, too.
     """
 
     def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
-        """The model grid about the turned head."""
+        """The patient on the model grid, in its pose."""
         lattice = scanned_lattice(plan, self.recipe.grid.shape, self.recipe)
         return render_sample(plan, self.library, lattice, self.recipe)
 
 
 def aligned_sample(plan: PatientPlan, library: Library, left_over: RigidTransform, recipe: Recipe) -> Sample:
-    """A plan scanned as the head lies, then turned back onto the brain box, where voxel p reads patient(left_over · p).
+    """A plan scanned in its pose, then aligned onto the brain box, where voxel p reads patient(left_over · p).
 
-    One linear resampling, as T's at prediction; tissue by the nearest voxel.
+    One linear resampling, as T does at prediction; tissue takes the nearest voxel.
     """
     grid = recipe.grid
     box = grid.box or grid.shape
@@ -102,7 +103,7 @@ def aligned_sample(plan: PatientPlan, library: Library, left_over: RigidTransfor
 
 
 def turning_shape(grid: GridConfig) -> tuple[int, int, int]:
-    """The brain box and room about it for heads that lie turned, within the model grid."""
+    """The brain box with a margin for rotated heads, at most the model grid."""
     depth, height, width = (
         min(n, side + margin) for n, side, margin in zip(grid.shape, grid.box or grid.shape, TURNING_ROOM, strict=True)
     )
@@ -110,19 +111,19 @@ def turning_shape(grid: GridConfig) -> tuple[int, int, int]:
 
 
 def scanned_lattice(plan: PatientPlan, shape: tuple[int, ...], recipe: Recipe) -> Lattice:
-    """Voxels of the model grid about the head as it lies in the scanner."""
+    """Voxels of the model grid about the head in its pose in the scanner."""
     depth, height, width = shape
     turned = RigidTransform.from_parameters(plan.rotation_deg).inverse()
     return Lattice((depth, height, width), recipe.grid.spacing_mm, turned)
 
 
 def ease_at(index: int, count: int, config: InfarctsConfig) -> float:
-    """Share of easy patients of a curriculum: all at first, `easy_at_last` from 1 / `easy_pace` of `count` on."""
+    """Share of easy patients in a curriculum: from 1 down to `easy_at_last` over 1 / `easy_pace` of `count`."""
     return max(config.easy_at_last, 1 - config.easy_pace * (1 - config.easy_at_last) * index / count)
 
 
 def render_sample(plan: PatientPlan, library: Library, lattice: Lattice, recipe: Recipe) -> Sample:
-    """Render a plan as training sees it. With polarity 'bright' the reference is the plan's bleeds."""
+    """Render a plan as a training sample. With polarity 'bright' its bleeds are the reference."""
     patient = render_plan(plan, library, lattice)
     if recipe.network.polarity == "bright":
         patient = replace(patient, infarct=bleeds_shown(plan, patient, library, lattice))
@@ -130,10 +131,10 @@ def render_sample(plan: PatientPlan, library: Library, lattice: Lattice, recipe:
 
 
 def bleeds_shown(plan: PatientPlan, patient: VirtualPatient, library: Library, lattice: Lattice) -> Tensor:
-    """Where the plan's bleeds show, (D, H, W) bool.
+    """Where the plan's bleeds are visible, (D, H, W) bool.
 
-    The patient is rendered once more without them, with the same noise: a voxel that they brighten by half their
-    contrast or more is theirs.
+    The patient is rendered a second time without them, with the same noise: a voxel belongs to a bleed if it is
+    brighter with it by half its contrast or more.
     """
     bleeds = [spot for spot in plan.bright if spot.kind == "bleed"]
     if not bleeds:
@@ -151,13 +152,13 @@ def to_sample(patient: VirtualPatient, recipe: Recipe, mask_error_mm: float = 0.
 
 
 class PosedBrains(Dataset[PosedBrain]):
-    """Brains at random poses on T's coarse copy of the model grid: a pool is rendered once, then turned and moved.
+    """Brains in random poses on T's coarse copy of the model grid: a pool is rendered once, then rotated and shifted.
 
-    Rendering is the expensive part and T learns from geometry, so a pool of heads serves thousands of poses.
+    Rendering is expensive and T learns from geometry, so a few heads serve thousands of poses.
     """
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int | None = None) -> None:
-        """pool: so many heads; None: as the recipe has it (`train.poses`)."""
+        """pool: number of heads; None: the recipe's (`train.poses.heads`)."""
         self.recipe, self.library, self.seed, self.count = recipe, library, seed, count
         grid, shrink = recipe.grid, recipe.align.shrink
         spacing = (grid.spacing_mm[0], grid.spacing_mm[1] * shrink, grid.spacing_mm[2] * shrink)
@@ -171,7 +172,7 @@ class PosedBrains(Dataset[PosedBrain]):
         return self.count
 
     def __getitem__(self, index: int) -> PosedBrain:
-        """A pool member at a random in-plane rotation, roll and shift."""
+        """A head of the pool with random in-plane rotation, roll and shift."""
         generator = patient_generator(self.seed, index)
         brain = self._member(int(torch.randint(self.pool_size, (), generator=generator)))[None, None]
         u = torch.rand(5, generator=generator) * 2 - 1

@@ -1,4 +1,4 @@
-"""L_T: a head that is centred on its mid-sagittal plane looks like its mirror image (paper, eq. 1)."""
+"""L_T: a head centred on its mid-sagittal plane looks like its mirror image (paper, eq. 1)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def reconstruction_difference(
 
 
 def plane_difference(pose: Float[Tensor, "b 4 4"], known: Float[Tensor, "b 4 4"]) -> Float[Tensor, " b"]:
-    """How far the mid-sagittal plane of `pose` lies from the known one, mm, about a brain's radius from its centre.
+    """Distance of the mid-sagittal plane of `pose` from the true one, mm, at about a brain's radius from its centre.
 
-    Ours, for virtual patients, whose plane is known; 0 where it is not (NaN).
+    Not in the paper: for virtual patients, whose plane is known. 0 where it is unknown (NaN).
     """
     unknown = known.isnan().any(2).any(1)
-    known = torch.where(unknown[:, None, None], pose.detach(), known)  # NaN would reach the gradient
+    known = torch.where(unknown[:, None, None], pose.detach(), known)  # keeps NaN out of the gradient
     normal = known[:, :3, 0]
     turned = (pose[:, :3, 0] - normal).square().sum(1)
     shifted = ((pose[:, :3, 3] - known[:, :3, 3]) * normal).sum(1)

@@ -1,6 +1,7 @@
-"""L_D: what keeps the pathological asymmetry P meaningful (paper, eq. 5), per scan, in fp32.
+"""L_D: the loss that keeps the pathological asymmetry P meaningful (paper, eq. 5), per scan, in fp32.
 
-Means are over the voxels of one scan's model grid; a brain box divides by the same number, so that λ keeps its meaning.
+Means run over the voxels of one scan's model grid. Networks on a smaller brain box divide by the same number, so that
+λ keeps its meaning.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ def forbidden_tissue(
     removal: InfarctRemoval = "before_mirroring",
     polarity: Polarity = "dark",
 ) -> Float[Tensor, "b 1 d h w"]:
-    """R_GW + R_CSF: white matter whose mirror twin is grey, and CSF, which are dark by nature (paper, section 2).
+    """R_GW + R_CSF: white matter whose mirror twin is grey, and CSF; both are naturally dark (paper, section 2).
 
-    tissue: `TissueLabel`, aligned. removal: infarct leaves the tissue maps 'before_mirroring' (so that a
-    twin in the infarct forbids nothing either) or 'after_intersection' (own voxel only). polarity: 'bright' forbids
-    their twins instead, which are brighter by nature.
+    tissue: `TissueLabel`, aligned. removal: when the infarct is removed from the tissue maps, 'before_mirroring' (then
+    a voxel whose twin is infarct is not forbidden either) or 'after_intersection' (only the infarct itself is not).
+    polarity: 'bright' forbids their twins instead, which are naturally brighter.
     """
     outside = infarct < 0.5
     if removal == "before_mirroring":
@@ -61,8 +62,8 @@ def disentanglement_terms(
 ) -> DisentanglementTerms:
     """L_tissue, L_size, L_asymmetry, L_intrinsic of aligned volumes.
 
-    infarct: T(G), 0 or 1. loss: which form each term takes. counted: 0 where a voxel adds nothing to any term, else 1;
-    None: every voxel counts.
+    infarct: T(G), 0 or 1. loss: the form of each term. counted: 1 where a voxel counts, 0 where it adds nothing to any
+    term; None: every voxel counts.
     """
     p, a = parts.pathological_asymmetry, parts.total_asymmetry
     if counted is not None:
@@ -84,7 +85,7 @@ def disentanglement_terms(
 
 
 def collapse_signs(parts: Disentangled, infarct: Float[Tensor, "b 1 d h w"]) -> dict[str, float]:
-    """Numbers that tell a meaningful P from P = 0 and P = A (docs/method.md, section 2), over the batch."""
+    """Numbers over the batch that tell a meaningful P from P = 0 and P = A (docs/method.md, section 2)."""
     p, a, q = (x.detach().flatten() for x in (parts[3], parts[1], parts[4]))
     inside = infarct.flatten() > 0.5
     varied = float(p.std()) > 0 and float(a.std()) > 0

@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 EPSILON = 1e-6
-# of probability, reference, what counts, and the voxels that cross-entropy is a mean over
+# (probability, reference, counted, number of voxels that cross-entropy is averaged over) → loss
 LevelLoss = Callable[[Tensor, Tensor, Tensor, float | Tensor], Tensor]
 
 
@@ -20,10 +20,10 @@ def binary_cross_entropy(
     grid_voxels: int | float | Shaped[Tensor, " b"],
     counted: Float[Tensor, "b 1 d h w"] | None = None,
 ) -> Float[Tensor, " b"]:
-    """BCE summed over the volume and divided by the voxels of the model grid (outside a box both are 0).
+    """BCE summed over the volume and divided by `grid_voxels` (outside the box, probability and reference are 0).
 
-    grid_voxels: or those of each scan's brain, for a mean that air does not thin out. counted: 0 where a voxel adds
-    nothing, else 1; None: every voxel counts.
+    grid_voxels: voxels of the model grid, or of each scan's brain for a mean that does not depend on the air around it.
+    counted: 1 where a voxel counts, 0 where it adds nothing; None: every voxel counts.
     """
     return _cross_entropy(probability, reference, counted).sum((1, 2, 3, 4)) / grid_voxels
 
@@ -41,9 +41,11 @@ def soft_dice(
     counted: Float[Tensor, "b 1 d h w"] | None = None,
     smooth: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """1 − Dice of the infarct, pooled over the batch (nnU-Net's batch Dice). counted: as above.
+    """1 − Dice of the infarct, pooled over the batch (nnU-Net's batch Dice). counted: as for
+    `binary_cross_entropy`.
 
-    smooth: voxels added above and below, so that in a batch without infarct the loss falls with what is marked.
+    smooth: voxels added to numerator and denominator, so that the loss falls with the marked volume in a batch without
+    infarct.
     """
     p = probability.float() if counted is None else probability.float() * counted
     overlap, total = (p * reference).sum(), (p + reference).sum()
@@ -80,10 +82,10 @@ def over_levels(
     grid_voxels: int | float | Shaped[Tensor, " b"],
     loss: LevelLoss,
 ) -> Float[Tensor, ""]:
-    """Deep supervision: the loss of the finest level with those of coarser ones, weights 1, ½, ¼ …, normalised.
+    """Deep supervision: the mean of the losses of all levels, weighted 1, ½, ¼ … from the finest.
 
-    coarser: probabilities, finest first, whose sides divide the reference's. A coarse voxel is infarct where any of it
-    is, so that small infarcts are asked for at every level, and counts where all of it does.
+    coarser: probabilities, finest first, whose sides divide the reference's. A coarse voxel is infarct if any of it is,
+    so that small infarcts are scored at every level; it counts if all of it does.
     """
     losses = [finest]
     for probability in coarser:

@@ -30,7 +30,8 @@ class TissueTerms(NamedTuple):
 def tissue_terms(
     logits: Float[Tensor, "b 4 d h w"], tissue: UInt8[Tensor, "b d h w"], brain: Bool[Tensor, "b d h w"]
 ) -> TissueTerms:
-    """Terms in fp32. tissue: `TissueLabel`; OUTSIDE inside the brain (vessels, calcification) asks only for 'brain'."""
+    """Terms in fp32. tissue: `TissueLabel`; where it is OUTSIDE in the brain (vessels, calcification), any tissue is
+    right."""
     log_p = F.log_softmax(logits.float(), 1)
     log_brain = torch.logsumexp(log_p[:, 1:], 1)
     of_class = log_p.gather(1, tissue.long()[:, None])[:, 0]

@@ -16,7 +16,7 @@ from adn.errors import InputError
 from adn.feed.aligned import ensure_aligned, ensure_pose
 from adn.feed.augment import Augmented
 from adn.feed.cases import PreparedCases, choose_cases
-from adn.feed.lying import KeptSamples, LyingSamples, lying_validation
+from adn.feed.lying import LyingSamples, StoredSamples, lying_validation
 from adn.feed.mix import Cases, MixedSamples, validation_samples
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import PosedBrain, Sample
@@ -165,7 +165,7 @@ def open_mix(recipe: Recipe, source: Source, pool: Path) -> Sets:
     held = replace(held, outlined=held.outlined[: train.mix.validated], whole=held.whole[: train.mix.validated])
     named = validation_samples(held, seed + 1)
     mixed = MixedSamples(parts["train"], virtual, seed, count)
-    training: Any = KeptSamples(mixed, pool / f"fold-{source.fold}-seed-{seed}") if train.mix.kept else mixed
+    training: Any = StoredSamples(mixed, pool / f"fold-{source.fold}-seed-{seed}") if train.mix.kept else mixed
     if not recipe.align.apply:
         training = LyingSamples(mixed, training, lies)
         named = lying_validation(named, held.outlined, held.whole, lies)

@@ -1,4 +1,4 @@
-"""Heads: tissue codes at 1 mm, their mid-sagittal plane, and the way to MNI space."""
+"""Heads: tissue codes at 1 mm, the mid-sagittal plane, and the transform to MNI space."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from adn.virtual.blur import blur
 from adn.virtual.soft_tissue import dress, solid_map
 from adn.virtual.tissue_codes import BRAIN_CODES, FLUID, GREY, LEFT_CEREBRUM, RIGHT_CEREBRUM, Tissue
 
-INSIDE = 140  # of 255: closeness to the brain of what is surrounded by it
-MNI_HALF_MM = 112.0  # registration works on a cube of ± this about the brain's centre
+INSIDE = 140  # of 255: closeness to the brain above which a voxel counts as enclosed by it
+MNI_HALF_MM = 112.0  # registration uses a cube of ± this about the brain's centre
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Head:
     """One anatomy.
 
     codes: (D, H, W) uint8 `Tissue`, SPL, 1 mm; the border is air. near_ventricle, near_csf: uint8, 255 ×
-    closeness (Gaussian-blurred indicator), for atrophy. solid: bone and air with smooth edges (`dress.solid_map`).
+    closeness (Gaussian-blurred indicator), for atrophy. solid: bone and air with smooth edges (`solid_map`).
     head_from_aligned: 4 × 4, LPS mm in the patient's aligned frame (mid-sagittal plane at x = 0, origin at the brain's
     centre) → LPS mm about the array's centre. mni_from_aligned: 4 × 4, → MNI in LPS mm.
     """
@@ -40,7 +40,7 @@ class Head:
     mni_from_aligned: NDArray[np.float64]
 
     def flat(self, device: torch.device | str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """codes, near_ventricle, near_csf and solid as lines of voxels on a device."""
+        """codes, near_ventricle, near_csf and solid, flattened, on a device."""
         return _on_device(self, torch.device(device))
 
 
@@ -60,14 +60,14 @@ class TissuePriors:
 
 
 def isin(codes: Tensor, values: tuple[int, ...]) -> Tensor:
-    """Indicator (bool) of codes among `values`."""
+    """Whether each code is among `values`, bool."""
     table = torch.zeros(256, dtype=torch.bool, device=codes.device)
     table[list(values)] = True
     return table[codes.long()]
 
 
 def closeness(codes: Tensor, values: tuple[int, ...], sigma_mm: float) -> Tensor:
-    """255 × blurred indicator of `values`, uint8, computed at 2 mm to be quick."""
+    """255 × blurred indicator of `values`, uint8; computed at 2 mm for speed."""
     x = isin(codes, values).float()[None, None]
     coarse = F.avg_pool3d(x, 2, ceil_mode=True)
     smooth = blur(coarse, (sigma_mm / 2,) * 3)
@@ -81,7 +81,7 @@ def _brain_centre_mm(codes: Tensor) -> NDArray[np.float64]:
 
 
 def _plane_from_sides(labels: NDArray) -> NDArray[np.float64]:
-    """First guess of the mid-sagittal plane's normal: the mean way from right to left partners of paired regions."""
+    """First guess of the mid-sagittal plane's normal: the mean direction from right to left regions of a pair."""
     lefts, rights = [], []
     for left, right in zip(LEFT_CEREBRUM, RIGHT_CEREBRUM, strict=True):
         a, b = np.argwhere(labels == left), np.argwhere(labels == right)
@@ -100,8 +100,8 @@ def _mirror_loss(maps: Tensor, pose: Tensor) -> Tensor:
 def find_midplane(codes: Tensor, labels: NDArray | None = None) -> NDArray[np.float64]:
     """head_from_aligned: the rigid motion after which the brain looks most like its own mirror image.
 
-    Minimises the L1 difference of soft tissue maps at 4 mm over in-plane rotation, roll and shift (Adam, then smaller
-    steps). labels: FreeSurfer labels of the same shape give the first guess.
+    Minimises the L1 difference of blurred tissue maps at 4 mm over in-plane rotation, roll and shift (Adam, then
+    smaller steps). labels: FreeSurfer labels of the same shape, for the first guess.
     """
     centre = _brain_centre_mm(codes)
     maps = torch.stack([isin(codes, values).float() for values in (GREY, (int(Tissue.WM),), FLUID)])[None]
@@ -143,7 +143,7 @@ def _cube(maps: Tensor, centre_mm: NDArray[np.float64]) -> Tensor:
 def register_to_mni(
     codes: Tensor, head_from_aligned: NDArray[np.float64], priors: TissuePriors, steps: int = 150
 ) -> NDArray[np.float64]:
-    """mni_from_aligned: an affine that carries the head's grey and white matter onto MNI's (least squares, 4 mm)."""
+    """mni_from_aligned: the affine that maps the head's grey and white matter onto MNI's (least squares, 4 mm)."""
     maps = torch.stack([isin(codes, GREY).float(), isin(codes, (int(Tissue.WM), int(Tissue.STEM))).float()])[None]
     rotation = torch.tensor(head_from_aligned, dtype=torch.float32)
     moving = _cube(maps, head_from_aligned[:3, 3])
@@ -170,24 +170,24 @@ def register_to_mni(
 
 
 def head_from_codes(name: str, codes: NDArray[np.uint8], priors: TissuePriors, labels: NDArray | None = None) -> Head:
-    """Build a head from tissue codes (D, H, W) SPL 1 mm; plane and registration are computed here."""
+    """Build a head from tissue codes (D, H, W), SPL, 1 mm; computes the plane and the registration."""
     tensor = torch.from_numpy(np.ascontiguousarray(codes))
     plane = find_midplane(tensor, labels)
     mni = register_to_mni(tensor, plane, priors)
-    # nod the head as MNI's is: pitch is not seen by the plane, so it is free to choose
+    # take MNI's pitch: the mid-sagittal plane leaves it free
     pitch = np.arctan2(mni[2, 1] - mni[1, 2], mni[1, 1] + mni[2, 2])
     nod = RigidTransform.from_parameters((-float(np.rad2deg(pitch)), 0.0, 0.0)).matrix
     return make_head(name, codes, plane @ nod, mni @ nod)
 
 
 def make_head(name: str, codes: NDArray[np.uint8], head_from_aligned: NDArray, mni_from_aligned: NDArray) -> Head:
-    """A head whose plane and registration are known already. Specks without a label inside the brain become CSF."""
+    """A head whose plane and registration are already known. Unlabelled specks inside the brain become CSF."""
     tensor = torch.from_numpy(np.array(codes))
     tensor[(tensor == int(Tissue.AIR)) & (closeness(tensor, BRAIN_CODES, 4.0) > INSIDE)] = int(Tissue.CSF)
     ventricle, csf = closeness(tensor, (int(Tissue.VENTRICLE),), 3.0), closeness(tensor, (int(Tissue.CSF),), 2.0)
     index_from_aligned = np.array(head_from_aligned, dtype=np.float64)
     index_from_aligned[:3, 3] += (np.array(tensor.shape[::-1]) - 1) / 2
-    # a border of air: whatever lies outside can read it
+    # a border of air, which positions outside the head read
     tensor, ventricle, csf = (F.pad(x, (1,) * 6) for x in (tensor, ventricle, csf))
     index_from_aligned[:3, 3] += 1
     tensor = dress(tensor, (mni_from_aligned @ np.linalg.inv(index_from_aligned)).astype(np.float64))

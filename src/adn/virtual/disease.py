@@ -1,7 +1,6 @@
 """How an infarct changes Hounsfield units: one model for rendered heads, pools of them, and real brains.
 
-Parenchyma darkens by a few HU, unevenly, and never below fluid; swelling closes sulci;
-an old infarct becomes fluid.
+Parenchyma darkens by a few HU, unevenly and never below fluid. Swelling closes sulci. An old infarct becomes fluid.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from torch import Tensor
 from adn.virtual.plan import InfarctPlan, PatientPlan
 from adn.virtual.tissue_codes import Tissue
 
-ABOVE_CSF_HU = 3.0  # an acute infarct stays so much brighter than CSF
-CAVITY_HU = 2.0  # an old one is so much brighter
-WIDE_FLUID = 0.55  # mean share of fluid over 12 mm, above which it is ventricle or cistern and does not close
-_WIDE_VOXELS = 5  # 12 mm of the grid that pools are kept on
+ABOVE_CSF_HU = 3.0  # an acute infarct stays this much brighter than CSF
+CAVITY_HU = 2.0  # an old infarct is this much brighter than CSF
+WIDE_FLUID = 0.55  # mean share of fluid over 12 mm above which it belongs to a ventricle or cistern, which do not close
+_WIDE_VOXELS = 5  # 12 mm on the grid of pools
 
 
 class Shares(NamedTuple):
-    """Of each voxel, what is grey matter, other parenchyma, fluid and brain, (D, H, W) each, 0 to 1."""
+    """The share of each voxel that is grey matter, other parenchyma, fluid and brain, (D, H, W) each, 0 to 1."""
 
     grey: Tensor
     white: Tensor
@@ -31,16 +30,16 @@ class Shares(NamedTuple):
 
 
 def darkened(hu: Tensor, by_hu: Tensor, floor_hu: float) -> Tensor:
-    """HU less `by_hu`, but what is above the floor stays above it, and what is below stays as it is."""
+    """HU minus `by_hu`, but not below the floor; what is below it already stays as it is."""
     return torch.maximum(hu - by_hu, hu.clamp(max=floor_hu))
 
 
 def infarct_in_samples(
     plan: PatientPlan, infarct: InfarctPlan, hu: Tensor, extent: Tensor, codes: Tensor, density: Tensor
 ) -> Tensor:
-    """HU of samples of one tissue each, (n,), with an infarct.
+    """HU with an infarct, (n,), of samples that hold one tissue each.
 
-    extent: 0 to 1. codes: of `Tissue`. density: a smooth random field, by which the darkening varies.
+    extent: 0 to 1. codes: `Tissue`. density: a smooth random field that varies the darkening.
     """
     parenchyma = codes <= int(Tissue.STEM)
     if not infarct.acute:
@@ -55,10 +54,10 @@ def infarct_in_samples(
 def infarct_in_voxels(
     plan: PatientPlan, infarct: InfarctPlan, hu: Tensor, extents: list[Tensor], shares: Shares, uneven: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """HU of voxels that mix tissues, (D, H, W), with an acute infarct, and the share of each voxel that is infarct.
+    """HU with an acute infarct, (D, H, W), of voxels that mix tissues, and the share of each voxel that is infarct.
 
-    extents: 0 to 1, at a few heights of a thick slice. uneven: a smooth field, relative, by which the darkening varies.
-    Darkening adds up over what a voxel holds, so this agrees with `infarct_in_samples` but for the slice's blur.
+    extents: 0 to 1, at a few heights of a thick slice. uneven: a smooth field of relative changes of the darkening.
+    Darkening is linear in a voxel's content, so this agrees with `infarct_in_samples` except for the slice's blur.
     """
     sulci = closing(shares.fluid)
     extent = torch.stack(extents).mean(0)
@@ -71,7 +70,7 @@ def infarct_in_voxels(
 
 
 def closing(fluid: Tensor) -> Tensor:
-    """The fluid of sulci, which swelling closes; that of ventricles and cisterns is left out."""
+    """The share of fluid that is in sulci, which swelling closes, and not in ventricles or cisterns."""
     half = _WIDE_VOXELS // 2
     around = F.avg_pool2d(F.pad(fluid, (half, half, half, half))[None], _WIDE_VOXELS, 1)[0]
     return fluid * (around < WIDE_FLUID)

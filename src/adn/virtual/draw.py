@@ -1,4 +1,4 @@
-"""Drawing virtual patients: the recipe's ranges and shares, from one explicit generator (docs/method.md, section 7)."""
+"""Draws virtual patients within the recipe's ranges, from one explicit generator (docs/method.md, section 7)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from adn.virtual.plan import BrightPlan, InfarctPlan, MetalPlan, PatientPlan, Sc
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be drawn: head names, lesion masks by volume stratum, and the ranges of everything else.
+    """What may be drawn: names of heads, lesion masks by volume stratum, and the ranges of everything else.
 
-    ease: share of easy patients, for a curriculum: one larger, darker infarct or none, nothing else.
+    ease: share of easy patients, for a curriculum. An easy patient has one larger, darker infarct or none, and no other
+    disease.
     """
 
     heads: tuple[str, ...]
@@ -25,11 +26,11 @@ class Choices:
     patients: PatientsConfig = PatientsConfig()  # noqa: RUF009 - it is frozen
 
 
-MNI = Choices(heads=("mni",))  # what the installed packages hold: one head, procedural infarcts
+MNI = Choices(heads=("mni",))  # what ships with the package: one head, procedural infarcts
 
 
 class _Dice:
-    """Uniform numbers, choices and chances from one explicit generator."""
+    """Random numbers and choices from one explicit generator."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -53,7 +54,7 @@ class _Dice:
         return values[self.index(len(values))]
 
     def quantile(self, table: tuple[float, ...], least: float = 0.0) -> float:
-        """From a distribution given by values at equal steps of probability; log-linear between them."""
+        """A number from a distribution given by its values at equal steps of probability, log-linear between them."""
         place = self.uniform(least, 1.0) * (len(table) - 1)
         low = min(int(place), len(table) - 2)
         return table[low] * (table[low + 1] / table[low]) ** (place - low)
@@ -107,7 +108,7 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
 
 
 def draw_acute(generator: torch.Generator, choices: Choices) -> tuple[InfarctPlan, ...]:
-    """Draw one patient's acute infarcts alone, as `draw_patient` does; none for the share without."""
+    """Draw only the acute infarcts of one patient, as `draw_patient` does; none for the healthy share."""
     d = _Dice(generator)
     easy = choices.ease > 0 and d.chance(choices.ease)
     return tuple(infarct for infarct in _draw_infarcts(d, choices, easy) if infarct.acute)

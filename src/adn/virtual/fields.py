@@ -1,4 +1,4 @@
-"""Values sampled at points of a head: smooth random fields, and the soft masks of its infarcts."""
+"""Values at points of a head: smooth random fields and the soft masks of its infarcts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from adn.virtual.blur import blur
 from adn.virtual.lesions import LesionMask
 from adn.virtual.plan import InfarctPlan, PatientPlan, stream
 
-FIELD_MM = 125.0  # random fields are defined on a cube of ± this about the head
+FIELD_MM = 125.0  # random fields cover a cube of ± this about the head
 SWELLING_MM = 8.0  # σ over which an infarct's swelling fades
 LesionSource = Callable[[InfarctPlan, torch.Generator], LesionMask]
 
@@ -34,15 +34,15 @@ def read_field(field: Tensor, positions: Tensor) -> Tensor:
 
 
 def apply(matrix: NDArray, points: Tensor) -> Tensor:
-    """A 4 × 4 on points (3, …)."""
+    """Apply a 4 × 4 matrix to points (3, …)."""
     return move_points(torch.tensor(matrix, dtype=torch.float32, device=points.device), points)
 
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """An infarct's soft mask, which `index_from_mni` reads.
+    """An infarct's soft mask and how to find a place of MNI space in it.
 
-    broad: the same blurred widely, at twice the spacing and with 16 voxels of margin, if it swells.
+    broad: the mask blurred widely, at twice the spacing and with a margin of 16 voxels; None if it does not swell.
     """
 
     plan: InfarctPlan
@@ -52,7 +52,7 @@ class Lesion:
 
 
 def lesions_of(plan: PatientPlan, source: LesionSource, device: torch.device | str = "cpu") -> list[Lesion]:
-    """Masks of a plan's infarcts, ready to be read; the generator is the plan's own."""
+    """Masks of a plan's infarcts, ready to be sampled; random numbers come from the plan's own generator."""
     generator = stream(plan, 1)
     found = []
     for infarct in plan.infarcts:
@@ -70,9 +70,9 @@ def lesions_of(plan: PatientPlan, source: LesionSource, device: torch.device | s
 
 
 def swelling(lesion: Lesion, mni: Tensor) -> Tensor:
-    """Where content comes from when an infarct pushes it outwards: a displacement inwards, (3, d, h, w) mm.
+    """The displacement of an infarct's swelling, (3, d, h, w), mm: from each place to where its content was.
 
-    None at the skull, which does not give way.
+    0 at the skull, which does not give way.
     """
     size = np.array(lesion.broad.shape[:1:-1])  # type: ignore[union-attr]
     index = np.diag([0.5, 0.5, 0.5, 1.0]) @ shifted(15.5) @ lesion.index_from_mni
@@ -84,7 +84,7 @@ def swelling(lesion: Lesion, mni: Tensor) -> Tensor:
 
     h = 4.0
     slope = [read((h, 0, 0)) - read((-h, 0, 0)), read((0, h, 0)) - read((0, -h, 0)), read((0, 0, h)) - read((0, 0, -h))]
-    steepest = 1 / (SWELLING_MM * math.sqrt(2 * math.pi))  # of a straight edge
+    steepest = 1 / (SWELLING_MM * math.sqrt(2 * math.pi))  # slope of a straight edge
     middle = (mni - torch.tensor((0.0, 17.0, 10.0), device=mni.device)[:, None, None, None]) / torch.tensor(
         (68.0, 87.0, 68.0), device=mni.device
     )[:, None, None, None]
@@ -93,21 +93,21 @@ def swelling(lesion: Lesion, mni: Tensor) -> Tensor:
 
 
 def shifted(offset: float | tuple[float, float, float]) -> NDArray[np.float64]:
-    """4 × 4 that moves by so many mm or voxels along x, y, z."""
+    """4 × 4 matrix of a translation along x, y, z."""
     matrix = np.eye(4)
     matrix[:3, 3] = offset
     return matrix
 
 
 def normalised(size: NDArray) -> NDArray[np.float64]:
-    """Array index → [-1, 1] of `grid_sample` (align_corners False)."""
+    """4 × 4 matrix from array index to the [-1, 1] of `grid_sample` (align_corners False)."""
     matrix = np.diag([*(2 / size), 1.0])
     matrix[:3, 3] = 1 / size - 1
     return matrix
 
 
 def read_lesion(soft: Tensor, mask_from_index: NDArray[np.float64], index_xyz: Tensor) -> tuple[Tensor, Tensor]:
-    """Which samples (3, n) lie in a lesion's crop, and its soft extent there, trilinear."""
+    """Indices of the samples (3, n) that lie in a lesion's crop, and its soft extent there (trilinear)."""
     place = apply(normalised(np.array(soft.shape[:1:-1])) @ mask_from_index, index_xyz)
     near = (place.abs().amax(0) < 1).nonzero()[:, 0]
     return near, F.grid_sample(soft, place[:, near].T[None, None, None], align_corners=False).flatten()

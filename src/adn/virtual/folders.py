@@ -1,4 +1,4 @@
-"""Virtual patients as folders on disk: draw or take a fixed set, render on the scanner's grid, write NIfTI or DICOM."""
+"""Virtual patients as folders on disk: draw them or take a fixed set, render on the scanner's grid, write files."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def render_plan(
     device: torch.device | str = "cpu",
     slice_sample_mm: float = FINEST_SLICE_MM,
 ) -> VirtualPatient:
-    """Render with a library's head and lesions; as `render` otherwise."""
+    """As `render`, with a library's head and lesions."""
     head = library.head(plan.head)
     with torch.no_grad():
         return render(plan, head, lattice, library.lesion, device, slice_sample_mm)
 
 
 def scanner_lattice(plan: PatientPlan, matrix: int | None = None, sheared: bool = False) -> Lattice:
-    """The scanner's own grid: axial slices over the scanned range, the field of view about the head.
+    """The scanner's own grid: axial slices over the scanned range, with the field of view about the head.
 
-    sheared: slices of a tilted gantry as they are taken, one above the other; else as converters straighten them, with
-    slices at right angles to their stack. matrix: pixels per row (None: drawn, up to 512).
+    sheared: with a tilted gantry, slices as they are acquired, each straight above the last; else as converters
+    straighten them, stacked at right angles to their plane. matrix: pixels per row (None: drawn, up to 512).
     """
     scanner = plan.scanner
     size = matrix or min(round(FIELD_OF_VIEW_MM / scanner.pixel_mm / 8) * 8, 512)
     pixel = FIELD_OF_VIEW_MM / matrix if matrix else scanner.pixel_mm
-    # the table is moved so that the head fits the field of view, and no further
+    # the table is moved just so far that the head fits the field of view
     room = max(size * pixel / 2 - HALF_HEAD_MM, 3.0)
     x, y, _ = plan.translation_mm
     centre = (x - min(max(x, -room), room), y - min(max(y, -room), room), (scanner.above_mm - scanner.below_mm) / 2)
@@ -69,7 +69,7 @@ def scanner_lattice(plan: PatientPlan, matrix: int | None = None, sheared: bool 
 
 
 def scanner_grid(lattice: Lattice) -> Grid:
-    """Where a lattice's voxels lie in the scanner's world: SPL, centred, sheared where the gantry is tilted."""
+    """The grid of a lattice in the scanner's world: SPL, centred, sheared if the gantry is tilted."""
     upright = Grid.centred(lattice.shape, lattice.spacing_mm)
     affine = upright.affine.copy()
     _, down, up = lattice.axes[:, 1]
@@ -82,15 +82,15 @@ def scanner_grid(lattice: Lattice) -> Grid:
 def write_case(
     plan: PatientPlan, library: Library, folder: Path, matrix: int | None = None, format: Format = "nifti"
 ) -> None:
-    """Render one patient on its scanner's grid and write its folder, whole or not at all.
+    """Render one patient on its scanner's grid and write its folder, complete or not at all.
 
     Files: ct.nii.gz (HU) or dicom/*.dcm; infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF) and brain.nii.gz on the CT's
-    grid; plan.json. A tilted gantry's DICOM slices are the slanted ones; its NIfTI is what dcm2niix makes of them.
+    grid; plan.json. With a tilted gantry, DICOM slices are slanted, and the NIfTI file is what dcm2niix makes of them.
     """
     lattice = scanner_lattice(plan, matrix, sheared=True)
     patient = render_plan(plan, library, lattice)
     grid = scanner_grid(lattice)
-    # stored as scanners' converters do: left to right first, slices last
+    # axis order as converters write it: left to right first, slices last
     ct = Volume(patient.ct.round().clamp(-1024, 3071).to(torch.int16).numpy(), grid).reoriented("LAS")
     with atomic_folder(folder) as temporary, scratch_folder() as scratch:
         if format == "dicom" or lattice.tilt_deg:
@@ -108,14 +108,14 @@ def write_case(
             "note": DISCLAIMER,
             "head": plan.head,
             "infarct_ml": round(int(carried["infarct"].data.sum()) * ct.grid.voxel_ml, 3),
-            "midplane": {"normal_ras": [-x, -y, z], "offset_mm": offset_mm},  # of the points normal · p = offset
+            "midplane": {"normal_ras": [-x, -y, z], "offset_mm": offset_mm},  # the points with normal · p = offset
             "plan": plan.to_dict(),
         }
         (temporary / "plan.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def _through_dicom(ct: Volume, plan: PatientPlan, folder: Path, name: str) -> Volume:
-    """Write the series, and return what a reader gets from it: upright slices where they were slanted."""
+    """Write the series and read it back, which straightens slanted slices."""
     seed = json.dumps([plan.to_dict(), ct.grid.shape])
     write_ct_series(ct, folder, name=name, seed=seed, comment=f"Virtual patient made by adn. {DISCLAIMER}")
     read = open_scan(folder).volume
@@ -125,8 +125,8 @@ def _through_dicom(ct: Volume, plan: PatientPlan, folder: Path, name: str) -> Vo
 def _carry(labels: Volume, grid: Grid) -> Volume:
     """Labels on another grid, nearest voxel, 0 outside.
 
-    Both grids have the same slices, at most moved along their columns; so the nearest voxel is also what the policy for
-    masks asks for (linear in each label's fraction, cut at a half).
+    Both grids have the same slices, at most shifted along their columns, so the nearest voxel gives the same as the
+    rule for masks (linear in each label's share, cut at ½).
     """
     turned = labels.reoriented(grid.axes)
     if turned.grid.same_as(grid):
@@ -145,12 +145,12 @@ def synthesize(
     progress: Progress | None = None,
     format: Format = "nifti",
 ) -> list[Path]:
-    """Write n virtual patients to `out/vp-0000` and so on; those already there are kept, so a stopped run resumes.
+    """Write n virtual patients to `out/vp-0000` and so on. Existing ones are kept, so a stopped run can be resumed.
 
     seed: patient i depends on (seed, i) only. anatomy, lesions: folders of FreeSurfer label maps with skull and of
     infarct masks in MNI space; None: the MNI priors and procedural infarcts. matrix: pixels per row (None:
     drawn, up to 512). progress: called with (done, n). format: the CT as ct.nii.gz, or as a series in `dicom/`. Returns
-    the case folders. Raises InputError where a folder that is there holds another patient.
+    the case folders. Raises InputError if an existing folder holds another patient.
     """
     library = Library.from_folders(Path(anatomy) if anatomy else None, Path(lesions) if lesions else None)
     choices = library.choices()
@@ -167,12 +167,12 @@ def synthesize_preset(
     progress: Progress | None = None,
     format: Format = "nifti",
 ) -> list[Path]:
-    """Write the patients of a fixed set, such as 'vp52', to out/vp-0000 and so on; a stopped run resumes.
+    """Write the patients of a fixed set, such as 'vp52', to `out/vp-0000` and so on. A stopped run can be resumed.
 
     preset: a name of `presets.PRESETS`. anatomy, lesions: folders with the files that the set's manifest names;
-    their SHA-256 is checked first. count: only the first so many patients, for a quick look (None: all). progress,
-    format: as for `synthesize`. Returns the case folders. Raises InputError where the name is unknown, a file is
-    missing or not the manifest's, or a folder that is there holds another patient.
+    their SHA-256 is checked first. count: only this many patients, from the first (None: all). progress, format: as for
+    `synthesize`. Returns the case folders. Raises InputError if the name is unknown, a file is missing or differs from
+    the manifest's, or an existing folder holds another patient.
     """
     fixed = load_preset(preset)
     library = fixed.library(Path(anatomy) if anatomy else None, Path(lesions) if lesions else None)
@@ -203,14 +203,14 @@ def _write_all(
 
 
 def _require_same(plan: PatientPlan, folder: Path, format: Format) -> None:
-    """Raise InputError where a folder holds another patient than the one to be made, or its CT in another form."""
+    """Raise InputError if a folder holds a patient other than the planned one, or its CT in another format."""
     path = folder / "plan.json"
     if not path.is_file() or _plan_record(path) != json.loads(json.dumps(plan.to_dict())):
         raise InputError(
-            f"{folder}: holds another patient (another seed, anatomy or version made it); give an empty folder."
+            f"{folder}: holds another patient (of another seed, anatomy or version); choose an empty folder."
         )
     if not (folder / {"nifti": "ct.nii.gz", "dicom": "dicom"}[format]).exists():
-        raise InputError(f"{folder}: holds the patient, but its CT not as {format}; give an empty folder.")
+        raise InputError(f"{folder}: holds this patient, but its CT is not {format}; choose an empty folder.")
 
 
 def _plan_record(path: Path) -> Any:

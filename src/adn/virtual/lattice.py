@@ -1,4 +1,4 @@
-"""Where to render: a lattice of voxels, and smooth values at its sample points."""
+"""The lattice of voxels to render, and smooth values at its sample points."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ COARSE_STRIDE = 6  # samples between nodes of the coarse lattice
 class Lattice:
     """(D, H, W) voxels of spacing_mm about the frame's origin; voxel p reads patient(pose · p), LPS mm.
 
-    native: the lattice is the scanner's own (its slices are the scan's slices); else the scan's slices are simulated
-    and interpolated, as resampling a scan onto a model grid does. tilt_deg: gantry tilt of a native lattice, whose rows
-    then rise to the back while its slices go on straight up, so that it is sheared, as tilted DICOM series are.
+    native: the lattice is the scanner's own: its slices are the scan's slices. Else the scan's slices are simulated and
+    interpolated, as if the scan were resampled to a model grid. tilt_deg: gantry tilt of a native lattice. Its rows
+    then rise towards the back while the slices are stacked straight up: it is sheared, like a tilted DICOM series.
     """
 
     shape: tuple[int, int, int]
@@ -41,8 +41,8 @@ class Lattice:
 class Samples:
     """A lattice's sample points, `factor` per voxel and axis, and smooth values there.
 
-    Whatever is smooth is computed on a coarse lattice over the same extent and interpolated, one small matrix per axis.
-    In plane, sample number comes before voxel number, (fy, H, fx, W), so that a voxel's mean adds up whole rows.
+    Smooth values are computed on a coarse lattice of the same extent and interpolated with one small matrix per axis.
+    In plane, samples are ordered before voxels, (fy, H, fx, W), so that a voxel's mean is a sum of whole rows.
     """
 
     def __init__(self, lattice: Lattice, factor: tuple[int, int, int], device: torch.device | str) -> None:

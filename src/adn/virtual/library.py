@@ -1,4 +1,4 @@
-"""What virtual patients are made of: heads and lesion masks, from files or from the package's own data."""
+"""The heads and lesion masks of virtual patients, from files or from the package's own data."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ log = logging.getLogger(__name__)
 STRATA_ML = (SEEN_ML, 5.0, SMALL_ML, LARGE_ML, 1e9)
 _FEWEST_HEADS = 3
 PROCEDURAL_SHAPES = 60
-MNI_SCALE = 0.9  # the template holds 2.07 L inside the skull, people 1.5 L on average
-REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones are made anew
+MNI_SCALE = 0.9  # the template has 2.07 L inside the skull, people have 1.5 L on average
+REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones are computed again
 
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Where anatomy and lesions come from. Empty: the MNI priors of the package, procedural infarcts.
+    """The source of anatomy and lesions. Empty: the MNI priors of the package and procedural infarcts.
 
-    heads, lesions: name → file; plans name them so. registrations: of heads, known beforehand, as the cache keeps them.
+    heads, lesions: name in plans → file. registrations: those of heads that are known already, in the cache's format.
     """
 
     heads: Mapping[str, Path] = field(default_factory=dict)
@@ -56,8 +56,8 @@ class Library:
     def from_folders(cls, anatomy: Path | None = None, lesions: Path | None = None, split: str = "all") -> Library:
         """List label maps and lesion masks. split: 'train', 'val', 'test' (docs/method.md, section 7) or 'all'.
 
-        Heads are split by order of name (`head_parts`), lesions by a hash of the subject (70, 10, 20 %). Where there
-        are too few for a part of its own, it takes all, or procedural infarcts, and a warning says so.
+        Heads are split in the order of their names (`head_parts`), lesions by a hash of the subject (70, 10, 20 %). If
+        there are too few to split, every part takes all heads, or procedural infarcts, and a warning says so.
         """
         heads = _listing(anatomy, "label maps") if anatomy else []
         masks = _listing(lesions, "lesion masks") if lesions else []
@@ -65,7 +65,7 @@ class Library:
             heads = _heads_of(heads, split)
             chosen = [path for path in masks if lesion_split(path) == split]
             if masks and not chosen:
-                log.warning("none of %d lesion masks falls to '%s': infarcts are procedural there", len(masks), split)
+                log.warning("none of %d lesion masks belongs to '%s': its infarcts are procedural", len(masks), split)
             masks = chosen
         return cls({path.name: path for path in heads}, {path.name: path for path in masks})
 
@@ -85,21 +85,21 @@ class Library:
 
     @lru_cache(maxsize=32)  # noqa: B019 - as above
     def head(self, name: str) -> Head:
-        """The head that a plan names; loaded once. Raises InputError where the library lacks it."""
+        """The head that a plan names; loaded once. Raises InputError if the library lacks it."""
         if name == "mni":
             return _mni_head()
         return _load_head(_among(self.heads, name, "label map"), self.registrations)
 
     def lesion(self, plan: InfarctPlan, generator: torch.Generator) -> LesionMask:
-        """The mask of a plan, real or procedural. Raises InputError where the library lacks it."""
+        """The mask of a plan, real or procedural. Raises InputError if the library lacks it."""
         if not plan.source:
             return procedural_mask(plan, generator)
         return _load_lesion(_among(self.lesions, plan.source, "lesion mask"))
 
     def shapes(self, least_ml: float = 1.0) -> dict[str, Shape]:
-        """The lesion masks as shapes to lay on real brains, by name, without those under `least_ml`.
+        """The lesion masks of at least `least_ml` as shapes to lay on real brains, by name.
 
-        Where the library has none, some procedural infarcts.
+        A library without masks gives some procedural infarcts.
         """
         if not self.lesions:
             return _procedural_shapes(least_ml)
@@ -112,22 +112,22 @@ class Library:
 
 
 def head_parts(count: int) -> dict[str, slice]:
-    """Which of so many heads train, validate and test: 10, 2 and 4 of 16, or as near to it as leaves each at least one.
+    """Which of `count` heads train, validate and test: 10, 2 and 4 of 16, or about these shares, at least one each.
 
-    Of more than 16, the others are left out, so that those sixteen stay where they are.
+    Heads after the 16th are left out, so that the first sixteen stay in their parts.
     """
     train, held_out = (10, 2) if count > 12 else (count - max(count // 8, 1) - max(count // 4, 1), max(count // 8, 1))
     return {"train": slice(0, train), "val": slice(train, train + held_out), "test": slice(train + held_out, 16)}
 
 
 def _heads_of(heads: list[Path], split: str) -> list[Path]:
-    """Those of one part; all, and a warning, where there are too few to part them."""
+    """The heads of one part; all of them, with a warning, if there are too few to split."""
     if len(heads) >= _FEWEST_HEADS:
         return heads[head_parts(len(heads))[split]]
     if heads:
         log.warning(
             "training, validation and test share the same %d head(s), because there are fewer than %d: "
-            "what is measured on them says little of others",
+            "scores on them say little about other heads",
             len(heads),
             _FEWEST_HEADS,
         )
@@ -148,19 +148,19 @@ def _procedural_shapes(least_ml: float) -> dict[str, Shape]:
 
 def _among(files: Mapping[str, Path], name: str, what: str) -> Path:
     if name not in files:
-        raise InputError(f"The plan needs the {what} {name}, but it is not in the folder that was given.")
+        raise InputError(f"The plan needs the {what} {name}, but the folder you gave does not have it.")
     return files[name]
 
 
 def lesion_subject(path: Path) -> str:
-    """Whose lesion a file shows: its name up to the label of BIDS's `sub-`, else its name without suffixes."""
+    """The subject of a lesion file: its name up to the end of BIDS's `sub-<label>`, else its name without suffixes."""
     named = re.match(r".*?sub-[A-Za-z0-9]+", path.name)
     return named[0] if named else path.name.split(".")[0]
 
 
 def lesion_split(path: Path) -> str:
-    """'train', 'val' or 'test', by a hash of the subject, so that all files of one fall on one side."""
-    # the ending is that of SOOP's files, so that the split stays what it was when the first weights were trained
+    """'train', 'val' or 'test', by a hash of the subject, so that all files of one subject are in one part."""
+    # with the suffix of SOOP's files, so that the split stays that of the first trained weights
     place = int(sha256(f"{lesion_subject(path)}_lesion.nii.gz"), 16) % 10
     return "train" if place < 7 else "val" if place < 8 else "test"
 
@@ -168,7 +168,7 @@ def lesion_split(path: Path) -> str:
 def _listing(folder: Path, what: str) -> list[Path]:
     found = sorted(p for p in Path(folder).glob("*.nii*")) if Path(folder).is_dir() else []
     if not found:
-        raise InputError(f"{folder}: needs a folder of {what} (.nii, .nii.gz), found none; check the path.")
+        raise InputError(f"{folder}: needs a folder of {what} (.nii, .nii.gz), but holds none; check the path.")
     return found
 
 
@@ -180,7 +180,7 @@ def _spl(image: Any) -> tuple[NDArray, Grid]:
 
 
 def _cached_json(key: str, make: Callable[[], dict]) -> dict:
-    """Read a small result from the user's cache, or make and keep it. An unwritable cache is no error."""
+    """Read a small result from the user's cache, or compute and store it. An unwritable cache is no error."""
     path = cache_folder() / f"{key}.json"
     if path.is_file():
         return json.loads(path.read_text())
@@ -189,12 +189,12 @@ def _cached_json(key: str, make: Callable[[], dict]) -> dict:
         with atomic_path(path, make_folder=True) as temporary:
             temporary.write_text(json.dumps(value))
     except OutputError:
-        log.info("cannot write the cache %s; it is made again next time", path.parent)
+        log.info("cannot write the cache %s, so this is computed again next time", path.parent)
     return value
 
 
 def lesion_volumes_ml(paths: Sequence[Path]) -> list[float]:
-    """Volume of each mask, mL; remembered between runs."""
+    """Volume of each mask, mL; cached."""
     listing = "\n".join(f"{p.name} {p.stat().st_size}" for p in paths)
     key = "lesions-" + sha256(listing)[:16]
 
@@ -277,7 +277,7 @@ def _registration_key(codes: NDArray[np.uint8]) -> str:
 
 
 def _register(path: Path, codes: NDArray[np.uint8], labels: NDArray[np.int32]) -> dict:
-    """A head's mid-sagittal plane and way to MNI space, from the cache or computed."""
+    """A head's mid-sagittal plane and transform to MNI space, from the cache or computed."""
 
     def compute() -> dict:
         log.info("registering %s to MNI space (once)", path.name)

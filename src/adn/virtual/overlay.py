@@ -1,4 +1,4 @@
-"""Put virtual infarcts into real brains, and replace real ones by their mirrored twin; on any grid."""
+"""Lay virtual infarcts on real brains, and replace real ones by their mirror twins, on any grid."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ from adn.virtual.lesions import BRAIN, LesionMask
 
 Spacing = tuple[float, float, float]
 _SMOOTH_MM = 2.4  # σ over which HU are averaged to tell parenchyma from fluid and blood
-_DARK_HU, _BRIGHT_HU = 12.0, 14.0  # off the brain's median, where parenchyma ends
-_FLUID_HU = 10.0  # nothing gets darker than this by an infarct
-_PATCH_MM = 18.0  # between independent values of how dark an infarct is from place to place
-_GREY_PER_HU = 0.05  # what is brighter than the median is grey matter, which darkens more
-SHAPE_MM = 2.0  # spacing that masks are kept at
+_DARK_HU, _BRIGHT_HU = 12.0, 14.0  # below and above the brain's median, where parenchyma ends
+_FLUID_HU = 10.0  # no infarct makes anything darker than this
+_PATCH_MM = 18.0  # distance between independent values of an infarct's darkening
+_GREY_PER_HU = 0.05  # what is brighter than the median is taken for grey matter, which darkens more
+SHAPE_MM = 2.0  # voxel size of shapes made from masks
 _BLEND_VOXELS = 1.2  # σ in plane of the seam between a twin and its surroundings
-_NOISE_VOXELS = 1.0  # σ in plane: what is finer than this is taken for noise
+_NOISE_VOXELS = 1.0  # σ in plane; finer detail is taken for noise
 
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """What an infarct can be laid from: a mask, or a real infarct (donor).
+    """The shape of an infarct to lay: a mask, or a real infarct (donor).
 
-    extent: (d, h, w) in [0, 1], axes to superior, posterior and left. place: where its middle lies in the box of its
-    brain, as shares along D, H, W. drop_hu: (d, h, w), by how much a donor is darker than its mirrored twin; None: a
-    mask alone.
+    extent: (d, h, w) in [0, 1], axes to superior, posterior and left. place: of its middle in the brain's bounding box,
+    as shares along D, H, W. drop_hu: (d, h, w), how much darker a donor is than its mirror twin; None for a mask.
     """
 
     name: str
@@ -52,9 +51,9 @@ class Shape:
 class Overlay:
     """One infarct to lay, as plain data.
 
-    shape: a name. place: of its middle in the brain's box, as shares along D, H, W. scale: of its size in plane. flip:
-    left-right. edge_mm: σ of its edge in plane. drop_hu: mean darkening of a mask; gain: what a donor's differences are
-    multiplied by. patchy: σ, relative, of the darkening from place to place. seed: of the patches.
+    shape: name of a `Shape`. place: of its middle in the brain's bounding box, as shares along D, H, W. scale: factor
+    of its size in plane. flip: left-right. edge_mm: σ of its edge in plane. drop_hu: mean darkening, for a mask. gain:
+    factor of the darkening, for a donor. patchy: relative σ of the darkening from place to place. seed: of the patches.
     """
 
     shape: str
@@ -78,7 +77,7 @@ class Overlay:
 
 
 class Laid(NamedTuple):
-    """hu: (D, H, W) with the infarct. infarct: bool. drop_hu: mean darkening inside. overlay: what was laid."""
+    """hu: (D, H, W) with the infarct. infarct: (D, H, W), bool. drop_hu: mean darkening inside. overlay: its draw."""
 
     hu: Tensor
     infarct: Tensor
@@ -88,7 +87,7 @@ class Laid(NamedTuple):
 
 
 def mask_shape(name: str, mask: LesionMask) -> Shape:
-    """A mask in MNI space as a shape. Its place is that in the MNI brain's box."""
+    """A mask in MNI space as a shape, with its place in the MNI brain's bounding box."""
     step_mm = 1 / float(abs(mask.index_from_mni[:3, :3]).max())
     factor = max(round(SHAPE_MM / step_mm), 1)
     pads = [v for n in mask.data.shape[::-1] for v in (0, -n % factor)]
@@ -103,9 +102,10 @@ def mask_shape(name: str, mask: LesionMask) -> Shape:
 
 
 def donor_shape(name: str, hu: Tensor, brain: Tensor, infarct: Tensor, spacing_mm: Spacing) -> Shape | None:
-    """A real infarct on an aligned grid (D, H, W) as a shape: how much darker than its twin it is, from place to place.
+    """A real infarct on an aligned grid (D, H, W) as a shape: how much darker than its twin it is, voxel by voxel.
 
-    hu: HU. brain, infarct: bool, the mid-plane in the middle of W. None where hardly any of it has a twin in the brain.
+    hu: HU. brain, infarct: bool, with the mid-plane in the middle of W. None if hardly any of it has a twin in the
+    brain.
     """
     tissue = (hu > _FLUID_HU) & brain
     both = infarct & tissue & mirror(tissue) & ~mirror(infarct)
@@ -126,7 +126,7 @@ def donor_shape(name: str, hu: Tensor, brain: Tensor, infarct: Tensor, spacing_m
 def draw_overlay(
     generator: torch.Generator, shapes: Mapping[str, Shape], config: LaidConfig, height_mm: float
 ) -> Overlay:
-    """Draw one. height_mm: of the brain that it is laid on; a part of a head gets it at any height."""
+    """Draw one infarct. height_mm: of the brain it is laid on; in a part of a head it may lie at any height."""
     u = torch.rand(8, generator=generator, dtype=torch.float64).tolist()
     n = torch.randn(5, generator=generator, dtype=torch.float64).tolist()
     donors = [name for name, shape in shapes.items() if shape.drop_hu is not None]
@@ -135,7 +135,7 @@ def draw_overlay(
     shape = shapes[among[min(int(u[1] * len(among)), len(among) - 1)]]
     flip = u[2] < 0.5
     d, h, w = shape.place
-    known = shape.drop_hu is None and height_mm >= WHOLE_BRAIN_MM  # a donor's part of a head may have lain anywhere
+    known = shape.drop_hu is None and height_mm >= WHOLE_BRAIN_MM  # a donor's is not: its scan shows part of a head
     d = d if known else 0.1 + 0.8 * u[3]
     low, high = config.drop_range_hu
     return Overlay(
@@ -153,12 +153,12 @@ def draw_overlay(
 
 
 def lay(
-    hu: Any, brain: Any, spacing_mm: Spacing, shape: Shape, overlay: Overlay, silent: Any | None = None
+    hu: Any, brain: Any, spacing_mm: Spacing, shape: Shape, overlay: Overlay, avoid: Any | None = None
 ) -> Laid | None:
     """Lay one infarct on a brain, within its parenchyma. The same overlay gives the same infarct, at any spacing.
 
-    hu: (D, H, W), HU. brain: bool. Both tensors or arrays, axes to superior, posterior and left. silent: bool, where
-    none is laid. None where nothing of it lies in the brain.
+    hu: (D, H, W), HU. brain: bool. Both tensors or arrays, axes to superior, posterior and left. avoid: bool, where
+    none is laid. Returns None if nothing of it lies in the brain.
     """
     hu, brain = torch.as_tensor(hu).float(), torch.as_tensor(brain) > 0
     low, high = _box(brain)
@@ -176,8 +176,8 @@ def lay(
     parenchyma = torch.sigmoid((above + _DARK_HU) / 1.2) * torch.sigmoid((_BRIGHT_HU - above) / 1.5) * inside
     edge = (0.0, overlay.edge_mm / spacing_mm[1], overlay.edge_mm / spacing_mm[2])
     extent = (1.4 * blur(extent[None, None], edge)[0, 0] - 0.2).clamp(0, 1) * parenchyma
-    if silent is not None:
-        extent = extent * ~(torch.as_tensor(silent)[box] > 0)
+    if avoid is not None:
+        extent = extent * ~(torch.as_tensor(avoid)[box] > 0)
     if drop is None:
         field = random_field(torch.Generator().manual_seed(overlay.seed), 1, _PATCH_MM)
         z, y, x = torch.meshgrid(*offsets, indexing="ij")
@@ -199,18 +199,18 @@ def lay_one(
     spacing_mm: Spacing,
     shapes: Mapping[str, Shape],
     config: LaidConfig,
-    silent: Any | None = None,
+    avoid: Any | None = None,
 ) -> Laid | None:
-    """Draw and lay until volume and darkening are as the configuration asks; None where no try gives that.
+    """Draw and lay until volume and darkening satisfy the configuration; None if no try does.
 
-    As `lay` otherwise; `Laid.overlay` replays it.
+    Otherwise as `lay`; `Laid.overlay` replays the result.
     """
     low, high = _box(torch.as_tensor(brain) > 0)
     if not shapes:
         return None
     for _ in range(config.tries):
         overlay = draw_overlay(generator, shapes, config, (high[0] - low[0] + 1) * spacing_mm[0])
-        laid = lay(hu, brain, spacing_mm, shapes[overlay.shape], overlay, silent)
+        laid = lay(hu, brain, spacing_mm, shapes[overlay.shape], overlay, avoid)
         if laid and config.least_ml <= laid.volume_ml <= config.most_ml and laid.drop_hu >= config.least_hu:
             return laid
     return None
@@ -218,8 +218,11 @@ def lay_one(
 
 @dataclass(frozen=True)
 class Twin:
-    """How a region is replaced by its mirrored twin. shift: of the twin along H and W, voxels, so that its noise is not
-    the same. uneven_hu: σ of smooth differences. seed: of these and of noise."""
+    """How a region is replaced by its mirror twin.
+
+    shift: of the twin along H and W, voxels, so that noise is not copied exactly. uneven_hu: σ of added smooth
+    differences. seed: of these and of noise.
+    """
 
     shift: tuple[int, int]
     uneven_hu: float
@@ -227,7 +230,7 @@ class Twin:
 
 
 def draw_twin(generator: torch.Generator, most_uneven_hu: float = 1.2) -> Twin:
-    """A shift of one voxel across and at most one along, and up to so many HU of unevenness."""
+    """A shift of one voxel along W and at most one along H, and an unevenness of up to `most_uneven_hu`."""
     u = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
     return Twin((int(u[0] * 3) - 1, 1 if u[1] < 0.5 else -1), most_uneven_hu * u[2], int(u[3] * 2**31))
 
@@ -235,10 +238,10 @@ def draw_twin(generator: torch.Generator, most_uneven_hu: float = 1.2) -> Twin:
 def replace_by_twin(
     hu: Tensor, brain: Tensor, region: Tensor, twin: Twin, spacing_mm: Spacing
 ) -> tuple[Tensor, Tensor]:
-    """HU with the region replaced by its mirrored twin, and where it was, bool; the rest of the region has no twin.
+    """HU with the region replaced by its mirror twin, and the replaced voxels, bool; the rest has no twin.
 
-    hu: (D, H, W), aligned, the mid-plane in the middle of W. brain, region: bool. Noise that blending takes away at
-    the seam is given back.
+    hu: (D, H, W), aligned, with the mid-plane in the middle of W. brain, region: bool. The noise that blending removes
+    at the seam is added again.
     """
     other = mirror(hu).roll(twin.shift, (1, 2))
     both = brain & mirror(brain).roll(twin.shift, (1, 2))
@@ -258,14 +261,14 @@ def replace_by_twin(
 
 
 def _rim(region: Tensor, brain: Tensor, voxels: int = 3) -> Tensor:
-    """What of the brain lies within so many voxels about a region in plane, bool."""
+    """The brain within so many voxels around a region in plane, bool."""
     side = 2 * voxels + 1
     wide = F.max_pool3d(region.float()[None, None], (1, side, side), 1, (0, voxels, voxels))[0, 0] > 0
     return wide & brain & ~region
 
 
 def _noise_hu(hu: Tensor, where: Tensor) -> Tensor:
-    """σ of what is finer than a voxel or two, robustly, where there is any."""
+    """Robust σ of detail finer than a voxel or two; 0 of too few voxels."""
     if where.sum() < 20:
         return hu.new_tensor(0.0)
     fine = hu - blur(hu[None, None], (0.0, _NOISE_VOXELS, _NOISE_VOXELS))[0, 0]
@@ -273,14 +276,14 @@ def _noise_hu(hu: Tensor, where: Tensor) -> Tensor:
 
 
 def _box(inside: Tensor) -> tuple[list[int], list[int]]:
-    """First and last index along each axis; the whole array where nothing is inside."""
+    """First and last index along each axis; the whole array if nothing is inside."""
     held = (inside if inside.any() else torch.ones_like(inside)).cpu().numpy()
     box = bounding_box(held)
     return [part.start for part in box], [part.stop - 1 for part in box]
 
 
 def _cropped(extent: Tensor) -> tuple[list[int], Tensor]:
-    """Where the box of what is not 0 starts, and the box."""
+    """Crop to what is not 0: the first index of the crop, and the crop."""
     low, high = _box(extent > 0)
     return low, extent[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))].contiguous()
 
@@ -288,7 +291,7 @@ def _cropped(extent: Tensor) -> tuple[list[int], Tensor]:
 def _reach(
     centre: Sequence[float], shape: Shape, overlay: Overlay, spacing_mm: Spacing, sides: Sequence[int]
 ) -> tuple[slice, ...] | None:
-    """The voxels that the shape and its soft edge can reach."""
+    """The voxels that the shape and its soft edge can reach; None if there are none."""
     box = []
     for axis, (c, n, step, mm, side) in enumerate(
         zip(centre, shape.extent.shape, shape.spacing_mm, spacing_mm, sides, strict=True)
@@ -302,7 +305,7 @@ def _reach(
 
 
 def _read(shape: Shape, overlay: Overlay, offsets: list[Tensor], slice_mm: float) -> tuple[Tensor, Tensor | None]:
-    """The shape's extent, averaged over the slice, and a donor's darkening, at offsets (mm) from its middle."""
+    """Extent of the shape, averaged over the slice, and a donor's darkening, at offsets (mm) from its middle."""
     layers = [shape.extent] if shape.drop_hu is None else [shape.extent, shape.drop_hu * overlay.gain]
     values = torch.stack(layers)[None]
     values = mirror(values) if overlay.flip else values

@@ -1,4 +1,4 @@
-"""A virtual patient as plain data: every random choice, so that a case can be replayed (docs/method.md, section 7)."""
+"""A virtual patient as plain data: all random choices, so that a case can be replayed (docs/method.md, section 7)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Stage = Literal["hyperacute", "acute", "subacute", "old"]
 class InfarctPlan:
     """One ischaemic lesion. source: a mask's name, or '' for a procedural one of `territory` and `volume_ml` (in MNI).
 
-    drop_wm_hu, drop_gm_hu: how much darker tissue gets. edge_mm: Gaussian softness. effacement: how far sulcal CSF
-    inside takes on the HU of swollen tissue, 0 to 1. swelling_mm: how far a large one pushes its surroundings away.
-    An old one is never labelled: `fluid` of its tissue, 0 to 1, has turned to CSF.
+    drop_wm_hu, drop_gm_hu: how much darker white and grey matter become. edge_mm: σ of the edge. effacement: how far
+    sulcal CSF inside takes on the HU of swollen tissue, 0 to 1. swelling_mm: how far a large infarct displaces its
+    surroundings. fluid: share of an old infarct's tissue that has turned to CSF, 0 to 1; old ones are never labelled.
     """
 
     source: str
@@ -32,16 +32,16 @@ class InfarctPlan:
     edge_mm: float
     effacement: float
     swelling_mm: float
-    fluid: float = 0.75  # of plans stored before it was drawn
+    fluid: float = 0.75  # for stored plans of versions that did not draw it
 
     @property
     def acute(self) -> bool:
-        """Whether it belongs to the reference."""
+        """Whether the reference contains it."""
         return self.stage != "old"
 
     @property
     def radius_mm(self) -> float:
-        """Of a ball of its volume; of procedural ones, as a mask's volume is not in the plan."""
+        """Radius of a ball of its volume. Only for procedural infarcts: the plan does not hold a mask's volume."""
         return (self.volume_ml * 1000 * 3 / (4 * math.pi)) ** (1 / 3)
 
 
@@ -66,14 +66,14 @@ class MetalPlan:
 
 @dataclass(frozen=True)
 class ScannerPlan:
-    """How the scan is taken.
+    """How the scan is acquired.
 
-    slice_mm: thickness; step_mm: spacing; phase: where the first slice lies, 0 to 1. below_mm, above_mm: how far the
-    scanned range reaches from the brain's centre (a brain reaches about 65 down and 70 up). tilt_deg: gantry, positive
-    lifts the back of the slices. noise_hu: σ at 0.45 mm pixels and 5 mm slices. grain_mm: width of the noise's
-    correlation. blur_mm: point spread (Gaussian σ) in plane; sharpen: edge enhancement of the kernel, 0 to 0.4.
-    cupping_hu, ramp_hu: bowl and left-right ramp. streak_hu: petrous streaks. mask_error_mm: how far the brain mask is
-    off (signed; training).
+    slice_mm: thickness. step_mm: spacing. phase: of the first slice, as a share of the spacing, 0 to 1. below_mm,
+    above_mm: how far the scanned range reaches from the brain's centre (a brain reaches about 65 down and 70 up).
+    tilt_deg: of the gantry; positive lifts the back of the slices. noise_hu: σ at 0.45 mm pixels and 5 mm slices.
+    grain_mm: correlation width of the noise. blur_mm: point spread (Gaussian σ) in plane. sharpen: edge enhancement of
+    the kernel, 0 to 0.4. cupping_hu: bowl-shaped shading. ramp_hu: left-right shading. streak_hu: streaks between the
+    petrous bones. mask_error_mm: error of the brain mask's edge, signed, for training.
     """
 
     slice_mm: float
@@ -99,8 +99,8 @@ class PatientPlan:
     """Everything about one virtual patient. rotation_deg, translation_mm: pose of the head on the table.
 
     scale: head size along x, y, z. warp_mm: amplitude of the smooth deformation. torque_mm: left-right torque.
-    atrophy_sulci, atrophy_ventricles, sylvian (fissure): (left, right), 0 none to 1 marked. HU of tissues; mottle_hu:
-    slow variation within tissue; leukoaraiosis: 0 none to 1.6 severe (11 HU).
+    atrophy_sulci, atrophy_ventricles, sylvian (fissure): (left, right), 0 none to 1 marked. wm_hu to choroid_hu: mean
+    HU of tissues. mottle_hu: smooth variation within tissue. leukoaraiosis: 0 none to 1.6 severe (11 HU).
     """
 
     head: str
@@ -146,9 +146,9 @@ class PatientPlan:
 
 
 def stream(plan: PatientPlan, number: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Independent streams of one patient's randomness: 0 fields, 1 lesions, 2 noise, 3 metal.
+    """An independent random generator of one patient. number: 0 fields, 1 lesions, 2 noise, 3 metal.
 
-    What must agree between devices is drawn on the CPU; noise is drawn where it is used.
+    What must be the same on all devices is drawn on the CPU; noise is drawn on the device that uses it.
     """
     return torch.Generator(device).manual_seed(plan.noise_seed * 8 + number)
 

@@ -1,4 +1,4 @@
-"""Rendering a virtual patient on any lattice: anatomy, disease, scanner, in that order."""
+"""Renders a virtual patient on any lattice: anatomy, then disease, then the scanner."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from adn.virtual.tissue_codes import AIR_HU, BRAIN_CODES, FLUID, GREY, Tissue
 
 FINEST_MM = 1.25  # anatomy is sampled at least this finely in plane
 FINEST_SLICE_MM = 2.5
-SLAB_SAMPLES = 65536  # worked on at a time on a CPU, so that temporaries stay in its cache
+SLAB_SAMPLES = 65536  # samples per step on a CPU, so that temporaries stay in its cache
 SYLVIAN_MM, SYLVIAN_REACH_MM = (42.0, -2.0, 2.0), (15.0, 22.0, 12.0)  # the fissure in MNI LPS mm, and its σ
-READER_MM = 1.5  # σ over which a reader draws an outline rather than follow each sulcus
+READER_MM = 1.5  # σ of the smoothing of an outline by a reader, who does not follow each sulcus
 
 
 @dataclass(frozen=True, eq=False)
 class VirtualPatient:
-    """Each (D, H, W) on the lattice. ct: HU. infarct, brain: bool. tissue: uint8, `TissueLabel`.
+    """A rendered patient, arrays (D, H, W) on the lattice. ct: HU. infarct, brain: bool. tissue: uint8, `TissueLabel`.
 
     midplane: (nx, ny, nz, d), the mid-sagittal plane n · p = d with n to the patient's left, p in LPS mm about the
     lattice's centre.
@@ -52,10 +52,10 @@ def render(
     device: torch.device | str = "cpu",
     slice_sample_mm: float = FINEST_SLICE_MM,
 ) -> VirtualPatient:
-    """Render a plan. The same plan gives the same patient on every lattice, but for noise, which is the lattice's own.
+    """Render a plan. The same plan gives the same patient on every lattice, except for noise, which depends on it.
 
-    lesion_source: gives an infarct's mask in MNI space. slice_sample_mm: slices are made of samples about so far apart,
-    four at most. Bit for bit the same on one device and torch version.
+    lesion_source: returns an infarct's mask in MNI space. slice_sample_mm: distance of samples across a slice, of which
+    there are at most four. The result is bit-identical on one device and torch version.
     """
     quiet = render_quiet(plan, head, lattice, lesions_of(plan, lesion_source, device), device, slice_sample_mm)
     ct, seen = develop(plan, quiet.slices, quiet.centres, lattice)
@@ -65,9 +65,10 @@ def render(
 
 
 class QuietScan(NamedTuple):
-    """A scan before its noise. slices: (S, H, W) in HU, as tilted as the gantry; centres: (S,), mm along D.
+    """A scan without noise. slices: (S, H, W) in HU, tilted like the gantry. centres: (S,), mm along D.
 
-    shares: (5, D, H, W), of each voxel of the lattice what is grey, other parenchyma, fluid, brain and acute infarct.
+    shares: (5, D, H, W), the shares of each voxel of the lattice that are grey matter, other parenchyma, fluid, brain
+    and acute infarct.
     """
 
     slices: Tensor
@@ -83,7 +84,7 @@ def render_quiet(
     device: torch.device | str = "cpu",
     slice_sample_mm: float = FINEST_SLICE_MM,
 ) -> QuietScan:
-    """The expensive part of `render`: anatomy and disease, as the scanner's slices show them."""
+    """The expensive part of `render`: anatomy and disease on the scanner's slices."""
     d, h, w = lattice.spacing_mm
     factor = (
         min(max(math.ceil(d / slice_sample_mm), 1), 4),
@@ -100,7 +101,10 @@ def render_quiet(
 
 
 def develop(plan: PatientPlan, slices: Tensor, centres: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor]:
-    """The cheap part: noise, then slices on the lattice. CT (D, H, W) in HU, and the rows that were scanned, bool."""
+    """The cheap part of `render`: add noise and interpolate the slices to the lattice.
+
+    Returns the CT (D, H, W) in HU, and which rows were scanned, bool.
+    """
     work = _work_lattice(plan, lattice)
     slices = slices + scan_noise(plan, slices, work)
     if lattice.native:
@@ -115,7 +119,7 @@ def _work_lattice(plan: PatientPlan, lattice: Lattice) -> Lattice:
 
 
 def _tilted(lattice: Lattice, tilt_deg: float) -> Lattice:
-    """The lattice sheared like a tilted gantry's slices, and deep enough to hold the straight one."""
+    """The lattice sheared like a tilted gantry's slices, deep enough to contain the original."""
     slope = abs(math.tan(math.radians(tilt_deg)))
     more = math.ceil(slope * lattice.shape[1] * lattice.spacing_mm[1] / 2 / lattice.spacing_mm[0])
     shape = (lattice.shape[0] + 2 * more, *lattice.shape[1:])
@@ -123,7 +127,7 @@ def _tilted(lattice: Lattice, tilt_deg: float) -> Lattice:
 
 
 def _untilt(counts: Tensor, lattice: Lattice, work: Lattice, slope: float, factor: int) -> Tensor:
-    """Class counts (5, D' · f, H, W) of the sheared lattice on the straight one's fine slices."""
+    """Resample class counts (5, D' · f, H, W) from the sheared lattice to the fine slices of the straight one."""
 
     def fine(x: Lattice) -> Lattice:
         return replace(
@@ -134,9 +138,9 @@ def _untilt(counts: Tensor, lattice: Lattice, work: Lattice, slope: float, facto
 
 
 def head_places(plan: PatientPlan, head: Head, lattice: Lattice, lesions: list[Lesion]) -> Tensor:
-    """Where in a head's array each voxel of an untilted lattice reads, (3, D, H, W): index along W, H and D.
+    """The index along W, H and D in a head's array that each voxel of an untilted lattice reads, (3, D, H, W).
 
-    The plan's whole warp, swelling included: by it labels of the head are carried to the scan as they were rendered.
+    It includes the plan's whole deformation and swelling, so it resamples any labels of the head as they were rendered.
     """
     samples = Samples(lattice, (1, 1, 1), "cpu")
     coarse, _ = _coarse_values(plan, head, samples.coarse_mm, lesions)
@@ -151,7 +155,7 @@ def _sample_head(
     lesions: list[Lesion],
     device: torch.device | str,
 ) -> tuple[Tensor, Tensor]:
-    """HU (D · f, H, W) and class counts (5, D · f, H, W), a few slices at a time."""
+    """HU (D · f, H, W) and class counts (5, D · f, H, W), computed a few slices at a time."""
     samples = Samples(lattice, factor, device)
     coarse, index_from_aligned = _coarse_values(plan, head, samples.coarse_mm, lesions)
     mni_from_index = head.mni_from_aligned @ np.linalg.inv(index_from_aligned)
@@ -175,7 +179,7 @@ def _sample_head(
 def _coarse_values(
     plan: PatientPlan, head: Head, coarse_mm: Tensor, lesions: list[Lesion]
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """What is smooth, (10, d, h, w), and the head's array index from its aligned frame.
+    """Smooth values, (10, d, h, w), and the matrix from the aligned frame to the head's array index.
 
     Channels: index x, y, z; random fields for sulci, ventricles, leukoaraiosis, mottle, infarct density; lateral mm;
     opening of the Sylvian fissures.
@@ -184,9 +188,9 @@ def _coarse_values(
     displacement, scalars = random_field(generator, 3, 45.0).to(device), random_field(generator, 5, 35.0).to(device)
     wobble = read_field(displacement, coarse_mm) * plan.warp_mm
     lateral = coarse_mm[..., 0]
-    # the mid-sagittal plane stays a plane: x moves less the nearer it is
+    # the mid-sagittal plane stays flat: x moves less near it
     wobble[0] *= (lateral.abs() / 25).clamp(max=1.0)
-    # torque: right frontal and left occipital poles reach further
+    # torque: the right frontal and the left occipital pole protrude
     wobble[1] += plan.torque_mm * torch.tanh(lateral / 40) * 0.5
     canonical = (coarse_mm / torch.tensor(plan.scale, device=device)).movedim(-1, 0) + wobble
     mni = apply(head.mni_from_aligned, canonical)
@@ -201,7 +205,7 @@ def _coarse_values(
 
 
 def _sylvian(plan: PatientPlan, mni: Tensor) -> Tensor:
-    """Extra opening of sulci about the Sylvian fissures, (d, h, w)."""
+    """Extra width of sulci around the Sylvian fissures, (d, h, w)."""
     x, y, z = mni
     around = [((c - m) / s).square() for c, m, s in zip((x.abs(), y, z), SYLVIAN_MM, SYLVIAN_REACH_MM, strict=True)]
     return torch.exp(-0.5 * (around[0] + around[1] + around[2])) * torch.where(x > 0, plan.sylvian[0], plan.sylvian[1])
@@ -228,7 +232,7 @@ def _anatomy(
     if not len(brain):
         return mix_solids(hu, maps[3], values[:3], flat, shape, plan.bone_hu), counts
     everywhere, index = flat, values[:3]
-    # from here on only samples of the brain
+    # from here on, only samples in the brain
     codes, flat, values = codes[brain], flat[brain], values.index_select(1, brain)
     near_ventricle, near_csf = (x.index_select(0, flat).float() / 255 for x in maps[1:3])
     sulci_noise, ventricle_noise, leuko_noise, mottle, density = values[3:8]
@@ -261,14 +265,14 @@ def _anatomy(
 
 
 def _flat_index(index_xyz: Tensor, shape: torch.Size) -> Tensor:
-    """Nearest voxel (n) in a flattened (D, H, W) volume; outside points to the border, which is air."""
+    """Flat index (n) of the nearest voxel of a (D, H, W) volume; positions outside take the border, which is air."""
     limits = torch.tensor(shape[::-1], device=index_xyz.device)[:, None] - 1.0
     x, y, z = torch.minimum(index_xyz.clamp(min=0), limits).round_().int()
     return (z * shape[1] + y) * shape[2] + x
 
 
 def _by_side(pair: tuple[float, float], left: Tensor, noise: Tensor) -> Tensor:
-    """Atrophy (left, right) where samples lie, made patchy, 0 to 1."""
+    """Atrophy at each sample, from that of (left, right), made patchy; 0 to 1."""
     return ((pair[1] + (pair[0] - pair[1]) * left) * (1 + 0.3 * noise)).clamp_(0, 1)
 
 
@@ -305,8 +309,9 @@ def _base_hu(plan: PatientPlan) -> Tensor:
 def truth(shares: Tensor, infarcted: Tensor, pixel_mm: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
     """Infarct (bool), tissue (`TissueLabel`) and brain (bool) of each voxel, (D, H, W) each.
 
-    shares: (4 or more, D, H, W), of each voxel what is grey, other parenchyma, fluid and brain. infarcted: (D, H, W),
-    what is acute infarct; it is outlined as a reader does: sulci within it belong to it, wide ones do not.
+    shares: (4 or more, D, H, W), the shares of each voxel that are grey matter, other parenchyma, fluid and brain.
+    infarcted: (D, H, W), the share that is acute infarct. It is outlined as by a reader, who includes narrow sulci but
+    not wide ones.
     """
     grey, white, fluid, brain = shares[:4]
     inside = brain > 0.5

@@ -1,4 +1,4 @@
-"""The scanner: from fine HU to the slices of a CT, with its blur, shading, noise, streaks, metal and headrest."""
+"""The scanner: from finely sampled HU to CT slices with blur, shading, noise, streaks, metal and headrest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adn.virtual.plan import MetalPlan, PatientPlan, stream
 from adn.virtual.tissue_codes import AIR_HU
 
 METAL_HU = 3000.0
-HEADREST_MM, HEADREST_LIFT_MM = 116.0, 5.0  # radius of the cradle, and how far its centre lies before the head's
+HEADREST_MM, HEADREST_LIFT_MM = 116.0, 5.0  # radius of the cradle, and how far its centre lies in front of the head's
 _RAYS = (2, 3, 4, 5, 7, 9, 13)  # lobes per turn of metal's streaks
 
 
@@ -25,7 +25,7 @@ def take_scan(
 ) -> tuple[Tensor, Tensor]:
     """Slices (S, H, W) in HU without noise, and their centres (S,) in mm along D, about the lattice's centre.
 
-    fine_hu: (D · f, H, W), f samples per voxel along D, of a lattice as tilted as the gantry.
+    fine_hu: (D · f, H, W), f samples per voxel along D, of a lattice tilted like the gantry.
     """
     centres, thickness = _slices(plan, lattice)
     profile = _profile(centres, thickness, fine_hu.shape[0], lattice).to(fine_hu.device)
@@ -44,7 +44,7 @@ def take_scan(
 
 
 def scan_noise(plan: PatientPlan, slices: Tensor, lattice: Lattice) -> Tensor:
-    """Noise and streaks (S, H, W), HU, of what `take_scan` gave for this lattice."""
+    """Noise and streaks (S, H, W), HU, for the slices of `take_scan` on this lattice."""
     centres, thickness = _slices(plan, lattice)
     m = lattice.pose.matrix
     height_mm = centres * float(m[2, 2]) + float(m[2, 3])
@@ -52,7 +52,7 @@ def scan_noise(plan: PatientPlan, slices: Tensor, lattice: Lattice) -> Tensor:
 
 
 def slice_positions(lattice: Lattice, slope: float) -> Tensor:
-    """Where the lattice's rows lie across the slices, mm along D, (H, D): a tilted gantry's slices climb by `slope`."""
+    """Positions of the lattice's rows across slices, mm along D, (H, D). slope: of the slices of a tilted gantry."""
     depth, height, _ = lattice.shape
     z = (torch.arange(depth) + 0.5 - depth / 2) * lattice.spacing_mm[0]
     y = (torch.arange(height) + 0.5 - height / 2) * lattice.spacing_mm[1]
@@ -60,7 +60,7 @@ def slice_positions(lattice: Lattice, slope: float) -> Tensor:
 
 
 def between_slices(slices: Tensor, centres: Tensor, positions: Tensor) -> Tensor:
-    """Interpolate (…, S, H, W) linearly to positions (H, D) → (…, D, H, W); evenly spaced centres."""
+    """Interpolate (…, S, H, W) linearly to positions (H, D), giving (…, D, H, W). centres: evenly spaced."""
     step = float(centres[1] - centres[0]) if len(centres) > 1 else 1.0
     weights = (1 - (positions[:, :, None] - centres).abs() / step).clamp(min=0)
     weights = (weights / weights.sum(2, keepdim=True).clamp(min=1e-6)).to(slices.device)
@@ -86,7 +86,7 @@ def _slices(plan: PatientPlan, lattice: Lattice) -> tuple[Tensor, float]:
 
 
 def _profile(centres: Tensor, thickness: float, n: int, lattice: Lattice) -> Tensor:
-    """(S, n): the share of each fine sample in each slice."""
+    """The share of each fine sample in each slice, (S, n)."""
     fine = lattice.shape[0] * lattice.spacing_mm[0] / n
     sample = (torch.arange(n) + 0.5 - n / 2) * fine
     upper = torch.minimum(sample[None] + fine / 2, centres[:, None] + thickness / 2)
@@ -98,13 +98,13 @@ def _profile(centres: Tensor, thickness: float, n: int, lattice: Lattice) -> Ten
 
 
 def _point_spread(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float]) -> Tensor:
-    """Blur in plane, then the edge enhancement of a sharp kernel, as far as the pixels can show them."""
+    """Blur in plane, then edge enhancement of a sharp kernel, each only if pixels are small enough to show it."""
     sigma = (0.0, plan.scanner.blur_mm / spacing[1], plan.scanner.blur_mm / spacing[2])
     if sigma[1] > 0.25:
         slices = blur((slices - AIR_HU)[None, None], sigma)[0, 0] + AIR_HU
     halo = (0.0, 0.9 / spacing[1], 0.9 / spacing[2])
     if plan.scanner.sharpen > 0 and halo[1] > 0.5:
-        soft = slices.clamp(-150, 250)  # bone would outshine the brain
+        soft = slices.clamp(-150, 250)  # else bone would dominate
         slices = slices + plan.scanner.sharpen * (soft - blur(soft[None, None] + 150, halo)[0, 0] + 150)
     return slices
 
@@ -120,8 +120,8 @@ def _shading(plan: PatientPlan, shape: torch.Size, spacing: tuple[float, float, 
 def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float], height_mm: Tensor) -> Tensor:
     """Correlated noise per slice, stronger where the head is large and dense, and streaks.
 
-    spacing: thickness and pixel, mm. σ falls with pixel size as the mean of correlated noise does. height_mm: (S,), of
-    slices above the brain's centre.
+    spacing: slice thickness and pixel size, mm. σ falls with pixel size like the mean of correlated noise. height_mm:
+    (S,), of slices above the brain's centre.
     """
     generator = stream(plan, 2, slices.device)
     scanner, device = plan.scanner, slices.device
@@ -136,11 +136,11 @@ def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float
     fine = math.sqrt(scanner.grain_mm**2 / (scanner.grain_mm**2 + 0.45**2))
     thin = math.sqrt(5.0 / spacing[0])
     amount = scanner.noise_hu * coarse / fine * min(thin, 1.6)
-    # fewer photons get through a larger slice: its diameter as if it were water, mm
+    # fewer photons pass a larger slice: its water-equivalent diameter, mm
     area_mm2 = spacing[1] * spacing[2]
     water = (slices.clamp(-1000, 1500) + 1000).sum((1, 2)) * (area_mm2 / 1000)
     dim = torch.exp(0.005 * (2 * (water / math.pi).sqrt() - 165)).clamp(0.6, 1.6)
-    # streaks run left to right between dense bone near the middle: those of the skull base
+    # streaks run left to right between the dense bones of the skull base, near the middle
     y, x = _plane_mm(slices, spacing)
     dense = ((slices > 300) & (x.abs() < 45) & (y.abs() < 60)).sum((1, 2)) * (area_mm2 / 1500)
     streak = F.interpolate(bands, size=slices.shape[1:], mode="bilinear", align_corners=True)[:, 0]
@@ -150,7 +150,7 @@ def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float
 
 
 def _plane_mm(slices: Tensor, spacing: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
-    """y (H, 1) and x (1, W) of pixels, mm about the lattice's centre."""
+    """y (H, 1) and x (1, W) of pixels, mm from the lattice's centre."""
     _, height, width = slices.shape
     y = (torch.arange(height, device=slices.device) - (height - 1) / 2) * spacing[1]
     x = (torch.arange(width, device=slices.device) - (width - 1) / 2) * spacing[2]
@@ -158,7 +158,7 @@ def _plane_mm(slices: Tensor, spacing: tuple[float, float, float]) -> tuple[Tens
 
 
 def _headrest(plan: PatientPlan, slices: Tensor, centres: Tensor, lattice: Lattice) -> Tensor:
-    """A thin cradle behind the head, and the foam in it; it lies still in the scanner while the head is turned."""
+    """A thin cradle with foam behind the head, at rest in the scanner while the head is rotated."""
     to_scanner = plan.pose.matrix @ lattice.pose.matrix
     m = torch.tensor(to_scanner[:3, :3] @ lattice.axes, dtype=torch.float32, device=slices.device)
     start = torch.tensor(to_scanner[:3, 3] - np.array(plan.translation_mm), dtype=torch.float32, device=slices.device)
@@ -181,9 +181,9 @@ def _metal(
     centres: Tensor,
     spacing: tuple[float, float, float],
 ) -> Tensor:
-    """A ball of metal, and dark and bright streaks that fan out from it in the slices it touches.
+    """A ball of metal, with dark and bright streaks that fan out in the slices it touches.
 
-    place_mm: x, y, z along the lattice's axes. spacing: thickness and pixel.
+    place_mm: x, y, z along the lattice's axes. spacing: slice thickness and pixel size, mm.
     """
     y, x = _plane_mm(slices, spacing)
     dy, dx = y - float(place_mm[1]), x - float(place_mm[0])

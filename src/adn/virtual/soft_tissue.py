@@ -1,4 +1,4 @@
-"""What CT shows and label maps leave out: skin, fat and muscle, falx and tentorium; smooth edges of bone."""
+"""What label maps lack and CT shows: skin, fat, muscle, falx, tentorium and smooth edges of bone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from adn.space.warp import move_points
 from adn.virtual.tissue_codes import AIR_HU, Tissue
 
 SKIN_MM = 2
-VAULT_MM = 0.0  # above this height in MNI (lower at the back) the skull holds no air but the frontal sinus
-FASCIA_MM, LUMP_MM = 18.0, 30.0  # size of muscles, and of what is fat or muscle in the face
+VAULT_MM = 0.0  # above this height in MNI (lower at the back) the only air in the skull is the frontal sinus
+FASCIA_MM, LUMP_MM = 18.0, 30.0  # size of muscles, and of patches of fat and muscle in the face
 FALX_MM = 0.8  # half its thickness: 1 mm of dura looks like 1.5 to 2 mm on CT
 # Lower edge of the falx in MNI (y, z) LPS mm: crista galli, above the callosum, along the straight sinus to the inion
 FALX_EDGE = (
@@ -24,19 +24,19 @@ FALX_EDGE = (
 )
 STRAIGHT_SINUS = ((48.0, 92.0), (9.0, -14.0))
 TENTORIUM_FALL = 0.42  # mm down per mm to the side
-GLOMUS = ((14.0, 34.0), (26.0, 52.0), (-4.0, 22.0))  # |x|, y, z of the choroid that calcifies
-SOFT_HU = 25.0  # what lies between bone and air: mucosa, marrow
-SOLID_MM, SHARPER = 0.7, 1.4  # σ of the blur that turns voxels of bone and air into surfaces, sharpened by so much
+GLOMUS = ((14.0, 34.0), (26.0, 52.0), (-4.0, 22.0))  # ranges of |x|, y and z of the choroid plexus that calcifies
+SOFT_HU = 25.0  # between bone and air: mucosa, marrow
+SOLID_MM, SHARPER = 0.7, 1.4  # σ of the blur that smooths the surfaces of bone and air, and the sharpening after it
 
 
 def dress(codes: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
-    """Codes (D, H, W) with skin, fat, muscle and dura. mni_from_index: (W, H, D) index → MNI, LPS mm.
+    """Add skin, fat, muscle and dura to codes (D, H, W). mni_from_index: (W, H, D) index → MNI, LPS mm.
 
-    The same head is always dressed alike: its pattern of fat and muscle belongs to it.
+    The same head always gets the same pattern of fat and muscle.
     """
     codes = codes.clone()
     air = (codes == int(Tissue.AIR)).float()[None, None]
-    # air within a dozen mm, from 4 mm blocks: a half at the surface
+    # share of air within about 12 mm, from blocks of 4 mm: ½ at the surface
     around = F.avg_pool3d(F.avg_pool3d(air, 4, ceil_mode=True), 3, 1, 1, count_include_pad=False)
     around = F.interpolate(around, size=codes.shape, mode="trilinear")[0, 0]
     _vault(codes, around, mni_from_index)
@@ -47,7 +47,7 @@ def dress(codes: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
 
 
 def solid_map(codes: Tensor) -> Tensor:
-    """Smooth bone and air, uint8 (D, H, W): 255 bone, 128 neither, 1 air, in between their share of a voxel."""
+    """Smooth bone and air, uint8 (D, H, W): 255 bone, 128 neither, 1 air; values between are shares of a voxel."""
     table = torch.zeros(256)
     table[[int(Tissue.BONE), int(Tissue.AIR)]] = torch.tensor([1.0, -1.0])
     table[[int(Tissue.MARROW), int(Tissue.AIR_CELLS)]] = torch.tensor([0.5, -0.5])
@@ -97,9 +97,9 @@ def smooth_noise(shape: torch.Size, scale_mm: float, seed: int) -> Tensor:
 
 
 def _vault(codes: Tensor, around: Tensor, mni_from_index: NDArray[np.float64]) -> None:
-    """Holes that label maps leave in the vault become marrow; the frontal sinus stays. around: share of air nearby."""
+    """Fill the holes of label maps in the vault with marrow, but not the frontal sinus. around: share of air nearby."""
     inner = torch.zeros_like(codes, dtype=torch.bool)
-    inner[4:-4, 4:-4, 4:-4] = True  # what touches the border is read by all that lies outside
+    inner[4:-4, 4:-4, 4:-4] = True  # positions outside the head read the border
     index = ((codes == int(Tissue.AIR)) & (around < 0.25) & inner).nonzero()
     x, y, z = _place(index, mni_from_index)
     sinus = (x.abs() < 38) & (y < -48) & (z < 35)
@@ -108,7 +108,10 @@ def _vault(codes: Tensor, around: Tensor, mni_from_index: NDArray[np.float64]) -
 
 
 def _flesh(codes: Tensor, around: Tensor) -> None:
-    """Soft tissue outside the skull: skin, fat under it, muscles parted by sheets of fat. around: share of air."""
+    """Divide soft tissue outside the skull into skin, fat under it, and muscles between sheets of fat.
+
+    around: share of air nearby.
+    """
     flesh = (codes == int(Tissue.SOFT)) | (codes == int(Tissue.SCALP))
     if not flesh.any():
         return
@@ -118,7 +121,7 @@ def _flesh(codes: Tensor, around: Tensor) -> None:
         kernel[axis] = 2 * SKIN_MM + 1
         air = F.max_pool3d(air, kernel, 1, [k // 2 for k in kernel])
     skin = air[0, 0] > 0
-    # sheets where smooth noise passes through 0, thicker near the skin
+    # sheets lie where smooth noise crosses 0, and are thicker near the skin
     sheet = smooth_noise(codes.shape, FASCIA_MM, 1).abs() < 0.14 + 0.8 * around
     lump = smooth_noise(codes.shape, LUMP_MM, 2) > 1.1
     fat = (codes == int(Tissue.SCALP)) | sheet | lump | (around > 0.12)
@@ -128,7 +131,7 @@ def _flesh(codes: Tensor, around: Tensor) -> None:
 
 
 def _voxels(codes: Tensor, values: tuple[int, ...], mni_from_index: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-    """Indices (n, 3) of voxels that hold one of `values`, and their MNI x, y, z, (3, n) LPS mm."""
+    """Indices (n, 3) of voxels whose code is in `values`, and their MNI x, y, z, (3, n), LPS mm."""
     table = torch.zeros(256, dtype=torch.bool)
     table[list(values)] = True
     index = table[codes.long()].nonzero()
@@ -136,12 +139,12 @@ def _voxels(codes: Tensor, values: tuple[int, ...], mni_from_index: NDArray[np.f
 
 
 def _place(index: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
-    """MNI x, y, z (3, n), LPS mm, of indices (n, 3) along D, H, W."""
+    """MNI x, y, z, (3, n), LPS mm, of indices (n, 3) along D, H, W."""
     return move_points(torch.tensor(mni_from_index, dtype=torch.float32), index.flip(1).float().T)
 
 
 def _plexus(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:
-    """Choroid plexus stands out on CT where it calcifies, in the trigones; elsewhere it looks like fluid."""
+    """Make choroid plexus fluid except in the trigones, where it calcifies and stands out on CT."""
     index, (x, y, z) = _voxels(codes, (int(Tissue.CHOROID),), mni_from_index)
     inside = torch.ones(len(index), dtype=torch.bool)
     for axis, (low, high) in zip((x.abs(), y, z), GLOMUS, strict=True):
@@ -150,7 +153,7 @@ def _plexus(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:
 
 
 def _dura(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:
-    """Falx, straight sinus and tentorium in the fissures where they lie."""
+    """Draw falx, straight sinus and tentorium in their fissures."""
     index, (x, y, z) = _voxels(codes, (int(Tissue.GM), int(Tissue.CSF)), mni_from_index)
     fluid = codes[tuple(index.T)] == int(Tissue.CSF)
     edge, sinus = (torch.from_numpy(np.interp(y.numpy(), *table)).float() for table in (FALX_EDGE, STRAIGHT_SINUS))
@@ -165,9 +168,10 @@ def _dura(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:
 
 
 def _fissure(shape: torch.Size, column: Tensor, beside_mm: Tensor, fluid: Tensor) -> Tensor:
-    """Where a fissure lies, mm beside its usual surface, (n): mean of the fluid along each column, smoothed.
+    """Distance of a fissure from its usual surface, mm, (n): the mean over the fluid of each column, smoothed.
 
-    column: (n, 2) which column of voxels each of n belongs to. fluid: (n) those that tell.
+    column: (n, 2), the column of each voxel. beside_mm: (n), its distance from the usual surface. fluid: (n), the
+    voxels that are averaged.
     """
     maps = torch.zeros(2, max(shape), max(shape))
     place = column[:, 0] * max(shape) + column[:, 1]

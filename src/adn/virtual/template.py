@@ -1,4 +1,4 @@
-"""A head around a template brain: skull, face and neck, and CSF where the template is empty."""
+"""Builds a head around a template brain: skull, face, neck, and CSF where the template is empty."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Point = tuple[float, float, float]
 NECK_MM = 36  # added below the template
 CLOSING_MM = 18  # bridges the Sylvian fissure and the gap between temporal lobes and cerebellum
 SUBARACHNOID_MM, BONE_MM, SCALP_MM = 2, 6, 6
-FACE_BELOW_MM = -22.0  # below this height the head's outline goes straight down
+FACE_BELOW_MM = -22.0  # below this height the head's outline continues straight down
 
 # Rods (code, end, other end, radius) in MNI LPS mm, painted in this order on both sides, never over the brain
 RODS: tuple[tuple[Tissue, Point, Point, float], ...] = (
@@ -58,7 +58,7 @@ def template_codes(
     codes[inner_table & (x.abs() < 4) & ((z > 20) | (y > 60)) & (z > 0)] = Tissue.SINUS  # superior sagittal
     around = blur((gm + wm)[None, None], (3.0,) * 3)[0, 0]
     for code, start, end, radius in RODS:
-        # bone may take wide cisterns, nothing else may take what lies inside the skull
+        # only bone may replace anything inside the skull, and only wide cisterns
         free = head & ~hull | (around < 0.3) & hull if code == Tissue.BONE else head & ~hull
         for side in (1, -1):
             box, rod = _rod(mm, (side * start[0], *start[1:]), (side * end[0], *end[1:]), radius)
@@ -69,11 +69,11 @@ def template_codes(
 
 
 def _paint_brain(codes: Tensor, gm: Tensor, wm: Tensor, around: Tensor, mm: list[Tensor], hull: Tensor) -> Tensor:
-    """Grey and white matter, ventricles. around: gm + wm, blurred."""
+    """Paint grey matter, white matter and ventricles. around: gm + wm, blurred."""
     z, y, x = mm
     both = gm + wm
-    # an average brain's sulci are shallow dips: there a voxel must be brain more clearly than its surroundings
-    # not everywhere alike: sulci open and close along their way
+    # in an average brain sulci are shallow dips, so a voxel must exceed its surroundings to be brain;
+    # by how much varies smoothly, so that sulci open and close along their course
     dip = around - 0.01 + 0.03 * smooth_noise(both.shape, 14.0, 3)
     parenchyma = both > torch.where((gm > wm) & (around > 0.6), dip.clamp(max=0.93), torch.tensor(0.5))
     parenchyma &= hull
@@ -95,7 +95,7 @@ def _paint_brain(codes: Tensor, gm: Tensor, wm: Tensor, around: Tensor, mm: list
 
 
 def _positions(shape: torch.Size, centre_mm: Point) -> list[Tensor]:
-    """z, y, x of voxels in LPS mm, each to be broadcast."""
+    """z, y, x of voxels, LPS mm, (D, H, W) each."""
     axes = [torch.arange(n) - (n - 1) / 2 + c for n, c in zip(shape, centre_mm[::-1], strict=True)]
     return list(torch.meshgrid(*axes, indexing="ij"))
 
@@ -106,7 +106,7 @@ def _lines(mm: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _rod(mm: list[Tensor], start: Point, end: Point, radius: float) -> tuple[tuple[slice, ...], Tensor]:
-    """A cylinder with round ends: its bounding box in the array, and which voxels of that belong to it."""
+    """A cylinder with round ends: its bounding box in the array, and its voxels in that box, bool."""
     a, b = (torch.tensor(p[::-1], dtype=torch.float32) for p in (start, end))
     way = b - a
     box = []
@@ -121,14 +121,14 @@ def _rod(mm: list[Tensor], start: Point, end: Point, radius: float) -> tuple[tup
 
 
 def _shells(brain: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Inside of the inner table, of the outer table, of the skin, and of the fat under the skin. Worked out at 2 mm."""
+    """What lies inside the inner table, the outer table, the skin and the fat under the skin; computed at 2 mm."""
     coarse = F.max_pool3d(brain.float()[None, None], 2, ceil_mode=True)
     height = F.avg_pool3d(z[None, None], 2, ceil_mode=True)
     hull = _grow(_shrink(_grow(coarse, CLOSING_MM // 2), CLOSING_MM // 2), SUBARACHNOID_MM // 2)
     hull = blur(hull, (2.0,) * 3) > 0.5
     bone = _grow(hull.float(), BONE_MM // 2)
     head = _grow(bone, SCALP_MM // 2)
-    # below the face's height the head's outline there goes on downwards
+    # below the face, continue the head's outline straight down
     level = int((height[0, 0, :, 0, 0] <= FACE_BELOW_MM).sum())
     head[:, :, :level] = head[:, :, level : level + 1]
     flesh = _shrink(head, SCALP_MM // 2)
@@ -143,7 +143,7 @@ def _fine(x: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _grow(x: Tensor, steps: int) -> Tensor:
-    """Dilate (1, 1, D, H, W) by about a sphere of `steps` voxels: cubes and crosses by turns."""
+    """Dilate (1, 1, D, H, W) by about a sphere of `steps` voxels, alternating crosses and cubes."""
     for step in range(steps):
         if step % 2:
             x = F.max_pool3d(x, 3, 1, 1)

@@ -13,9 +13,9 @@ AIR_HU = -1000.0
 
 
 class Tissue(IntEnum):
-    """One code per look on CT. The order counts: grey, other parenchyma, the rest of the brain, what lies outside.
+    """One code per appearance on CT. The order matters: grey, other parenchyma, the rest of the brain, outside it.
 
-    VESSEL: dura too. SOFT: muscle and skin. SCALP: fat.
+    VESSEL: also dura. SOFT: muscle and skin. SCALP: fat.
     """
 
     AIR = 0
@@ -40,7 +40,7 @@ BRAIN_CODES = tuple(range(Tissue.GM, Tissue.CHOROID + 1))  # inside the inner ta
 GREY = (Tissue.GM, Tissue.DEEP_GM)
 FLUID = (Tissue.CSF, Tissue.VENTRICLE)
 
-# 516 fills the diploe, the clivus, the vertebrae and the jaw of the label maps: marrow. Sinuses are 0 there.
+# 516 is marrow: it fills the diploe, the clivus, the vertebrae and the jaw. Sinuses have label 0.
 _FREESURFER = {
     Tissue.AIR: (0, 509),
     Tissue.GM: (3, 42, 8, 47, 17, 53, 18, 54),

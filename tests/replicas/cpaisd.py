@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from aisd_replica import half_head
 
 from adn.space.volume import Volume
 from phantoms import ball, write_dicom_series
+from replicas.aisd import half_head
 
 NAME = "SOMEBODY^SECRET"
 AGE = 4711

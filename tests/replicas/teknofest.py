@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from aisd_replica import grey, half_head
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from phantoms import ball
+from replicas.aisd import grey, half_head
 
 NAME = "SOMEBODY^SECRET"
 
