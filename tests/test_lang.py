@@ -10,7 +10,7 @@ import pytest
 import adn
 from adn.errors import InputError
 from adn.lang import ENGLISH, languages, words
-from adn.remarks import Kind, Remark, warnings
+from adn.remarks import Kind, Remark, notes, warnings
 from remark_examples import example
 
 SOURCE = Path(adn.__file__).parent
@@ -50,7 +50,8 @@ def test_numbers_have_the_decimal_mark_of_the_language():
     assert [words().number(value, 1, "°") for value in (-0.04, -7.06, None)] == ["0.0°", "−7.1°", "–"]
     assert words("de").volume(12.34) == "12,3 mL"
     tilt = Remark("tilt_corrected", {"tilt_deg": 18.25})
-    assert warnings([tilt], words("tr")) == ("18,2 derecelik gantri açısı düzeltildi.",)
+    assert not warnings([tilt])
+    assert notes([tilt], words("tr")) == ("18,2 derecelik gantri açısı düzeltildi.",)
 
 
 def test_names_and_texts_that_came_with_the_scan_are_not_changed():

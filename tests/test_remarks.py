@@ -12,7 +12,7 @@ from adn.errors import InputError
 from adn.findings.quality import finding_remarks, method_remarks, quality_remarks
 from adn.io.head_ct import NotHounsfieldError
 from adn.lang import words
-from adn.remarks import CHECK_ONLY, Doubt, DoubtKind, Kind, Remark
+from adn.remarks import CHECK_ONLY, NOTES, Doubt, DoubtKind, Kind, Remark
 from adn.results import Measurements, Quality
 from adn.space.geometry import RigidTransform
 from remark_examples import VALUES, example
@@ -29,7 +29,8 @@ def test_the_kinds_are_closed_and_each_has_its_words():
     assert under("remarks") == set(get_args(Kind))
     assert under("doubts") == set(get_args(DoubtKind))
     assert under("reasons") < set(get_args(Kind))
-    assert set(get_args(Kind)) > CHECK_ONLY
+    assert set(get_args(Kind)) > CHECK_ONLY | NOTES
+    assert not CHECK_ONLY & NOTES
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

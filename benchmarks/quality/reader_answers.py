@@ -71,7 +71,7 @@ def heads(library: Library, count: int, keep: Path | None) -> Iterator[KnownHead
 
 
 def water_row(head: KnownHead) -> tuple[float, float, float] | None:
-    """True percent, what is said of the true infarct, and the uncertainty that noise is said to give it."""
+    """True percent, what is said of the true infarct, and its said uncertainty."""
     if head.infarct.sum() * head.scan.grid.voxel_ml < LEAST_ML:
         return None
     tissue = head.infarct & (head.healthy > 20) & (head.healthy < 80)
@@ -86,8 +86,11 @@ def print_water(rows: np.ndarray) -> None:
     size = np.abs(error)
     print(f"net water uptake, n = {len(rows)}: true {rows[:, 0].mean():.1f} %, error {error.mean():+.1f}, on average")
     print(f"  absolute error {size.mean():.1f} on average, {np.median(size):.1f} median")
+    sigmas = size / rows[:, 2]
+    print(f"  at most 1.5 in {np.mean(size <= 1.5):.0%}, {size.max():.1f} at most")
     print(
-        f"  at most 1.5 in {np.mean(size <= 1.5):.0%}; noise alone is said to give {np.median(rows[:, 2]):.1f}, median"
+        f"  said uncertainty {np.median(rows[:, 2]):.1f}, median; within it {np.mean(sigmas <= 1):.0%}, "
+        f"within twice {np.mean(sigmas <= 2):.0%}"
     )
 
 

@@ -57,7 +57,10 @@ class NotAssessable:
 class WaterUptake:
     """Net water uptake of a region: (1 - mean_hu / mirror_hu) × 100, over tissue of 20 to 80 HU and its mirror twin.
 
-    uncertainty_percent: σ that the scan's noise alone gives it, in percentage points. tissue_ml: what was compared.
+    Where marked, tissue may measure down to 12 HU.
+
+    uncertainty_percent: σ in percentage points, by noise and by how far the sides differ elsewhere. tissue_ml:
+    what was compared.
     """
 
     percent: float

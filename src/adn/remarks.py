@@ -69,6 +69,8 @@ DoubtKind = Literal[
     "empty", "pieces", "uncertain", "volume", "density", "bone_or_air", "skips_slices", "little_bone", "coarse_voxels"
 ]
 CHECK_ONLY: frozenset[Kind] = frozenset({"bright_spots", "alignment_no_better", "head_turned", "both_sides"})
+# What was done or seen, and asks for no care: noise has a warning of its own.
+NOTES: frozenset[Kind] = frozenset({"tilt_corrected", "unit_of_length", "slices_thin"})
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,18 @@ class Remark:
 
     @property
     def warns(self) -> bool:
-        """Whether it stands among the warnings; else only a quality check tells it."""
-        return self.kind not in CHECK_ONLY
+        """Whether it stands among the warnings; else a note or a quality check tells it."""
+        return self.kind not in CHECK_ONLY | NOTES
 
 
 def warnings(remarks: Iterable[Remark], say: Words | None = None) -> tuple[str, ...]:
     """The sentences of those remarks that warn, in their order. say: the words of a language, English without."""
     return tuple(remark.told(say) for remark in remarks if remark.warns)
+
+
+def notes(remarks: Iterable[Remark], say: Words | None = None) -> tuple[str, ...]:
+    """The sentences of those remarks that only inform, in their order. say: as above."""
+    return tuple(remark.told(say) for remark in remarks if remark.kind in NOTES)
 
 
 def blocking(remarks: Iterable[Remark]) -> tuple[Remark, ...]:

@@ -78,6 +78,44 @@ def test_painting_by_keyboard_is_kept_as_a_new_version(visit):
     assert seat.complaints == []
 
 
+def test_aspects_follows_the_strokes(tab, tmp_path):
+    folder = save_prediction(make_prediction("left", "RPI", "one"), tmp_path / "results")
+    place(folder)
+    with served("view", folder) as base, urllib.request.urlopen(f"{base}/api/cases") as answer:
+        seat = tab(base)
+        page = seat.open_case(json.load(answer)[0])
+        page.focus("canvas")
+        page.keyboard.press("e")
+        assert score(page) == "left 10, right 10"  # as the result says
+        page.keyboard.press("b")
+        page.keyboard.press(" ")
+        page.wait_for_selector(".sums td:has-text('marked)')")
+        shot(page, "aspects")
+        assert score(page).endswith("right 10")
+        assert "marked)" in score(page)
+        for _ in range(13):  # every slice is cleared
+            page.keyboard.press("PageUp")
+        for _ in range(14):
+            page.keyboard.press("Delete")
+            page.keyboard.press("PageDown")
+        page.wait_for_selector(".sums td:text-is('left 10, right 10')")
+        assert seat.complaints == []
+
+
+def score(page):
+    return page.locator(".sums td").last.inner_text()
+
+
+def place(folder):
+    """Lay the phantom's brain on the atlas's, and say that ASPECTS was answered."""
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    mni = np.diag([1.1, 1.1, 1.4, 1.0])
+    mni[1:3, 3] = 17.0, 10.0
+    result["mni_from_aligned"] = mni.tolist()
+    result["answers"]["aspects"] = {"because": None, "left": 10, "right": 10}
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+
+
 def test_the_mouse_paints_and_erases(visit):
     seat, page, _ = visit
     button(page, "Correct the mask").click()

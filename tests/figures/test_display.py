@@ -63,7 +63,7 @@ def test_key_slices_start_with_the_largest_area_and_keep_their_distance():
 def test_even_slices_climb_from_the_skull_base(axes):
     prediction = make_prediction(side="none", axes=axes)
     slices = key_slices(prediction, 4)
-    assert slices == even_slices(prediction.brain_mask, 4)
+    assert slices == even_slices(prediction.brain_mask, 4, 0.3)
     assert len(set(slices)) == 4
     assert list(slices) == sorted(slices, reverse=axes == "LAI")
     assert all(axial_slice(prediction.brain_mask, index).any() for index in slices)

@@ -51,6 +51,19 @@ def test_noise_stays_within_what_it_is_said_to_give():
     assert abs(found.percent - 10.0) < 4 * found.uncertainty_percent
 
 
+def test_the_darkest_part_of_an_infarct_counts():
+    assert said(head(drop_hu=20.0)).percent == pytest.approx(100 * 20 / 35, abs=0.5)
+
+
+def test_sides_that_differ_elsewhere_make_it_uncertain():
+    volume, brain, infarct, aligned = head(drop_hu=7.0)
+    waves = 2.0 * np.sin(np.arange(volume.data.shape[2]) / 4.0).astype(np.float32)  # along right to left
+    uneven = volume.with_data(volume.data + waves * (brain.data > 0))
+    equal, unequal = said((volume, brain, infarct, aligned)), said((uneven, brain, infarct, aligned))
+    assert equal.uncertainty_percent < 0.1
+    assert 1.0 < unequal.uncertainty_percent < 12.0
+
+
 def test_a_sulcus_on_one_side_is_no_water():
     assert said(head(drop_hu=3.5, sulcus=True)).percent == pytest.approx(10.0, abs=0.5)
 

@@ -49,7 +49,7 @@ def test_tilt_and_gaps_leave_the_patient_where_it_was(tilt_deg, gaps, tmp_path):
     seen, true = (v.with_data(v.data > -500) for v in (scan.volume, head()))
     assert np.linalg.norm(centroid_mm(seen) - centroid_mm(true)) < 0.5
     assert seen.data.sum() * seen.grid.voxel_ml == pytest.approx(true.data.sum() * true.grid.voxel_ml, rel=0.02)
-    assert f"tilt of {abs(tilt_deg):.1f} degrees" in scan.warnings[0]
+    assert f"tilt of {abs(tilt_deg):.1f} degrees" in scan.remarks[0].sentence
     assert ("uneven" in " ".join(scan.warnings)) == (gaps is not None)
     columns = scan.volume.grid.affine[:3, :3] / np.array(scan.volume.grid.spacing_mm)
     assert np.allclose(columns.T @ columns, np.eye(3), atol=1e-4)  # not sheared any more

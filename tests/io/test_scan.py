@@ -138,10 +138,12 @@ def test_fields_of_view_that_hold_no_head(shape, spacing_mm, words, axes, tmp_pa
         open_scan(written(tmp_path, volume))
 
 
-@pytest.mark.parametrize(("step", "word"), [(1.2, "Thin slices"), (11.0, "Thick slices")])
-def test_thin_and_thick_slices_are_warnings(step, word, tmp_path):
+@pytest.mark.parametrize(("step", "word", "warns"), [(1.2, "Thin slices", False), (11.0, "Thick slices", True)])
+def test_thin_slices_are_noted_and_thick_ones_warned_of(step, word, warns, tmp_path):
     volume = head((round(150 / step), 96, 80), (step, 2.0, 2.0), axes="ASL")
-    assert word in open_scan(written(tmp_path, volume)).warnings[0]
+    remark = open_scan(written(tmp_path, volume)).remarks[0]
+    assert word in remark.sentence
+    assert remark.warns == warns
 
 
 def test_absent_empty_text_and_unknown(tmp_path):

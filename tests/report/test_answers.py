@@ -23,6 +23,7 @@ from adn.findings.measure import versus_limit
 from adn.lang import words
 from adn.report import csv_row, render_report, result_dict
 from adn.report.answer_words import lines, region_rows
+from adn.results import TerritoryShare
 from fake_prediction import make_prediction
 
 WATER = WaterUptake(12.34, 0.4, 30.0, 34.2, 8.0)
@@ -90,7 +91,7 @@ def test_the_lines_stand_in_the_order_in_which_they_are_read():
     bled = Blood(True, 6.0, (BrightPart("right", 6.0, "thalamus"),))
     answers = Answers(WATER, score(), bled, shifted, Age(0.8, True))
     found = told(replace(make_prediction("left"), answers=answers))
-    names = ["ASPECTS", "Volume", "Side and territory", "Blood", "Mass effect", "Net water uptake", "Age"]
+    names = ["ASPECTS", "Volume", "Blood", "Mass effect", "Net water uptake", "Age"]
     assert list(found) == names
     assert found["Mass effect"] == (
         "midline shift at the septum 4.2 mm to the left, at the pineal level 3.4 mm to the left; "
@@ -153,4 +154,30 @@ def test_the_line_names_what_was_not_found():
 def test_a_shift_within_the_error_is_none():
     answers = Answers(mass_effect=MassEffect(None, -1.2, (10.0, 10.0), (3.0, 3.0), "none", "none"))
     text = told(replace(make_prediction("none"), answers=answers))["Mass effect"]
-    assert text == "septum not seen; midline shift at the pineal level 1.2 mm (no shift)"
+    assert text == "no midline shift at the pineal level (1.2 mm); septum not seen"
+    both = Answers(mass_effect=MassEffect(0.8, -1.2, (10.0, 10.0), (3.0, 3.0), "none", "none"))
+    text = told(replace(make_prediction("none"), answers=both))["Mass effect"]
+    assert text == "no midline shift (septum 0.8 mm, pineal level 1.2 mm)"
+
+
+def placed(*shares):
+    """Marked on the left, in these territories; no region of ASPECTS lost its point."""
+    territories = tuple(TerritoryShare(territory, "left", ml) for territory, ml in shares)
+    return replace(make_prediction("left"), answers=Answers(aspects=score(())), territories=territories)
+
+
+def test_aspects_says_nothing_of_an_infarct_outside_its_regions():
+    found = told(placed(("posterior cerebral artery", 30.0), ("lenticulostriate", 5.0)))
+    assert list(found)[:2] == ["Volume", "Territories"]
+    assert found["ASPECTS"].startswith("does not apply")
+    found = told(placed(("middle cerebral artery, inferior branch", 30.0)))
+    assert next(iter(found)) == "ASPECTS"
+    assert found["ASPECTS"] == "left 10 (less than a fifth of any region marked); right 10"
+    nothing = told(replace(make_prediction("none"), answers=Answers(aspects=score(()))))
+    assert nothing["ASPECTS"] == "10 of 10 on both sides, as nothing is marked"
+
+
+def test_territories_have_a_line_where_the_verdict_does_not_say_it_all():
+    assert "Territories" not in told(placed(("cerebellum", 39.0), ("posterior cerebral artery", 1.0)))
+    found = told(placed(("cerebellum", 30.0), ("posterior cerebral artery", 10.0)))
+    assert found["Territories"] == "left cerebellum 30.0 mL; left posterior cerebral artery 10.0 mL"

@@ -54,7 +54,10 @@ def test_without_the_script_the_slider_stays_hidden(tmp_path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("side", ["left", "none"])
 def test_axe_finds_nothing(chromium, tmp_path, side, scheme):
-    write_report(make_prediction(side, remarks=(Remark("slices_thin", {"slice_mm": 1.0}),)), tmp_path / "report.html")
+    write_report(
+        make_prediction(side, remarks=(Remark("slices_thin", {"slice_mm": 1.0}), Remark("contrast_recorded"))),
+        tmp_path / "report.html",
+    )
     page = chromium.new_page(color_scheme=scheme)
     page.goto((tmp_path / "report.html").as_uri())
     page.evaluate(AXE.read_text(encoding="utf-8"))

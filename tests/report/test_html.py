@@ -92,6 +92,12 @@ def test_the_report_speaks_the_language_that_was_asked_for():
     assert not re.search(r"\b(Slice|infarct area|Noise|the scan)\b", Page(text).text)
 
 
+def test_what_was_corrected_is_a_note_and_no_warning():
+    page = render_report(make_prediction(remarks=(Remark("tilt_corrected", {"tilt_deg": 6.0}),)))
+    assert '<span class="note">A gantry tilt of 6.0 degrees was corrected.</span>' in page
+    assert '<section class="warnings"' not in page
+
+
 def test_no_warnings_no_box():
     assert "Read with care" not in render_report(make_prediction())
 

@@ -33,7 +33,7 @@ def test_result_survives_strict_json():
     assert result["remarks"] == [
         {"kind": one.kind, "values": one.values, "blocks": False, "sentence": one.sentence} for one in REMARKS
     ]
-    assert result["warnings"] == [REMARKS[0].sentence, REMARKS[1].sentence]  # the third is told by a check
+    assert result["warnings"] == [REMARKS[1].sentence]  # the first is a note, the third is told by a check
     assert result["territories"][0]["artery"] == "middle cerebral artery"
     assert result["verdict"].startswith("Infarct marked: ")
     assert [check["good"] for check in result["checks"]] == [
@@ -74,7 +74,7 @@ def test_csv_holds_results_and_failures(tmp_path):
     good, bad = csv.DictReader(path.open(newline="", encoding="utf-8"))
     assert good["case"] == prediction.case
     assert float(good["volume_ml"]) == pytest.approx(prediction.measurements.volume_ml, abs=1e-5)
-    assert good["warnings"] == f"{REMARKS[0].sentence} | {REMARKS[1].sentence}"
+    assert good["warnings"] == REMARKS[1].sentence
     assert good["slices"] == " ".join(map(str, prediction.measurements.slices))
     assert float(good["seconds"]) == 1.25
     assert good["territories"] == "; ".join(

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
 
 OPERATIONS = {
     "GET /api/info", "POST /api/cases", "GET /api/cases", "GET /api/cases/{case_id}", "DELETE /api/cases/{case_id}",
-    "POST /api/cases/{case_id}/cancel", "POST /api/cases/{case_id}/corrections",
+    "POST /api/cases/{case_id}/cancel", "POST /api/cases/{case_id}/aspects", "POST /api/cases/{case_id}/corrections",
     "GET /api/cases/{case_id}/events", "GET /api/cases/{case_id}/files/{name}",
 }  # fmt: skip
 CHECKS = [not_a_server_error, response_schema_conformance, status_code_conformance, content_type_conformance]

@@ -14,6 +14,7 @@ from adn.space.volume import Volume
 
 Crop = tuple[slice, slice]
 STROKE_WINDOW_HU = (20.0, 60.0)  # width 40, level 40: what stroke readers use for early ischaemia
+_SHOWS_MUCH = 0.3  # of the largest area of brain: less shows little but skull base or vertex
 SLAB_MM = 5.0  # thinner slices are too noisy to read; 5 mm is how clinical heads are reconstructed
 
 
@@ -82,9 +83,13 @@ def crop_to(mask: Volume, margin_mm: float) -> Crop:
     return window[0], window[1]
 
 
-def even_slices(mask: Volume, count: int) -> tuple[int, ...]:
-    """At most `count` slice numbers, from below, evenly spaced over the slices a mask touches (all if it is empty)."""
-    touched = np.flatnonzero((axial_stack(mask) > 0).any(axis=(1, 2)))
+def even_slices(mask: Volume, count: int, least_share: float = 0.0) -> tuple[int, ...]:
+    """At most `count` slice numbers, from below, evenly spaced over the slices a mask touches (all if it is empty).
+
+    least_share: slices with less than this share of the largest area are left out.
+    """
+    areas = np.count_nonzero(axial_stack(mask) > 0, axis=(1, 2))
+    touched = np.flatnonzero(areas > least_share * areas.max())
     if not touched.size:
         touched = np.arange(axial_stack(mask).shape[0])
     # The middles of `count` equal parts: the extreme slices show little.
@@ -100,7 +105,7 @@ def key_slices(prediction: Prediction, count: int = 6, apart_mm: float = 4.5) ->
     """
     areas = slice_areas_cm2(prediction.infarct)
     if not areas.any():
-        return even_slices(prediction.brain_mask, count)
+        return even_slices(prediction.brain_mask, count, _SHOWS_MUCH)
     step_mm = stack_spacing_mm(prediction.infarct)[0]
     chosen: list[int] = []
     for index in np.argsort(-areas, kind="stable"):

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from adn.answers import Aspects, NotAssessable, OneSide, RegionFinding
 from adn.atlas import ASPECTS_REGIONS
 from adn.findings.twins import Twins, places
-from adn.findings.water import TISSUE_HU, Pairs, net_water_uptake, tissue_pairs
+from adn.findings.water import MARKED_FROM_HU, TISSUE_HU, Pairs, net_water_uptake, tissue_pairs
 
 AFFECTED_SHARE = 0.2  # of a region's tissue is marked: it loses its point
 LEAST_SEEN = 0.5  # of a region's usual volume must be brain in sight
 SIDES: tuple[OneSide, OneSide] = ("left", "right")
-_TISSUE_FROM_HU = 12.0  # an infarct may be darker than the 20 HU of tissue that is compared
 
 
 class RegionMap(NamedTuple):
@@ -77,7 +76,7 @@ def _finding(
     twins: Twins, region: NDArray[np.bool_], pairs: Pairs, name: tuple[int, OneSide], noise_hu: float
 ) -> RegionFinding:
     number, side = name
-    tissue = region & ((twins.hu >= _TISSUE_FROM_HU) | (twins.infarct > 0.5))
+    tissue = region & ((twins.hu >= MARKED_FROM_HU) | (twins.infarct > 0.5))
     share = float(twins.infarct[tissue].mean()) if tissue.any() else 0.0
     water = net_water_uptake(twins, region, pairs, noise_hu)
     return RegionFinding(

@@ -5,7 +5,7 @@ Blocks average noise before anything is compared with a limit in HU, so that lim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Twins:
 
     hu: means, −50 to 200. brain: True in blocks that are brain throughout. infarct: marked share of each, 0 to 1.
     mirror_hu, mirror_brain: the same of the mirror twin. aligned_from_block: 4 × 4, block index → LPS mm about the
-    mid-sagittal plane. factors: voxels in a block; start: the voxel at which the first block begins.
+    mid-sagittal plane. factors: voxels in a block; start, stop: the voxels at which the blocks begin and end.
     """
 
     hu: NDArray[np.float32]
@@ -41,6 +41,7 @@ class Twins:
     spacing_mm: tuple[float, float, float]
     factors: tuple[int, int, int]
     start: tuple[int, int, int]
+    stop: tuple[int, int, int]
 
     @property
     def block_ml(self) -> float:
@@ -68,7 +69,7 @@ def twins_of(volume: Volume, mask: Volume, infarct: NDArray[np.uint8], aligned_f
     block = np.diag([*map(float, factors), 1.0])
     block[:3, 3] = [s + (f - 1) / 2 for s, f in zip(start, factors, strict=True)]
     aligned = aligned_from_scan @ block
-    twin = np.linalg.inv(aligned) @ np.diag([-1.0, 1.0, 1.0, 1.0]) @ aligned
+    twin = _twin(aligned)
     whole = brain > _ALL_BRAIN
     known = resample(whole.astype(np.float32), twin)
     mirror = (resample(hu * whole, twin) / np.maximum(known, 1e-3)).astype(np.float32)
@@ -84,7 +85,20 @@ def twins_of(volume: Volume, mask: Volume, infarct: NDArray[np.uint8], aligned_f
         spacing_mm=(a, b, c),
         factors=factors,
         start=start,
+        stop=(box[0].stop, box[1].stop, box[2].stop),
     )
+
+
+def marked_anew(twins: Twins, infarct: NDArray[np.uint8]) -> Twins:
+    """The same blocks with other marks. infarct: (D, H, W) on the scan's voxels, > 0 inside."""
+    box = tuple(slice(*ends) for ends in zip(twins.start, twins.stop, strict=True))
+    marked = block_mean(infarct[box] > 0, twins.factors)
+    return replace(twins, infarct=marked, mirror_infarct=resample(marked, _twin(twins.aligned_from_block)))
+
+
+def _twin(aligned_from_block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Block index → its mirror twin's, 4 × 4."""
+    return np.linalg.inv(aligned_from_block) @ np.diag([-1.0, 1.0, 1.0, 1.0]) @ aligned_from_block
 
 
 def places(twins: Twins, matrix: NDArray[np.float64]) -> NDArray[np.float64]:

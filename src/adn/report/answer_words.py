@@ -17,7 +17,7 @@ from adn.answers import (
 )
 from adn.atlas import ASPECTS_REGIONS, AspectsRegion
 from adn.lang import Words
-from adn.report.words import territory_rows
+from adn.report.words import main_shares, main_supplies, territory_rows
 from adn.results import Prediction
 
 LEAST_SHIFT_MM = 3.0  # the error of the septum is up to 3.4 mm on heads that hardly swell (docs/report.md)
@@ -43,13 +43,15 @@ class RegionRow(NamedTuple):
 
 def lines(prediction: Prediction, say: Words) -> list[Line]:
     """What is answered, in the order in which it is read, and in one last line what could not be, and why."""
-    answers = prediction.answers
+    answers, score = prediction.answers, _aspects_line(prediction, say)
+    first = isinstance(answers.aspects, NotAssessable) or _scores(prediction)
     found = [
-        _aspects_line(answers.aspects, say),
+        score if first else None,
         _volume_line(prediction, say),
         _where_line(prediction, say),
         _blood_line(answers.blood, say),
         _mass_line(answers.mass_effect, say),
+        None if first else score,
         _water_line(answers.water_uptake, say),
         _age_line(answers.age, say),
         _old_line(answers.old_infarct, say),
@@ -90,12 +92,14 @@ def _volume_line(prediction: Prediction, say: Words) -> Line | None:
 
 
 def _where_line(prediction: Prediction, say: Words) -> Line | None:
+    """Where there is more to say than the verdict does."""
     found = prediction.measurements
     if found.side == "none" or not prediction.assessable:
         return None
+    if len(main_shares(prediction.territories)) < 2:
+        return None
     rows = territory_rows(prediction.territories, say)
-    places = "; ".join(f"{place} {size}" for place, size in rows)
-    return Line(say("answers.where.name"), places or say(f"verdict.where.{found.side}"))
+    return Line(say("answers.where.name"), "; ".join(f"{place} {size}" for place, size in rows))
 
 
 def _blood_line(found: Blood | NotAssessable, say: Words) -> Line | None:
@@ -116,11 +120,15 @@ def _blood_line(found: Blood | NotAssessable, say: Words) -> Line | None:
 def _mass_line(found: MassEffect | NotAssessable, say: Words) -> Line | None:
     if isinstance(found, NotAssessable):
         return _unknown("mass_effect", found, say)
-    pineal = _shift(found.pineal_shift_mm, say)
-    if found.septum_shift_mm is None:
-        text = say("answers.mass_effect.unseen", pineal=pineal)
+    shifts = {"pineal": found.pineal_shift_mm}
+    if found.septum_shift_mm is not None:
+        shifts["septum"] = found.septum_shift_mm
+    seen = "shift" if "septum" in shifts else "unseen"
+    if all(abs(mm) < LEAST_SHIFT_MM for mm in shifts.values()):
+        sizes = {level: say.number(abs(mm)) for level, mm in shifts.items()}
+        text = say(f"answers.mass_effect.none.{seen}", **sizes)
     else:
-        text = say("answers.mass_effect.shift", septum=_shift(found.septum_shift_mm, say), pineal=pineal)
+        text = say(f"answers.mass_effect.{seen}", **{level: _shift(mm, say) for level, mm in shifts.items()})
     for what, side in (("narrow_ventricle", found.narrow_ventricle), ("narrow_sulci", found.narrow_sulci)):
         if side != "none":
             text += "; " + say(f"answers.mass_effect.{what}.{side}")
@@ -149,15 +157,31 @@ def _old_line(found: OldInfarct | NotAssessable, say: Words) -> Line | None:
     return Line(say("answers.old_infarct.name"), say(f"answers.old_infarct.{key}", volume=say.volume(found.volume_ml)))
 
 
-def _aspects_line(score: Aspects | NotAssessable, say: Words) -> Line | None:
+def _scores(prediction: Prediction) -> bool:
+    """Whether ASPECTS says something of what is marked: a region is, or the artery that its regions belong to."""
+    score = prediction.answers.aspects
+    if isinstance(score, NotAssessable):
+        return False
+    return min(score.left, score.right) < 10 or "middle cerebral artery" in main_supplies(prediction.territories)
+
+
+def _aspects_line(prediction: Prediction, say: Words) -> Line | None:
+    score, found = prediction.answers.aspects, prediction.measurements
     if isinstance(score, NotAssessable):
         return _unknown("aspects", score, say)
+    name = say("answers.aspects.name")
+    if not _scores(prediction):
+        return Line(name, say("answers.aspects.unmarked" if found.side == "none" else "answers.aspects.outside"))
     named = []
     for side, points in (("left", score.left), ("right", score.right)):
         text = say(f"answers.aspects.points.{side}", points=points)
         lost = [region_name(x.region, say) for x in score.regions if x.side == side and x.affected]
-        named.append(say("answers.aspects.lost", side=text, regions=", ".join(lost)) if lost else text)
-    return Line(say("answers.aspects.name"), "; ".join(named))
+        if lost:
+            text = say("answers.aspects.lost", side=text, regions=", ".join(lost))
+        elif found.side in (side, "both"):
+            text = say("answers.aspects.kept", side=text)
+        named.append(text)
+    return Line(name, "; ".join(named))
 
 
 def region_name(region: AspectsRegion, say: Words) -> str:

@@ -10,8 +10,9 @@ from adn.answers import Answers
 
 UNITS = {
     "answers": "what a stroke reader asks; where 'because' is not null there is no answer, for that reason",
-    "net_water_uptake": "percent: (1 - mean_hu / mirror_hu) x 100 of marked tissue of 20 to 80 HU; "
-    "uncertainty_percent: sigma that noise alone gives it",
+    "net_water_uptake": "percent: (1 - mean_hu / mirror_hu) x 100 of marked tissue of 12 to 80 HU and of its twin "
+    "of 20 to 80 HU; "
+    "uncertainty_percent: sigma by noise and by how far the sides differ elsewhere",
     "aspects": "0 to 10 a side; regions: mL of tissue, share of it that is marked (0 to 1), HU, its twin's HU, "
     "net water uptake",
     "blood": "mL of compact parts of 55 to 95 HU away from bone, which may be blood; seen: one of 0.5 mL or more",

@@ -15,6 +15,7 @@ from adn.figures.panels import HYPODENSITY_COLOURS, HYPODENSITY_EDGES
 from adn.figures.prediction import Panel
 from adn.io.digest import sha256_bytes
 from adn.lang import ENGLISH, Words, words
+from adn.remarks import notes
 from adn.report.answer_words import lines, region_rows
 from adn.report.numbers import result_dict
 from adn.report.slices import all_slices
@@ -58,6 +59,7 @@ def render_report(prediction: Prediction, language: str = ENGLISH) -> str:
         verdict=first_line(prediction, say),
         territories=territory_rows(prediction.territories, say),
         checks=checks(prediction, say),
+        notes=notes(prediction.remarks, say),
         bands=list(zip(HYPODENSITY_COLOURS, band_names(say), strict=True)),
         polarity=prediction.polarity,
         slice_ranges=ranges(prediction.measurements.slices),

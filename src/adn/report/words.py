@@ -75,26 +75,33 @@ def verdict(
     return say("verdict.with_arteries", verdict=line, arteries=arteries) if arteries else line
 
 
-def main_arteries(territories: tuple[TerritoryShare, ...], say: Words | None = None) -> str:
-    """The one or two arteries with most of the infarct, branches taken together, or ''."""
-    say = say or words()
+def main_supplies(territories: tuple[TerritoryShare, ...]) -> tuple[Supply, ...]:
+    """The one artery with most of the infarct, or the two with most, branches taken together."""
     totals: dict[Supply, float] = defaultdict(float)
     for share in territories:
         totals[SUPPLY[share.territory]] += share.volume_ml
     order = sorted(totals, key=lambda name: -totals[name])
-    if not order:
-        return ""
-    names = [say(f"places.{name}") for name in order]
-    if totals[order[0]] >= _MAIN_SHARE * sum(totals.values()) or len(order) == 1:
-        return names[0]
-    return say("verdict.mostly", first=names[0], second=names[1])
+    alone = order and totals[order[0]] >= _MAIN_SHARE * sum(totals.values())
+    return tuple(order[: 1 if alone else 2])
+
+
+def main_arteries(territories: tuple[TerritoryShare, ...], say: Words | None = None) -> str:
+    """The arteries of `main_supplies` in words, or ''."""
+    say = say or words()
+    names = [say(f"places.{name}") for name in main_supplies(territories)]
+    return say("verdict.mostly", first=names[0], second=names[1]) if len(names) > 1 else "".join(names)
+
+
+def main_shares(territories: tuple[TerritoryShare, ...]) -> list[TerritoryShare]:
+    """The territories that hold a tenth of the infarct or more."""
+    total = sum(share.volume_ml for share in territories)
+    return [share for share in territories if share.volume_ml >= _MIN_SHARE * total]
 
 
 def territory_rows(territories: tuple[TerritoryShare, ...], say: Words | None = None) -> list[tuple[str, str]]:
-    """Name and volume of the territories that hold a tenth of the infarct or more, and of the rest together."""
+    """Name and volume of those in `main_shares`, and of the rest together."""
     say = say or words()
-    total = sum(share.volume_ml for share in territories)
-    named = [share for share in territories if share.volume_ml >= _MIN_SHARE * total]
+    total, named = sum(share.volume_ml for share in territories), main_shares(territories)
     rows = [
         (say(f"places.row.{share.side}", place=say(f"places.{share.territory}")), say.volume(share.volume_ml))
         for share in named

@@ -20,7 +20,7 @@ from adn.server.cases import Cases
 from adn.server.docs_page import docs_page
 from adn.server.guard import REPORT_POLICY, Guard
 from adn.server.jobs import Jobs
-from adn.server.models import FINAL, Case, Correction, Info, Limits, Problem, Weights
+from adn.server.models import FINAL, Case, Correction, Info, Limits, LiveScore, Problem, Weights
 from adn.server.problems import ProblemError, documented
 
 STATIC = FilePath(__file__).with_name("static")
@@ -183,6 +183,16 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
     def cancel_case(case_id: CaseId) -> Case:
         record = cases.record(case_id)
         return cases.case(jobs.cancel(record) if jobs else record)
+
+    @app.post(
+        "/api/cases/{case_id}/aspects",
+        summary="ASPECTS of a mask that is being painted, packed as for corrections; nothing is kept",
+        responses=documented(400, 404, 413, 422),
+        openapi_extra=_OCTETS,
+    )
+    async def score_mask(case_id: CaseId, request: Request) -> LiveScore:
+        record = cases.record(case_id)
+        return await run_in_threadpool(cases.score, record, await request.body())
 
     @app.post(
         "/api/cases/{case_id}/corrections",

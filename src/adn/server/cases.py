@@ -24,9 +24,9 @@ from adn.io.atomic import atomic_path, move_folder, remove_folder, scratch_folde
 from adn.io.digest import sha256
 from adn.results import RESULT_FILE
 from adn.server import layers as views
-from adn.server.corrections import save_correction
+from adn.server.corrections import save_correction, score_mask
 from adn.server.folders import describe, media_type
-from adn.server.models import FINAL, STEPS, Case, Correction, Failure, Record, State, Step, fresh_steps, now
+from adn.server.models import FINAL, STEPS, Case, Correction, Failure, LiveScore, Record, State, Step, fresh_steps, now
 from adn.server.problems import ProblemError
 
 UPLOAD, RECORD = "upload", "case.json"
@@ -197,6 +197,15 @@ class Cases:
                 return save_correction(self.results(record), packed)
             except InputError as error:  # deleted meanwhile, or by hand
                 raise ProblemError(404, f"The results to correct cannot be read: {error.what}") from error
+
+    def score(self, record: Record, packed: bytes) -> LiveScore:
+        """ASPECTS of a mask that is being painted. Raises ProblemError 404, 413, 422."""
+        if record.state != "done":
+            raise ProblemError(404, "There is no mask to score: this case has no results.")
+        try:
+            return score_mask(self.results(record), packed)
+        except (InputError, OSError) as error:
+            raise ProblemError(404, "The results of this case cannot be read any more.") from error
 
     def delete(self, record: Record) -> None:
         """Remove a case that is not running, with everything in its folder."""

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from adn.answers import OneSide
+from adn.atlas import AspectsRegion
+
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL: tuple[State, ...] = ("done", "failed", "cancelled")
 STEPS = {  # in order: what `predict_one` tells of, and what a user reads
@@ -90,6 +93,20 @@ class Correction(_Frozen):
     side: Literal["left", "right", "both", "none"]
     aspects: tuple[int, int] | None = None
     original_sha256: str
+
+
+class LostPoint(_Frozen):
+    """A region of ASPECTS that is marked."""
+
+    region: AspectsRegion
+    side: OneSide
+
+
+class LiveScore(_Frozen):
+    """ASPECTS of a mask that is being painted, (left, right); None where it cannot be told. lost: regions marked."""
+
+    aspects: tuple[int, int] | None = None
+    lost: list[LostPoint] = []
 
 
 class Record(_Frozen):

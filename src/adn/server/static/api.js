@@ -39,6 +39,9 @@ export const remove = (id) => ask(at(id), { method: "DELETE" });
 /** Keep a corrected mask beside the original. packed: a Blob, gzip of a byte a voxel. */
 export const correct = (id, packed) =>
   ask(`${at(id)}/corrections`, { method: "POST", body: packed, headers: { "Content-Type": "application/octet-stream" } });
+/** ASPECTS of a mask that is being painted, packed in the same way. */
+export const score = (id, packed) =>
+  ask(`${at(id)}/aspects`, { method: "POST", body: packed, headers: { "Content-Type": "application/octet-stream" } });
 export const fileAddress = (id, name) => `/api${at(id)}/files/${encodeURIComponent(name)}`;
 
 /**

@@ -1,9 +1,10 @@
-// Correcting the mask: brush, eraser, undo; volumes that follow; a new version, saved beside the original.
+// Correcting the mask: brush, eraser, undo; volumes and ASPECTS that follow; a new version, saved beside the original.
 
 import * as api from "./api.js";
 import { confirmed, facts, h, say } from "./dom.js";
 import { moment, volume } from "./words.js";
 
+const REST = 300; // ms without a stroke before the server is asked for ASPECTS
 const SIZES = [1, 30, 0.5]; // radius of the brush, mm: least, most, step
 export const EDIT_KEYS = [
   ["E", "correct the mask, on, off"],
@@ -23,6 +24,8 @@ export const EDIT_KEYS = [
  */
 export function correcting(one, viewer, refresh, turned) {
   const state = { on: false, value: 1, radius: 4, dirty: false };
+  const original = one.results.answers?.aspects;
+  const aspects = { asked: 0, timer: 0, text: original?.because === null ? points([original.left, original.right]) : null };
   const versions = [...(one.corrections ?? [])];
   const tool = (value, words) =>
     h(
@@ -82,9 +85,29 @@ export function correcting(one, viewer, refresh, turned) {
       ["Now", `${volume(now.all)} (${sign}${volume(Math.abs(change))})`],
       ["Left, right", `${volume(now.left)}, ${volume(now.right)}`],
     ];
+    if (aspects.text) rows.push(["ASPECTS", aspects.text]);
     sums.replaceChildren(facts(rows, "shares"));
     undo.disabled = !viewer().strokes;
     save.disabled = !state.dirty;
+  }
+
+  /** Ask the server for the score of what is painted now, once the reader rests; the last answer counts. */
+  function rescore() {
+    if (!aspects.text) return;
+    clearTimeout(aspects.timer);
+    const turn = (aspects.asked += 1);
+    aspects.timer = setTimeout(async () => {
+      let text;
+      try {
+        const found = await api.score(one.id, await viewer().packed());
+        text = found.aspects ? points(found.aspects, found.lost) : "cannot be told";
+      } catch (error) {
+        text = `not known: ${error.message}`;
+      }
+      if (turn !== aspects.asked) return;
+      aspects.text = text;
+      tell();
+    }, REST);
   }
 
   /** After each stroke. */
@@ -92,6 +115,7 @@ export function correcting(one, viewer, refresh, turned) {
     state.dirty = true;
     message.textContent = "Not saved yet.";
     tell();
+    rescore();
     refresh();
   }
 
@@ -117,7 +141,7 @@ export function correcting(one, viewer, refresh, turned) {
   }
 
   function draw() {
-    const score = (kept) => (kept.aspects ? `, ASPECTS left ${kept.aspects[0]}, right ${kept.aspects[1]}` : "");
+    const score = (kept) => (kept.aspects ? `, ASPECTS ${points(kept.aspects)}` : "");
     const words = (kept) => [`Version ${kept.number}`, `${volume(kept.volume_ml)}${score(kept)}, ${moment(kept.saved)}`];
     const show = (kept) =>
       h("button", { type: "button", class: "small", onclick: () => open(kept) }, kept ? `Show version ${kept.number}` : "Show the original");
@@ -133,6 +157,7 @@ export function correcting(one, viewer, refresh, turned) {
     state.dirty = false;
     message.textContent = kept ? `Version ${kept.number} is shown.` : "The original is shown.";
     tell();
+    rescore();
     refresh();
   }
 
@@ -159,4 +184,13 @@ export function correcting(one, viewer, refresh, turned) {
       return true;
     },
   };
+}
+
+/** A score in words. lost: regions that are marked, which stand behind their side. */
+function points(score, lost = []) {
+  const side = (name, count) => {
+    const regions = lost.filter((one) => one.side === name).map((one) => one.region);
+    return `${name} ${count}${regions.length ? ` (${regions.join(", ")} marked)` : ""}`;
+  };
+  return `${side("left", score[0])}, ${side("right", score[1])}`;
 }
