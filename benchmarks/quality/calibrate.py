@@ -8,9 +8,10 @@ each by the member that has not seen them, in place of the validation patients b
 the same: the mean of members marks no less well than one of them, so what is found is cautious.
 --real, --lesions, OUT: as of patients.py, whose predictions are used where OUT keeps them. The logit's scale and shift
 are fitted over voxels of 0.01 or more, of outlined patients and of heads without infarct; what is printed of them is of
-patients left out in turn, over voxels where the probability or the truth is 0.05 or more. The threshold is the lowest
-with which at most --called of the heads without infarct have 5 mL or more marked outside blood and oedema; the share of
-laid infarcts that are then found stands beside it, as a network that marks nothing is blind. --write: the weights with
+patients left out in turn, over voxels where the probability or the truth is 0.05 or more. Threshold and
+coefficients for parts (part_rules.py) are those with which at most --called of the heads without infarct have 5 mL or
+more marked outside blood and oedema, and the outlined patients' Dice and the share of laid infarcts that are found add
+up to most, as a network that marks nothing is blind. --write: the weights with
 these numbers.
 """
 
@@ -24,46 +25,48 @@ from pathlib import Path
 import numpy as np
 from cases import RulerCase, bleeds, laid, mask_of, outlined
 from numpy.typing import NDArray
+from part_rules import Part, PartsCase, Rule, fitted_rule, marked_ml, scores_of
 from patients import counted, predicted
-from tables import FALSE_ML, FOUND
 
 import adn
-from adn.findings.measure import volume_interval, without_small
+from adn.findings.measure import volume_interval
+from adn.findings.parts import parts_with_evidence
+from adn.findings.twins import twins_of
 from adn.io.weights import NO_LICENCE, find_weights, read_weights, save_weights
 from adn.metrics.calibration import calibrated, fit_interval, fit_logit
-from adn.metrics.overlap import dice
 from adn.metrics.reliability import Reliability, reliability, reliability_counts
 from adn.recipes import recipe_from_dict
+from adn.space.geometry import bounding_box
+from adn.space.volume import Volume
 
 LEAST = 0.05  # voxels with less probability, and without infarct, are so many that they would hide all others
 FITTED = 0.01  # the logit is fitted over voxels with so much probability, whatever their truth
 FOLDS = 5
-THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
+THRESHOLDS = np.round(np.arange(0.15, 0.71, 0.05), 2)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Seen:
-    """One case: probability and reference of the voxels that count, (D, H, W), 0 elsewhere."""
+    """One case as the ruler predicts it, (D, H, W): probability, reference, and the voxels that count."""
 
     kind: str
     patient: str
     probability: NDArray[np.float32]
     reference: NDArray[np.bool_]
-    voxel_ml: float
+    counts: NDArray[np.bool_]
+    ct: Volume
+    brain: Volume
+    aligned_from_scan: NDArray[np.float64]
 
-    def voxels(self) -> tuple[NDArray, NDArray]:
-        """Probability and reference where either says that there may be infarct."""
-        chosen = (self.probability >= LEAST) | self.reference
-        return self.probability[chosen], self.reference[chosen]
 
-    def fitted(self) -> tuple[NDArray, NDArray]:
-        """Probability and reference of voxels that are chosen by their probability alone."""
-        chosen = self.probability >= FITTED
-        return self.probability[chosen], self.reference[chosen]
+@dataclasses.dataclass(frozen=True, eq=False)
+class Voxels:
+    """What is kept of a case for the logit: probability and reference, (n,), of voxels where either says that there may
+    be infarct, and of those that are chosen by their probability alone."""
 
-    def marked(self, threshold: float, smallest_ml: float) -> NDArray[np.bool_]:
-        """The mask at a threshold, without small parts."""
-        return without_small(self.probability, threshold, smallest_ml, self.voxel_ml) >= threshold
+    patient: str
+    judged: tuple[NDArray, NDArray]
+    fitted: tuple[NDArray, NDArray]
 
 
 def seen(case: RulerCase, model: adn.Model, out: Path) -> Seen | None:
@@ -74,20 +77,48 @@ def seen(case: RulerCase, model: adn.Model, out: Path) -> Seen | None:
     ct = adn.open_scan(case.ct).volume.reoriented("SPL")
     counts, reference = counted(case, ct), mask_of(case.infarct)
     inside = np.zeros(ct.grid.shape, bool) if reference is None else reference & counts
-    probability = np.where(counts, found.probability, 0).astype(np.float32)
-    return Seen(case.kind, case.patient, probability, inside, ct.grid.voxel_ml)
+    brain = ct.with_data(found.brain.astype(np.uint8), "label")
+    return Seen(case.kind, case.patient, found.probability, inside, counts, ct, brain, found.aligned_from_scan)
 
 
-def left_out(cases: Sequence[Seen]) -> tuple[Reliability, Reliability]:
+def voxels_of(case: Seen) -> Voxels:
+    """Both choices of a case's voxels."""
+    probability = np.where(case.counts, case.probability, 0).astype(np.float32)
+    judged, fitted = (probability >= LEAST) | case.reference, probability >= FITTED
+    return Voxels(
+        case.patient,
+        (probability[judged], case.reference[judged]),
+        (probability[fitted], case.reference[fitted]),
+    )
+
+
+def parts_of(case: Seen, scale: float, shift: float, smallest_ml: float) -> PartsCase:
+    """The parts of a case at each threshold of the calibrated probability; those below `smallest_ml` are left out."""
+    probability = (calibrated(case.probability, scale, shift) * (case.probability > 0)).astype(np.float32)
+    twins = twins_of(case.ct, case.brain, np.zeros(probability.shape, np.uint8), case.aligned_from_scan)
+    box, ml = bounding_box(case.brain.data > 0), case.ct.grid.voxel_ml
+    found = PartsCase(case.kind, case.patient, float(case.reference.sum() * ml))
+    for threshold in map(float, THRESHOLDS):
+        labels, evidence = parts_with_evidence(probability, threshold, twins, box, ml)
+        count, counts, inside = (
+            np.bincount(labels.ravel(), weights=weights) * ml
+            for weights in (None, case.counts.ravel(), case.reference.ravel())
+        )
+        large = [label for label in range(1, len(count)) if count[label] >= smallest_ml]
+        found.at[threshold] = [Part(counts[label], inside[label], evidence.get(label)) for label in large]
+    return found
+
+
+def left_out(cases: Sequence[Voxels]) -> tuple[Reliability, Reliability]:
     """Reliability before calibration and after it, each patient calibrated by the others."""
     patients = sorted({case.patient for case in cases})
     before, after = [], []
     for fold in range(FOLDS):
         out = set(patients[fold::FOLDS])
-        scale, shift = fit_logit([case.fitted() for case in cases if case.patient not in out])
+        scale, shift = fit_logit([case.fitted for case in cases if case.patient not in out])
         for case in cases:
             if case.patient in out:
-                p, r = case.voxels()
+                p, r = case.judged
                 before.append(reliability_counts(p, r))
                 after.append(reliability_counts(calibrated(p, scale, shift), r))
     return reliability(before), reliability(after)
@@ -101,23 +132,19 @@ def curve(before: Reliability, after: Reliability) -> list[str]:
     return lines
 
 
-def thresholds(cases: Sequence[Seen], smallest_ml: float, called: float) -> tuple[float, list[str]]:
-    """The lowest threshold with at most `called` heads marked, and what each threshold gives."""
-    kinds = {kind: [case for case in cases if case.kind == kind] for kind in ("outlined", "bleed", "laid")}
-    lines = ["| threshold | outlined: Dice | heads with 5 mL or more | laid infarcts found |", "|---|---|---|---|"]
-    chosen = float(THRESHOLDS[-1])
-    for threshold in THRESHOLDS[::-1]:
-        masks = {kind: [case.marked(threshold, smallest_ml) for case in own] for kind, own in kinds.items()}
-        false = [
-            mask.sum() * case.voxel_ml >= FALSE_ML for mask, case in zip(masks["bleed"], kinds["bleed"], strict=True)
-        ]
-        score = [dice(mask, case.reference) for mask, case in zip(masks["outlined"], kinds["outlined"], strict=True)]
-        found = [dice(mask, case.reference) >= FOUND for mask, case in zip(masks["laid"], kinds["laid"], strict=True)]
-        share = float(np.mean(found)) if found else float("nan")
-        lines.append(f"| {threshold:.2f} | {np.mean(score):.3f} | {np.mean(false):.0%} | {share:.0%} |")
-        if np.mean(false) <= called:
-            chosen = float(threshold)
-    return chosen, lines
+def chosen_rule(cases: Sequence[PartsCase], called: float) -> tuple[Rule, list[str]]:
+    """The threshold and the rule for parts that give most with at most `called` heads marked; what each gives."""
+    lines = [
+        "| threshold | parts | outlined: Dice | heads with 5 mL or more | laid infarcts found |",
+        "|---|---|---|---|---|",
+    ]
+    rules = []
+    for threshold in map(float, THRESHOLDS):
+        lines.append(scores_of(cases, threshold).row(f"{threshold:.2f}", "all"))
+        if rule := fitted_rule(cases, threshold, called):
+            lines.append(rule.scores.row(f"{threshold:.2f}", "likely"))
+            rules.append(rule)
+    return max(rules, key=lambda rule: rule.scores.worth), lines
 
 
 def cases_of(part: str, arguments: argparse.Namespace) -> Iterator[RulerCase]:
@@ -145,39 +172,38 @@ def main() -> None:
     arguments = read_arguments()
     model = adn.load_model(arguments.weights)
     parts = {f"fold {fold}": adn.load_model(name) for fold, name in enumerate(arguments.members)}
-    cases = [
-        case
-        for part, judge in (parts or {"validation": model}).items()
-        for case in (seen(one, judge, arguments.out) for one in cases_of(part, arguments))
-        if case
-    ]
-    real = [case for case in cases if case.kind != "laid"]
-    before, after = left_out(real)
-    scale, shift = fit_logit([case.fitted() for case in real])
+    judges = parts or {"validation": model}
+
+    def every_case() -> Iterator[Seen]:
+        for part, judge in judges.items():
+            for case in cases_of(part, arguments):
+                if (found := seen(case, judge, arguments.out)) is not None:
+                    yield found
+
+    voxels = [voxels_of(case) for case in every_case() if case.kind != "laid"]
+    before, after = left_out(voxels)
+    scale, shift = fit_logit([case.fitted for case in voxels])
     print(f"Logit × {scale:.3f} + {shift:.3f}. Expected calibration error, patients left out: "
           f"{before.expected_error:.3f} before, {after.expected_error:.3f} after.\n")  # fmt: skip
     print("\n".join(curve(before, after)) + "\n")
-    cases = [dataclasses.replace(c, probability=calibrated(c.probability, scale, shift).astype(np.float32)
-                                 * (c.probability > 0)) for c in cases]  # fmt: skip
-    threshold, lines = thresholds(cases, model.recipe.smallest_ml, arguments.called)
-    print("\n".join(lines) + f"\n\nThreshold {threshold:.2f}.\n")
+    del voxels
+    cases = [parts_of(case, scale, shift, model.recipe.smallest_ml) for case in every_case()]
+    rule, lines = chosen_rule(cases, arguments.called)
+    print("\n".join(lines) + f"\n\nThreshold {rule.threshold:.2f}; {rule.config}\n")
     judged = [case for case in cases if case.kind == "outlined"]
-    smallest_ml = model.recipe.smallest_ml
-    marked = np.array([case.marked(threshold, smallest_ml).sum() * case.voxel_ml for case in judged])
-    true = np.array([case.reference.sum() * case.voxel_ml for case in judged])
-    held = []
-    for place in range(len(marked)):
-        low, high = volume_interval(marked[place], fit_interval(np.delete(marked, place), np.delete(true, place)))
-        held.append(low <= true[place] <= high)
-    errors = fit_interval(marked.tolist(), true.tolist())
-    print(f"Errors of √mL {errors[0]:.2f} to {errors[1]:.2f}; {np.mean(held):.0%} of {len(held)} volumes lie within "
-          "the interval of the others.")  # fmt: skip
+    marked = [marked_ml(case, rule.threshold, 0.0, rule.score)[0] for case in judged]
+    errors = volumes(marked, [case.reference_ml for case in judged])
     if arguments.write:
         found = find_weights(arguments.weights)
         tensors, values = read_weights(found.path)
         values |= {
-            "threshold": threshold,
-            "calibration": {"logit_scale": scale, "logit_shift": shift, "volume_errors": errors},
+            "threshold": rule.threshold,
+            "calibration": {
+                "logit_scale": scale,
+                "logit_shift": shift,
+                "volume_errors": errors,
+                "parts": rule.config.model_dump(),
+            },
         }
         save_weights(
             tensors,
@@ -185,6 +211,20 @@ def main() -> None:
             arguments.write,
             licence="" if found.licence == NO_LICENCE else found.licence,
         )
+
+
+def volumes(marked_ml: list[float], true_ml: list[float]) -> tuple[float, float]:
+    """The errors of √mL; what is printed is of patients left out in turn."""
+    marked, true = np.array(marked_ml), np.array(true_ml)
+    held = []
+    for place in range(len(marked)):
+        others = fit_interval(np.delete(marked, place).tolist(), np.delete(true, place).tolist())
+        low, high = volume_interval(marked[place], others)
+        held.append(low <= true[place] <= high)
+    errors = fit_interval(marked_ml, true_ml)
+    print(f"Errors of √mL {errors[0]:.2f} to {errors[1]:.2f}; {np.mean(held):.0%} of {len(held)} volumes lie within "
+          "the interval of the others.")  # fmt: skip
+    return errors
 
 
 if __name__ == "__main__":

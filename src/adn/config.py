@@ -166,6 +166,22 @@ class TrainConfig(Section):
     mix: MixConfig = MixConfig()  # several sources in one training
 
 
+class PartsConfig(Section):
+    """Which connected parts of a mark are kept: those whose sum of coefficients × evidence is 0 or more
+    (`findings.parts.Evidence`)."""
+
+    intercept: float
+    mean: float
+    peak: float
+    size: float
+    fluid: float
+    twin_fluid: float
+    darker: float
+    level: float
+    twin_level: float
+    rough: float
+
+
 class CalibrationConfig(Section):
     """What makes a probability and a volume mean what they say; found on validation patients (docs/training.md)."""
 
@@ -173,6 +189,7 @@ class CalibrationConfig(Section):
     logit_shift: float = 0.0
     # of √mL: within volume_interval(mL, errors) lie 80 % of true volumes; None: not known
     volume_errors: tuple[float, float] | None = None
+    parts: PartsConfig | None = None  # None: every part is kept that is large enough
 
 
 class Recipe(Section):

@@ -17,6 +17,7 @@ from adn.brain import CLASSICAL, Brain, find_brain
 from adn.config import CalibrationConfig, GridConfig, Recipe
 from adn.errors import InputError
 from adn.findings.measure import without_small
+from adn.findings.parts import without_unlikely
 from adn.metrics.calibration import LEAST
 from adn.nn.refine import refine_pose
 from adn.prediction.model import Model
@@ -160,6 +161,9 @@ def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None =
         everywhere = np.ones_like(inside)
         probability = carry_home(maps.stack[:1], located.aligned_from_scan, recipe.grid, everywhere)[0]
     probability = without_small(probability, threshold, recipe.smallest_ml, located.volume.grid.voxel_ml)
+    if recipe.calibration.parts:
+        volume, mask, matrix = located.volume, located.brain.mask, located.aligned_from_scan
+        probability = without_unlikely(probability, threshold, volume, mask, matrix, recipe.calibration.parts)
     infarct = (probability >= threshold).astype(np.uint8)
     return OnScan(infarct, probability, box, total, pathological, threshold)
 

@@ -89,9 +89,10 @@ def median_in_slices(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return sitk.GetArrayFromImage(sitk.Median(sitk.GetImageFromArray(values), [1, 1, 0]))
 
 
-def components(mask: Mask) -> NDArray[np.integer]:
-    """Face-connected parts numbered from 1 by falling size; 0 outside."""
-    labels = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), False)
+def components(mask: Mask, *, corners: bool = False) -> NDArray[np.integer]:
+    """Connected parts numbered from 1 by falling size; 0 outside. corners: edges and corners connect, too, not faces
+    alone."""
+    labels = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), corners)
     return sitk.GetArrayFromImage(sitk.RelabelComponent(labels, sortByObjectSize=True))
 
 

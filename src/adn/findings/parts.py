@@ -1,0 +1,140 @@
+"""Connected parts of a mark that look like an infarct, and those that do not, such as wide sulci.
+
+What a reader would look at, in a few numbers for each part: how sure the network is, how large the part is, how much of
+it and of its twin is fluid, how much darker its tissue is. Weights may come with coefficients for these
+(`calibration.parts`), found on patients that their networks had not seen (docs/training.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adn.config import PartsConfig
+from adn.findings.twins import Twins, twins_of
+from adn.findings.water import tissue_pairs
+from adn.prepare.coarse import block_mean, components
+from adn.space.geometry import bounding_box
+from adn.space.volume import Volume
+
+FLUID_HU = 14.0
+TISSUE_HU = (18.0, 60.0)
+_FEWEST_BLOCKS = 3  # for a mean
+_PEAK = 99.0  # percentile
+
+
+class Evidence(NamedTuple):
+    """Of one part, each 0 where too few blocks tell.
+
+    mean, peak: probability, its mean and 99th percentile. size: ln(mL). fluid, twin_fluid: share of blocks below 14 HU,
+    of the part and of its mirror twin. darker: HU, tissue against its twin. level, twin_level: HU, tissue of 18 to 60
+    HU, of the part and of the twin, less the brain's median. rough: σ of the blocks, HU.
+    """
+
+    mean: float
+    peak: float
+    size: float
+    fluid: float
+    twin_fluid: float
+    darker: float
+    level: float
+    twin_level: float
+    rough: float
+
+    def score(self, config: PartsConfig) -> float:
+        """Logit of the chance that it is an infarct, less that from which a part is kept."""
+        return config.intercept + sum(getattr(config, name) * value for name, value in self._asdict().items())
+
+
+def parts_with_evidence(
+    probability: NDArray[np.float32], threshold: float, twins: Twins, box: tuple[slice, ...], voxel_ml: float
+) -> tuple[NDArray[np.integer], dict[int, Evidence]]:
+    """Labels (D, H, W) of the connected parts at a threshold, and the evidence of each.
+
+    probability: (D, H, W). twins: of the scan, whatever is marked in them; box: the box about its brain. Parts connect
+    by faces, edges or corners; those of less than two blocks of 2 mm by 5 mm have no evidence.
+    """
+    labels = components(probability >= threshold, corners=True)
+    measured = _Measured(twins)
+    found = {}
+    for label, place in _places(labels):
+        blocks = block_mean(labels[box] == label, twins.factors)
+        region = blocks > 0.5
+        if region.sum() <= _FEWEST_BLOCKS:
+            region = blocks > 0.2
+        if region.sum() >= 2:
+            chances = probability[place][labels[place] == label]
+            found[label] = measured.evidence(region, chances, voxel_ml)
+    return labels, found
+
+
+def without_unlikely(
+    probability: NDArray[np.float32],
+    threshold: float,
+    volume: Volume,
+    mask: Volume,
+    aligned_from_scan: NDArray[np.float64],
+    config: PartsConfig,
+) -> NDArray[np.float32]:
+    """The probability in which parts that do not look like an infarct stay just below the threshold.
+
+    probability: (D, H, W). volume: HU, SPL. mask: brain, same grid. aligned_from_scan: array index → LPS mm about the
+    mid-sagittal plane. Parts without evidence are too small to be told, and go, too.
+    """
+    marked = probability >= threshold
+    if not marked.any():
+        return probability
+    twins, box = twins_of(volume, mask, marked.astype(np.uint8), aligned_from_scan), bounding_box(mask.data > 0)
+    labels, found = parts_with_evidence(probability, threshold, twins, box, volume.grid.voxel_ml)
+    kept = np.zeros(int(labels.max()) + 1, bool)
+    kept[[label for label, evidence in found.items() if evidence.score(config) >= 0]] = True
+    unlikely = (labels > 0) & ~kept[labels]
+    if not unlikely.any():
+        return probability
+    result = probability.copy()
+    result[unlikely] = np.nextafter(np.float32(threshold), np.float32(0))
+    return result
+
+
+def _places(labels: NDArray[np.integer]) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """Each label with its bounding box."""
+    for label in range(1, int(labels.max()) + 1):
+        yield label, bounding_box(labels == label)
+
+
+class _Measured:
+    """What of the blocks does not depend on the part."""
+
+    def __init__(self, twins: Twins) -> None:
+        low, high = TISSUE_HU
+        self.twins = twins
+        self.fluid = twins.brain & (twins.hu < FLUID_HU)
+        self.twin_fluid = twins.mirror_brain & (twins.mirror_hu < FLUID_HU)
+        self.tissue = twins.brain & (twins.hu >= low) & (twins.hu < high)
+        self.twin_tissue = twins.mirror_brain & (twins.mirror_hu >= low) & (twins.mirror_hu < high)
+        self.pairs = tissue_pairs(twins, marked_twins=True).every
+        solid = twins.hu[twins.brain & ~self.fluid]
+        self.median_hu = float(np.median(solid)) if solid.size else 0.0
+
+    def evidence(self, region: NDArray[np.bool_], chances: NDArray[np.float32], voxel_ml: float) -> Evidence:
+        """region: blocks of the part. chances: probability of its voxels."""
+        twins, count = self.twins, int(region.sum())
+        inside = twins.hu[region & twins.brain]
+        return Evidence(
+            mean=float(chances.mean()),
+            peak=float(np.percentile(chances, _PEAK)),
+            size=float(np.log(len(chances) * voxel_ml)),
+            fluid=float((region & self.fluid).sum() / count),
+            twin_fluid=float((region & self.twin_fluid).sum() / count),
+            darker=_mean(twins.mirror_hu - twins.hu, region & self.pairs),
+            level=_mean(twins.hu - self.median_hu, region & self.tissue),
+            twin_level=_mean(twins.mirror_hu - self.median_hu, region & self.twin_tissue),
+            rough=float(inside.std()) if len(inside) > _FEWEST_BLOCKS else 0.0,
+        )
+
+
+def _mean(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    return float(values[where].mean()) if where.sum() >= _FEWEST_BLOCKS else 0.0
