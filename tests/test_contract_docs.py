@@ -22,7 +22,17 @@ HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 RUNNABLE = [path for path in (DOCS / "get-started.md", *HOW_TO) if BLOCK.search(path.read_text(encoding="utf-8"))]
 A_SCREEN = 60  # lines
-TASKS = {"one-scan", "folder", "archive", "train", "fine-tune", "benchmark", "correct-mask", "read-report"}
+TASKS = {
+    "one-scan",
+    "folder",
+    "archive",
+    "whole-archive",
+    "train",
+    "fine-tune",
+    "benchmark",
+    "correct-mask",
+    "read-report",
+}
 
 
 @pytest.fixture(scope="module")

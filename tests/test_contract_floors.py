@@ -28,7 +28,7 @@ FLOORS = [
     {"training"},
     {"benchmark"},
     {"prediction.batch", "doctor"},
-    {"comparison"},
+    {"comparison", "archives"},
     {"server"},
     {"node"},
     {"cli"},

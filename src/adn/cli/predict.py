@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from adn.answers import Asked
 from adn.cli import terminal
-from adn.cli.options import Device, KeepOld, Lang, Overwrite, Quiet, Results, Scans, VolumeLimit, Weights
+from adn.cli.options import Device, KeepOld, Lang, Overwrite, Quiet, Results, VolumeLimit, Weights
 from adn.results import DISCLAIMER
 from adn.work.exits import overall_code
 
 if TYPE_CHECKING:
-    from adn.prediction.batch import Outcome
+    from adn.prediction.batch import Networks, Outcome, Request
 
 
 def predict(
-    scans: Scans,
+    scans: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCAN",
+            help="Head CT: .nii .nii.gz .nrrd .mha, a DICOM file, folder or .zip. Many of them: a CSV with a column "
+            "path, a BIDS data set, s3://BUCKET/FOLDER, or with --jobs or --scheduler any one folder.",
+        ),
+    ],
     out: Results,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Scans at a time, each in its own process with its share of cores.")
-    ] = 1,
+        int | None, typer.Option(min=1, help="Scans at a time, each in its own process with its share of cores.")
+    ] = None,
     series: Annotated[
         str | None,
         typer.Option(help="DICOM series to take (UID or number); default: the axial head CT with most slices."),
@@ -37,6 +45,16 @@ def predict(
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
     keep_old: KeepOld = False,
     overwrite: Overwrite = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Scheduler of dask whose workers predict, or the .json file it wrote."),
+    ] = None,
+    layout: Annotated[
+        Literal["cases", "bids"], typer.Option(help="Results of an archive: a folder a case, or BIDS derivatives.")
+    ] = "cases",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Archives: also try again what failed before.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Mark infarcts in head CT scans; write masks, asymmetry maps and a report for each.
@@ -44,8 +62,34 @@ def predict(
     All images in OUT/<case> lie on the scan's own grid.
 
     Several scans also give OUT/results.csv; one that fails is reported and the rest go on.
+
+    An archive gives OUT/results.parquet, and the same command goes on where it was stopped.
     """
-    from adn.prediction.batch import RESULTS_TABLE, Networks, Request, Wishes, predict_scans
+    from adn.prediction.batch import Networks, Request, Wishes
+
+    request = Request(out, series, overwrite, dicom_seg, wishes=Wishes(lang, Asked(volume_limit_ml, keep_old)))
+    networks = Networks(weights, device)
+    if scheduler or _many(scans, jobs):
+        from adn.cli.archive import predict_archive
+
+        code = predict_archive(scans, request, networks, (jobs, scheduler, layout, retry_failed), quiet)
+    else:
+        code = _predict([Path(scan) for scan in scans], request, networks, jobs or 1, quiet)
+    raise typer.Exit(code)
+
+
+def _many(scans: list[str], jobs: int | None) -> bool:
+    """Whether an archive is meant: what can be nothing else, or a folder that several processes are asked for."""
+    from adn.archives.places import is_archive
+
+    if len(scans) > 1:
+        return False
+    return is_archive(scans[0]) or (jobs is not None and Path(scans[0]).is_dir())
+
+
+def _predict(scans: list[Path], request: Request, networks: Networks, jobs: int, quiet: bool) -> int:
+    """Named scans, in this process or in several; the exit code."""
+    from adn.prediction.batch import RESULTS_TABLE, predict_scans
 
     several = len(scans) > 1
     with terminal.progress_bar(quiet) as bar:
@@ -55,14 +99,13 @@ def predict(
             bar.advance(row)
             _say(outcome, bar.console, several, quiet)
 
-        request = Request(out, series, overwrite, dicom_seg, wishes=Wishes(lang, Asked(volume_limit_ml, keep_old)))
-        outcomes = predict_scans(scans, request, Networks(weights, device), jobs, tell)
+        outcomes = predict_scans(scans, request, networks, jobs, tell)
     if several and not quiet:
         done = sum(outcome.code == terminal.DONE for outcome in outcomes)
-        typer.echo(f"{done} of {len(scans)} scans done; {out / RESULTS_TABLE}\n{DISCLAIMER}")
+        typer.echo(f"{done} of {len(scans)} scans done; {request.out / RESULTS_TABLE}\n{DISCLAIMER}")
     elif outcomes[0].report and not quiet:
         typer.echo(f"{_finding(outcomes[0])}\n{outcomes[0].report}\n{DISCLAIMER}")
-    raise typer.Exit(overall_code(outcome.code for outcome in outcomes))
+    return overall_code(outcome.code for outcome in outcomes)
 
 
 def _say(outcome: Outcome, console: Console, several: bool, quiet: bool) -> None:

@@ -28,7 +28,7 @@ from adn.work.progress import Progress
 
 Layout = Literal["nnunet", "bids"]
 _MARKERS = {"nnunet": "dataset.json", "bids": "dataset_description.json"}
-_BIDS_VERSION = "1.10.0"
+BIDS_VERSION = "1.10.0"
 
 
 def export_cases(
@@ -138,7 +138,7 @@ class _Bids:
         self._describe(folder)
 
     def _describe(self, folder: Path) -> None:
-        facts = {"Name": "Head CT", "BIDSVersion": _BIDS_VERSION, "GeneratedBy": [{"Name": "adn"}]}
+        facts = {"Name": "Head CT", "BIDSVersion": BIDS_VERSION, "GeneratedBy": [{"Name": "adn"}]}
         _write_json({**facts, "DatasetType": "raw"}, folder / "dataset_description.json")
         derived = folder / "derivatives" / "masks"
         derived.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ LABELS = ("infarct", "tissue", "brain", "ignore", "seen")
 LICENCE = "licence.txt"  # beside the cases: under what weights that are trained on them may be used
 CSV_COLUMNS = ("name", "subject", "ct", *LABELS)
 _INFARCT = re.compile(r"infarct|lesion|stroke|isch", re.I)
-_BIDS_CT = re.compile(r"_ct\.nii(\.gz)?$", re.I)
+BIDS_CT = re.compile(r"_ct\.nii(\.gz)?$", re.I)
 _VERSION = re.compile(r"corrected_(\d+)\.json")
 _ENTITY = re.compile(r"_(?:label|desc)-([A-Za-z0-9]+)")
 LOOKED_FOR = (
@@ -242,13 +242,13 @@ def _ct_channel(path: Path, facts: dict) -> int:
 
 
 def _bids_scans(path: Path) -> Iterator[Path]:
-    return (file for file in sorted(path.glob("sub-*/**/*")) if _BIDS_CT.search(file.name) and file.is_file())
+    return (file for file in sorted(path.glob("sub-*/**/*")) if BIDS_CT.search(file.name) and file.is_file())
 
 
 def _from_bids(path: Path) -> Iterable[Case]:
     derived = sorted(path.glob("derivatives/**/sub-*.nii*"))
     for ct in _bids_scans(path):
-        stem = _BIDS_CT.sub("", ct.name)
+        stem = BIDS_CT.sub("", ct.name)
         mine = [file for file in derived if file.name.startswith(f"{stem}_")]
         masks = [file for file in mine if re.search(r"_mask\.nii(\.gz)?$", file.name)]
         named = {kind: [f for f in masks if kind in _entity(f).split()] for kind in ("ignore", "seen")}

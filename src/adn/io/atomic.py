@@ -102,6 +102,11 @@ def move_folder(source: Path, target: Path) -> None:
     source.rename(target)
 
 
+def move_file(source: Path, target: Path) -> None:
+    """Give a file another name on the same disk, at once, in the place of what has that name."""
+    os.replace(source, target)
+
+
 def link_file(source: Path, target: Path) -> None:
     """Give a file a second name on the same disk, without a copy. Raises FileExistsError where there is one already."""
     os.link(source, target)

@@ -22,7 +22,7 @@ def case_name(path: Path | str) -> str:
     >>> case_name("scans/sub-01.nii.gz"), case_name("scans/sub-02/ct.nii.gz")
     ('sub-01', 'sub-02')
     """
-    return _safe(_stem(_named(path)))
+    return safe_name(_stem(_named(path)))
 
 
 def _named(path: Path | str) -> Path:
@@ -49,7 +49,7 @@ def case_names(paths: Sequence[Path | str]) -> list[str]:
     names = [case_name(path) for path in paths]
     clashing = _clashing(names)
     names = [
-        f"{_safe(_parent(path))}_{name}" if name.lower() in clashing else name
+        f"{safe_name(_parent(path))}_{name}" if name.lower() in clashing else name
         for name, path in zip(names, paths, strict=True)
     ]
     clashing = _clashing(names)
@@ -87,6 +87,7 @@ def _parent(path: Path | str) -> str:
     return _named(path).parent.name
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
+    """A text as the name of a folder: Latin letters, digits, dots, dashes and underscores."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-") or "scan"

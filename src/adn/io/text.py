@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -37,14 +37,31 @@ def read_table(path: Path) -> Table:
 
     Empty lines are left out, cells that a line lacks are ''. Raises InputError, naming the file, where it is no table.
     """
+    columns, rows = table_rows(path)
+    return Table(columns, tuple(rows))
+
+
+def table_rows(path: Path) -> tuple[tuple[str, ...], Iterator[Row]]:
+    """As `read_table`, for tables of any length: the lines are read as they are asked for."""
+    rows = _lines(path)
+    return next(rows), rows  # type: ignore[return-value] - the first is the header
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    """The columns, then each line."""
     try:
-        text = decoded(path.read_bytes())
-        lines = io.StringIO(text.lstrip("\r\n"), newline="")
-        separator = max(_SEPARATORS, key=lines.readline().count)
-        lines.seek(0)
-        reader = csv.reader(lines, delimiter=separator)
-        columns = tuple(name.strip().lower() for name in next(reader, []))
-        return Table(columns, tuple(_rows(reader, columns)))
+        with path.open("rb") as stream:
+            head = stream.read(4)
+        encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
+        with path.open(encoding=encoding, errors=_OLD if encoding == "utf-8" else "strict", newline="") as lines:
+            first = lines.readline().removeprefix("\ufeff")
+            while first and not first.strip("\r\n"):
+                first = lines.readline()
+            separator = max(_SEPARATORS, key=first.count)
+            reader = csv.reader(itertools.chain([first] if first else [], lines), delimiter=separator)
+            columns = tuple(name.strip().lower() for name in next(reader, []))
+            yield columns
+            yield from _rows(reader, columns)
     except (OSError, UnicodeError, csv.Error) as error:
         raise InputError(f"needed a table (CSV), but it cannot be read ({error}); save it again.", path) from error
 

@@ -95,6 +95,9 @@ CSV_COLUMNS: tuple[str, ...] = (
     "error",
     "disclaimer",
 )
+CSV_NUMBERS = frozenset(  # the columns that hold numbers
+    ("volume_ml", "left_ml", "right_ml", "mean_hu", "mirror_hu", "hu_ratio", "in_plane_deg", "roll_deg", "threshold")
+) | {"seconds", *answers.CSV_NUMBERS}
 
 
 def result_dict(prediction: Prediction, language: str = ENGLISH) -> dict[str, Any]:

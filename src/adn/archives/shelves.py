@@ -1,0 +1,85 @@
+"""How results of an archive lie in the output folder: a folder a case, or BIDS derivatives. A case is there or not."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Literal
+
+from adn.datasets.export import BIDS_VERSION
+from adn.io.atomic import atomic_path, move_file, move_folder, remove_folder
+from adn.io.digest import sha256
+from adn.results import RESULT_FILE
+
+Layout = Literal["cases", "bids"]
+_BIDS_NAMES = {  # the result file comes last: by it a case is known to be whole
+    "infarct.nii.gz": "label-infarct_desc-adn_mask.nii.gz",
+    "brain_mask.nii.gz": "label-brain_desc-adn_mask.nii.gz",
+    "infarct_probability.nii.gz": "label-infarct_desc-adn_probseg.nii.gz",
+    "scan.nii.gz": "desc-scan_ct.nii.gz",
+    "asymmetry_total.nii.gz": "desc-asymmetrytotal_ct.nii.gz",
+    "asymmetry_pathological.nii.gz": "desc-asymmetrypathological_ct.nii.gz",
+    "asymmetry_intrinsic.nii.gz": "desc-asymmetryintrinsic_ct.nii.gz",
+    "relative_hypodensity.nii.gz": "desc-relativehypodensity_ct.nii.gz",
+    "salient.nii.gz": "desc-salient_ct.nii.gz",
+    "compensated.nii.gz": "desc-compensated_ct.nii.gz",
+    "report.html": "desc-adn_report.html",
+    RESULT_FILE: "desc-adn_result.json",
+}
+_ENTITIES = re.compile(r"sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*")
+
+
+def result_of(out: Path, layout: Layout, case: str) -> Path:
+    """The result file of a case, which is there when all of it is."""
+    if layout == "cases":
+        return out / case / RESULT_FILE
+    return _bids_place(out, case, _BIDS_NAMES[RESULT_FILE])
+
+
+def put(folder: Path, out: Path, layout: Layout, case: str) -> None:
+    """Move the finished folder of a case to its place. Raises FileExistsError where another process was faster."""
+    if layout == "cases":
+        move_folder(folder, out / case)
+        return
+    for name, ending in _BIDS_NAMES.items():
+        if (folder / name).exists():
+            target = _bids_place(out, case, ending)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            move_file(folder / name, target)
+    remove_folder(folder)
+
+
+def describe(out: Path, layout: Layout, version: str) -> None:
+    """What a BIDS data set says of itself. Raises OutputError."""
+    if layout == "cases" or (out / "dataset_description.json").exists():
+        return
+    facts = {
+        "Name": "adn: infarcts in head CT, for research use only",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "adn", "Version": version}],
+    }
+    # CT is not in the standard yet (proposal 24), so the validator is told to let it pass.
+    texts = {
+        "dataset_description.json": json.dumps(facts, indent=1) + "\n",
+        ".bidsignore": "**/ct/\nresults.parquet/\narchive.sqlite*\n",
+        "README.md": "Results of `adn predict`, for research use only: masks, maps and a report for each scan.\n",
+    }
+    for name, text in texts.items():
+        with atomic_path(out / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def bids_stem(case: str) -> str:
+    """A case's name as BIDS entities: as it is where it is such a name, else a label that no other case has."""
+    if _ENTITIES.fullmatch(case):
+        return case
+    plain = re.sub(r"[^A-Za-z0-9]", "", case)
+    return f"sub-{plain}" if plain == case else f"sub-{plain}{sha256(case)[:8]}"
+
+
+def _bids_place(out: Path, case: str, ending: str) -> Path:
+    stem = bids_stem(case)
+    sessions = re.findall(r"_(ses-[A-Za-z0-9]+)", stem)
+    return out.joinpath(stem.split("_")[0], *sessions[:1], "ct", f"{stem}_{ending}")

@@ -1,0 +1,142 @@
+"""The scans of an archive: below a folder, in a table, in a BIDS data set, in studies of DICOM, in object storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from adn.archives.places import File, files_below, first_bytes, is_address, is_archive, is_table
+from adn.datasets.layouts import BIDS_CT, LABELS
+from adn.errors import AdnError, InputError
+from adn.io.digest import sha256
+from adn.io.names import case_name, safe_name, scan_suffix
+from adn.io.text import table_rows
+
+COLUMNS = ("path", "scan", "ct")  # of a table, the first that is there names the scans
+_NAMES = ("case", "name")
+_HALF = (".nhdr", ".mhd")  # the voxels lie in another file
+_OTHERS = (".json", ".csv", ".tsv", ".txt", ".md", ".html", ".png", ".jpg", ".pdf", ".xml")  # no need to look inside
+_STUDY_AND_SERIES = 0x0020000E
+_KEY = 16  # hexadecimal digits of a study's digest
+
+
+@dataclass(frozen=True)
+class Found:
+    """A scan. name: what its case is to be called, if that is free. study: of the index, where it has many files."""
+
+    name: str
+    scan: str
+    study: str = ""
+
+
+class Studies(Protocol):
+    """An index of DICOM files, kept on disk."""
+
+    def known(self, file: File) -> bool:
+        """Whether a file is in the index as it is now."""
+        ...
+
+    def keep(self, file: File, study: str) -> None:
+        """Note to which study a file belongs; '': to none of interest."""
+        ...
+
+    def studies(self) -> Iterator[tuple[str, str, str]]:
+        """Each study with the first and the last of its files' places in order."""
+        ...
+
+
+def find_scans(places: list[str], index: Studies, out: Path) -> Iterator[Found | None]:
+    """Each scan as it is found; None now and then, where looking takes a while. DICOM comes last, when it is all read.
+
+    places: each a folder, an address (`s3://bucket/folder`), a CSV with a column `path`, or a scan's file. out: is
+    left out. In a BIDS data set only `*_ct.nii.gz` are scans; elsewhere what is called like a label image is none.
+    """
+    for place in places:
+        if is_table(place):
+            yield from _of_table(Path(place))
+        elif not is_address(place) and Path(place).is_file():
+            yield Found(case_name(place), place)
+        else:
+            yield from _below(place, index, out)
+    for study, first, last in index.studies():
+        folder = _common(first, last)
+        inside = next((name for place in places if (name := _relative(folder, place))), "")
+        yield Found(safe_name(inside.replace("/", "_")) if inside else f"study-{study}", folder, study)
+
+
+def _below(place: str, index: Studies, out: Path) -> Iterator[Found | None]:
+    bids = not is_address(place) and is_archive(place)
+    for file in files_below(place, out):
+        name = PurePosixPath(file.name).name
+        suffix = scan_suffix(name)
+        if bids:
+            yield Found(BIDS_CT.sub("", name), file.place) if BIDS_CT.search(name) else None
+        elif suffix:
+            label = name[: -len(suffix)].lower() in LABELS
+            yield None if label or suffix in _HALF else Found(_name(file.name, suffix), file.place)
+        else:
+            if not name.lower().endswith(_OTHERS) and not index.known(file):
+                index.keep(file, study_of(file.place))
+            yield None
+
+
+def _name(name: str, suffix: str) -> str:
+    """Of the path below the archive's folder; a scan that is only called ct has the name of its folder."""
+    parts = name[: -len(suffix)].split("/")
+    return safe_name("_".join(parts[:-1] if len(parts) > 1 and parts[-1].lower() == "ct" else parts))
+
+
+def study_of(place: str) -> str:
+    """A digest of the study of a CT image; '' for any other file, and for what cannot be read."""
+    from pydicom import config
+    from pydicom.filereader import read_partial
+
+    with suppress(AdnError, OSError):
+        head = first_bytes(place)
+        if head[128:132] != b"DICM" and head[:2] != b"\x08\x00":
+            return ""
+        try:
+            with config.disable_value_validation():
+                data = read_partial(BytesIO(head), lambda tag, vr, length: tag > _STUDY_AND_SERIES, force=True)
+            return sha256(str(data.StudyInstanceUID))[:_KEY] if data.get("Modality") == "CT" else ""
+        except Exception:  # pydicom raises many kinds on damaged bytes
+            return ""
+    return ""
+
+
+def _of_table(path: Path) -> Iterator[Found]:
+    columns, rows = table_rows(path)
+    column = next((name for name in COLUMNS if name in columns), None)
+    if column is None:
+        raise InputError(
+            f"needed a column {' or '.join(COLUMNS)} that names the scans, but the columns are: "
+            f"{', '.join(columns) or 'none'}.",
+            path,
+        )
+    for line, cells in rows:
+        place = cells[column]
+        if not place:
+            raise InputError(f"line {line}: column '{column}' is empty; name the scan or remove the line.", path)
+        scan = place if is_address(place) else str(path.parent / place)
+        name = next((cells[name] for name in _NAMES if cells.get(name)), "")
+        yield Found(safe_name(name) if name else case_name(scan), scan)
+
+
+def _common(first: str, last: str) -> str:
+    """The folder in which all files between two lie."""
+    parts = zip(first.split("/")[:-1], last.split("/")[:-1], strict=False)
+    shared = []
+    for one, other in parts:
+        if one != other:
+            break
+        shared.append(one)
+    return "/".join(shared)
+
+
+def _relative(folder: str, place: str) -> str:
+    root = place.rstrip("/") if is_address(place) else str(Path(place).absolute())
+    return folder[len(root) + 1 :] if folder.startswith(f"{root}/") else ""

@@ -1,0 +1,132 @@
+"""An archive is predicted whole, goes on after a stop, and a scan that ends its worker stops nothing else."""
+
+import os
+from concurrent.futures import Future
+from contextlib import closing
+from functools import partial
+
+import pytest
+
+from adn.archives import run
+from adn.archives.ledger import Counts
+from adn.archives.run import predict_archive
+from adn.archives.work import Job
+from adn.errors import AdnError, InputError, OutputError
+from adn.prediction.batch import Networks, Request
+from stub_archive import Stub
+
+pytest.importorskip("distributed", reason="needs the extra 'archive'")
+parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra 'archive'")
+
+
+class Here:
+    """A client whose only worker is this process. stop_after: then the scheduler is gone."""
+
+    def __init__(self, stop_after=10**9):
+        self.most, self.stop_after, self.seen = 0, stop_after, []
+
+    def nthreads(self):
+        return {"here": 2}
+
+    def cancel(self, futures, force):
+        self.cancelled = len(futures)
+
+    def submit(self, job, item, key, pure):
+        future = Future()
+        self.seen.append(item.case)
+        if len(self.seen) > self.stop_after:
+            future.set_exception(OSError("gone"))
+        else:
+            future.set_result(job(item))
+        return future
+
+
+@pytest.fixture
+def archive(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b", "bad", "c", "d"):
+        (tmp_path / "in" / f"{name}.nii.gz").touch()
+    return partial(go, tmp_path)
+
+
+def go(home, client, layout="cases", **options):
+    job = Job(Request(home / "out", **options.pop("request", {})), Networks(), layout, Stub)
+    return predict_archive([str(home / "in")], job, client, **options)
+
+
+def cases(folder):
+    return sorted(row["case"] for row in parquet.read_table(folder / "out" / "results.parquet").to_pylist())
+
+
+def test_all_scans_end_in_folders_and_the_table(archive, tmp_path):
+    told = []
+    counts = archive(Here(), tell=lambda event, counts, more: told.append(event))
+    assert counts == Counts(done=4, failed=1)
+    assert cases(tmp_path) == ["a", "b", "bad", "c", "d"]
+    assert sorted(path.parent.name for path in (tmp_path / "out").glob("*/result.json")) == ["a", "b", "c", "d"]
+    assert [event.error for event in told if event and event.error] == [
+        f"{tmp_path / 'in' / 'bad.nii.gz'}: is not a head CT."
+    ]
+    assert not (tmp_path / "out" / ".adn-work").exists()
+
+
+def test_a_second_run_does_what_is_left_and_what_has_gone(archive, tmp_path):
+    with pytest.raises(AdnError, match="give the same command again"):
+        archive(Here(stop_after=2))
+    done = {path.parent.name for path in (tmp_path / "out").glob("*/result.json")}
+    again = Here()
+    assert archive(again) == Counts(done=4, failed=1)
+    assert not done & set(again.seen) - {"a", "b", "c", "d", "bad"}
+    for file in (tmp_path / "out" / "a").iterdir():
+        file.unlink()
+    (tmp_path / "out" / "a").rmdir()
+    last = Here()
+    archive(last)
+    assert last.seen == ["a"]
+    archive(last, retry_failed=True)
+    assert last.seen == ["a", "bad"]
+    assert cases(tmp_path) == ["a", "b", "bad", "c", "d"]
+
+
+def test_results_without_a_line_in_the_ledger_are_taken_over(archive, tmp_path):
+    job = Job(Request(tmp_path / "out"), Networks(), "cases", Stub)
+    archive(Here())
+    from adn.archives.ledger import Item
+
+    item = Item(1, "a", "a.nii.gz", ("absent.nii.gz",))
+    assert job(item)["volume_ml"] == 1.5  # read, not predicted
+
+
+def test_results_as_bids_derivatives(archive, tmp_path):
+    assert archive(Here(), layout="bids") == Counts(done=4, failed=1)
+    assert (tmp_path / "out" / "sub-a" / "ct" / "sub-a_label-infarct_desc-adn_mask.nii.gz").is_file()
+    assert archive(Here(), layout="bids") == Counts(done=4, failed=1)
+    with pytest.raises(OutputError, match="another `layout`"):
+        archive(Here())
+
+
+def test_what_cannot_be_meant_is_refused(archive, tmp_path):
+    with pytest.raises(InputError, match="`overwrite` is not for archives"):
+        archive(Here(), request={"overwrite": True})
+    with pytest.raises(InputError, match="no place in BIDS"):
+        archive(Here(), layout="bids", request={"dicom_seg": True})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").touch()
+    with pytest.raises(OutputError, match="something else"):
+        archive(Here())
+
+
+@pytest.mark.slow
+def test_a_scan_that_kills_its_worker_is_set_aside_after_two_tries(archive, tmp_path, monkeypatch):
+    """With real processes."""
+    log = tmp_path / "log"
+    monkeypatch.setenv("ADN_STUB_LOG", str(log))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(__import__("sys").path))
+    (tmp_path / "in" / "crash.nii.gz").touch()
+    errors = []
+    with closing(run.local_client(2, 1)) as client:
+        counts = archive(client, tell=lambda event, *_: errors.append(event.error) if event else None)
+        client.cluster.close()
+    assert counts == Counts(done=4, failed=1, set_aside=1)
+    assert sorted(log.read_text().split()) == ["a", "b", "c", "d"]
+    assert sum("2 times, and is set aside" in error for error in errors) == 1

@@ -1,0 +1,53 @@
+"""A stand-in for the pipeline of an archive, in a module of its own so that workers can import it."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from adn.errors import InputError
+from adn.prediction.batch import Networks, Outcome, Request
+from adn.report import csv_row
+from adn.report.numbers import CSV_COLUMNS
+
+SECONDS = float(os.environ.get("ADN_STUB_SECONDS", "0"))
+
+LATER = ("old_infarct", "volume_limit")
+RESULT = dict.fromkeys(CSV_COLUMNS) | {
+    "assessable": True,
+    "not_assessable_because": [],
+    "territories": [],
+    "slices": [],
+    "poses": {"refined": {"rotation_deg": {"in_plane": 0.0, "roll": 0.0}}},
+    "seconds": {},
+    "warnings": [],
+    "volume_ml": 1.5,
+    "side": "left",
+    "answers": {name: {} for name in ("net_water_uptake", "aspects", "blood", "mass_effect", "age", *LATER)},
+}
+
+
+@dataclass(frozen=True)
+class Stub:
+    """Writes a case with nothing in it, and notes that it did; what happens else is written in the scan's name."""
+
+    request: Request
+    networks: Networks
+
+    def __call__(self, task):
+        """The outcome of one scan."""
+        time.sleep(SECONDS)
+        if "bad" in task.case:
+            raise InputError("is not a head CT.", task.scan)
+        if "crash" in task.case:
+            os.kill(os.getpid(), signal.SIGKILL)
+        folder = self.request.out / task.case
+        folder.mkdir()
+        (folder / "infarct.nii.gz").write_bytes(b"")
+        (folder / "result.json").write_text(json.dumps({**RESULT, "case": task.case}))
+        if log := os.environ.get("ADN_STUB_LOG"):
+            with Path(log).open("a") as file:
+                file.write(f"{task.case}\n")
+        return Outcome(task, 0, row=csv_row({**RESULT, "case": task.case}, str(task.scan)))
