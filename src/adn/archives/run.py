@@ -228,7 +228,7 @@ def local_client(jobs: int, threads: int) -> Client:
         host="127.0.0.1",
         protocol="tls",
         security=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=False,
     )
     return distributed.Client(cluster)

