@@ -11,8 +11,7 @@ are fitted over voxels of 0.01 or more, of outlined patients and of heads withou
 patients left out in turn, over voxels where the probability or the truth is 0.05 or more. Threshold and
 coefficients for parts (part_rules.py) are those with which at most --called of the heads without infarct have 5 mL or
 more marked outside blood and oedema, and the outlined patients' Dice and the share of laid infarcts that are found add
-up to most, as a network that marks nothing is blind. --write: the weights with
-these numbers.
+up to most, as a network that marks nothing is blind. --write: the weights with these numbers.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from adn.space.volume import Volume
 LEAST = 0.05  # voxels with less probability, and without infarct, are so many that they would hide all others
 FITTED = 0.01  # the logit is fitted over voxels with so much probability, whatever their truth
 FOLDS = 5
-THRESHOLDS = np.round(np.arange(0.15, 0.71, 0.05), 2)
+THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,13 +91,13 @@ def voxels_of(case: Seen) -> Voxels:
     )
 
 
-def parts_of(case: Seen, scale: float, shift: float, smallest_ml: float) -> PartsCase:
+def parts_of(case: Seen, thresholds: Sequence[float], logit: tuple[float, float], smallest_ml: float) -> PartsCase:
     """The parts of a case at each threshold of the calibrated probability; those below `smallest_ml` are left out."""
-    probability = (calibrated(case.probability, scale, shift) * (case.probability > 0)).astype(np.float32)
+    probability = (calibrated(case.probability, *logit) * (case.probability > 0)).astype(np.float32)
     twins = twins_of(case.ct, case.brain, np.zeros(probability.shape, np.uint8), case.aligned_from_scan)
     box, ml = bounding_box(case.brain.data > 0), case.ct.grid.voxel_ml
     found = PartsCase(case.kind, case.patient, float(case.reference.sum() * ml))
-    for threshold in map(float, THRESHOLDS):
+    for threshold in thresholds:
         labels, evidence = parts_with_evidence(probability, threshold, twins, box, ml)
         count, counts, inside = (
             np.bincount(labels.ravel(), weights=weights) * ml
@@ -132,14 +131,14 @@ def curve(before: Reliability, after: Reliability) -> list[str]:
     return lines
 
 
-def chosen_rule(cases: Sequence[PartsCase], called: float) -> tuple[Rule, list[str]]:
+def chosen_rule(cases: Sequence[PartsCase], thresholds: Sequence[float], called: float) -> tuple[Rule, list[str]]:
     """The threshold and the rule for parts that give most with at most `called` heads marked; what each gives."""
     lines = [
         "| threshold | parts | outlined: Dice | heads with 5 mL or more | laid infarcts found |",
         "|---|---|---|---|---|",
     ]
     rules = []
-    for threshold in map(float, THRESHOLDS):
+    for threshold in thresholds:
         lines.append(scores_of(cases, threshold).row(f"{threshold:.2f}", "all"))
         if rule := fitted_rule(cases, threshold, called):
             lines.append(rule.scores.row(f"{threshold:.2f}", "likely"))
@@ -187,8 +186,8 @@ def main() -> None:
           f"{before.expected_error:.3f} before, {after.expected_error:.3f} after.\n")  # fmt: skip
     print("\n".join(curve(before, after)) + "\n")
     del voxels
-    cases = [parts_of(case, scale, shift, model.recipe.smallest_ml) for case in every_case()]
-    rule, lines = chosen_rule(cases, arguments.called)
+    cases = [parts_of(case, THRESHOLDS, (scale, shift), model.recipe.smallest_ml) for case in every_case()]
+    rule, lines = chosen_rule(cases, THRESHOLDS, arguments.called)
     print("\n".join(lines) + f"\n\nThreshold {rule.threshold:.2f}; {rule.config}\n")
     judged = [case for case in cases if case.kind == "outlined"]
     marked = [marked_ml(case, rule.threshold, 0.0, rule.score)[0] for case in judged]

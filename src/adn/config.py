@@ -175,8 +175,6 @@ class PartsConfig(Section):
     peak: float
     size: float
     fluid: float
-    twin_fluid: float
-    darker: float
     level: float
     twin_level: float
     rough: float

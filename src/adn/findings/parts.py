@@ -1,7 +1,7 @@
 """Connected parts of a mark that look like an infarct, and those that do not, such as wide sulci.
 
 What a reader would look at, in a few numbers for each part: how sure the network is, how large the part is, how much of
-it and of its twin is fluid, how much darker its tissue is. Weights may come with coefficients for these
+it is fluid, how dark its tissue and that of its twin is. Weights may come with coefficients for these
 (`calibration.parts`), found on patients that their networks had not seen (docs/training.md).
 """
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from adn.config import PartsConfig
 from adn.findings.twins import Twins, twins_of
-from adn.findings.water import tissue_pairs
 from adn.prepare.coarse import block_mean, components
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
@@ -29,17 +28,15 @@ _PEAK = 99.0  # percentile
 class Evidence(NamedTuple):
     """Of one part, each 0 where too few blocks tell.
 
-    mean, peak: probability, its mean and 99th percentile. size: ln(mL). fluid, twin_fluid: share of blocks below 14 HU,
-    of the part and of its mirror twin. darker: HU, tissue against its twin. level, twin_level: HU, tissue of 18 to 60
-    HU, of the part and of the twin, less the brain's median. rough: σ of the blocks, HU.
+    mean, peak: probability, its mean and 99th percentile. size: ln(mL). fluid: share of blocks below 14 HU. level,
+    twin_level: HU, tissue of 18 to 60 HU, of the part and of its mirror twin, less the brain's median. rough: σ of the
+    blocks, HU.
     """
 
     mean: float
     peak: float
     size: float
     fluid: float
-    twin_fluid: float
-    darker: float
     level: float
     twin_level: float
     rough: float
@@ -112,10 +109,8 @@ class _Measured:
         low, high = TISSUE_HU
         self.twins = twins
         self.fluid = twins.brain & (twins.hu < FLUID_HU)
-        self.twin_fluid = twins.mirror_brain & (twins.mirror_hu < FLUID_HU)
         self.tissue = twins.brain & (twins.hu >= low) & (twins.hu < high)
         self.twin_tissue = twins.mirror_brain & (twins.mirror_hu >= low) & (twins.mirror_hu < high)
-        self.pairs = tissue_pairs(twins, marked_twins=True).every
         solid = twins.hu[twins.brain & ~self.fluid]
         self.median_hu = float(np.median(solid)) if solid.size else 0.0
 
@@ -128,8 +123,6 @@ class _Measured:
             peak=float(np.percentile(chances, _PEAK)),
             size=float(np.log(len(chances) * voxel_ml)),
             fluid=float((region & self.fluid).sum() / count),
-            twin_fluid=float((region & self.twin_fluid).sum() / count),
-            darker=_mean(twins.mirror_hu - twins.hu, region & self.pairs),
             level=_mean(twins.hu - self.median_hu, region & self.tissue),
             twin_level=_mean(twins.mirror_hu - self.median_hu, region & self.twin_tissue),
             rough=float(inside.std()) if len(inside) > _FEWEST_BLOCKS else 0.0,
