@@ -46,7 +46,7 @@ class MixConfig(Section):
 
     outlined: float = Field(default=0.0, ge=0)  # share of samples: outlined cases as they are
     emptied: float = Field(default=0.0, ge=0)  # outlined cases, the infarct replaced by its mirrored twin
-    whole: float = Field(default=0.0, ge=0)  # whole heads without infarct; blood and oedema are silent
+    whole: float = Field(default=0.0, ge=0)  # whole heads without infarct; blood and oedema are not scored
     virtual: float = Field(default=0.0, ge=0)  # virtual patients (`train.pool`, `train.looks`)
     align_with: str = "fast-plus"  # weights whose T carries real cases to the brain box, once
     # where samples are made, and then turned back to how the head lay (align.apply = false); None: grid.box
@@ -59,7 +59,7 @@ class MixConfig(Section):
     whole_twin_share: float = Field(default=0.5, ge=0, le=1)  # blood and oedema replaced by their twin
     cut_share: float = Field(default=0.5, ge=0, le=1)  # of whole and virtual: cut to a part as outlined ones are
     grown_voxels: int = Field(default=2, ge=0)  # in plane, about an outline that is replaced
-    silent_voxels: int = Field(default=3, ge=0)  # in plane, about blood and oedema
+    silent_voxels: int = Field(default=3, ge=0)  # not scored in plane around blood and oedema
     filled_voxels: tuple[float, float] = (4.0, 14.0)  # half axis of a healthy place that is replaced
     uneven_hu: float = 1.2  # most smooth difference of what replaces a region from its twin
     blood_hu: float = 46.0  # mean of 3 × 3 pixels above it is blood, beside what the case marks

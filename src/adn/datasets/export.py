@@ -145,7 +145,7 @@ class _Bids:
         _write_json({**facts, "Name": "Masks", "DatasetType": "derivative"}, derived / "dataset_description.json")
         (folder / "README").write_text(
             "Non-contrast head CT. In derivatives/masks: infarct masks, and where known brain masks, tissue maps "
-            "(1 GM, 2 WM, 3 CSF), where the reference is silent (ignore), and what was acquired (seen).\n"
+            "(1 GM, 2 WM, 3 CSF), where nothing is scored (ignore), and what was acquired (seen).\n"
             f"{DISCLAIMER}\n",
             encoding="utf-8",
         )

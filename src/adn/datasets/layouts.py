@@ -35,7 +35,7 @@ class Case:
     """The files of one scan. subject: the patient; scans of one patient share it and never part in a split.
 
     ct: an image file, or a file, folder or zip with DICOM. infarct, tissue (1 GM, 2 WM, 3 CSF), brain: label images
-    on the CT's grid, or None where there is none. ignore: where the reference is silent (AISD's invisible infarct).
+    on the CT's grid, or None where there is none. ignore: where nothing is scored (AISD's invisible infarct).
     seen: 1 in slices that were acquired, 0 in those made between or beside them; None: all were.
     test: the data set itself keeps the case for the end (nnU-Net's imagesTs), it trains only if a split says so.
     """

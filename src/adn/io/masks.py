@@ -26,7 +26,7 @@ LOOKED_FOR = (
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """The files of one case. ignore: where the reference is silent (AISD's invisible infarct).
+    """The files of one case. ignore: where nothing is scored (AISD's invisible infarct).
 
     seen: 1 where something was acquired, 0 in slices made between or beside those; None: everywhere.
     subject: what it shares with cases that resemble it (patient, head); '' where unknown.

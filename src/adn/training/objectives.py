@@ -192,7 +192,7 @@ def _carry_slices(model: ADN, batch: Sample, invisible: str, count: int) -> Carr
 
 
 def which_count(infarct: Tensor, invisible: str) -> Tensor:
-    """1 where the losses look: everywhere, or everywhere but where the reference is silent (−1)."""
+    """1 where the losses count: everywhere, or everywhere except where nothing is scored (−1)."""
     return (infarct >= 0).float() if invisible == "excluded" else torch.ones_like(infarct)
 
 

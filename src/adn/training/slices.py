@@ -9,8 +9,8 @@ from torch import Tensor
 def draw_slices(brain: Tensor, infarct: Tensor, count: int) -> Tensor:
     """Places along D, (B, count), in order: half of them (rounded up) with infarct where there is any, others anywhere.
 
-    brain, infarct: (B, 1, D, H, W), 0 outside the brain; below 0 infarct is silent. All lie in the brain, none comes
-    twice where there are enough. Drawn by torch's own generator.
+    brain, infarct: (B, 1, D, H, W), 0 outside the brain; infarct is below 0 where nothing is scored. All slices hold
+    brain, and none is drawn twice if there are enough. Drawn by torch's own generator.
     """
     rows = []
     for scan, marks in zip(brain, infarct, strict=True):
