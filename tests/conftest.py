@@ -9,6 +9,15 @@ from jaxtyping import install_import_hook
 install_import_hook(["adn.nn", "adn.losses", "adn.asymmetry", "adn.space.warp"], "beartype.beartype")
 
 
+@pytest.fixture
+def taken_as_upright(monkeypatch):
+    """`open_scan` does not look whether the head lies upside down, which takes most of its time on a phantom.
+
+    `io/test_upright.py`, `io/test_scan.py` and `io/test_real_scans.py` hold that it does.
+    """
+    monkeypatch.setattr("adn.io.upright.turned_remarks", lambda volume: [])
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """A headless browser with WebGL2 in software; one for all, since playwright runs once in a process."""

@@ -1,6 +1,7 @@
 """Contract: code blocks of the docs that are marked `bash` or `python` run as shown, on small virtual patients.
 
-Indented blocks and those of other kinds are only shown. `docs/your-data.md` and `docs/server.md` have their own tests.
+Networks are small and untrained; the default weights run in `test_contract_readme.py`. Indented blocks and those of
+other kinds are only shown. `docs/your-data.md` and `docs/server.md` have their own tests.
 """
 
 import re
@@ -15,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from adn.cli import app
+from adn.io import weights
+from adn.nn.adn import build_adn
+from adn.recipes import load_recipe
 from adn.virtual.folders import synthesize
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -45,6 +49,8 @@ def inputs(tmp_path_factory):
         shutil.copy(cases[0] / "ct.nii.gz", folder / name)
     with zipfile.ZipFile(folder / "study.zip", "w") as packed:
         packed.write(cases[0] / "ct.nii.gz", "inside/ct.nii.gz")
+    recipe = load_recipe("tiny")
+    weights.save_weights(build_adn(recipe).state_dict(), recipe.model_dump(), folder / "tiny.safetensors")
     return folder
 
 
@@ -55,6 +61,7 @@ def run(inputs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("adn.work.pool.cores", lambda: 1)
+    monkeypatch.setattr(weights, "DEFAULT", str(tmp_path / "tiny.safetensors"))
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def one(line):

@@ -21,6 +21,8 @@ from adn.results import DISCLAIMER
 from phantoms import ball, write_dicom_series
 from replicas.aisd import WINDOW_HU, grey, half_head, imported, write_replica
 
+pytestmark = pytest.mark.usefixtures("taken_as_upright")
+
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "head_ct" / "aisd_0091454"
 
 

@@ -9,6 +9,8 @@ from adn.datasets.aisd import case as aisd_case
 from adn.errors import InputError
 from replicas.aisd import imported, pack, write_replica
 
+pytestmark = pytest.mark.usefixtures("taken_as_upright")
+
 
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch):

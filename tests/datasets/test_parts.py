@@ -12,6 +12,8 @@ from adn.io import read_volume, write_volume
 from adn.recipes import load_recipe
 from damaged import SPACING_MM, patient
 
+pytestmark = pytest.mark.usefixtures("taken_as_upright")
+
 SPACING = (5.0, 2.0, 2.0)
 
 

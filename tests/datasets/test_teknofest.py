@@ -20,6 +20,8 @@ from adn.io import read_volume
 from adn.results import DISCLAIMER
 from replicas.teknofest import NAME, head_slices, uid, write_series
 
+pytestmark = pytest.mark.usefixtures("taken_as_upright")
+
 MAKERS = ("GE", "Siemens", "Toshiba", "Philips")
 
 

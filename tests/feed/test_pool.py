@@ -171,11 +171,12 @@ def test_looks_whose_infarct_cannot_be_seen_are_drawn_again(tmp_path):
     once = recipe_from_dict(values)
     values["train"]["looks"]["tries"] = 12
     often = recipe_from_dict(values)
-    before, after = (PooledPatients(one, Library(), 6, 8, pool=2, folder=tmp_path) for one in (once, often))
-    seen = [is_visible(before[i], once) for i in range(8)]
+    pools = (PooledPatients(one, Library(), 6, 8, pool=2, folder=tmp_path) for one in (once, often))
+    before, after = ([pool[i] for i in range(8)] for pool in pools)
+    seen = [is_visible(sample, once) for sample in before]
     assert not all(seen)
-    assert all(is_visible(after[i], often) for i in range(8))
-    kept = [torch.equal(before[i].brain, after[i].brain) for i in range(8)]
+    assert all(is_visible(sample, often) for sample in after)
+    kept = [torch.equal(a.brain, b.brain) for a, b in zip(before, after, strict=True)]
     assert kept == seen
 
 

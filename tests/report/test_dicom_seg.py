@@ -22,6 +22,8 @@ from fake_prediction import make_prediction
 from phantoms import BALL_RADIUS_MM, PATIENT_ID, PATIENT_NAME, head, write_dicom_series, write_enhanced
 from report.acquired import TAGS, UNEVEN, distance_mm, predict_ball
 
+pytestmark = pytest.mark.usefixtures("taken_as_upright")
+
 pytest.importorskip("highdicom")
 BALL_ML = 4 / 3 * np.pi * BALL_RADIUS_MM**3 / 1000
 

@@ -24,6 +24,12 @@ VOLUMES = {
 }
 
 
+@pytest.fixture
+def plain_report(monkeypatch):
+    """A page without pictures, which take most of the time."""
+    monkeypatch.setattr(files, "write_report", lambda prediction, path, language: path.write_text(prediction.case))
+
+
 @pytest.mark.parametrize("axes", ["LAS", "PIR"])
 @pytest.mark.parametrize("source", ["nifti", "dicom"])
 def test_files_lie_on_the_scan(tmp_path, axes, source):
@@ -44,7 +50,7 @@ def test_files_lie_on_the_scan(tmp_path, axes, source):
 
 @pytest.mark.parametrize("step", ["write_volume", "write_report", "write_result"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("bug"), OSError(errno.ENOSPC, "No space left")])
-def test_nothing_stays_after_a_failure(tmp_path, monkeypatch, step, error):
+def test_nothing_stays_after_a_failure(plain_report, tmp_path, monkeypatch, step, error):
     def fail(*_):
         raise error
 
@@ -58,7 +64,7 @@ def test_nothing_stays_after_a_failure(tmp_path, monkeypatch, step, error):
         assert "partial" not in str(caught.value)
 
 
-def test_another_case_is_never_overwritten(tmp_path):
+def test_another_case_is_never_overwritten(plain_report, tmp_path):
     prediction = make_prediction()
     folder = save_prediction(prediction, tmp_path)
     (folder / "mine.txt").write_text("keep")
@@ -67,7 +73,7 @@ def test_another_case_is_never_overwritten(tmp_path):
     assert (folder / "mine.txt").exists()
 
 
-def test_overwriting_replaces_the_whole_result_or_nothing(tmp_path, monkeypatch):
+def test_overwriting_replaces_the_whole_result_or_nothing(plain_report, tmp_path, monkeypatch):
     folder = save_prediction(make_prediction(source="dicom"), tmp_path)
     save_prediction(make_prediction("right"), tmp_path, overwrite=True)
     assert json.loads((folder / "result.json").read_text())["side"] == "right"

@@ -3,6 +3,7 @@ import hashlib
 import re
 import time
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from importlib import resources
 
@@ -47,8 +48,13 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-@pytest.mark.parametrize("side", ["left", "right", "none"])
-@pytest.mark.parametrize("axes", ["LAS", "PIR"])
+@cache
+def page_of(side):
+    """The report of a plain prediction; drawn once for all tests that only read it."""
+    return render_report(make_prediction(side))
+
+
+@pytest.mark.parametrize(("side", "axes"), [("left", "LAS"), ("right", "PIR"), ("none", "LAS")])
 def test_report_is_one_file_that_needs_nothing_else(side, axes):
     text = render_report(make_prediction(side, axes, case=NASTY, remarks=(NASTY_REMARK,)))
     page = Page(text)
@@ -70,19 +76,19 @@ def test_report_is_one_file_that_needs_nothing_else(side, axes):
 
 
 def test_report_knows_the_patient_by_the_case_name_only():
-    assert "name of the file" not in render_report(make_prediction())
+    assert "name of the file" not in page_of("left")
 
 
 def test_verdict_is_the_heading():
     prediction = make_prediction("right")
-    heading = re.search(r"<h1>(.*?)</h1>", render_report(prediction))
+    heading = re.search(r"<h1>(.*?)</h1>", page_of("right"))
     assert heading
     assert (
         heading[1]
         == f"Infarct marked: {prediction.measurements.volume_ml:.1f} mL, right hemisphere, middle cerebral artery"
     )
     assert verdict(make_prediction("none").measurements) == "No infarct marked"
-    assert "does not exclude an infarct" in render_report(make_prediction("none"))
+    assert "does not exclude an infarct" in page_of("none")
 
 
 def test_the_report_speaks_the_language_that_was_asked_for():
@@ -99,7 +105,7 @@ def test_what_was_corrected_is_a_note_and_no_warning():
 
 
 def test_no_warnings_no_box():
-    assert "Read with care" not in render_report(make_prediction())
+    assert "Read with care" not in page_of("left")
 
 
 def test_oblique_volume_is_shown_along_its_nearest_axes():
@@ -166,7 +172,7 @@ def test_checks_say_what_to_look_at():
 
 def test_every_slice_is_in_the_strip_and_contours_lie_on_it():
     prediction = make_prediction("left")
-    text = render_report(prediction)
+    text = page_of("left")
     slices = re.findall(r'<path class="b" d="(.*?)"/><path class="i" d="(.*?)"/>', text)
     assert len(slices) == len(even_slices(prediction.brain_mask, 40)) > 5
     places = [[float(x) for x in re.findall(r"[ML](-?\d+) ", infarct)] for _, infarct in slices]
