@@ -1,10 +1,12 @@
-# make demo: install, make a virtual patient, find its infarct.   make test: install, tests.   make check: seconds.
+# make demo: install, make a virtual patient, find its infarct.   make check: seconds.
+# make test: install, tests in JOBS=2 processes.
 # make coverage: the tests, and what they do not reach.   make docs: the site.
 # make viewer: the image viewer of adn serve, by Node.js; a wheel from PyPI holds it already.
 # A CPU-only PyTorch, smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -29,11 +31,12 @@ viewer:
 	npm --prefix web ci --no-audit --no-fund
 	npm --prefix web run build
 
+# Two processes, a test file in one of them. One thread each: more would only wait for each other.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 coverage: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --cov=adn --cov-report=term:skip-covered $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov=adn --cov-report=term:skip-covered $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check --no-cache .
