@@ -1,6 +1,6 @@
-"""Sections of a recipe that say what virtual patients, their poses and looks at them are drawn from.
+"""Sections of a recipe with the ranges from which virtual patients, their poses and looks at them are drawn.
 
-Drawn uniformly where nothing else is said. Places are in MNI space, LPS mm, of the left side.
+Draws are uniform unless a comment says otherwise. Places are in MNI space, LPS mm, of the left side.
 """
 
 from __future__ import annotations
@@ -79,26 +79,26 @@ class InfarctsConfig(Section):
     second_share: Share = 0.1  # of the others have two
     old_share: Share = 0.15  # of patients have an old one
     old_fluid: Share = 0.95  # of its tissue; with less, old ones look like strong subacute ones
-    # of infarcts are procedural and large where masks are given: a closed large artery's territory, as real CTs show
-    # it and masks from MRI, often after treatment, seldom do
+    # share of infarcts that are procedural and large although masks are given: the whole territory of a large artery,
+    # as CT shows it; masks from MRI, often after treatment, seldom do
     large_share: Share = 0.25
     large_ml: Range = (40.0, 300.0)  # log-uniform
-    # at each 5 % of the 656 SOOP masks of at least 0.5 mL, what 5 mm CT can show (OpenNeuro ds004889); the last is the
-    # largest that one hemisphere holds
+    # quantiles in steps of 5 % of the 656 SOOP masks (OpenNeuro ds004889) of at least 0.5 mL, which 5 mm slices can
+    # show; the last is the largest infarct that fits one hemisphere
     volume_ml: Annotated[tuple[float, ...], Field(min_length=2)] = (
         *(0.5, 0.84, 1.19, 1.8, 2.53, 3.26, 4.41, 6.32, 8.63, 13.6, 18.1),
         *(24.7, 31.1, 41.3, 53.8, 68.8, 89.0, 112.0, 138.0, 204.0, 300.0),
     )
     territories: tuple[TerritoryConfig, ...] = _territories()
     stages: StagesConfig = StagesConfig()
-    white_width: float = 0.4  # above the least share of darkening that white matter has; 1 at most
+    white_width: float = 0.4  # width of the range of white matter's share above its minimum; the share is at most 1
     edge_mm: Range = (0.8, 3.0)
     most_effacement: Share = 0.9
-    # with a curriculum, this share is easy at last: without any, networks lose large infarcts again; it falls to that
-    # over 1 / easy_pace of the run
+    # final share of easy patients of a curriculum, reached after 1 / easy_pace of the run; with none, networks forget
+    # large infarcts
     easy_at_last: Share = 0.3
     easy_pace: float = Field(default=1.5, gt=0)
-    easy_least: Share = 0.4  # the quantile of volume above which easy ones lie
+    easy_least: Share = 0.4  # quantile of volume above which easy infarcts lie
 
 
 class HeadsConfig(Section):
@@ -113,21 +113,21 @@ class HeadsConfig(Section):
     scale_z: Range = (0.95, 1.05)
     warp_mm: Range = (1.0, 4.0)
     torque_mm: Range = (-2.0, 4.0)
-    atrophy_power: float = 1.5  # of a uniform number: the more atrophy, the more seldom
+    atrophy_power: float = 1.5  # power of a uniform number, so that much atrophy is rare
     one_sided: Range = (-0.5, 0.5)  # difference of atrophy between the sides in some heads
     even_sided: Range = (-0.12, 0.12)  # in the others
     one_sided_share: Share = 0.25  # of sulci and ventricles
     one_sided_fissures_share: Share = 0.3  # of the Sylvian fissures
     white_hu: Range = (22.0, 35.0)
     grey_above_white_hu: Range = (6.0, 12.0)
-    # a scanner that is off in HU is off everywhere: fluid and brain go together
+    # a scanner's HU error affects fluid and brain alike
     csf_hu: Range = (0.0, 9.0)
-    csf_per_white: float = 0.5  # HU per HU that white matter is off 27
+    csf_per_white: float = 0.5  # HU per HU by which white matter differs from 27
     bone_hu: Range = (800.0, 1400.0)
     choroid_hu: Range = (35.0, 250.0)  # log-uniform
     mottle_hu: Range = (0.3, 1.5)
     leukoaraiosis_share: Share = 0.6
-    most_leukoaraiosis: float = 1.6  # the more, the more seldom, as atrophy
+    most_leukoaraiosis: float = 1.6  # rare when high, like atrophy
 
 
 class CalcificationConfig(Section):
