@@ -37,11 +37,17 @@ def find_infarct(study: Study, model: Model) -> Prediction:
     return predict(Scan(study.name, ct, "CPAISD"), model, strip=lambda _: brain)
 
 
+def outlined(study: Study) -> np.ndarray:
+    """The experts' outline, (1, H, W) bool, which every slice of CPAISD has."""
+    assert study.infarct is not None
+    return study.infarct > 0
+
+
 def ellipses(study: Study) -> list[np.ndarray]:
     """The same ellipse in both hemispheres, (1, H, W) each, the image's left first, about the brain's middle."""
     pixel_mm = np.sqrt(BRAIN_MM2 / study.brain.sum())
-    _, row, column = np.indices(study.brain.shape)
-    y, x = ((at - at[study.brain].mean()) * pixel_mm for at in (row, column))
+    places = np.indices(study.brain.shape)
+    y, x = ((at - at[study.brain].mean()) * pixel_mm for at in (places[1], places[2]))
     along, across = ELLIPSE_MM
     return [((y / along) ** 2 + ((x - place) / across) ** 2 < 1) & study.brain for place in (-LATERAL_MM, LATERAL_MM)]
 
@@ -59,10 +65,10 @@ def draw(studies: list[Study], found: list[np.ndarray], path: Path) -> None:
     figure = Figure(figsize=(18, 12.5), layout="constrained")
     for axes, study, mask in zip(figure.subplots(4, 6).flat, studies, found, strict=False):
         axes.imshow(study.hu[0], cmap="gray", vmin=10, vmax=55)
-        axes.contour(study.infarct[0], [0.5], colors="#3da5ff", linewidths=1)
+        axes.contour(outlined(study)[0], [0.5], colors="#3da5ff", linewidths=1)
         if mask.any():
             axes.contour(mask[0], [0.5], colors="#ff9a1f", linewidths=1)
-        axes.set_title(f"{study.name}  Dice {dice(mask, study.infarct > 0):.2f}", fontsize=9)
+        axes.set_title(f"{study.name}  Dice {dice(mask, outlined(study)):.2f}", fontsize=9)
         axes.axis("off")
     figure.savefig(path, dpi=70)
 
@@ -86,7 +92,7 @@ def main() -> None:
     agreed = np.zeros(2)
     for study in studies:
         prediction = find_infarct(study, model)
-        middle, reference = slice(SLICES // 2, SLICES // 2 + 1), study.infarct > 0
+        middle, reference = slice(SLICES // 2, SLICES // 2 + 1), outlined(study)
         mask, p = prediction.infarct.data[middle] > 0, prediction.infarct_probability.data[middle]
         masks.append(mask)
         darker = prediction.relative_hypodensity.data[middle]

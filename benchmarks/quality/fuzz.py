@@ -23,6 +23,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def main() -> None:
         if at_work.exists() and int(at_work.read_text()) not in done:
             writer.writerow([crashed := int(at_work.read_text()), "", "", "crash", "", "its process died"])
             done.add(crashed)
-        work = _predictor() if options.predict else judge
+        predictor = _predictor() if options.predict else None
         for index in indices:
             if index in done and not options.only:
                 continue
@@ -146,7 +147,8 @@ def main() -> None:
             folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
             try:
                 path, kind, change = make_input(base, options.seed, index, folder)
-                outcome, words, seconds = run(path, work if not options.predict else lambda p: work(p, index))  # noqa: B023
+                work = partial(predictor, index=index) if predictor else judge
+                outcome, words, seconds = run(path, work)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             writer.writerow([index, kind, change, outcome, f"{seconds:.2f}", words.replace(str(folder), "FOLDER")])

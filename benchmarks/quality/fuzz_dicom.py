@@ -7,9 +7,9 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import pydicom
 from fuzz_base import Base
 from numpy.random import Generator
+from pydicom import config, dcmread
 from pydicom.uid import RLELossless, generate_uid
 
 Files = dict[str, bytes]
@@ -46,7 +46,7 @@ ODD = (0.0, -1.0, 1.0, 1e-9, 1e9, 0.5, 2.0, -0.5, 7.0, 3.75, 1e30, 255.0)
 def dicom_files(base: Base, random: Generator) -> tuple[Files, str]:
     """A mutated series as name → bytes, and what was done."""
     tilted = random.random() < 0.25
-    slices = [pydicom.dcmread(BytesIO(content)) for content in (base.tilted if tilted else base.plain)]
+    slices = [dcmread(BytesIO(content)) for content in (base.tilted if tilted else base.plain)]
     done = ["tilted"] if tilted else []
     for _ in range(1 if random.random() < 0.6 else 2):
         change = CHANGES[int(random.integers(len(CHANGES)))]
@@ -69,7 +69,7 @@ def _saved(slices: list[Any], random: Generator) -> Files:
     for number, place in enumerate(order):
         sink = BytesIO()
         data = slices[place]
-        with pydicom.config.disable_value_validation():
+        with config.disable_value_validation():
             try:
                 data.save_as(sink, enforce_file_format=False)
             except Exception:  # a value that pydicom cannot write: leave the slice out
@@ -91,7 +91,7 @@ def _chosen(slices: list[Any], random: Generator) -> list[Any]:
 
 
 def _set(data: Any, tag: str, value: Any) -> None:
-    with pydicom.config.disable_value_validation():
+    with config.disable_value_validation():
         try:
             setattr(data, tag, value)
         except Exception:  # pydicom refuses it even so
@@ -173,7 +173,7 @@ def _copy(data: Any) -> Any:
     sink = BytesIO()
     data.save_as(sink, enforce_file_format=False)
     sink.seek(0)
-    return pydicom.dcmread(sink, force=True)
+    return dcmread(sink, force=True)
 
 
 def _again(slices: list[Any], random: Generator) -> tuple[list[Any], str]:

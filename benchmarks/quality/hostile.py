@@ -41,7 +41,7 @@ OPENED = 0x20 | 0x1 | 0x2 | 0x4 | 0x100 | 0x200 | 0x40 | 0x80  # open, access, m
 SHAPE = (64, 64, 24)
 
 
-def read_only(task: Task, request: Request, networks: Networks, tell: Callable[[str], None]) -> Outcome:
+def read_only(task: Task, request: Request, networks: Networks, tell: Callable[[str], object]) -> Outcome:
     """In place of a prediction: its first step, which is all that touches what came in."""
     from adn.io import open_scan
 

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +31,9 @@ from node_run import HOUR_S, SLICES, Run, template
 from adn.node.status import status
 from node.strangers import Archive, free_port, until
 
-COLUMNS = ("row", "studies", "one_set", "failed_visibly", "two_sets", "lost", "names_found", "seconds", "remarks")
+COLUMNS: Sequence[str] = (
+    *("row", "studies", "one_set", "failed_visibly", "two_sets", "lost", "names_found", "seconds", "remarks"),
+)
 
 
 def in_a_row(run: Run, args: argparse.Namespace) -> None:

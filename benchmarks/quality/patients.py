@@ -43,7 +43,7 @@ from adn.space.volume import Volume
 TEST_USES = Path(__file__).parents[1] / "splits" / "test_uses.csv"
 ALIGNED_BY = "fast-plus"  # tells for all weights where the twin lies
 KINDS = ("outlined", "bleed", "laid", "head", "virtual")
-COLUMNS = (
+COLUMNS: Sequence[str] = (
     "weights", "sha256", "kind", "case", "patient", "reference_ml", "marked_ml", "dice", "matched_dice", "roc_area",
     "side_right", "error_ml", "lesion_f1", "darker_hu", "laid_hu", "outside_ml", "left_ml", "right_ml", "refused",
 )  # fmt: skip

@@ -97,6 +97,7 @@ def print_water(rows: np.ndarray) -> None:
 def add_aspects(head: KnownHead, mask: str, calls: dict, scores: dict) -> None:
     """True and said share of every region, and true and said score of both sides."""
     infarct = head.infarct.astype(np.uint8) if mask == "true" else head.marked
+    assert infarct is not None
     twins = twins_of(head.scan, head.brain, infarct, head.aligned)
     said = aspects(twins, mni_from_aligned(head.scan, head.brain, head.aligned), block_noise_hu(twins))
     if not isinstance(said, Aspects):

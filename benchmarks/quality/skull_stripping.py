@@ -25,7 +25,7 @@ from adn.virtual.folders import synthesize
 
 
 def load(path: Path) -> Volume:
-    image = nib.nifti1.load(path)
+    image = nib.nifti1.load(path)  # type: ignore[attr-defined]
     return Volume(image.get_fdata(dtype=np.float32), Grid(image.shape, image.affine))
 
 

@@ -55,6 +55,7 @@ def main() -> None:
         part, own = slab(head, low, low + slices), slice(low, low + slices)
         try:
             if arguments.brain:
+                assert model.tissue is not None
                 found = find_brain(part, model.tissue)
                 scores.append((dice(found.mask.data > 0, brain.data[own] > 0),))
             else:

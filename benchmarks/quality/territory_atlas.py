@@ -10,8 +10,9 @@ which one the atlas has. Ours are ellipsoids (`adn.atlas.REGIONS`), made without
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -35,10 +36,10 @@ DEEP_LABELS = (3, 4, 5, 6)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("atlas", type=Path)
-    image = nib.load(parser.parse_args().atlas)  # type: ignore[attr-defined]
+    image: Any = nib.load(parser.parse_args().atlas)  # type: ignore[attr-defined]
     labels = np.asarray(image.dataobj)
     lps = np.diag((-1.0, -1.0, 1.0, 1.0)) @ image.affine
-    ml: dict[Supply, Counter[Supply]] = {supply: Counter() for supply in ATLAS}  # the atlas's → ours
+    ml: dict[Supply, dict[Supply, float]] = {supply: defaultdict(float) for supply in ATLAS}  # the atlas's → ours
     deep_ml, both_deep_ml = 0.0, 0.0
     for supply, numbers in ATLAS.items():
         for number in numbers:
@@ -48,11 +49,11 @@ def main() -> None:
                 both_deep_ml += share.volume_ml if share.territory == DEEP and number in DEEP_LABELS else 0.0
     print("| territory | atlas, mL | ours, mL | Dice | where ours is, the atlas has |\n|---|---|---|---|---|")
     for supply in ATLAS:
-        theirs, ours = ml[supply].total(), sum(row[supply] for row in ml.values())
+        theirs, ours = sum(ml[supply].values()), sum(row[supply] for row in ml.values())
         told = ", ".join(f"{name} {row[supply] / ours:.0%}" for name, row in ml.items() if row[supply] > 0.05 * ours)
         print(f"| {supply} | {theirs:.0f} | {ours:.0f} | {2 * ml[supply][supply] / (theirs + ours):.2f} | {told} |")
     atlas_deep_ml = np.isin(labels, DEEP_LABELS).sum() * 0.001
-    agree = sum(ml[supply][supply] for supply in ATLAS) / sum(row.total() for row in ml.values())
+    agree = sum(ml[supply][supply] for supply in ATLAS) / sum(sum(row.values()) for row in ml.values())
     deep_dice = 2 * both_deep_ml / (deep_ml + atlas_deep_ml)
     print(f"\nLenticulostriate alone: Dice {deep_dice:.2f}. The same name at {agree:.0%} of the volume.")
 

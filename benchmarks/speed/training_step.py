@@ -36,9 +36,8 @@ def measure(name: str, way: str, device: str, steps: int) -> dict[str, float | s
     from adn.training.objectives import segment_objective
 
     recipe = load_recipe(name)
-    box = (
-        recipe.grid.shape if way == "plain" else PAPER_BOX if recipe.grid.box == recipe.grid.shape else recipe.grid.box
-    )
+    grid = recipe.grid
+    box = grid.shape if way == "plain" else PAPER_BOX if grid.box == grid.shape else grid.box or grid.shape
     recipe = recipe.model_copy(update={"grid": recipe.grid.model_copy(update={"box": box})})
     config = recipe.train.segment
     config = config.model_copy(update={"epoch_samples": config.batch_size * (steps + 1), "max_epochs": 1})
@@ -92,7 +91,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(*arguments.one, arguments.steps)))
+        name, way, device = arguments.one
+        print(json.dumps(measure(name, way, device, arguments.steps)))
         return
     gpu = torch.cuda.is_available()
     plan = [(arguments.recipe, "cuda" if gpu else "cpu")] if arguments.recipe else [("fast", "cpu")]

@@ -83,7 +83,8 @@ def on_box(x: Tensor, infarct: Tensor, grid: GridConfig) -> Values:
     """The same of an aligned brain and its infarct, each (1, 1, D, H, W)."""
     inside = (x > 0) & (mirror(x) > 0) & ~(infarct | mirror(infarct))
     span = grid.window_hu[1] - grid.window_hu[0]
-    deep = ndi.distance_transform_edt(np.asarray(x[0, 0] > 0), sampling=grid.spacing_mm) > INSIDE_MM
+    depth_mm = np.asarray(ndi.distance_transform_edt(np.asarray(x[0, 0] > 0), sampling=grid.spacing_mm))
+    deep = depth_mm > INSIDE_MM
     where = inside[0, 0].numpy() & deep
     maps = {"x": x * span + grid.window_hu[0], "a": total_asymmetry(x) * span}
     for reach, (_, _, full_hu) in REACHES.items():
@@ -125,6 +126,7 @@ def trained(folder: Path, library: Library, model: Model) -> Iterator[Values]:
 def cpaisd(folder: Path, model: Model) -> Iterator[Values]:
     for study in cpaisd_studies(folder)[0]:
         volume, brain = as_stack(study)
+        assert study.infarct is not None
         infarct = Volume(np.repeat(study.infarct, SLICES, axis=0).astype(np.uint8), volume.grid, "label")
         yield seen(volume, brain, infarct, model)
 
