@@ -23,6 +23,7 @@ from adn.io.digest import sha256
 from adn.io.series import Series, read_headers
 from adn.io.slices import labels_on_grid
 from adn.io.stacks import gaps_mm
+from adn.remarks import notes as noted
 from adn.space.volume import Volume
 
 INFARCT_VALUES = (1, 2, 3, 5)  # remote, clear acute, blurred acute, infarct (method, section 6)
@@ -148,7 +149,7 @@ def _from_dicom(files: CaseFiles, pictures: _Pictures, line: Imported) -> tuple[
         if place >= 0:
             stack[place] = picture
     labels = scan.volume.with_data(labels_on_grid(stack, series, scan.volume.grid), "label")
-    problems, notes = list(line.problems), list(scan.warnings)
+    problems, notes = list(line.problems), [*noted(scan.remarks), *scan.warnings]
     if slices > len(pictures.images):
         extra = slices - len(pictures.images)
         problems.append(f"{extra} of {slices} DICOM slices have no PNG and count as free of infarct.")
