@@ -87,7 +87,6 @@ def test_each_epoch_tells_its_rows_and_pictures_of_samples(finished):
     assert 0 <= picture.infarct_probability.data.min() <= picture.infarct_probability.data.max() <= 1
 
 
-@pytest.mark.slow  # `test_fit.py` and `test_sources.py` stop a run in this process
 def test_a_run_that_was_killed_goes_on_from_its_record_to_the_same_weights(finished, tmp_path):
     """SIGKILL in a process of its own, in the middle of an epoch of D + F; `resume` knows the rest."""
     here = Path(__file__)
