@@ -1,9 +1,13 @@
 """An archive is predicted whole, goes on after a stop, and a scan that ends its worker stops nothing else."""
 
 import os
+import shutil
+import subprocess
+import sys
 from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +109,16 @@ def test_results_as_bids_derivatives(archive, tmp_path):
         archive(Here())
 
 
+@pytest.mark.slow
+def test_the_validator_of_bids_has_nothing_against_it(archive, tmp_path):
+    validator = shutil.which("bids-validator-deno", path=f"{Path(sys.executable).parent}")
+    if validator is None:
+        pytest.skip("needs bids-validator-deno")
+    archive(Here(), layout="bids")
+    said = subprocess.run([validator, tmp_path / "out"], capture_output=True, text=True, timeout=300)
+    assert (said.returncode, "[ERROR]" in said.stdout) == (0, False), said.stdout
+
+
 def test_what_cannot_be_meant_is_refused(archive, tmp_path):
     with pytest.raises(InputError, match="`overwrite` is not for archives"):
         archive(Here(), request={"overwrite": True})
@@ -121,7 +135,7 @@ def test_a_scan_that_kills_its_worker_is_set_aside_after_two_tries(archive, tmp_
     """With real processes."""
     log = tmp_path / "log"
     monkeypatch.setenv("ADN_STUB_LOG", str(log))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(__import__("sys").path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     (tmp_path / "in" / "crash.nii.gz").touch()
     errors = []
     with closing(run.local_client(2, 1)) as client:

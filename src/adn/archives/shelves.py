@@ -63,7 +63,7 @@ def describe(out: Path, layout: Layout, version: str) -> None:
     # CT is not in the standard yet (proposal 24), so the validator is told to let it pass.
     texts = {
         "dataset_description.json": json.dumps(facts, indent=1) + "\n",
-        ".bidsignore": "**/ct/\nresults.parquet/\narchive.sqlite*\n",
+        ".bidsignore": "**/ct\n**/ct/**\nresults.parquet\narchive.sqlite*\n",
         "README.md": "Results of `adn predict`, for research use only: masks, maps and a report for each scan.\n",
     }
     for name, text in texts.items():
