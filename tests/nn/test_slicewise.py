@@ -137,3 +137,15 @@ def test_the_norms_own_gradient_is_pytorchs():
     assert own[0].is_contiguous(memory_format=torch.channels_last)
     for a, b in zip(own, plain, strict=True):
         assert torch.allclose(a.float(), b.float(), rtol=0.01, atol=0.01)
+
+
+def test_equal_slices_are_computed_once_and_answered_alike(monkeypatch):
+    net = SliceUNet(2, (8, 8)).eval()
+    x = torch.randn(1, 2, 3, 8, 8)
+    twice = torch.cat([x, x[:, :, [1, 2, 0]]])
+    counted, of_slices = [], net._of_slices
+    monkeypatch.setattr(net, "_of_slices", lambda part: (counted.append(len(part)), of_slices(part))[1])
+    with torch.no_grad():
+        found = net(twice)
+    assert sum(counted) == 3
+    assert torch.equal(found[0][:, [1, 2, 0]], found[1])

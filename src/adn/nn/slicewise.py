@@ -93,15 +93,18 @@ class SliceUNet(nn.Module):
         if any(side % self.factor for side in x.shape[3:]):
             raise ValueError(f"SliceUNet needs H and W divisible by {self.factor}, but got {tuple(x.shape[3:])}.")
         slices = x.transpose(1, 2).flatten(0, 1)
-        if self.training:
-            logits = self._of_slices(slices)
-        else:
-            shown = slices.flatten(1).any(1)
-            logits = torch.full_like(slices[:, :1], EMPTY_LOGIT)
-            if bool(shown.any()):
-                parts = [self._of_slices(part) for part in slices[shown].split(_AT_ONCE)]
-                logits[shown] = torch.cat(parts).to(logits.dtype)
+        logits = self._of_slices(slices) if self.training else self._each_once(slices)
         return logits.unflatten(0, (len(x), -1)).transpose(1, 2)
+
+    def _each_once(self, slices: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
+        """Logits of slices, computed once where several are equal, as in boxes that overlap, and not where all is 0."""
+        logits = torch.full_like(slices[:, :1], EMPTY_LOGIT)
+        shown = slices.flatten(1).any(1)
+        if bool(shown.any()):
+            first, again = _equal_slices(slices[shown])
+            parts = [self._of_slices(part) for part in slices[shown][first].split(_AT_ONCE)]
+            logits[shown] = torch.cat(parts).to(logits.dtype)[again]
+        return logits
 
     def _of_slices(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
         x = x.contiguous(memory_format=torch.channels_last)  # 2D convolutions are faster so on CPUs
@@ -113,3 +116,10 @@ class SliceUNet(nn.Module):
         for block in self.up:
             x = block(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], 1))
         return self.head(x)
+
+
+def _equal_slices(slices: Float[Tensor, "n c h w"]) -> tuple[list[int], list[int]]:
+    """Indices of slices no two of which are equal, and of each slice the place of its equal among them."""
+    places: dict[bytes, int] = {}
+    again = [places.setdefault(plane.tobytes(), len(places)) for plane in slices.detach().float().cpu().numpy()]
+    return [again.index(place) for place in range(len(places))], again

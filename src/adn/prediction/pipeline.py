@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.brain import CLASSICAL, Brain, find_brain
-from adn.config import CalibrationConfig, GridConfig, Recipe
+from adn.config import CalibrationConfig, GridConfig, NetworkConfig, Recipe
 from adn.errors import InputError
 from adn.findings.measure import without_small
 from adn.findings.parts import without_unlikely
@@ -123,14 +123,15 @@ def infer(located: Located, model: Model) -> Maps:
         aligned = warp(image, located.pose, grid.spacing_mm)
         total = torch.zeros((3, *grid.shape), device=image.device)
         count = torch.zeros(grid.shape, device=image.device)
-        for corner in box_corners(aligned[0, 0] > 0, box):
-            place = tuple(slice(a, a + n) for a, n in zip(corner, box, strict=True))
+        for places in boxes_at_once(box_corners(aligned[0, 0] > 0, box), box, model.recipe.network):
+            boxes = torch.cat([aligned[(..., *place)] for place in places])
             with torch.autocast(image.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
-                output = model.network.from_aligned(aligned[(..., *place)], located.pose)
+                output = model.network.from_aligned(boxes, located.pose)
             parts = output.parts
             found = [output.infarct_probability_aligned, parts.total_asymmetry, parts.pathological_asymmetry]
-            total[(slice(None), *place)] += torch.cat(found)[:, 0]
-            count[place] += 1
+            for place, maps in zip(places, torch.cat(found, 1), strict=True):
+                total[(slice(None), *place)] += maps
+                count[place] += 1
         stack = total / count.clamp(min=1)
         stack[0] = _calibrated(stack[0], model.recipe.calibration)
         return Maps(stack)
@@ -194,6 +195,18 @@ def box_corners(inside: Tensor, box: tuple[int, int, int]) -> list[tuple[int, in
             ends = {min(max(low, 0), size - side), min(max(high - side, 0), size - side)}
             starts.append(sorted(ends))
     return [(d, h, (inside.shape[2] - box[2]) // 2) for d in starts[0] for h in starts[1]]
+
+
+def boxes_at_once(
+    corners: list[tuple[int, int, int]], box: tuple[int, int, int], network: NetworkConfig
+) -> list[list[tuple[slice, ...]]]:
+    """The boxes that start at `corners`, in groups that the networks are given together.
+
+    All of them where slices are read apart: the slices that they share are then computed once. Else one by one.
+    """
+    places = [tuple(slice(a, a + n) for a, n in zip(corner, box, strict=True)) for corner in corners]
+    apart = {network.d_backbone, network.f_backbone} == {"slicewise"}
+    return [places] if apart else [[place] for place in places]
 
 
 def as_rigid(pose: Tensor) -> RigidTransform:
