@@ -20,7 +20,7 @@ from adn.figures import asymmetry_panel, key_slices
 def main(scan: Path | None = None, out: Path = Path("asymmetry.png")) -> Path:
     """Draw the asymmetries of a scan and return the picture's path."""
     prediction = predicted(scan)
-    asymmetry_panel(prediction, key_slices(prediction, 3)).savefig(out, dpi=75)
+    asymmetry_panel(prediction, key_slices(prediction, 3)).save(out, dpi=75)
     return out
 
 

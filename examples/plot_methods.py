@@ -28,7 +28,7 @@ def main(scan: Path | None = None, out: Path = Path("methods.png"), reference: P
         f"adn, threshold {threshold}": [probability.with_data(probability.data >= threshold, "label")]
         for threshold in (0.3, 0.5, 0.7)
     }
-    method_comparison([volume], [known], methods, [prediction.case]).savefig(out, dpi=110)
+    method_comparison([volume], [known], methods, [prediction.case]).save(out, dpi=110)
     return out
 
 

@@ -20,7 +20,7 @@ from adn.figures import key_slices, overlay
 def main(scan: Path | None = None, out: Path = Path("overlay.png")) -> Path:
     """Draw the key slice of a scan and return the picture's path."""
     prediction = predicted(scan)
-    overlay(prediction, key_slices(prediction, 1)[0], ("scan", "contour", "hypodensity")).savefig(out, dpi=90)
+    overlay(prediction, key_slices(prediction, 1)[0], ("scan", "contour", "hypodensity")).save(out, dpi=90)
     return out
 
 

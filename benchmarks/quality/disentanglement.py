@@ -117,7 +117,7 @@ def main() -> None:
         if arguments.out and place == 0:
             from adn.figures.training import training_sheet
 
-            training_sheet([shown for _, shown in kept[:6]]).savefig(arguments.out, dpi=90)
+            training_sheet([shown for _, shown in kept[:6]]).save(arguments.out, dpi=90)
 
 
 if __name__ == "__main__":

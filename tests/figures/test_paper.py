@@ -34,9 +34,9 @@ def test_methods_are_shown_beside_the_reference_with_their_dice():
     figure = method_comparison(
         [patient.scan.volume], [patient.infarct], {"same": [patient.infarct], "none": [healthy.infarct]}
     )
-    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    words = [label.text for panel in figure.panels.flat for label in panel.labels]
     assert {"Dice 1.00", "Dice 0.00"} <= set(words)
-    assert [axes.get_title() for axes in figure.axes] == ["reference", "same", "none"]
+    assert [panel.title.words for panel in figure.panels[0]] == ["reference", "same", "none"]
 
 
 def test_a_comparison_refuses_unequal_numbers():

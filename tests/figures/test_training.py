@@ -39,13 +39,12 @@ def picture(slice_of_infarct):
 
 def test_the_sheet_shows_each_sample_where_its_infarct_is_largest():
     figure = training_sheet([picture(2), picture(None)])
-    panels = figure.axes[:12]
-    assert [axes.get_title() for axes in panels[:6]] == [
-        "$X$  reference outlined", "$A$  total", "$P$  pathological", "$Q$  intrinsic", r"$\hat{X}$  salient",
-        r"$\hat{Y}$  infarct",
+    panels = list(figure.panels.flat)
+    assert [f"{panel.title.symbol} {panel.title.words}" for panel in panels[:6]] == [
+        "X reference outlined", "A total", "P pathological", "Q intrinsic", "X\u0302 salient", "Y\u0302 infarct",
     ]  # fmt: skip
-    texts = [{text.get_text() for text in axes.texts} for axes in panels]
+    texts = [{label.text for label in panel.labels} for panel in panels]
     assert texts[0] == {"R", "L", "2"}
     assert texts[6] == {"R", "L", "2"}  # without infarct: the middle of 4
-    probability = panels[5].images[0].get_array()
+    probability = panels[5].shown.values
     assert probability[4, 5] == 1.0  # patient left, W index 5 of 8, is on image right

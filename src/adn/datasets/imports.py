@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import resources
@@ -21,7 +20,6 @@ from adn.space.volume import Volume
 PREVIEW = "preview.jpg"  # in each case folder
 _PREVIEW_DPI = 140
 Line = TypeVar("Line")  # of a report: a frozen dataclass
-_drawing = threading.Lock()  # matplotlib draws in one thread at a time
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -53,9 +51,7 @@ def draw_preview(
     """Six slices about the infarct (and penumbra), plain and outlined, as JPEG. See `figures.case_sheet`."""
     from adn.figures import case_sheet
 
-    with _drawing:
-        figure = case_sheet(ct, infarct, penumbra, numbers)
-        figure.savefig(path, format="jpeg", dpi=_PREVIEW_DPI, facecolor=figure.get_facecolor())
+    case_sheet(ct, infarct, penumbra, numbers).paint(_PREVIEW_DPI).save(path, format="jpeg")
 
 
 def draw_part(path: Path, part: PartOfHead, infarct: Volume | None = None, penumbra: Volume | None = None) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,10 +38,9 @@ def picture(inspection: Inspection) -> bytes:
         return b""
     scan = inspection.scan
     infarct = inspection.infarct or scan.with_data(np.zeros(scan.data.shape, np.uint8), "label")
-    figure = contact_sheet([scan], [infarct], columns=PICTURE_SLICES)
+    sheet = contact_sheet([scan], [infarct], columns=PICTURE_SLICES)
     buffer = io.BytesIO()
-    options: Any = {"quality": _QUALITY, "optimize": True}
-    figure.savefig(buffer, format="jpeg", dpi=_DPI, facecolor=figure.get_facecolor(), pil_kwargs=options)
+    sheet.paint(_DPI).save(buffer, format="jpeg", quality=_QUALITY, optimize=True)
     return buffer.getvalue()
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from adn.answers import NotAssessable
 from adn.atlas import ASPECTS_REGIONS, AspectsRegion
 from adn.figures.display import axial_stack, crop_to, stack_spacing_mm, stroke_window_hu
-from adn.figures.panels import INFARCT_COLOUR, INK, board, outline, show
+from adn.figures.panels import INFARCT_COLOUR, INK, Board, Label, board, outline, outline_plane, show
 from adn.findings.aspects import SIDES, regions_at
 from adn.results import Prediction
 from adn.space.affine import Affine
 from adn.space.geometry import reorient_array
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LEVELS_MM = (6.0, 32.0)  # MNI z of the basal ganglia and of what lies above them
 _SHORT: dict[AspectsRegion, str] = {"caudate": "C", "lentiform": "L", "internal capsule": "IC", "insula": "I"}
@@ -41,7 +36,7 @@ def standard_slices(prediction: Prediction) -> tuple[int, int]:
     return low, high
 
 
-def aspects_picture(prediction: Prediction) -> Figure | None:
+def aspects_picture(prediction: Prediction) -> Board | None:
     """Both levels side by side: regions outlined and named, red where they lost their point. None without a score."""
     score = prediction.answers.aspects
     if isinstance(score, NotAssessable) or prediction.mni_from_aligned is None:
@@ -50,27 +45,25 @@ def aspects_picture(prediction: Prediction) -> Figure | None:
     affected = {(finding.region, finding.side) for finding in score.regions if finding.affected}
     window_hu = stroke_window_hu(scan, prediction.brain_mask)
     _, row_mm, column_mm = stack_spacing_mm(scan)
-    figure, panels = board(scan, crop, 1, 2, panel_in=3.6)
-    for axes, index in zip(panels[0], standard_slices(prediction), strict=True):
-        show(axes, scan, index, crop, limits_hu=window_hu, label=f"slice {index}", font_pt=11)
+    sheet = board(scan, crop, 1, 2, panel_in=3.6)
+    for panel, index in zip(sheet.panels[0], standard_slices(prediction), strict=True):
+        show(panel, scan, index, crop, limits_hu=window_hu, label=f"slice {index}", font_pt=11)
         number, left = _regions_in_slice(prediction, index)
-        limits, names = (axes.get_xlim(), axes.get_ylim()), []
+        names = []
         for place, region in enumerate(ASPECTS_REGIONS, start=1):
             for side in SIDES:
                 here = ((number == place) & (left == (side == "left")))[crop]
                 if here.sum() * row_mm * column_mm < _LEAST_MM2:
                     continue
                 colour = INFARCT_COLOUR if (region, side) in affected else _REGION_COLOUR
-                axes.contour(here.astype(np.float32), levels=[0.5], colors=[colour], linewidths=0.9)
+                outline_plane(panel, here, colour, 0.9)
                 row, column = (float(np.median(x)) for x in np.nonzero(here))
                 names.append((row * row_mm, column * column_mm, _SHORT.get(region, region), colour))
         for (y, x), (_, _, name, colour) in zip(apart([n[:2] for n in names], _LABEL_MM), names, strict=True):
-            style = {"fontsize": 8, "ha": "center", "va": "center", "fontweight": "bold"}
-            axes.text(x / column_mm, y / row_mm, name, color=colour, **style)
-        axes.set_xlim(limits[0])
-        axes.set_ylim(limits[1])
-        outline(axes, prediction.infarct, index, crop, INK, width=0.7)
-    return figure
+            place = (x / column_mm + 0.5) / here.shape[1], (y / row_mm + 0.5) / here.shape[0]
+            panel.labels.append(Label(name, *place, 8, colour=colour, rim=False, bold=True))
+        outline(panel, prediction.infarct, index, crop, INK, width=0.7)
+    return sheet
 
 
 def apart(places_mm: list[tuple[float, float]], least_mm: float) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.figures.display import axial_slice, crop_to, key_slices, slice_areas_cm2, stroke_window_hu
-from adn.figures.panels import ASYMMETRY_RANGE_HU, INFARCT_COLOUR, INK, PAPER, board, outline, show, write
+from adn.figures.panels import ASYMMETRY_RANGE_HU, INFARCT_COLOUR, INK, PAPER, Board, Title, board, outline, show
 from adn.results import Prediction
 from adn.space.affine import Affine
 from adn.space.volume import Volume
@@ -28,7 +28,7 @@ def method_comparison(
     references: Sequence[Volume],
     methods: Mapping[str, Sequence[Volume]],
     names: Sequence[str] = (),
-) -> Figure:
+) -> Board:
     """Figure 3. Rows: cases, each at the slice with most of the reference. Columns: reference, then methods, outlined.
 
     scans: HU. references, methods' masks: on their scan's grid. The Dice of the whole mask is written under each
@@ -40,18 +40,18 @@ def method_comparison(
         raise InputError(f"A comparison needs one mask per scan and method, but got {len(scans)} scans, {listed}.")
     heads = [scan.with_data(scan.data > -300, "label") for scan in scans]
     columns = 1 + len(methods)
-    figure, panels = board(scans[0], crop_to(heads[0], 0.0), len(scans), columns, panel_in=1.9, header_in=0.28)
+    sheet = board(scans[0], crop_to(heads[0], 0.0), len(scans), columns, panel_in=1.9, header_in=0.28)
     for row, (scan, reference) in enumerate(zip(scans, references, strict=True)):
         crop, index = crop_to(heads[row], 0.0), int(slice_areas_cm2(reference).argmax())
-        label = (names[row] if names else f"slice {index}").replace("$", r"\$")
+        label = names[row] if names else f"slice {index}"
         masks = [reference, *(found[row] for found in methods.values())]
         for column, mask in enumerate(masks):
             text = f"Dice {_dice(mask.data, reference.data):.2f}" if column else label
-            show(panels[row, column], scan, index, crop, label=text, font_pt=8)
-            outline(panels[row, column], mask, index, crop, width=0.9)
-    for axes, title in zip(panels[0], ["reference", *methods], strict=True):
-        axes.set_title(title.replace("$", r"\$"), color=INK, fontsize=9, pad=4)
-    return figure
+            show(sheet.panels[row, column], scan, index, crop, label=text, font_pt=8)
+            outline(sheet.panels[row, column], mask, index, crop, width=0.9)
+    for panel, title in zip(sheet.panels[0], ["reference", *methods], strict=True):
+        panel.title = Title("", title, 9)
+    return sheet
 
 
 def aligned_slice(volume: Volume, prediction: Prediction, slice_index: int, mirrored: bool = False) -> NDArray:
@@ -94,8 +94,8 @@ def framework(prediction: Prediction, slice_index: int | None = None) -> Figure:
         axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="bilinear")
         axes.set_axis_off()
         sides = "LR" if title.startswith("$X'$") else "RL"  # the mirrored brain's left lies where its right was
-        write(axes, 0.03, 0.98, sides[0], 8, va="top", ha="left")
-        write(axes, 0.97, 0.98, sides[1], 8, va="top", ha="right")
+        _write(axes, 0.03, 0.98, sides[0], "left")
+        _write(axes, 0.97, 0.98, sides[1], "right")
         axes.set_title(title, color=INK, fontsize=9, pad=3)
         return axes
 
@@ -142,6 +142,16 @@ def _arrow(lay: Axes, start: tuple[float, float], end: tuple[float, float], labe
     offset, place = ((6, 0), "left") if upright else ((0, 4), "center")
     lay.annotate(label, middle, offset, textcoords="offset points", color=INK, fontsize=9, ha=place,
                  va="center" if upright else "bottom")  # fmt: skip
+
+
+def _write(axes: Axes, x: float, y: float, text: str, side: str) -> None:
+    """A letter with a dark rim at the top of a picture."""
+    from matplotlib.patheffects import withStroke
+
+    rim = [withStroke(linewidth=2.4, foreground=PAPER)]
+    # snapped to pixels, the foot of a small L can vanish, which leaves an I
+    place = {"transform": axes.transAxes, "va": "top", "ha": side}
+    axes.text(x, y, text, color=INK, fontsize=8, path_effects=rim, snap=False, **place)
 
 
 def _dice(mask: NDArray, reference: NDArray) -> float:

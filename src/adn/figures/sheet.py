@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adn.errors import InputError
 from adn.figures.display import STROKE_WINDOW_HU, crop_to, even_slices, slice_areas_cm2, stack_spacing_mm
-from adn.figures.panels import INFARCT_COLOUR, PENUMBRA_COLOUR, board, outline, save_png, show
+from adn.figures.panels import INFARCT_COLOUR, PENUMBRA_COLOUR, Board, board, outline, show
 from adn.space.volume import Volume
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 SHEET, SHEET_ROWS = "contact_sheet.png", 16
 _APART_MM = 4.5  # of neighbouring pictures of thin slices
@@ -27,7 +22,7 @@ def contact_sheet(
     names: Sequence[str] = (),
     columns: int = 8,
     window_hu: tuple[float, float] = STROKE_WINDOW_HU,
-) -> Figure:
+) -> Board:
     """Rows: patients. Columns: evenly spaced axial slices from below, the largest infarct area among them, outlined.
 
     scans: HU. infarcts: masks, each on its scan's grid. Each patient is cropped to the head. Raises InputError where
@@ -39,15 +34,15 @@ def contact_sheet(
             f"but got {len(scans)} scans, {len(infarcts)} masks and {len(names)} names."
         )
     heads = [scan.with_data(scan.data > -300, "label") for scan in scans]  # air is −1000, skin and brain are above
-    figure, panels = board(scans[0], crop_to(heads[0], 0.0), len(scans), columns, panel_in=1.4)
+    sheet = board(scans[0], crop_to(heads[0], 0.0), len(scans), columns, panel_in=1.4)
     for row, (scan, infarct, head) in enumerate(zip(scans, infarcts, heads, strict=True)):
         crop = crop_to(head, 0.0)
         for column, index in enumerate(_slices_with_infarct(head, infarct, columns)):
             name = f"{names[row]}: " if names and column == 0 else ""
-            axes = panels[row, column]
-            show(axes, scan, index, crop, limits_hu=window_hu, label=f"{name}{index}".replace("$", r"\$"), font_pt=7)
-            outline(axes, infarct, index, crop, width=0.8)
-    return figure
+            panel = sheet.panels[row, column]
+            show(panel, scan, index, crop, limits_hu=window_hu, label=f"{name}{index}", font_pt=7)
+            outline(panel, infarct, index, crop, width=0.8)
+    return sheet
 
 
 def case_sheet(
@@ -56,7 +51,7 @@ def case_sheet(
     penumbra: Volume | None = None,
     numbers: Sequence[int] | None = None,
     columns: int = 6,
-) -> Figure:
+) -> Board:
     """One patient's slices about what is marked, from below, twice: plain, and beneath with the outlines.
 
     So that what lies beneath an outline can be judged, and where it ends. Without any: evenly over the head. penumbra:
@@ -67,15 +62,15 @@ def case_sheet(
     crop = crop_to(head, 0.0)
     marked = infarct if penumbra is None else infarct.with_data((infarct.data > 0) | (penumbra.data > 0))
     chosen = _slices_about(head, marked, columns)
-    figure, panels = board(scan, crop, 2, columns, panel_in=1.4)
+    sheet = board(scan, crop, 2, columns, panel_in=1.4)
     for column, index in enumerate(chosen):
         number = index if numbers is None else numbers[index]
-        for axes, label in zip(panels[:, column], (str(number), ""), strict=True):
-            show(axes, scan, index, crop, label=label, font_pt=7)
+        for panel, label in zip(sheet.panels[:, column], (str(number), ""), strict=True):
+            show(panel, scan, index, crop, label=label, font_pt=7)
         for mask, colour in ((penumbra, PENUMBRA_COLOUR), (infarct, INFARCT_COLOUR)):
             if mask is not None:
-                outline(panels[1, column], mask, index, crop, colour, width=0.8)
-    return figure
+                outline(sheet.panels[1, column], mask, index, crop, colour, width=0.8)
+    return sheet
 
 
 def _slices_about(head: Volume, marked: Volume, count: int) -> list[int]:
@@ -109,7 +104,7 @@ def write_contact_sheet(folder: Path) -> None:
     if not cases:
         return
     infarcts = [read_volume(case / "infarct.nii.gz", np.uint8, "label") for case in cases]
-    save_png(contact_sheet([_ct(case) for case in cases], infarcts, [case.name for case in cases]), folder / SHEET)
+    contact_sheet([_ct(case) for case in cases], infarcts, [case.name for case in cases]).save(folder / SHEET)
 
 
 def _ct(case: Path) -> Volume:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adn.figures.display import STROKE_WINDOW_HU, slice_areas_cm2
-from adn.figures.panels import ASYMMETRY_RANGE_HU, BRAIN_ON_MAP_COLOUR, INK, board, colour_bar, outline, save_png, show
+from adn.figures.panels import (
+    ASYMMETRY_RANGE_HU,
+    BRAIN_ON_MAP_COLOUR,
+    DPI,
+    Board,
+    Scale,
+    Title,
+    board,
+    colour_bar,
+    outline,
+    show,
+)
 from adn.results import TrainingPicture
 from adn.space.volume import Volume
 
@@ -78,7 +89,7 @@ def _draw_curves(axes: Axes, history: Sequence[Mapping[str, float]], names: Mapp
     axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[attr-defined]
 
 
-def training_sheet(pictures: Sequence[TrainingPicture]) -> Figure:
+def training_sheet(pictures: Sequence[TrainingPicture]) -> Board:
     """Rows: samples, at their largest infarct area (without infarct: the middle). Columns: X, A, P, Q, X̂, Ŷ.
 
     The reference is outlined on X and Ŷ. Maps share the scale of reports, P and Q the whole window where P is a
@@ -88,32 +99,30 @@ def training_sheet(pictures: Sequence[TrainingPicture]) -> Figure:
     crop = slice(None), slice(None)
     top_hu = float(np.max([p.asymmetry_pathological.data.max() - p.asymmetry_total.data.max() for p in pictures]))
     p_range = (0.0, 80.0) if top_hu > 0.5 else ASYMMETRY_RANGE_HU
-    figure, panels = board(
-        first.aligned, crop, len(pictures), 6, panel_in=1.9, header_in=0.28, footer_in=(footer_in := 0.52)
-    )
+    sheet = board(first.aligned, crop, len(pictures), 6, panel_in=1.9, header_in=0.28, footer_in=0.52)
     for row, picture in enumerate(pictures):
         index = _slice_to_show(picture.reference)
         brain = picture.aligned.with_data(picture.aligned.data > picture.aligned.data.min(), "label")
-        columns: tuple[tuple[Volume, str, str, tuple[float, float], str], ...] = (
-            (picture.aligned, "$X$  reference outlined", "gray", STROKE_WINDOW_HU, "HU"),
-            (picture.asymmetry_total, "$A$  total", "inferno", ASYMMETRY_RANGE_HU, "HU darker than mirror"),
-            (picture.asymmetry_pathological, "$P$  pathological", "inferno", p_range, "HU"),
-            (picture.asymmetry_intrinsic, "$Q$  intrinsic", "inferno", ASYMMETRY_RANGE_HU, "HU"),
-            (picture.salient, r"$\hat{X}$  salient", "gray", STROKE_WINDOW_HU, "HU"),
-            (picture.infarct_probability, r"$\hat{Y}$  infarct", "magma", (0.0, 1.0), "probability"),
+        columns: tuple[tuple[Volume, Title, Scale, tuple[float, float], str], ...] = (
+            (picture.aligned, Title("X", "reference outlined", 10), "gray", STROKE_WINDOW_HU, "HU"),
+            (picture.asymmetry_total, Title("A", "total", 10), "inferno", ASYMMETRY_RANGE_HU, "HU darker than mirror"),
+            (picture.asymmetry_pathological, Title("P", "pathological", 10), "inferno", p_range, "HU"),
+            (picture.asymmetry_intrinsic, Title("Q", "intrinsic", 10), "inferno", ASYMMETRY_RANGE_HU, "HU"),
+            (picture.salient, Title("X\u0302", "salient", 10), "gray", STROKE_WINDOW_HU, "HU"),
+            (picture.infarct_probability, Title("Y\u0302", "infarct", 10), "magma", (0.0, 1.0), "probability"),
         )
         for column, (volume, title, colours, limits, unit) in enumerate(columns):
-            axes, label = panels[row, column], "" if column else str(index)
-            image = show(axes, volume, index, crop, limits_hu=limits, colours=colours, label=label)
+            panel, label = sheet.panels[row, column], "" if column else str(index)
+            show(panel, volume, index, crop, limits_hu=limits, colours=colours, label=label)
             if colours != "gray":  # a place to the spots of a map
-                outline(axes, brain, index, crop, BRAIN_ON_MAP_COLOUR, width=0.4)
+                outline(panel, brain, index, crop, BRAIN_ON_MAP_COLOUR, width=0.4)
             if column in (0, len(columns) - 1):
-                outline(axes, picture.reference, index, crop, width=0.9)
+                outline(panel, picture.reference, index, crop, width=0.9)
             if row == 0:
-                axes.set_title(title, color=INK, fontsize=10, pad=4)
+                panel.title = title
             if row == len(pictures) - 1:
-                colour_bar(figure, axes, image, unit, footer_in)
-    return figure
+                colour_bar(panel, unit)
+    return sheet
 
 
 def _slice_to_show(reference: Volume) -> int:
@@ -128,7 +137,11 @@ def write_training_pictures(
 
     run: its folder's name becomes the title. The epoch is that of the last row.
     """
-    save_png(training_curves(history, f"{run.name}, {stage}"), run / f"curves-{stage}.png")
+    from adn.io import atomic_path
+
+    curves = training_curves(history, f"{run.name}, {stage}")
+    with atomic_path(run / f"curves-{stage}.png") as temporary:
+        curves.savefig(temporary, format="png", dpi=DPI, facecolor=curves.get_facecolor())
     if pictures:
         (run / "samples").mkdir(exist_ok=True)
-        save_png(training_sheet(pictures), run / "samples" / f"{stage}-{int(history[-1]['epoch']):03d}.png")
+        training_sheet(pictures).save(run / "samples" / f"{stage}-{int(history[-1]['epoch']):03d}.png")

@@ -23,7 +23,7 @@ from adn.report.words import checks, first_line, ranges, territory_rows
 from adn.results import Prediction
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from adn.figures.panels import Board
 
 KEY_SLICES = 5  # one large, then two in a row
 BARE_SLICES = 4  # without infarct: two in a row
@@ -103,14 +103,13 @@ def _window_text(window_hu: tuple[float, float], say: Words) -> str:
     return say("page.window_low" if window_hu < STROKE_WINDOW_HU else "page.window_high", window=text)
 
 
-def encode(figure: Figure, alt: str, caption: str = "", dpi: int = 120) -> Picture:
-    """A figure as a JPEG inside a data URI; full colour resolution, so that thin contours stay sharp."""
+def encode(board: Board, alt: str, caption: str = "", dpi: int = 120) -> Picture:
+    """A board as a JPEG inside a data URI; full colour resolution, so that thin contours stay sharp."""
     buffer = io.BytesIO()
-    options: Any = {"quality": 86, "subsampling": 0, "optimize": True}
-    figure.savefig(buffer, format="jpeg", dpi=dpi, facecolor=figure.get_facecolor(), pil_kwargs=options)
-    width, height = (round(inches * dpi) for inches in figure.get_size_inches())
+    picture = board.paint(dpi)
+    picture.save(buffer, format="jpeg", quality=86, subsampling=0, optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return Picture(f"data:image/jpeg;base64,{data}", width, height, alt, caption)
+    return Picture(f"data:image/jpeg;base64,{data}", *picture.size, alt, caption)
 
 
 def _key_picture(prediction: Prediction, index: int, area: float, say: Words, *, large: bool) -> Picture:
@@ -127,12 +126,12 @@ def _key_picture(prediction: Prediction, index: int, area: float, say: Words, *,
 def _aspects_picture(prediction: Prediction, say: Words) -> Picture | None:
     from adn.figures.aspects import aspects_picture, standard_slices  # loads SimpleITK
 
-    figure = aspects_picture(prediction)
-    if figure is None:
+    board = aspects_picture(prediction)
+    if board is None:
         return None
     low, high = standard_slices(prediction)
     caption = say("answers.aspects.caption", low=low, high=high)
-    return encode(figure, say("answers.aspects.alt", low=low, high=high), caption)
+    return encode(board, say("answers.aspects.alt", low=low, high=high), caption)
 
 
 def _asymmetry_picture(prediction: Prediction, slices: tuple[int, ...], say: Words) -> Picture:
