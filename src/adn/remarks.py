@@ -63,6 +63,7 @@ Kind = Literal[
     "both_sides",
     "old_left_out",
     "old_marked",
+    "parts_left_out",
     "method_does_not_disentangle",
 ]
 DoubtKind = Literal[
@@ -70,7 +71,7 @@ DoubtKind = Literal[
 ]
 CHECK_ONLY: frozenset[Kind] = frozenset({"bright_spots", "alignment_no_better", "head_turned", "both_sides"})
 # What was done or seen, and asks for no care: noise has a warning of its own.
-NOTES: frozenset[Kind] = frozenset({"tilt_corrected", "unit_of_length", "slices_thin"})
+NOTES: frozenset[Kind] = frozenset({"tilt_corrected", "unit_of_length", "slices_thin", "parts_left_out"})
 
 
 @dataclass(frozen=True)

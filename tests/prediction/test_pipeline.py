@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from adn.answers import Asked, OldInfarct
+from adn.config import PartsConfig
 from adn.errors import InputError
 from adn.findings.measure import volume_interval
+from adn.findings.parts import Evidence
 from adn.io import open_scan
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn
@@ -195,3 +197,16 @@ def test_calibration_changes_the_probability_by_its_logit_and_gives_the_volume_a
     assert not after[0][~inside].any()
     found = predict(scan, other).measurements
     assert found.volume_interval_ml == volume_interval(found.volume_ml, (-1.0, 2.0))
+
+
+def test_parts_that_do_not_look_like_an_infarct_are_left_out_and_told(phantom, model):
+    plain = model.recipe.model_copy(update={"threshold": 0.01})
+    nothing = PartsConfig(intercept=-1.0, **dict.fromkeys(Evidence._fields, 0.0))
+    strict = plain.model_copy(update={"calibration": plain.calibration.model_copy(update={"parts": nothing})})
+    scan = Scan("case", phantom, "nifti")
+    before = predict(scan, replace(model, recipe=plain), asked=Asked(keep_old=True)).measurements.volume_ml
+    found = predict(scan, replace(model, recipe=strict))
+    told = [remark for remark in found.remarks if remark.kind == "parts_left_out"]
+    assert before > 0
+    assert found.measurements.volume_ml == 0.0
+    assert [remark.values["left_out_ml"] for remark in told] == [pytest.approx(before)]

@@ -114,6 +114,11 @@ def old_remarks(old_ml: float, *, left_out: bool) -> tuple[Remark, ...]:
     return (Remark(kind, {"old_ml": old_ml}),) if old_ml > 0 else ()
 
 
+def left_out_remarks(left_out_ml: float) -> tuple[Remark, ...]:
+    """Parts of the mark that do not look like an infarct (`findings.parts`)."""
+    return (Remark("parts_left_out", {"left_out_ml": left_out_ml}),) if left_out_ml > 0 else ()
+
+
 def method_remarks(method: str, *, aligns: bool) -> tuple[Remark, ...]:
     """What must be known of predictions by another method than ADN. aligns: whether it turns the head upright."""
     return () if method == "adn" else (Remark("method_does_not_disentangle", {"method": method, "aligns": aligns}),)

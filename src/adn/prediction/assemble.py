@@ -23,6 +23,7 @@ from adn.findings.quality import (
     bright_ml,
     cut_ends,
     finding_remarks,
+    left_out_remarks,
     mask_remarks,
     method_remarks,
     noise_hu,
@@ -109,6 +110,7 @@ def assemble(
         remarks = (
             *remarks,
             *old_remarks(old_ml, left_out=not asked.keep_old),
+            *left_out_remarks(on_scan.left_out_ml),
             *finding_remarks(measurements, as_rigid(located.pose), places=mni is not None),
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )

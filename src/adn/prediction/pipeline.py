@@ -62,7 +62,7 @@ class OnScan:
 
     infarct: uint8, 0 or 1: probability ≥ threshold. probability: with parts smaller than the recipe's smallest just
     below the threshold. box: holds the brain. total, pathological: A and P as shares of the window in that box, 0
-    outside the brain.
+    outside the brain. left_out_ml: parts that do not look like an infarct, just below the threshold, too.
     """
 
     infarct: NDArray[np.uint8]
@@ -71,6 +71,7 @@ class OnScan:
     total: NDArray[np.float32]
     pathological: NDArray[np.float32]
     threshold: float
+    left_out_ml: float = 0.0
 
 
 class Steps:
@@ -162,11 +163,13 @@ def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None =
         everywhere = np.ones_like(inside)
         probability = carry_home(maps.stack[:1], located.aligned_from_scan, recipe.grid, everywhere)[0]
     probability = without_small(probability, threshold, recipe.smallest_ml, located.volume.grid.voxel_ml)
+    seen = int((probability >= threshold).sum())
     if recipe.calibration.parts:
         volume, mask, matrix = located.volume, located.brain.mask, located.aligned_from_scan
         probability = without_unlikely(probability, threshold, volume, mask, matrix, recipe.calibration.parts)
     infarct = (probability >= threshold).astype(np.uint8)
-    return OnScan(infarct, probability, box, total, pathological, threshold)
+    left_out_ml = (seen - int(infarct.sum())) * located.volume.grid.voxel_ml
+    return OnScan(infarct, probability, box, total, pathological, threshold, left_out_ml)
 
 
 def _find_brain(volume: Volume, model: Model, strip: SkullStripper | None) -> Brain:
