@@ -152,6 +152,20 @@ class OldInfarct:
 
 
 @dataclass(frozen=True)
+class MassLike:
+    """The disc of tissue in or beside what is marked that stands out most, as a tumour or a bleed does in its oedema.
+
+    contrast_hu: by which it is brighter than the ring about it, against the mirror twin and in itself. above_grey_hu:
+    than usual grey matter. looks_so: it stands out as no infarct does; diameter_mm: of a disc, 0 where none could be.
+    """
+
+    contrast_hu: float
+    diameter_mm: float
+    above_grey_hu: float
+    looks_so: bool
+
+
+@dataclass(frozen=True)
 class VolumeLimit:
     """Whether the volume lies above or below a limit, by its interval."""
 
@@ -170,3 +184,4 @@ class Answers:
     age: Age | NotAssessable = NotAssessable("scan_not_assessable")
     volume_limit: VolumeLimit | NotAssessable = NotAssessable("scan_not_assessable")
     old_infarct: OldInfarct | NotAssessable = NotAssessable("scan_not_assessable")
+    mass_like: MassLike | NotAssessable = NotAssessable("scan_not_assessable")

@@ -64,6 +64,7 @@ Kind = Literal[
     "old_left_out",
     "old_marked",
     "parts_left_out",
+    "may_be_mass",
     "method_does_not_disentangle",
 ]
 DoubtKind = Literal[

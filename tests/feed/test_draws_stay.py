@@ -27,7 +27,8 @@ def digest(drawn):
 
     def plain(value):
         if isinstance(value, dict):
-            return {key: plain(part) for key, part in value.items()}
+            # none is drawn here, and there were none when the digests were made
+            return {key: plain(part) for key, part in value.items() if (key, part) != ("masses", ())}
         if isinstance(value, list | tuple):
             return [plain(part) for part in value]
         if hasattr(value, "tolist"):

@@ -12,6 +12,7 @@ from adn.answers import (
     Blood,
     BrightPart,
     MassEffect,
+    MassLike,
     NotAssessable,
     OldInfarct,
     RegionFinding,
@@ -136,6 +137,16 @@ def test_an_old_infarct_is_named_with_its_volume(left_out, says):
     assert found.startswith("12.0 mL")
     assert csv_row(result_dict(prediction))["old_infarct_ml"] == 12.0
     assert "Old infarct" not in told(replace(prediction, answers=Answers(old_infarct=OldInfarct(0.0, False))))
+
+
+def test_what_may_be_a_mass_is_told_only_where_it_looks_so():
+    prediction = replace(make_prediction("left"), answers=Answers(mass_like=MassLike(11.2, 22.0, 6.0, looks_so=True)))
+    assert "22 mm wide" in told(prediction)["Other than infarct"]
+    assert result_dict(prediction)["answers"]["mass_like"]["contrast_hu"] == 11.2
+    assert csv_row(result_dict(prediction))["looks_like_mass"] == "yes"
+    quiet = replace(prediction, answers=Answers(mass_like=MassLike(4.0, 22.0, -1.0, looks_so=False)))
+    assert "Other than infarct" not in told(quiet)
+    assert csv_row(result_dict(quiet))["looks_like_mass"] == "no"
 
 
 def test_one_line_says_what_was_not_judged_and_why():

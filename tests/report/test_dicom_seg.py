@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from adn.answers import Answers, Aspects, Blood, MassEffect, OldInfarct, VolumeLimit
+from adn.answers import Answers, Aspects, Blood, MassEffect, MassLike, OldInfarct, VolumeLimit
 from adn.errors import InputError
 from adn.io import open_series
 from adn.io.slices import thickness_mm
@@ -136,11 +136,13 @@ def test_the_sr_holds_what_was_answered_and_nothing_that_was_not(tmp_path):
     shifted = MassEffect(None, -3.4, (10.0, 10.0), (3.0, 3.0), "none", "none")
     answers = Answers(aspects=Aspects(7, 10, ()), mass_effect=shifted, blood=Blood(False, 0.0, ()))
     answers = replace(answers, volume_limit=VolumeLimit(50.0, "below"), old_infarct=OldInfarct(3.0, True))
+    answers = replace(answers, mass_like=MassLike(11.2, 22.0, 6.0, looks_so=True))
     write_dicom_seg(replace(prediction, answers=answers), tmp_path / "in", tmp_path)
     said = list(concepts(read(tmp_path)[1]))
     assert [value for name, value in said if name == "ASPECTS"] == [(7.0, "1"), (10.0, "1")]
     assert ("Midline shift at pineal level, to the left", (-3.4, "mm")) in said
     assert ("Infarct volume against 50 mL", ("BELOW-LIMIT", "99ADN")) in said
+    assert ("Doubt of an infarct", ("BRIGHT-IN-DARK", "99ADN")) in said
     assert ("Volume that looks like an old infarct", (3.0, "ml")) in said
     assert ("Volume that may be blood", (0.0, "ml")) in said
     assert not {"Net water uptake", "Midline shift at septum, to the left"} & {name for name, _ in said}

@@ -13,6 +13,7 @@ from adn.findings.age import age
 from adn.findings.aspects import aspects
 from adn.findings.blood import blood
 from adn.findings.mass_effect import mass_effect
+from adn.findings.mass_like import mass_like
 from adn.findings.measure import versus_limit
 from adn.findings.twins import Twins
 from adn.findings.water import block_noise_hu, net_water_uptake, tissue_pairs
@@ -61,6 +62,7 @@ def answer(
         mass_effect=placed[1],
         age=bright or age(twins),
         old_infarct=bright or OldInfarct(known.old_ml, known.old_ml > 0 and not known.asked.keep_old),
+        mass_like=bright or mass_like(twins),
         volume_limit=versus_limit(known.volume_interval_ml, known.asked.volume_limit_ml),
     )
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from adn.answers import MassLike, NotAssessable
 from adn.findings.hypodensity import slab_mean, smooth_in_plane
 from adn.prepare import coarse as cm
 from adn.prepare.brain_shape import BONE_HU, COARSE_MM
@@ -117,6 +118,13 @@ def old_remarks(old_ml: float, *, left_out: bool) -> tuple[Remark, ...]:
 def left_out_remarks(left_out_ml: float) -> tuple[Remark, ...]:
     """Parts of the mark that do not look like an infarct (`findings.parts`)."""
     return (Remark("parts_left_out", {"left_out_ml": left_out_ml}),) if left_out_ml > 0 else ()
+
+
+def mass_remarks(found: MassLike | NotAssessable) -> tuple[Remark, ...]:
+    """That something bright lies in or beside what is marked, as a tumour or a bleed in its oedema."""
+    if isinstance(found, NotAssessable) or not found.looks_so:
+        return ()
+    return (Remark("may_be_mass", {"contrast_hu": found.contrast_hu, "diameter_mm": found.diameter_mm}),)
 
 
 def method_remarks(method: str, *, aligns: bool) -> tuple[Remark, ...]:

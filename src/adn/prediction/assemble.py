@@ -25,6 +25,7 @@ from adn.findings.quality import (
     finding_remarks,
     left_out_remarks,
     mask_remarks,
+    mass_remarks,
     method_remarks,
     noise_hu,
     old_remarks,
@@ -117,6 +118,7 @@ def assemble(
         frame = None if mni is None else mni @ np.linalg.inv(located.aligned_from_scan)
         known = Known(remarks, quality.bright_ml, measurements.volume_interval_ml, asked, old_ml)
         answers = answer(volume, mask, twins, located.aligned_from_scan, frame, known)
+        remarks = (*remarks, *mass_remarks(answers.mass_like))
     return Prediction(
         case=scan.name,
         scan=scan,

@@ -9,6 +9,7 @@ from adn.answers import (
     Aspects,
     Blood,
     MassEffect,
+    MassLike,
     NotAssessable,
     OldInfarct,
     RegionFinding,
@@ -55,6 +56,7 @@ def lines(prediction: Prediction, say: Words) -> list[Line]:
         _water_line(answers.water_uptake, say),
         _age_line(answers.age, say),
         _old_line(answers.old_infarct, say),
+        _mass_like_line(answers.mass_like, say),
     ]
     told = [line for line in found if line is not None and line.known]
     because = [line for line in found if line is not None and not line.known]
@@ -155,6 +157,14 @@ def _old_line(found: OldInfarct | NotAssessable, say: Words) -> Line | None:
         return None
     key = "left_out" if found.left_out else "marked"
     return Line(say("answers.old_infarct.name"), say(f"answers.old_infarct.{key}", volume=say.volume(found.volume_ml)))
+
+
+def _mass_like_line(found: MassLike | NotAssessable, say: Words) -> Line | None:
+    """None unless something stands out: the rule finds some masses and rules out none."""
+    if isinstance(found, NotAssessable) or not found.looks_so:
+        return None
+    text = say("answers.mass_like.text", diameter_mm=found.diameter_mm, contrast_hu=found.contrast_hu)
+    return Line(say("answers.mass_like.name"), text)
 
 
 def _scores(prediction: Prediction) -> bool:

@@ -20,6 +20,8 @@ UNITS = {
     "fluid, left and right",
     "age": "fluid_share: 0 to 1 of what is marked is as dark as fluid beside a twin of tissue",
     "old_infarct": "volume_ml: mL that were marked and look like an old infarct; left_out: no longer marked",
+    "mass_like": "the disc in or beside what is marked that stands out most: contrast_hu: HU above the ring about it; "
+    "diameter_mm; above_grey_hu: HU above usual grey matter; looks_so: it may be a tumour or a bleed in its oedema",
     "volume_limit": "against: above, below or cannot_tell, by volume_interval_ml; limit_ml: mL, as asked for",
 }
 CSV_COLUMNS: tuple[str, ...] = (
@@ -31,6 +33,7 @@ CSV_COLUMNS: tuple[str, ...] = (
     "pineal_shift_mm",
     "looks_old",
     "old_infarct_ml",
+    "looks_like_mass",
     "volume_limit_ml",
     "volume_against_limit",
 )
@@ -56,6 +59,7 @@ def csv_answers(answers: Mapping[str, Any]) -> dict[str, Any]:
         "pineal_shift_mm": answers["mass_effect"].get("pineal_shift_mm"),
         "looks_old": {True: "yes", False: "no"}.get(answers["age"].get("looks_old")),
         "old_infarct_ml": answers["old_infarct"].get("volume_ml"),
+        "looks_like_mass": {True: "yes", False: "no"}.get(answers["mass_like"].get("looks_so")),
         "volume_limit_ml": answers["volume_limit"].get("limit_ml"),
         "volume_against_limit": answers["volume_limit"].get("against"),
     }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.answers import Answers, Aspects, Blood, MassEffect, OldInfarct, VolumeLimit, WaterUptake
+from adn.answers import Answers, Aspects, Blood, MassEffect, MassLike, OldInfarct, VolumeLimit, WaterUptake
 from adn.figures.display import key_slices
 from adn.figures.prediction import key_picture
 from adn.report.words import first_line, reasons
@@ -283,11 +283,13 @@ def _answers(prediction: Prediction) -> list[Any]:
 
 def _evaluations(answers: Answers) -> list[Any]:
     """What was answered by a word, not a number."""
-    against = answers.volume_limit
-    if not isinstance(against, VolumeLimit):
-        return []
-    code, meaning = AGAINST[against.against]
-    return [_evaluation("VOLUME-LIMIT", f"Infarct volume against {against.limit_ml:g} mL", code, meaning)]
+    against, mass, found = answers.volume_limit, answers.mass_like, []
+    if isinstance(against, VolumeLimit):
+        code, meaning = AGAINST[against.against]
+        found.append(_evaluation("VOLUME-LIMIT", f"Infarct volume against {against.limit_ml:g} mL", code, meaning))
+    if isinstance(mass, MassLike) and mass.looks_so:
+        found.append(_evaluation("MASS-LIKE", "Doubt of an infarct", "BRIGHT-IN-DARK", "Bright within dark tissue"))
+    return found
 
 
 def _evaluation(code: str, meaning: str, value_code: str, value_meaning: str) -> Any:

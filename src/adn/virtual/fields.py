@@ -85,11 +85,15 @@ def swelling(lesion: Lesion, mni: Tensor) -> Tensor:
     h = 4.0
     slope = [read((h, 0, 0)) - read((-h, 0, 0)), read((0, h, 0)) - read((0, -h, 0)), read((0, 0, h)) - read((0, 0, -h))]
     steepest = 1 / (SWELLING_MM * math.sqrt(2 * math.pi))  # slope of a straight edge
+    return torch.stack(slope) / (2 * h * steepest) * (lesion.plan.swelling_mm * gives_way(mni))
+
+
+def gives_way(mni: Tensor) -> Tensor:
+    """How far brain at MNI mm (3, d, h, w) can be pushed, (d, h, w): 0 at the skull to 1."""
     middle = (mni - torch.tensor((0.0, 17.0, 10.0), device=mni.device)[:, None, None, None]) / torch.tensor(
         (68.0, 87.0, 68.0), device=mni.device
     )[:, None, None, None]
-    free = ((0.97 - middle.norm(dim=0)) / 0.3).clamp(0, 1)
-    return torch.stack(slope) / (2 * h * steepest) * (lesion.plan.swelling_mm * free)
+    return ((0.97 - middle.norm(dim=0)) / 0.3).clamp(0, 1)
 
 
 def shifted(offset: float | tuple[float, float, float]) -> NDArray[np.float64]:

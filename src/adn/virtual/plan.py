@@ -56,6 +56,31 @@ class BrightPlan:
 
 
 @dataclass(frozen=True)
+class MassPlan:
+    """A tumour in the oedema about it, never labelled as infarct. centre_mm, half_axes_mm: MNI-like LPS mm.
+
+    rim_mm: thickness of the wall about a core, 0 for a solid one. rim_hu: of the wall or of all of it; core_hu: of the
+    core. oedema_mm: how far white matter around darkens, by drop_hu. effacement: how far sulci there close, 0 to 1.
+    swelling_mm: how far it pushes its surroundings away.
+    """
+
+    centre_mm: tuple[float, float, float]
+    half_axes_mm: tuple[float, float, float]
+    rim_mm: float
+    rim_hu: float
+    core_hu: float
+    oedema_mm: float
+    drop_hu: float
+    effacement: float
+    swelling_mm: float
+
+    @property
+    def radius_mm(self) -> float:
+        """Of a ball of its volume, without the oedema."""
+        return math.prod(self.half_axes_mm) ** (1 / 3)
+
+
+@dataclass(frozen=True)
 class MetalPlan:
     """A clip, an implant or a plate: a metal ball at MNI-like LPS mm, and the streaks (HU) that fan out from it."""
 
@@ -124,6 +149,7 @@ class PatientPlan:
     bright: tuple[BrightPlan, ...]
     metal: tuple[MetalPlan, ...]
     scanner: ScannerPlan
+    masses: tuple[MassPlan, ...] = ()
 
     @property
     def pose(self) -> RigidTransform:
@@ -131,17 +157,21 @@ class PatientPlan:
         return RigidTransform.from_parameters(self.rotation_deg, self.translation_mm)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON. Without masses it is as it was before there were any, so stored plans compare equal."""
+        plain = asdict(self)
+        if not self.masses:
+            del plain["masses"]
+        return plain
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PatientPlan:
         """Back from `to_dict`, through JSON."""
-        plain = {field.name: _tuple(values[field.name]) for field in fields(cls)}
+        plain = {field.name: _tuple(values[field.name]) for field in fields(cls) if field.name in values}
         plain["infarcts"] = tuple(InfarctPlan(**{k: _tuple(v) for k, v in x.items()}) for x in values["infarcts"])
         plain["bright"] = tuple(BrightPlan(**{k: _tuple(v) for k, v in x.items()}) for x in values["bright"])
         plain["metal"] = tuple(MetalPlan(**{k: _tuple(v) for k, v in x.items()}) for x in values["metal"])
         plain["scanner"] = ScannerPlan(**values["scanner"])
+        plain["masses"] = tuple(MassPlan(**{k: _tuple(v) for k, v in x.items()}) for x in values.get("masses", ()))
         return cls(**plain)
 
 

@@ -17,6 +17,7 @@ from adn.virtual.blur import blur
 from adn.virtual.disease import infarct_in_samples
 from adn.virtual.fields import Lesion, LesionSource, apply, lesions_of, random_field, read_field, read_lesion, swelling
 from adn.virtual.lattice import Lattice, Samples
+from adn.virtual.masses import mass_in_samples, pushed
 from adn.virtual.plan import PatientPlan, stream
 from adn.virtual.scanner import between_slices, in_field, scan_noise, slice_positions, take_scan
 from adn.virtual.soft_tissue import SOFT_HU, mix_solids
@@ -197,6 +198,8 @@ def _coarse_values(
     for lesion in lesions:
         if lesion.broad is not None:
             canonical = canonical + swelling(lesion, mni)
+    for mass in plan.masses:
+        canonical = canonical + pushed(mass, mni)
     index_from_aligned = head.head_from_aligned.copy()
     index_from_aligned[:3, 3] += (np.array(head.codes.shape[::-1]) - 1) / 2
     index = apply(index_from_aligned, canonical)
@@ -254,6 +257,8 @@ def _anatomy(
         brain_hu[near] = infarct_in_samples(plan, lesion.plan, brain_hu[near], extent, codes[near], density[near])
         if lesion.plan.acute:
             infarcted[near] |= (extent > 0.5) & (codes[near] != int(Tissue.VENTRICLE))
+    for mass in plan.masses:
+        brain_hu = mass_in_samples(plan, mass, brain_hu, codes, apply(mni_from_index, values[:3]), density)
     for spot in plan.bright:
         place = np.diag([*(1 / np.array(spot.half_axes_mm)), 1.0])
         place[:3, 3] = -np.array(spot.centre_mm) / spot.half_axes_mm
