@@ -104,8 +104,7 @@ def assemble(
                 twins = twins_of(volume, mask, on_scan.infarct, located.aligned_from_scan)
         hypodensity = SIGN[polarity] * relative_hypodensity(volume, mask, located.aligned_from_scan)
         measurements = measure(on_scan.infarct, volume, mask, located.aligned_from_scan)
-        errors = recipe.calibration.volume_errors
-        if errors:
+        if errors := recipe.calibration.volume_errors:
             measurements = replace(measurements, volume_interval_ml=volume_interval(measurements.volume_ml, errors))
         territories = () if mni is None else territory_shares(on_scan.infarct, volume.grid.voxel_ml, mni)
         remarks = (
