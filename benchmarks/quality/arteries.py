@@ -19,7 +19,7 @@ import numpy as np
 from mass_heads import FoundHead, real_heads, virtual_heads
 from numpy.typing import NDArray
 from ring_lesions import LIMIT_SEED, SEED
-from scipy.ndimage import map_coordinates, maximum_filter, uniform_filter
+from scipy.ndimage import map_coordinates, maximum_filter, uniform_filter, uniform_filter1d
 
 from adn.prediction.model import load_model
 from adn.space.affine import Affine
@@ -84,19 +84,17 @@ def asked(heads: Iterable[FoundHead]) -> list[tuple[FoundHead, Contrasts]]:
 
 def _cerebral(head: FoundHead, side: float) -> float:
     hu, bone = _box(head, side * np.arange(6, 40.1), np.arange(-16, 8.1), np.arange(-24, -7.9, 1.5))
-    tube = uniform_filter(hu, (1, 3, 9))
+    tube = uniform_filter1d(uniform_filter1d(hu, 3, axis=1), 9, axis=2)
     front, back = np.roll(tube, 6, 1), np.roll(tube, -6, 1)
     contrast = np.minimum(tube - (front + back) / 2, tube - np.maximum(front, back) + 4)
-    contrast[maximum_filter(bone, (1, 5, 9))] = NEVER_HU
-    return float(contrast[:, 6:-6].max())
+    return float(np.where(maximum_filter(bone, (1, 5, 9)), NEVER_HU, contrast)[:, 6:-6].max())
 
 
 def _basilar(head: FoundHead) -> float:
     hu, bone = _box(head, np.arange(-12, 12.1), np.arange(2, 24.1), np.arange(-40, -13.9, 2.0))
-    tube = uniform_filter(hu, (3, 3, 3))
+    tube = uniform_filter(hu, size=3)
     contrast = tube - np.maximum(np.roll(tube, 5, 2), np.roll(tube, -5, 2))
-    contrast[maximum_filter(bone, (3, 5, 5))] = NEVER_HU
-    return float(contrast[:, :, 7:-7].max())
+    return float(np.where(maximum_filter(bone, (3, 5, 5)), NEVER_HU, contrast)[:, :, 7:-7].max())
 
 
 def _box(head: FoundHead, x: NDArray, y: NDArray, z: NDArray) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:

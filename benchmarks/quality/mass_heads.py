@@ -104,6 +104,8 @@ def _real(folder: Path, model: Model) -> FoundHead:
     scan = open_scan(folder / "ct.nii.gz")
     ignored = folder / "ignore.nii.gz"
     true = mask_of(ignored if ignored.is_file() else folder / "infarct.nii.gz")
+    if true is None:
+        raise FileNotFoundError(folder)
     return _found(replace(scan, name=folder.name), true, model, None)
 
 

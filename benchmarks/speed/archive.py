@@ -46,7 +46,8 @@ def workers(count: int, **environment: str):
     finally:
         cluster = client.cluster
         client.close()
-        cluster.close()
+        if cluster is not None:
+            cluster.close()
 
 
 def archive_of(folder: Path, count: int) -> Path:
@@ -58,7 +59,7 @@ def archive_of(folder: Path, count: int) -> Path:
     return folder / "in"
 
 
-def run(folder: Path, client, work=Stub, name: str = "out"):
+def run(folder: Path, client, work: type = Stub, name: str = "out"):
     """Counts and seconds."""
     job = Job(Request(folder / name), Networks(), work=work)
     began = time.monotonic()

@@ -32,6 +32,6 @@ def draw_artery(generator: torch.Generator, artery: Artery, left: bool = True) -
     radius, hu = d.within(_RADIUS_MM[artery]), d.within(_HU)
     places = np.arange(start, start + length, _STEP_MM)
     return tuple(
-        BrightPlan("artery", (float(x), float(y), float(z)), (radius,) * 3, hu)
+        BrightPlan("artery", (float(x), float(y), float(z)), (radius, radius, radius), hu)
         for x, y, z in zip(*(np.interp(places, along, axis) for axis in course.T), strict=True)
     )
