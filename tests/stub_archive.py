@@ -14,7 +14,7 @@ from adn.report.numbers import CSV_COLUMNS
 
 SECONDS = float(os.environ.get("ADN_STUB_SECONDS", "0"))
 
-LATER = ("old_infarct", "volume_limit")
+LATER = ("old_infarct", "volume_limit", "mass_like")
 RESULT = dict.fromkeys(CSV_COLUMNS) | {
     "assessable": True,
     "not_assessable_because": [],

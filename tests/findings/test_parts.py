@@ -80,3 +80,10 @@ def test_nothing_marked_stays_as_it_is(head):
     nothing = np.zeros(SHAPE, np.float32)
     config = PartsConfig(intercept=-1.0, **NOTHING)
     assert without_unlikely(nothing, 0.5, head.volume, head.mask, head.matrix, config) is nothing
+
+
+def test_a_large_part_is_always_kept():
+    config = PartsConfig(intercept=-100.0, **NOTHING)
+    small, large = (Evidence(**(NOTHING | {"size": float(np.log(ml))})) for ml in (79.0, 81.0))
+    assert not small.likely(config)
+    assert large.likely(config)

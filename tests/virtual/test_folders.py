@@ -10,6 +10,7 @@ import pytest
 
 from adn.errors import InputError
 from adn.io import open_scan, read_volume
+from adn.remarks import notes
 from adn.virtual.folders import synthesize
 from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
@@ -112,7 +113,7 @@ def test_the_same_seed_gives_the_same_bytes(as_dicom, tmp_path):
 
 
 def test_a_patient_written_in_the_other_format_is_refused(as_dicom):
-    with pytest.raises(InputError, match="not as nifti"):
+    with pytest.raises(InputError, match="its CT is not nifti"):
         synthesize(1, as_dicom.parent, seed=3, matrix=56)
     assert synthesize(1, as_dicom.parent, seed=3, matrix=56, format="dicom") == [as_dicom]
 
@@ -143,7 +144,7 @@ def test_slices_of_a_tilted_gantry_are_slanted_and_the_table_moves_straight(tilt
 def test_a_tilted_gantry_leaves_the_patient_where_it_was(tilted):
     folder, plan, library = tilted
     scan = open_scan(folder / "dicom" / "dicom")
-    assert "gantry tilt of 16.0 degrees" in scan.warnings[0]
+    assert "gantry tilt of 16.0 degrees" in notes(scan.remarks)[0]
     nifti = read_volume(folder / "nifti" / "ct.nii.gz")
     assert nifti.grid.same_as(scan.volume.grid)
     assert np.array_equal(nifti.data, scan.volume.data)

@@ -23,6 +23,7 @@ FLUID_HU = 14.0
 TISSUE_HU = (18.0, 60.0)
 _FEWEST_BLOCKS = 3  # for a mean
 _PEAK = 99.0  # percentile
+LARGE_ML = 80.0  # always kept: of 40 heads without infarct none had a part so large (76 mL at most)
 
 
 class Evidence(NamedTuple):
@@ -44,6 +45,10 @@ class Evidence(NamedTuple):
     def score(self, config: PartsConfig) -> float:
         """Logit of the chance that it is an infarct, less that from which a part is kept."""
         return config.intercept + sum(getattr(config, name) * value for name, value in self._asdict().items())
+
+    def likely(self, config: PartsConfig) -> bool:
+        """Whether the part is kept."""
+        return self.score(config) >= 0 or self.size >= np.log(LARGE_ML)
 
 
 def parts_with_evidence(
@@ -87,7 +92,7 @@ def without_unlikely(
     twins, box = twins_of(volume, mask, marked.astype(np.uint8), aligned_from_scan), bounding_box(mask.data > 0)
     labels, found = parts_with_evidence(probability, threshold, twins, box, volume.grid.voxel_ml)
     kept = np.zeros(int(labels.max()) + 1, bool)
-    kept[[label for label, evidence in found.items() if evidence.score(config) >= 0]] = True
+    kept[[label for label, evidence in found.items() if evidence.likely(config)]] = True
     unlikely = (labels > 0) & ~kept[labels]
     if not unlikely.any():
         return probability
