@@ -18,6 +18,7 @@ from pydicom.uid import generate_uid
 
 pytest.importorskip("pynetdicom")
 from adn.node.priors import PriorLimits, TooMuchError, fetch
+from adn.virtual.folders import synthesize
 from node.strangers import free_port, until
 from phantoms import head, write_dicom_series
 
@@ -95,10 +96,10 @@ def put(orthanc, paths):
 
 
 def test_from_storescu_to_orthanc_by_dicomweb_and_every_object_is_valid(orthanc, tmp_path):
-    uid = generate_uid()
-    tags = {"StudyInstanceUID": uid, "StudyID": "1", "StudyDate": "20260102", "StudyTime": "101112"}
-    write_dicom_series(head(), tmp_path / "in", tags=tags)
-    sent = ["storescu", "-aet", "SCANNER", "-aec", "ADN", "127.0.0.1", str(orthanc["node"]), "+sd", tmp_path / "in"]
+    (case,) = synthesize(1, tmp_path / "patient", seed=1, matrix=160, format="dicom")  # its infarct is found
+    series = case / "dicom"
+    uid = dcmread(next(series.iterdir())).StudyInstanceUID
+    sent = ["storescu", "-aet", "SCANNER", "-aec", "ADN", "127.0.0.1", str(orthanc["node"]), "+sd", series]
     objects = {}
     with running(orthanc, f"{orthanc['url']}/dicom-web", tmp_path / "node"):
         subprocess.run(sent, check=True, timeout=60)
@@ -111,7 +112,7 @@ def test_from_storescu_to_orthanc_by_dicomweb_and_every_object_is_valid(orthanc,
     assert kinds[-2:] == ["SEG", "SR"]
     assert {data.StudyInstanceUID for data in objects.values()} == {uid}
     seg = next(data for data in objects.values() if data.Modality == "SEG")
-    slices = {data.SOPInstanceUID: data for data in map(dcmread, (tmp_path / "in").iterdir())}
+    slices = {data.SOPInstanceUID: data for data in map(dcmread, series.iterdir())}
     for frame in seg.PerFrameFunctionalGroupsSequence:  # each lies on the slice it names, voxel for voxel
         (under,) = frame.DerivationImageSequence[0].SourceImageSequence
         acquired = slices[under.ReferencedSOPInstanceUID]
