@@ -22,7 +22,8 @@ from adn.io.atomic import check_writable, remove_folder, sweep
 from adn.work.pool import Failure
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
+    from tornado.ioloop import PeriodicCallback
 
 TRIES = 2  # of a scan whose worker ends
 _LISTED_AT_ONCE = 200
@@ -218,6 +219,7 @@ def local_client(jobs: int, threads: int) -> Client:
             "distributed.scheduler.allowed-failures": TRIES - 1,
             "distributed.scheduler.worker-saturation": 1.0,  # scans wait with the scheduler, no process that may die
             "distributed.nanny.pre-spawn-environ": environment,
+            "distributed.deploy.lost-worker-timeout": "10 minutes",  # a busy machine takes long to start one
         }
     )
     cluster = distributed.LocalCluster(
@@ -231,7 +233,27 @@ def local_client(jobs: int, threads: int) -> Client:
         dashboard_address="127.0.0.1:0",
         silence_logs=False,
     )
+    _mend(cluster, jobs)
     return distributed.Client(cluster)
+
+
+def _mend(cluster: LocalCluster, jobs: int) -> None:
+    """Start workers again whose process died while it began: dask gives those up."""
+    from distributed.core import Status
+    from tornado.ioloop import PeriodicCallback
+
+    def look() -> None:
+        for name, nanny in list(cluster.workers.items()):
+            if nanny.status in (Status.closed, Status.failed):
+                del cluster.workers[name]
+        cluster.scale(jobs)
+
+    cluster.periodic_callbacks["adn"] = again = PeriodicCallback(look, _COUNT_S * 1e3)
+    cluster.sync(_started, again)
+
+
+async def _started(callback: PeriodicCallback) -> None:
+    callback.start()  # in the cluster's own loop
 
 
 def remote_client(scheduler: str) -> Client:
