@@ -199,7 +199,8 @@ def test_calibration_changes_the_probability_by_its_logit_and_gives_the_volume_a
     assert found.volume_interval_ml == volume_interval(found.volume_ml, (-1.0, 2.0))
 
 
-def test_parts_that_do_not_look_like_an_infarct_are_left_out_and_told(phantom, model):
+def test_parts_that_do_not_look_like_an_infarct_are_left_out_and_told(phantom, model, monkeypatch):
+    monkeypatch.setattr("adn.findings.parts.LARGE_ML", np.inf)  # else the whole brain, marked here, is kept
     plain = model.recipe.model_copy(update={"threshold": 0.01})
     nothing = PartsConfig(intercept=-1.0, **dict.fromkeys(Evidence._fields, 0.0))
     strict = plain.model_copy(update={"calibration": plain.calibration.model_copy(update={"parts": nothing})})

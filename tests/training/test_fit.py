@@ -244,3 +244,8 @@ def test_tensorboard_gets_every_step(tmp_path):
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard" / "toy")).Reload()
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
     assert [event.step for event in events.Scalars("val_dice")] == [2, 4, 6]
+
+
+def test_the_process_can_hold_the_smallest_numbers_after_training(tmp_path):
+    run(tmp_path, network())
+    assert float.fromhex("0x1p-1074") * 1.0 > 0

@@ -93,10 +93,14 @@ def fit(
     epoch are in `<stage>-best.ckpt`. Raises InputError where memory runs out, AdnError where loss or gradient is
     not finite.
     """
-    loop = _Loop(model, dataset, objective, stage, machine, hooks)
-    while not loop.over():
-        loop.step()
-    return loop.finish()
+    torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several
+    try:
+        loop = _Loop(model, dataset, objective, stage, machine, hooks)
+        while not loop.over():
+            loop.step()
+        return loop.finish()
+    finally:
+        torch.set_flush_denormal(False)  # it is a state of the whole process
 
 
 class _Loop:
@@ -122,7 +126,6 @@ class _Loop:
         for name in ("from_aligned", "from_coarse", "logits"):
             if hasattr(model, name):
                 self.wrapped.mark_forward_method(name)
-        torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several
         torch.backends.cudnn.benchmark = True  # shapes never change
         self.per_epoch = max(config.epoch_samples // config.batch_size, 1)
         self.steps = self.per_epoch * config.max_epochs
