@@ -87,3 +87,7 @@ def test_a_large_part_is_always_kept():
     small, large = (Evidence(**(NOTHING | {"size": float(np.log(ml))})) for ml in (79.0, 81.0))
     assert not small.likely(config)
     assert large.likely(config)
+
+
+def test_every_kind_of_evidence_has_its_coefficient():
+    assert ("intercept", *Evidence._fields) == tuple(PartsConfig.model_fields)
