@@ -11,7 +11,7 @@ import pytest
 from adn.io import read_volume
 from adn.report import save_prediction
 from browser.visits import picture, reddish, served, settled, violations
-from fake_prediction import make_prediction
+from fake_prediction import lay_on_atlas, make_prediction
 
 PICTURES = os.environ.get("ADN_PICTURES")  # folder for screenshots, to be looked at
 
@@ -80,7 +80,7 @@ def test_painting_by_keyboard_is_kept_as_a_new_version(visit):
 
 def test_aspects_follows_the_strokes(tab, tmp_path):
     folder = save_prediction(make_prediction("left", "RPI", "one"), tmp_path / "results")
-    place(folder)
+    lay_on_atlas(folder)
     with served("view", folder) as base, urllib.request.urlopen(f"{base}/api/cases") as answer:
         seat = tab(base)
         page = seat.open_case(json.load(answer)[0])
@@ -104,16 +104,6 @@ def test_aspects_follows_the_strokes(tab, tmp_path):
 
 def score(page):
     return page.locator(".sums td").last.inner_text()
-
-
-def place(folder):
-    """Lay the phantom's brain on the atlas's, and say that ASPECTS was answered."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    mni = np.diag([1.1, 1.1, 1.4, 1.0])
-    mni[1:3, 3] = 17.0, 10.0
-    result["mni_from_aligned"] = mni.tolist()
-    result["answers"]["aspects"] = {"because": None, "left": 10, "right": 10}
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def test_the_mouse_paints_and_erases(visit):

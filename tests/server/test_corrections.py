@@ -13,7 +13,7 @@ from adn.report import save_prediction
 from adn.server.app import create_app
 from adn.server.cases import Cases
 from adn.server.folders import result_folders
-from fake_prediction import make_prediction
+from fake_prediction import lay_on_atlas, make_prediction
 from server.stub_server import client_of
 
 
@@ -88,21 +88,11 @@ def test_corrected_results_are_cases_to_train_on(opened, tmp_path):
     assert json.loads((tmp_path / "Dataset001_corrected/dataset.json").read_text())["numTraining"] == 1
 
 
-def place(folder):
-    """Lay the phantom's brain on the atlas's, and say that ASPECTS was answered."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    mni = np.diag([1.1, 1.1, 1.4, 1.0])
-    mni[1:3, 3] = 17.0, 10.0
-    result["mni_from_aligned"] = mni.tolist()
-    result["answers"]["aspects"] = {"because": None, "left": 10, "right": 10}
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
-
-
 def test_aspects_follows_the_corrected_mask(opened):
     client, address, folder = opened
     original = read_volume(folder / "infarct.nii.gz")
     assert client.post(f"{address}/corrections", content=packed(original)).json()["aspects"] is None  # no place in MNI
-    place(folder)
+    lay_on_atlas(folder)
     emptied = client.post(f"{address}/corrections", content=packed(original.with_data(0 * original.data))).json()
     marked = client.post(f"{address}/corrections", content=packed(original)).json()
     assert emptied["aspects"] == [10, 10]
@@ -114,7 +104,7 @@ def test_a_mask_that_is_painted_has_the_score_of_the_same_mask_saved_and_is_not_
     client, address, folder = opened
     original = read_volume(folder / "infarct.nii.gz")
     assert client.post(f"{address}/aspects", content=packed(original)).json() == {"aspects": None, "lost": []}
-    place(folder)
+    lay_on_atlas(folder)
     half = original.with_data(original.data * (np.arange(original.data.shape[1])[:, None] % 2 == 0))
     for mask in (original, half, original.with_data(0 * original.data)):
         painted = client.post(f"{address}/aspects", content=packed(mask)).json()
