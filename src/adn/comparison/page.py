@@ -17,7 +17,7 @@ from adn.space.volume import Volume
 
 MARKER = "comparison.json"
 SCHEMA_VERSION = 1  # raised where a key goes or changes its meaning
-SAME_ML, SAME_PERCENT = 1.0, 10.0  # less than either is no growth: virtual pairs, docs/follow-up.md
+SAME_ML, SAME_PERCENT = 1.0, 10.0  # less than either is no growth: virtual pairs, docs/answers.md
 UNITS = {
     "volume_ml": "mL, on the scan's own voxels",
     "volume_interval_ml": "mL; 80 % of true volumes lie within; null where the weights are not calibrated",

@@ -60,7 +60,7 @@ def mni_from_aligned(scan: Volume, brain: Volume, aligned_from_scan: NDArray[np.
 
     scan: HU, SPL. brain: mask, same grid, not empty. aligned_from_scan: array index → LPS mm in the aligned frame.
     Free are size along three axes, nodding and two shifts; left and right are the alignment's. Least squares of outline
-    and density over the slices that were scanned. Approximate: several mm (docs/report.md).
+    and density over the slices that were scanned. Approximate: several mm (docs/answers.md).
     """
     whole, points = _template()
     around = F.max_pool3d(whole[:1], _NEAR, 1, _NEAR // 2).flatten() > 0.5
