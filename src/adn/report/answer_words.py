@@ -21,7 +21,7 @@ from adn.lang import Words
 from adn.report.words import main_shares, main_supplies, territory_rows
 from adn.results import Prediction
 
-LEAST_SHIFT_MM = 3.0  # the error of the septum is up to 3.4 mm on heads that hardly swell (docs/answers.md)
+LEAST_SHIFT_MM = 3.0  # the septum is off by up to 4.1 mm on virtual heads that hardly swell (docs/answers.md)
 
 
 class Line(NamedTuple):
