@@ -75,6 +75,17 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(network(x), network(x))
 
 
+@pytest.mark.parametrize("flat", [0, 1, 2])
+def test_rising_without_gradients_equals_upsampling_and_convolving(flat):
+    """The summed taps give what the upsampled volume gives, at the borders too."""
+    torch.manual_seed(0)
+    network = ResUNet(1, CHANNELS, flat_levels=flat).eval()
+    x = torch.rand(2, 1, 4, 8, 12)
+    with torch.no_grad():
+        summed = network(x)
+    assert torch.allclose(summed, network(x), atol=1e-5)
+
+
 @pytest.mark.parametrize("flat", [0, 1])
 def test_supervised_levels_answer_in_training_each_on_its_own_sides(flat):
     torch.manual_seed(0)

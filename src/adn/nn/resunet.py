@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -37,7 +39,46 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, D, H, W) → (B, out, D, H, W)."""
         x = self.enter(x)
-        return self.dropout(F.relu(x + self.residual(x)))
+        return self.dropout(F.relu(self.residual(x).add_(x), inplace=True))
+
+
+class Rise(nn.Conv3d):
+    """Nearest-neighbour upsampling, then a convolution with a bias, of 3 taps along the axes that are doubled.
+
+    Without gradients the taps that would read copies of the same voxel are summed first, so that each of the (up to
+    eight) places within a doubled voxel takes 2 taps an axis in place of 3: the same but for rounding, with 8 products
+    in place of 27 and without the upsampled volume.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: Kernel, scale: Kernel) -> None:
+        super().__init__(in_channels, out_channels, kernel, padding="same")
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, D, H, W) → (B, out, D, H, W times `scale`)."""
+        if torch.is_grad_enabled():
+            return super().forward(F.interpolate(x, scale_factor=tuple(map(float, self.scale)), mode="nearest"))
+        margins = [taps // 2 for taps in self.kernel_size[::-1] for _ in range(2)]
+        padded, raised = F.pad(x, margins), None
+        for place in product(*map(range, self.scale)):
+            weight, shown = self.weight, padded
+            for axis, (offset, scale) in enumerate(zip(place, self.scale, strict=True), start=2):
+                if scale == 2:
+                    weight = _summed_taps(weight, axis, offset)
+                    shown = shown.narrow(axis, offset, x.shape[axis] + 1)
+            part = F.conv3d(shown, weight, self.bias)
+            if raised is None:
+                sides = [side * scale for side, scale in zip(x.shape[2:], self.scale, strict=True)]
+                raised = part.new_empty((*part.shape[:2], *sides)).contiguous(memory_format=torch.channels_last_3d)
+            raised[(..., *(slice(o, None, s) for o, s in zip(place, self.scale, strict=True)))] = part
+        assert raised is not None
+        return raised
+
+
+def _summed_taps(weight: Tensor, axis: int, offset: int) -> Tensor:
+    """Three taps over a doubled grid as two over the grid itself, for the first or second of each pair of places."""
+    before, same, after = weight.split(1, axis)
+    return torch.cat([before, same + after] if offset == 0 else [before + same, after], axis)
 
 
 class ResUNet(nn.Module):
@@ -74,7 +115,9 @@ class ResUNet(nn.Module):
             for level, (a, b, kernel) in enumerate(zip(entries, channels, kernels, strict=True))
         )
         rises = list(zip(channels[:0:-1], channels[-2::-1], kernels[-2::-1], strict=True))
-        self.rise = nn.ModuleList(nn.Conv3d(a, b, k, padding="same") for a, b, k in rises)
+        self.rise = nn.ModuleList(
+            Rise(a, b, k, scale) for (a, b, k), scale in zip(rises, self.scales[::-1], strict=True)
+        )
         self.up = nn.ModuleList(ResBlock(b, b, dropout, kernel) for _, b, kernel in rises)
         self.head = nn.Conv3d(channels[0], out_channels, 1)
         # last, so that the other weights start as they would without
@@ -96,9 +139,8 @@ class ResUNet(nn.Module):
         heads = [self.head, *self.coarse_heads] if self.training else [self.head]
         level, x = len(skips) - 1, skips.pop()
         found = [head(x) for head in heads[level:]]
-        for rise, block, scale in zip(self.rise, self.up, self.scales[::-1], strict=True):
+        for rise, block in zip(self.rise, self.up, strict=True):
             level -= 1
-            raised = F.interpolate(x, scale_factor=tuple(map(float, scale)), mode="nearest")
-            x = block(rise(raised) + skips.pop())
+            x = block(rise(x).add_(skips.pop()))
             found = [head(x) for head in heads[level : level + 1]] + found
         return found if len(found) > 1 else found[0]

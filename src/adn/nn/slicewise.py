@@ -67,7 +67,7 @@ class SliceBlock(nn.Module):
     def forward(self, x: Float[Tensor, "n a h w"]) -> Float[Tensor, "n b h w"]:
         """(N, in, H, W) → (N, out, H, W)."""
         inner = F.relu(self.first_norm(self.first(x)))
-        return self.dropout(F.relu(self.second_norm(self.second(inner)) + self.short_cut(x)))
+        return self.dropout(F.relu(self.second_norm(self.second(inner)).add_(self.short_cut(x)), inplace=True))
 
 
 class SliceUNet(nn.Module):

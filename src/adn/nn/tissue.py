@@ -47,7 +47,7 @@ class _ResBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, D, H, W) → (B, out, D, H, W)."""
         x = self.enter(x)
-        return F.relu(x + self.residual(x))
+        return F.relu(self.residual(x).add_(x), inplace=True)
 
 
 class TissueNet(nn.Module):

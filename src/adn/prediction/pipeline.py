@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,10 @@ from adn.results import Scan
 from adn.space.geometry import Grid, RigidTransform, bounding_box
 from adn.space.volume import Volume
 from adn.space.warp import warp
+from adn.work.memory import freed_memory_kept
 from adn.work.progress import StepProgress
 
+_LARGE_LAYER = 2**24  # values; beyond, the C library asks the system for each layer's memory anew
 STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry home", "measure")
 
 
@@ -120,7 +123,8 @@ def infer(located: Located, model: Model) -> Maps:
     """Run the networks on the aligned brain, in one box or in overlapping ones, of which the mean is taken."""
     grid, image = model.recipe.grid, located.image
     box = grid.box or grid.shape
-    with torch.inference_mode(False), torch.no_grad():
+    large = math.prod(box) * model.recipe.network.channels[0] > _LARGE_LAYER
+    with freed_memory_kept(large), torch.inference_mode(False), torch.no_grad():
         aligned = warp(image, located.pose, grid.spacing_mm)
         total = torch.zeros((3, *grid.shape), device=image.device)
         count = torch.zeros(grid.shape, device=image.device)
