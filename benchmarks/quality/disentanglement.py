@@ -13,6 +13,9 @@ pathological one. Found P and Q are compared with them:
 - damaged: ‖Q − Q*‖₁ / ‖Q*‖₁ outside it (0: normal asymmetry is left alone)
 - P : A, mean over the brain: 0 and 1 are the two ways to collapse
 
+Medians of patients, and then, pooled, the share of all patients' P that lies inside their infarcts, and the share of
+all their P* that is recovered: small and faint infarcts, of which there is little to recover, weigh little there.
+
 Patients lie on the aligned brain box, as in training.
 """
 
@@ -49,8 +52,8 @@ def twins(model: Model, library: Library, index: int):
     return tuple(aligned_sample(p, library, pitch, model.recipe) for p in (plan, before))
 
 
-def measure(model: Model, library: Library, index: int) -> tuple[list[float], TrainingPicture] | None:
-    """A row of `COLUMNS` and a picture; None for a patient without an infarct to speak of."""
+def measure(model: Model, library: Library, index: int) -> tuple[list[float], list[float], TrainingPicture] | None:
+    """A row of `COLUMNS`, the sums of P inside, P and P* inside, and a picture; None for a patient without infarct."""
     sample, before = twins(model, library, index)
     grid = model.recipe.grid
     inside = sample.infarct[0] > 0
@@ -73,7 +76,8 @@ def measure(model: Model, library: Library, index: int) -> tuple[list[float], Tr
         p.sum() / a.sum(),
         2 * (mask & inside).sum() / (mask.sum() + inside.sum()),
     ]
-    return [float(value) for value in values], picture(model, sample, a, p, parts.salient[0, 0], probability)
+    sums = [float(x.sum()) for x in (p[inside], p, true_p[inside])]
+    return [float(value) for value in values], sums, picture(model, sample, a, p, parts.salient[0, 0], probability)
 
 
 def picture(model: Model, sample, a, p, salient, probability) -> TrainingPicture:
@@ -110,14 +114,17 @@ def main() -> None:
         model = load_model(weights)
         found = [measure(model, library, index) for index in range(arguments.n)]
         kept = [one for one in found if one]
-        table = np.array([values for values, _ in kept])
+        table = np.array([values for values, _, _ in kept])
+        found_inside, found_all, true_inside = np.sum([sums for _, sums, _ in kept], axis=0)
         low, middle, high = np.percentile(table, [25, 50, 75], axis=0)
         cells = [f"{m:.2f} ({a:.2f} to {b:.2f})" for a, m, b in zip(low, middle, high, strict=True)]
-        print(f"| {weights} | {len(kept)} | {' | '.join(cells)} |", flush=True)
+        print(f"| {weights} | {len(kept)} | {' | '.join(cells)} |")
+        shares = f"inside the infarcts {found_inside / found_all:.2f}, recovered {found_inside / true_inside:.2f}"
+        print(f"| {weights}, pooled: {shares} |", flush=True)
         if arguments.out and place == 0:
             from adn.figures.training import training_sheet
 
-            training_sheet([shown for _, shown in kept[:6]]).save(arguments.out, dpi=90)
+            training_sheet([shown for _, _, shown in kept[:6]]).save(arguments.out, dpi=90)
 
 
 if __name__ == "__main__":
