@@ -75,7 +75,7 @@ def test_all_scans_end_in_folders_and_the_table(archive, tmp_path):
 
 
 def test_a_second_run_does_what_is_left_and_what_has_gone(archive, tmp_path):
-    with pytest.raises(AdnError, match="give the same command again"):
+    with pytest.raises(AdnError, match="run the same command again"):
         archive(Here(stop_after=2))
     done = {path.parent.name for path in (tmp_path / "out").glob("*/result.json")}
     again = Here()
@@ -126,7 +126,7 @@ def test_what_cannot_be_meant_is_refused(archive, tmp_path):
         archive(Here(), layout="bids", request={"dicom_seg": True})
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").touch()
-    with pytest.raises(OutputError, match="something else"):
+    with pytest.raises(OutputError, match="something other"):
         archive(Here())
 
 

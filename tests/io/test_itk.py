@@ -191,7 +191,7 @@ def test_lengths_are_read_in_the_unit_that_is_said(unit, mm, words, tmp_path):
     volume, (remark,) = load(write_nrrd(tmp_path / "a.nrrd", NAMED + said))
     assert np.allclose(volume.grid.spacing_mm, (2 * mm, 3 * mm, 7 * mm))
     assert np.allclose(volume.grid.affine[:3, 3], (10 * mm, 20 * mm, 30 * mm))
-    assert remark.sentence == f"The file gives its voxel size in {words}, and was read so."
+    assert remark.sentence == f"The file gives its voxel size in {words}, and was read accordingly."
     meta = f"TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 10 20 30\nElementSpacing = 2 3 7\nDistanceUnits = {unit}\n"
     volume, remarks = load(write_meta(tmp_path / "a.mha", meta))
     assert np.allclose(volume.grid.spacing_mm, (2 * mm, 3 * mm, 7 * mm))

@@ -254,7 +254,7 @@ def test_voxel_sizes_are_read_in_the_unit_of_the_header(form, unit, share, words
     path = store(tmp_path / "a.nii", **{form: scaled}, unit=unit)
     scan, (remark,) = load(path)
     assert np.allclose(scan.grid.affine, PLAIN, atol=1e-3)
-    assert remark.sentence == f"The file gives its voxel size in {words}, and was read so."
+    assert remark.sentence == f"The file gives its voxel size in {words}, and was read accordingly."
     write_volume(scan, tmp_path / "b.nii")
     assert np.array_equal(nib.load(tmp_path / "b.nii").affine, nib.load(path).affine)
     assert np.abs(itk_corners(tmp_path / "b.nii") - itk_corners(path)).max() < 1e-3

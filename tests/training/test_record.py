@@ -66,7 +66,7 @@ def test_what_is_no_run_or_another_run_is_refused(run, tmp_path):
         start_run(run, load_recipe("tiny"), REQUEST)
     with pytest.raises(InputError, match="another recipe"):
         continue_run(run, load_recipe("fast"))
-    with pytest.raises(InputError, match="no folder of a run"):
+    with pytest.raises(InputError, match="not a run folder"):
         read_run(tmp_path)
 
 

@@ -109,7 +109,7 @@ def test_a_used_run_folder_and_another_recipe_are_refused(finished, tmp_path):
         train(small_recipe(), finished[0], machine=Machine("cpu"))
     with pytest.raises(InputError, match="another recipe"):
         train(small_recipe(max_epochs=5), finished[0], begin=Begin(resume=True), machine=Machine("cpu"))
-    with pytest.raises(InputError, match="no folder of a run"):
+    with pytest.raises(InputError, match="not a run folder"):
         resume(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What is known of every scan of an archive, on disk: `archive.sqlite` in the results folder.
+"""What is known about every scan of an archive, on disk: `archive.sqlite` in the results folder.
 
 Its rows are the queue (waiting), the memory across stops, and the source of the table. One run holds it at a time.
 """
@@ -44,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many scans there are of each state."""
+    """How many scans are in each state."""
 
     waiting: int = 0
     done: int = 0
@@ -70,7 +70,7 @@ class Ledger:
             self._base.executescript(_SCHEMA)
         except sqlite3.OperationalError as error:
             raise OutputError(
-                f"cannot be used ({error}): wait until the other run on this folder has ended, or choose another one.",
+                f"cannot be used ({error}): wait until the other run here has ended, or choose another folder.",
                 path,
             ) from error
         self._check({name: json.dumps(value) for name, value in settings.items()})
@@ -82,7 +82,7 @@ class Ledger:
         if other:
             self.close()
             raise OutputError(
-                f"holds results that were made with another `{other[0]}`; choose another output folder, or the "
+                f"holds results made with another `{other[0]}`; choose another output folder, or the "
                 "options of before.",
                 self.path.parent,
             )
@@ -90,12 +90,12 @@ class Ledger:
         self._base.commit()
 
     def close(self) -> None:
-        """Keep all and let go."""
+        """Save everything and release the ledger."""
         self._base.commit()
         self._base.close()
 
     def commit(self) -> None:
-        """Put what is new on the disk."""
+        """Write what is new to the disk."""
         self._base.commit()
 
     @property
@@ -119,7 +119,7 @@ class Ledger:
         return None
 
     def again(self, case: str) -> None:
-        """A scan whose results are gone waits anew."""
+        """A scan whose results are gone waits again."""
         number, key, study, state = self._base.execute(
             "SELECT number, scan, study, state FROM scans WHERE name = ?", (case,)
         ).fetchone()
@@ -130,7 +130,7 @@ class Ledger:
         self._count(WAITING, 1)
 
     def retry_failed(self) -> None:
-        """All that failed or was set aside waits anew."""
+        """Everything that failed or was set aside waits again."""
         for (number,) in self._base.execute("SELECT number FROM scans WHERE state > ?", (DONE,)).fetchall():
             self._spoil(number)
         self._base.execute("UPDATE scans SET state = ?, line = NULL WHERE state > ?", (WAITING, DONE))
@@ -187,7 +187,7 @@ class Ledger:
         self._base.execute("DELETE FROM stale WHERE part = ?", (part,))
 
     def set_aside(self) -> Iterator[str]:
-        """The names of cases that ended their process twice."""
+        """The names of cases whose process died twice."""
         for (name,) in self._base.execute("SELECT name FROM scans WHERE state = ? ORDER BY number", (SET_ASIDE,)):
             yield name
 

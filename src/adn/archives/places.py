@@ -138,7 +138,7 @@ def _bucket(address: str) -> Any:
 
 
 def _told(place: str, ask: Any, *args: Any, **options: Any) -> Any:
-    """What the storage answers, its errors as InputError."""
+    """What the storage returns, with its errors as InputError."""
     try:
         return ask(*args, **options)
     except Exception as error:  # obstore raises kinds of its own, FileNotFoundError and PermissionError

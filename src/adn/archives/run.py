@@ -1,4 +1,4 @@
-"""Predict an archive: scans are listed on disk, handed out a few at a time, and written down as they end."""
+"""Predict an archive: scans are listed on disk, handed out a few at a time, and recorded as they finish."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def _check(job: Job) -> None:
     request = job.request
     check_writable(request.out)
     if request.overwrite:
-        raise InputError("`overwrite` is not for archives, which go on where they stopped: choose another folder.")
+        raise InputError("`overwrite` is not for archives, which continue where they stopped: choose another folder.")
     if request.dicom_seg and job.layout == "bids":
         raise InputError("`dicom_seg` has no place in BIDS; take the layout of a folder for each case.")
     if request.out.is_dir() and any(request.out.iterdir()) and not (request.out / LEDGER).exists():
-        raise OutputError("holds something else than an archive's results; choose another folder.", request.out)
+        raise OutputError("holds something other than an archive's results; choose another folder.", request.out)
 
 
 def _settings(job: Job) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _settings(job: Job) -> dict[str, Any]:
 
 
 class _Run:
-    """One run over the ledger: what flies, and when the disk was last brought up to date."""
+    """One run over the ledger: which scans are being worked on, and when the disk was last brought up to date."""
 
     def __init__(self, job: Job, client: Client, ledger: Ledger, tell: Tell) -> None:
         self.job, self.client, self.ledger, self.tell = job, client, ledger, tell
@@ -120,7 +120,7 @@ class _Run:
         while True:
             if listing:
                 listing = self._list(found)
-                self.ledger.commit()  # names are given before anything is called by them
+                self.ledger.commit()  # names are assigned before anything uses them
             self._hand_out()
             if not self.flying and not listing:
                 return
@@ -129,9 +129,9 @@ class _Run:
             self.tell(None, self.ledger.counts, listing)
 
     def stop(self) -> None:
-        """Forget what flies: the workers drop what they have not begun."""
+        """Cancel what was handed out: the workers drop what they have not begun."""
         if self.flying:
-            with suppress(Exception):  # the scheduler may be what has gone
+            with suppress(Exception):  # the scheduler itself may be gone
                 self.client.cancel(list(self.flying), force=True)
         self.flying.clear()
 
@@ -163,7 +163,7 @@ class _Run:
             future.add_done_callback(self.landed.put)
 
     def _collect(self, wait_s: float) -> None:
-        """Write down what has ended; waits for the first."""
+        """Record what has finished; waits for the first."""
         try:
             future = self.landed.get(timeout=wait_s) if wait_s else self.landed.get_nowait()
             while True:
@@ -179,12 +179,12 @@ class _Run:
             result = future.result()
         except KilledWorker as error:
             tries = error.allowed_failures + 1
-            sentence = f"{item.scan}: ended the process that worked on it {tries} times, and is set aside; look at it."
+            sentence = f"{item.scan}: ended the process that was working on it {tries} times; set aside, look at it."
             return self._write(item, SET_ASIDE, failed_row(item, sentence))
         except Exception as error:
             raise AdnError(
-                f"The scheduler or the way to it has gone ({type(error).__name__}); "
-                "give the same command again to go on."
+                f"The connection to the scheduler was lost ({type(error).__name__}); "
+                "run the same command again to continue."
             ) from error
         if isinstance(result, Failure):
             sentence = f"{item.scan}: {result.what}" if result.about else result.error
@@ -238,7 +238,7 @@ def local_client(jobs: int, threads: int) -> Client:
 
 
 def _mend(cluster: LocalCluster, jobs: int) -> None:
-    """Start workers again whose process died while it began: dask gives those up."""
+    """Restart workers whose process died while starting: dask gives those up."""
     from distributed.core import Status
     from tornado.ioloop import PeriodicCallback
 
@@ -257,7 +257,7 @@ async def _started(callback: PeriodicCallback) -> None:
 
 
 def remote_client(scheduler: str) -> Client:
-    """A client of a scheduler of one's own: its address, or the file (.json) that it wrote. Raises InputError."""
+    """A client of an existing scheduler: its address, or the file (.json) that it wrote. Raises InputError."""
     _, distributed = _dask("error")
     try:
         if scheduler.endswith(".json"):
@@ -265,8 +265,7 @@ def remote_client(scheduler: str) -> Client:
         return distributed.Client(scheduler, timeout=20)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"no scheduler of dask answers at {scheduler} ({type(error).__name__}); check `scheduler`, and that "
-            "it runs."
+            f"no dask scheduler answers at {scheduler} ({type(error).__name__}); check `scheduler`, and that it runs."
         ) from error
 
 

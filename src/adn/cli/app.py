@@ -100,5 +100,5 @@ def main() -> int:
     else:
         code = terminal.DONE
     if code == terminal.INTERRUPTED:
-        terminal.say_error(console, "Interrupted. What was finished is whole; nothing half-written was kept.")
+        terminal.say_error(console, "Interrupted. Finished results are complete; nothing half-written was kept.")
     return code

@@ -27,12 +27,12 @@ def benchmark(
             help=f"Rows, separated by commas, of: {', '.join(row_names())}; adn@1: with seed 1. Default: all."
         ),
     ] = None,
-    split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': who trains, validates and tests.")] = None,
+    split: Annotated[Path | None, typer.Option(help="CSV from 'adn split': who trains, validates and tests.")] = None,
     fold: Fold = None,
     heads: Annotated[
         Path | None, typer.Option(help="Folder of whole heads without infarct, for recipes that mix sources.")
     ] = None,
-    heads_split: Annotated[Path | None, typer.Option(help="CSV of 'adn split' for --heads.")] = None,
+    heads_split: Annotated[Path | None, typer.Option(help="CSV from 'adn split' for --heads.")] = None,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
     device: Device = "auto",
@@ -42,7 +42,7 @@ def benchmark(
     """Train and score DeepMedic, U-Nets, SEAN, ADN and others on the same data with an equal budget of samples.
 
     Where --split has folds, each row is trained for each fold and scored on the patients that it has not seen. Writes
-    OUT/benchmark.md. The same command again goes on where it stopped and skips rows that are done.
+    OUT/benchmark.md. Run the same command again to continue where it stopped; finished rows are skipped.
     """
     fixed = data in PRESETS
     if fixed and (split or fold is not None or heads or heads_split):

@@ -28,14 +28,14 @@ Forward = Annotated[
     list[str] | None,
     typer.Option(metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. May be repeated."),
 ]
-QuietS = Annotated[float, typer.Option(min=0, help="A study is whole after so long without a new image.")]
+QuietS = Annotated[float, typer.Option(min=0, help="A study is complete after this long without a new image.")]
 
 
 def node(
     folder: Annotated[Path, typer.Argument(help="Where studies and cases are kept.")] = Path("adn-node"),
     aet: Annotated[str, typer.Option(help="AE title of this node.")] = "ADN",
     host: Annotated[
-        str, typer.Option(help="Address to listen at; any but this machine's own needs --from or TLS.")
+        str, typer.Option(help="Address to listen on; any but this machine's own needs --from or TLS.")
     ] = LOOPBACK,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
     forward: Forward = None,
@@ -58,11 +58,16 @@ def node(
         bool, typer.Option("--pictures/--no-pictures", help="Send key images, for viewers that show no SEG.")
     ] = True,
     quiet_s: QuietS = 20.0,
-    longest_s: Annotated[float, typer.Option(min=1, help="Or so long after its first one, whatever comes.")] = 900.0,
+    longest_s: Annotated[
+        float, typer.Option(min=1, help="Or, at the latest, this long after its first image.")
+    ] = 900.0,
     keep_images: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="Received images stay so long after their results arrived.")
+        float,
+        typer.Option(
+            min=0, metavar="DAYS", help="How long received images are kept once their results were delivered."
+        ),
     ] = 0.0,
-    keep_cases: Annotated[float, typer.Option(min=0, metavar="DAYS", help="Results stay here so long.")] = 30.0,
+    keep_cases: Annotated[float, typer.Option(min=0, metavar="DAYS", help="How long results are kept here.")] = 30.0,
     priors: Annotated[
         str | None,
         typer.Option(
@@ -78,13 +83,13 @@ def node(
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
     keep_old: KeepOld = False,
     status: Annotated[
-        bool, typer.Option("--status", help="Say how the node of FOLDER stands, as JSON, and end.")
+        bool, typer.Option("--status", help="Print the state of FOLDER's node as JSON, and exit.")
     ] = False,
 ) -> None:
     """Receive CT studies by DICOM (C-STORE), mark infarcts, and send SEG, SR and key images back.
 
-    A study is processed when it is whole; what cannot be sent is tried again for three days. What is unfinished when
-    the node ends goes on at the next start. Only this machine can reach it, unless --host says otherwise.
+    A study is processed when it is complete; what cannot be sent is retried for three days. Unfinished work
+    resumes at the next start. Only this machine can reach it, unless --host says otherwise.
     """
     if status:
         from adn.node.status import status as read_status

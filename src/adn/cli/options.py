@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, each written once."""
+"""Arguments and options that several commands share, each defined once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Weights = Annotated[
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one per core.")]
-Fold = Annotated[int | None, typer.Option(min=0, help="The fold of the split that validates.")]
+Fold = Annotated[int | None, typer.Option(min=0, help="The fold of the split to validate on.")]
 Anatomy = Annotated[
     Path | None, typer.Option(help="Folder of head label maps (FreeSurfer labels, NIfTI); default: a template brain.")
 ]
@@ -35,7 +35,8 @@ VolumeLimit = Annotated[
     float, typer.Option("--volume-limit-ml", help="The report says whether the infarct is above or below this volume.")
 ]
 KeepOld = Annotated[
-    bool, typer.Option("--keep-old", help="Keep marked what looks like an old infarct, which is left out otherwise.")
+    bool,
+    typer.Option("--keep-old", help="Keep the mark on what looks like an old infarct, which is otherwise left out."),
 ]
 Lang = Annotated[
     str,

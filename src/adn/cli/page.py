@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 Host = Annotated[str, typer.Option(help="Address to bind to; any but this machine's own needs a token.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
 Token = Annotated[
-    str | None, typer.Option(help="Ask every visitor for this token; made and printed where --host needs one.")
+    str | None, typer.Option(help="Token that every visitor must give; generated and printed if --host needs one.")
 ]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
 
@@ -43,7 +43,7 @@ def chosen_token(host: str, token: str | None) -> str | None:
     from adn.server.guard import is_loopback
 
     if token == "":
-        raise InputError("--token needs a word, but came empty; leave it out to have one made.")
+        raise InputError("--token was empty; give a word, or leave it out to have one generated.")
     return token if token or is_loopback(host) else secrets.token_urlsafe(24)
 
 
@@ -60,7 +60,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         if isinstance(error, OutputError):
             raise
         raise InputError(
-            f"{host} port {port}: cannot be listened on ({getattr(error, 'strerror', None) or error}); "
+            f"{host} port {port}: is not available to listen on ({getattr(error, 'strerror', None) or error}); "
             "choose another --port or --host."
         ) from error
 
@@ -104,5 +104,5 @@ def _lock(file: IO[str], folder: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
     except OSError as error:
         raise InputError(
-            "another 'adn serve' or 'adn node' works in this folder; give another one, or stop it.", folder
+            "another 'adn serve' or 'adn node' is using this folder; choose another folder, or stop it.", folder
         ) from error

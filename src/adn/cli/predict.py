@@ -1,4 +1,4 @@
-"""`adn predict`: what it says of each scan."""
+"""`adn predict`: the command, and what it prints about each scan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def predict(
     ] = None,
     series: Annotated[
         str | None,
-        typer.Option(help="DICOM series to take (UID or number); default: the axial head CT with most slices."),
+        typer.Option(help="DICOM series to use (UID or number); default: the axial head CT with most slices."),
     ] = None,
     weights: Weights = None,
     device: Device = "auto",
@@ -47,13 +47,13 @@ def predict(
     overwrite: Overwrite = False,
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Scheduler of dask whose workers predict, or the .json file it wrote."),
+        typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers predict, or the .json file it wrote."),
     ] = None,
     layout: Annotated[
         Literal["cases", "bids"], typer.Option(help="Results of an archive: a folder a case, or BIDS derivatives.")
     ] = "cases",
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Archives: also try again what failed before.")
+        bool, typer.Option("--retry-failed", help="Archives: also retry what failed before.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:

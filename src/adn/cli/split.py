@@ -24,7 +24,8 @@ def split(
     folds: Annotated[int, typer.Option(min=0, help="k-fold cross-validation; 0: one validation part.")] = 0,
     validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients (without folds).")] = 0.15,
     test: Annotated[
-        float | None, typer.Option(min=0, max=0.9, help="Share of the patients kept for the end; 0.15, with folds 0.")
+        float | None,
+        typer.Option(min=0, max=0.9, help="Share of the patients kept for the final test; 0.15, with folds 0."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same split.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier split.")] = False,

@@ -25,7 +25,7 @@ def synth(
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed makes the same patients; default: 0.")] = None,
     preset: Annotated[
         Preset | None,
-        typer.Option(help="A fixed set in place of -n and --seed; vp52 and vp52-val need --anatomy and --lesions."),
+        typer.Option(help="A fixed set instead of -n and --seed; vp52 and vp52-val need --anatomy and --lesions."),
     ] = None,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
@@ -36,7 +36,7 @@ def synth(
 
     Each OUT/<case> holds the CT, infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF), brain.nii.gz and plan.json.
 
-    Patients already there are kept, so that a stopped run can go on. OUT/contact_sheet.png shows the first of them.
+    Existing patients are kept, so a stopped run can be continued. OUT/contact_sheet.png shows the first of them.
     """
     if preset and (n is not None or seed is not None):
         raise InputError(f"--preset {preset} says which patients there are: leave out -n and --seed.")

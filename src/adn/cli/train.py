@@ -41,12 +41,14 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run: weights, log, pictures.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of cases.")] = None,
-    split: Annotated[Path | None, typer.Option(help="CSV of 'adn split': which cases train, which validate.")] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="CSV from 'adn split': which cases train and which validate.")
+    ] = None,
     fold: Fold = None,
     heads: Annotated[
         Path | None, typer.Option(help="Folder of whole heads without infarct, for recipes that mix sources.")
     ] = None,
-    heads_split: Annotated[Path | None, typer.Option(help="CSV of 'adn split' for --heads.")] = None,
+    heads_split: Annotated[Path | None, typer.Option(help="CSV from 'adn split' for --heads.")] = None,
     virtual: Annotated[bool, typer.Option("--virtual", help="Train on virtual patients made on the fly.")] = False,
     anatomy: Anatomy = None,
     lesions: Lesions = None,
@@ -102,7 +104,7 @@ def _run_folder(recipe: str | None, out: Path | None, resume: Path | None, other
     """The folder of a new run, or of one that is continued. others: whether any other option was given."""
     if resume:
         if recipe or out or others:
-            raise InputError(f"--resume {resume} takes everything from the run's own record: give nothing else.")
+            raise InputError(f"--resume {resume} takes everything from the run's own record: give no other option.")
         return resume
     if not recipe or not out:
         raise InputError("Training needs a RECIPE and a run folder (-o RUN), or --resume RUN.")

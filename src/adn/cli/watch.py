@@ -21,25 +21,27 @@ WORK = ".adn"  # in the folder of results
 
 
 def watch(
-    folder: Annotated[Path, typer.Argument(help="Watched: scans and folders of DICOM images are put here.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to watch, for scans and folders of DICOM images.")],
     out: Annotated[Path, typer.Argument(help="Results, OUT/<name>/ for each scan, and in OUT/.adn the queue.")],
     forward: Forward = None,
     aet: Annotated[str, typer.Option(help="AE title to send as.")] = "ADN",
     quiet_s: QuietS = 20.0,
-    settle_s: Annotated[float, typer.Option(min=0, help="A file is whole when it has not changed for so long.")] = 5.0,
+    settle_s: Annotated[
+        float, typer.Option(min=0, help="A file is complete when it has not changed for this long.")
+    ] = 5.0,
     weights: Weights = None,
     device: Device = "auto",
     lang: Lang = "en",
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
     keep_old: KeepOld = False,
     status: Annotated[
-        bool, typer.Option("--status", help="Say how the watch of OUT stands, as JSON, and end.")
+        bool, typer.Option("--status", help="Print the state of the watch in OUT as JSON, and exit.")
     ] = False,
 ) -> None:
     """Watch a folder: mark infarcts in every scan that is put there, once, and keep the results in OUT.
 
-    Files of the watched folder are never changed. A scan that fails leaves OUT/<name>.failed.txt, which says why. What
-    is unfinished when the watch ends goes on at the next start.
+    Files of the watched folder are never changed. A scan that fails leaves OUT/<name>.failed.txt, which says why.
+    Unfinished work resumes at the next start.
     """
     work = out / WORK
     if status:

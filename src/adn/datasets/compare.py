@@ -63,7 +63,7 @@ def _duplicates(inspections: Sequence[Inspection], split: Split | None) -> Itera
                 "duplicate",
                 strangers,
                 "The same scan under several names"
-                + (", as different patients: a split may part them." if strangers else "."),
+                + (", as different patients: a split may separate them." if strangers else "."),
                 "Keep one of them.",
             )
 
@@ -76,7 +76,7 @@ def _repeated_masks(inspections: Sequence[Inspection]) -> Iterable[Finding]:
                 ", ".join(case.name for case in group),
                 "same mask twice",
                 True,
-                "Different scans have the very same infarct mask.",
+                "Different scans have exactly the same infarct mask.",
                 "Find out whose mask it is.",
             )
 
@@ -88,7 +88,9 @@ def _split_problems(inspections: Sequence[Inspection], split: Split) -> Iterable
     listed = {row.case for row in split.rows}
     for row in split.rows:
         if row.case not in there:
-            yield Finding(row.case, "split", True, "The split lists a case that is not there.", "Make the split again.")
+            yield Finding(
+                row.case, "split", True, "The split lists a case that does not exist.", "Make the split again."
+            )
         elif there[row.case].subject != row.subject:
             yield Finding(
                 row.case,

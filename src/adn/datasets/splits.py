@@ -173,7 +173,7 @@ def split_data(
         raise InputError("`folds` must be 2 or more, or 0 for one validation part.")
     if out.exists() and not overwrite:
         raise OutputError(
-            "is already there; a new split would mix what was tested with what is trained. Set `overwrite` for it.", out
+            "already exists; a new split could mix tested cases into training. Set `overwrite` to replace it.", out
         )
     cases = [case for case in find_cases(data) if case.infarct is not None]
     if not cases:

@@ -1,4 +1,4 @@
-"""Painting a board with Pillow: several times as fast as a plotting library, which lays out axes that nobody sees."""
+"""Painting a board with Pillow: several times faster than a plotting library, which lays out axes that nobody sees."""
 
 from __future__ import annotations
 

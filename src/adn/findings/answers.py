@@ -1,4 +1,4 @@
-"""Everything a stroke reader asks, answered once a scan, or why it cannot be."""
+"""Everything a stroke reader asks about a scan, each answered once, or the reason why it cannot be."""
 
 from __future__ import annotations
 

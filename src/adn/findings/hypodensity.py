@@ -1,4 +1,4 @@
-"""Relative hypodensity: by which part a place of brain tissue is darker than its mirror twin.
+"""Relative hypodensity: the fraction by which brain tissue is darker than its mirror twin.
 
 Shown beside the scan it raised the agreement of readers on early infarcts (Christensen et al., Stroke 2023).
 """

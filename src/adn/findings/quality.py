@@ -1,4 +1,4 @@
-"""What makes a prediction doubtful, measured and judged: a cut brain, noise, what may be blood, its pose."""
+"""What makes a prediction doubtful, measured and judged: a cut brain, noise, possible blood, the head's pose."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def mass_remarks(found: MassLike | NotAssessable) -> tuple[Remark, ...]:
 
 
 def method_remarks(method: str, *, aligns: bool) -> tuple[Remark, ...]:
-    """What must be known of predictions by another method than ADN. aligns: whether it turns the head upright."""
+    """What readers must know about predictions by methods other than ADN. aligns: whether it turns the head upright."""
     return () if method == "adn" else (Remark("method_does_not_disentangle", {"method": method, "aligns": aligns}),)
 
 

@@ -138,7 +138,7 @@ def _check_sizes(path: Path, count: int, total: int) -> None:
 def _check_name(path: Path, name: str, *, link: bool) -> None:
     name = name.replace("\\", "/")
     if name.startswith("/") or ":" in name[:2] or ".." in PurePosixPath(name).parts:
-        raise InputError("the archive holds a file that would land outside its folder; it was not read.", path)
+        raise InputError("the archive holds a file that would end up outside its folder; it was not read.", path)
     if link:
         raise InputError("the archive holds a symbolic link; give the unpacked folder instead.", path)
 

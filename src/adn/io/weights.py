@@ -64,7 +64,7 @@ def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
     expected = _expected_hashes()
     for path, digest in hashes.items():
         if path.parent == shipped_folder() and expected.get(path.name) != digest:
-            raise WeightsError(f"{path.name}: is damaged (its SHA-256 is not the recorded one); install adn again.")
+            raise WeightsError(f"{path.name}: is damaged (its SHA-256 differs from the recorded one); reinstall adn.")
     return found
 
 
@@ -95,7 +95,7 @@ def _describe(path: Path) -> tuple[WeightsFile, dict[Path, str]]:
         ensemble = ensemble_from_toml(path)
     members = tuple(_locate(member.weights, path.parent) for member in (ensemble.members if ensemble else ()))
     if any(member.suffix == ".toml" for member in members):
-        raise WeightsError(f"{path}: is an ensemble with an ensemble in it; name single weights.")
+        raise WeightsError(f"{path}: is an ensemble that contains an ensemble; name single weights.")
     contents = {file: file.read_bytes() for file in (path, *members)}
     joined = sha256(*contents.values())
     hashes = {file: sha256(content) for file, content in contents.items()} if members else {path: joined}

@@ -1,4 +1,4 @@
-"""What a probability map is worth whatever its threshold: by the order of its voxels alone."""
+"""How good a probability map is at any threshold, judged by the order of its voxels alone."""
 
 import numpy as np
 from numpy.typing import NDArray

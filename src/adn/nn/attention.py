@@ -1,4 +1,4 @@
-"""Local attention across the hemispheres: a place asks, and the 27 voxels around its mirror twin answer."""
+"""Local attention across the hemispheres: each voxel queries the 27 voxels around its mirror twin."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from adn.space.warp import mirror
 
-HEADS = 8  # ours: AsymFeX's number is not in the text we have
+HEADS = 8  # our choice: the text we have does not give AsymFeX's number
 _OUTSIDE = -1e4
 
 
 class LocalAttention(nn.Module):
-    """Cross-stream alignment: the mirrored stream asks, the 27 voxels around the same place of the other answer.
+    """Cross-stream alignment: the mirrored stream queries the 27 voxels around the same place in the other stream.
 
     After AsymFeX (Shah and Sundaresan, eq. 4 to 11).
     """

@@ -199,7 +199,7 @@ class Intake:
                     self._withdraw(key, earlier)
                     record = self._as_case(key, content, files)
                 if handed.images.keys() - images.keys():
-                    log.warning("case %s: made of late images alone, the earlier ones are gone", record.id)
+                    log.warning("case %s: made only of late images; the earlier ones are gone", record.id)
                 _write(Handed(images=handed.images | images, case=record.id), folder)
             del self._coming[key]
             return record
@@ -245,10 +245,10 @@ class Intake:
     def _room_for(self, key: str, megabytes: float) -> _Study:
         limits, study = self.limits, self._coming.get(key)
         if shutil.disk_usage(self.folder).free < (limits.free_mb + megabytes) * 2**20:
-            raise NoRoomError("The disk is nearly full; make room on it.")
+            raise NoRoomError("The disk is nearly full; free some space.")
         if study is None:
             if len(self._coming) >= limits.studies:
-                raise NoRoomError(f"{limits.studies} studies are on their way already.")
+                raise NoRoomError(f"{limits.studies} studies are being received already.")
             kept = list((self.folder / key).glob("*.dcm"))
             now = time.time()
             study = self._coming[key] = _Study(now, now, sum(p.stat().st_size for p in kept) / 2**20, len(kept))

@@ -1,4 +1,4 @@
-"""Where results go: a DICOM peer by C-STORE, with storage commitment where it offers that, or DICOMweb by STOW-RS."""
+"""Where results go: a DICOM peer by C-STORE, with storage commitment if offered, or DICOMweb by STOW-RS."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _stow(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
 
 
 def web_client(url: str, timeout_s: float) -> Any:
-    """A client of DICOMweb that does not wait for ever, and does not try again by itself."""
+    """A DICOMweb client that neither waits forever nor retries by itself."""
     from dicomweb_client.api import DICOMwebClient
 
     client = DICOMwebClient(url, timeout=timeout_s)

@@ -1,4 +1,4 @@
-"""The node's ear: C-ECHO, C-STORE and answers to storage commitments, from those who may call it."""
+"""What the node receives: C-ECHO, C-STORE and answers to storage commitments, from those who may call it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def tls_context(certificate: str, key: str, trusted: str, *, server: bool) -> ss
 
 
 class Receiver:
-    """Listens at host and port under an AE title. Raises InputError where it cannot."""
+    """Listens on host and port under an AE title. Raises InputError where it cannot."""
 
     def __init__(
         self, intake: Intake, outbox: Outbox, title: str, host: str, port: int, gate: Gate | None = None
@@ -97,13 +97,13 @@ class Receiver:
             )
         except OSError as error:
             raise InputError(
-                f"{host} port {port}: cannot be listened on ({error.strerror or error}); choose another `port`."
+                f"{host} port {port}: is not available to listen on ({error.strerror or error}); choose another `port`."
             ) from error
         assert self.server is not None
         self.port: int = self.server.server_address[1]
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop listening."""
         ending = threading.Thread(target=self.server.shutdown, daemon=True)  # type: ignore[union-attr]
         ending.start()
         ending.join(_PATIENCE_S)  # an association that broke off at the wrong moment may never end
@@ -111,7 +111,7 @@ class Receiver:
     def _asked(self, event: Any) -> None:
         address = str(event.assoc.requestor.address)
         if not self.gate.lets_in(address):
-            log.warning("an association from an address that may not call was refused")
+            log.warning("refused an association from an address that may not call")
             event.assoc.abort()
 
     def _store(self, event: Any) -> int:
@@ -119,14 +119,14 @@ class Receiver:
             data = event.encoded_dataset()
             found = identify(data)
         except Exception as error:
-            log.warning("an object that cannot be read was refused (%s)", type(error).__name__)
+            log.warning("refused an object that cannot be read (%s)", type(error).__name__)
             return _CANNOT_UNDERSTAND
         if found is None:
             return _SUCCESS
         try:
             self.intake.take(data, *found, id(event.assoc))
         except NoRoomError as error:
-            log.warning("an image was refused: %s", error)
+            log.warning("refused an image: %s", error)
             return _OUT_OF_RESOURCES
         except (AdnError, OSError) as error:
             log.warning("an image could not be kept (%s)", type(error).__name__)

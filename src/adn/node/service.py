@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Keep:
-    """For how long things stay after a study is through. images: as received, after every peer has its results.
+    """How long things are kept after a study is done. images: as received, after every peer has its results.
 
     cases: results, with the scan in them. Failed cases stay as long.
     """
@@ -78,23 +78,23 @@ class Node:
             self.also(work)
 
     def also(self, work: Callable[[], object]) -> None:
-        """Do this again and again, too, from `start` on."""
+        """Repeat this, too, from `start` on."""
         name = f"adn-node-{work.__name__}"
         self._threads.append(threading.Thread(target=self._repeat, args=(work,), name=name, daemon=True))
 
     def start(self, *, jobs: bool = True) -> None:
-        """Begin to work. jobs: also on the queue; False where a page does that."""
+        """Start working. jobs: also on the queue; False where a page does that."""
         if jobs:
             self.jobs.start()
         for thread in self._threads:
             thread.start()
 
     def listen(self, title: str, host: str, port: int, gate: Gate | None = None) -> Receiver:
-        """Begin to hear. Raises InputError where the port is taken."""
+        """Start listening. Raises InputError where the port is taken."""
         return Receiver(self.intake, self.outbox, title, host, port, gate)
 
     def close(self) -> None:
-        """End cleanly; what is unfinished goes on at the next start."""
+        """Stop cleanly; unfinished work resumes at the next start."""
         self._closing.set()
         for thread in self._threads:
             if thread.is_alive():
@@ -150,5 +150,5 @@ class Node:
         while not self._closing.wait(_TICK_S):
             try:
                 work()
-            except Exception as error:  # a disk that is full for a while: nothing is lost, and the next turn comes
+            except Exception as error:  # a disk that is full for a while: nothing is lost, and the next round follows
                 log.warning("%s: %s", work.__name__, type(error).__name__, exc_info=log.isEnabledFor(10))

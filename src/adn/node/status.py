@@ -1,4 +1,4 @@
-"""How a node stands, read from its folder, whether it runs or not."""
+"""The state of a node, read from its folder whether it runs or not."""
 
 from __future__ import annotations
 

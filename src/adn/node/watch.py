@@ -48,9 +48,11 @@ class Watch:
 
     def __init__(self, folder: Path, out: Path, intake: Intake, work: Path, settle_s: float = SETTLE_S) -> None:
         if not folder.is_dir():
-            raise InputError("needs to be a folder that is there.", folder)
+            raise InputError("needs to be an existing folder.", folder)
         if out.resolve().is_relative_to(folder.resolve()):
-            raise InputError("lies in the watched folder, so results would be taken for scans; choose another.", out)
+            raise InputError(
+                "lies inside the watched folder, so results would be taken for scans; choose another.", out
+            )
         self.folder, self.intake, self.settle_s = folder.resolve(), intake, settle_s
         self._path = work / LEDGER
         self._ledger = _read(self._path)
@@ -110,7 +112,7 @@ class Watch:
             try:
                 found = identify(data)
             except ValueError:
-                log.warning("a watched DICOM file cannot be read and is left out")
+                log.warning("a watched DICOM file cannot be read and was left out")
                 return ""
             if found is None:
                 return ""

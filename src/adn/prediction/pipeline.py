@@ -1,4 +1,4 @@
-"""The one road from a scan to a mask, in three stages: `locate` the brain, `infer` the maps, bring them `home`."""
+"""The one pipeline from a scan to a mask, in three stages: `locate` the brain, `infer` the maps, bring them `home`."""
 
 from __future__ import annotations
 

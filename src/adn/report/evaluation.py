@@ -170,7 +170,7 @@ def _plot(figure: Figure, title: str, alt: str, note: str) -> Plot:
     import matplotlib
 
     buffer = io.BytesIO()
-    # Equal input, equal file: no date, no random identifiers.
+    # Equal input gives an equal file: no date, no random identifiers.
     with matplotlib.rc_context({"svg.hashsalt": "adn"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(inches * 96) for inches in figure.get_size_inches())

@@ -103,18 +103,18 @@ def remarks(evaluation: Evaluation) -> list[str]:
     scored = {method: {c.case for c in evaluation.cases if c.method == method} for method in evaluation.methods}
     lines = [f"Cases scored: {', '.join(f'{method} {len(cases)}' for method, cases in scored.items())}."]
     if evaluation.unmatched:
-        lines.append(f"{len(evaluation.unmatched)} not scored for want of a prediction or reference: see the list.")
+        lines.append(f"{len(evaluation.unmatched)} not scored, for lack of a prediction or reference: see the list.")
     if any(cases != scored[evaluation.methods[0]] for cases in scored.values()):
         lines.append("The methods were not scored on the same cases: their means do not compare; differences do.")
     lines.append(f"In brackets: 95 % bootstrap interval of the mean, 10,000 draws of cases (seed {evaluation.seed}).")
     if clustered(evaluation):
         most = max(s.clusters for s in evaluation.summaries)
         if most == 1:
-            lines.append("All cases come from one head or patient: the intervals say nothing of others.")
+            lines.append("All cases come from one head or patient: the intervals say nothing about others.")
         else:
             lines.append(f"Cases come from {most} heads or patients; intervals by cluster draw whole ones.")
         if 1 < most < 10:
-            lines.append("With so few clusters these intervals are rough, and rather too narrow.")
+            lines.append("With so few clusters these intervals are rough and probably too narrow.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The application: routes of the HTTP API, the page, and their life."""
+"""The application: routes of the HTTP API, the page, startup and shutdown."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Cases:
     def home(self, record: Record) -> Path:
         """Its case folder."""
         if self.folder is None:
-            raise ProblemError(403, "These results were opened for reading only.")
+            raise ProblemError(403, "These results were opened read-only.")
         return self.folder / record.id
 
     def upload(self, record: Record) -> Path:
@@ -108,7 +108,7 @@ class Cases:
     def check_room(self) -> None:
         """Raise ProblemError where no case can be taken now."""
         if self.folder is None:
-            raise ProblemError(403, "These results were opened for reading only; 'adn serve' takes scans.")
+            raise ProblemError(403, "These results were opened read-only; 'adn serve' takes scans.")
         if sum(one.state == "queued" for one in self.records()) >= self.waiting:
             raise ProblemError(
                 503, f"{self.waiting} cases are waiting already; try again when one is done.", {"Retry-After": "60"}
@@ -210,7 +210,7 @@ class Cases:
     def delete(self, record: Record) -> None:
         """Remove a case that is not running, with everything in its folder."""
         if self.read_only(record):
-            raise ProblemError(403, "These results were opened for reading only; delete their folder by hand.")
+            raise ProblemError(403, "These results were opened read-only; delete their folder by hand.")
         with self.changed:
             remove_folder(self.home(record))
             del self._records[record.id]
@@ -227,7 +227,7 @@ class Cases:
             try:
                 record = Record.model_validate_json(path.read_bytes())
             except (ValidationError, OSError) as error:
-                log.warning("%s: is not a case of this version and is left alone (%s).", path, type(error).__name__)
+                log.warning("%s: is not a case of this version and was left alone (%s).", path, type(error).__name__)
                 continue
             if record.id == path.parent.name:
                 self._records[record.id] = record
@@ -246,7 +246,7 @@ class Cases:
         else:
             times = "twice" if self.tries == 2 else f"{self.tries} times"
             detail = (
-                f"The server ended {times} while this scan was processed, so it is not tried again. Upload it anew."
+                f"The server ended {times} while this scan was processed, so it is not tried again. Upload it again."
             )
             self.finish(record.id, "failed", Failure(title="Interrupted", detail=detail))
 

@@ -118,12 +118,12 @@ def unpack(packed: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
         data = reader.decompress(packed, size + 1)
     except zlib.error as error:
-        raise ProblemError(422, "A corrected mask comes as gzip, but this is none.") from error
+        raise ProblemError(422, "A corrected mask must be sent as gzip, but this is not gzip.") from error
     if len(data) != size:
         raise ProblemError(422, f"A corrected mask has a byte for each of the scan's {size} voxels, but this does not.")
     mask = np.frombuffer(data, np.uint8).reshape(shape[::-1]).transpose(2, 1, 0)
     if mask.max(initial=0) > 1:
-        raise ProblemError(422, "A corrected mask holds 0 and 1 alone.")
+        raise ProblemError(422, "A corrected mask may hold only 0 and 1.")
     return mask
 
 

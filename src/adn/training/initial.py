@@ -1,4 +1,4 @@
-"""Begin from trained weights, those that ship or one's own: fine-tuning."""
+"""Start from trained weights, those that ship or one's own: fine-tuning."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def take_over(model: nn.Module, name_or_path: str | Path) -> None:
     found = find_weights(name_or_path)
     if found.members:
         names = ", ".join(path.stem for path in found.members)
-        raise InputError(f"{name_or_path}: is an ensemble, which is not trained as one; start from a member ({names}).")
+        raise InputError(
+            f"{name_or_path}: is an ensemble, which cannot be trained as one; start from a member ({names})."
+        )
     given, recipe = read_weights(found.path)
     least_after_t = 0.5 if _same_backbones(model, recipe) else 0.0
     own = model.state_dict()
@@ -37,7 +39,7 @@ def take_over(model: nn.Module, name_or_path: str | Path) -> None:
         names = {name for name in own if name.startswith(network) and name.startswith("align.") == bool(network)}
         if len(names & taken) < least * len(names):
             raise InputError(
-                f"{name_or_path}: cannot be started from, because only {len(names & taken)} of {len(names)} tensors "
+                f"{name_or_path}: cannot be started from: only {len(names & taken)} of {len(names)} tensors "
                 f"{'of T' if network else 'of the networks after T'} fit this recipe; choose the recipe that the "
                 "weights were trained with ('adn info' names those that ship), or train without `start`."
             )

@@ -1,4 +1,4 @@
-"""Devices, processes and memory: how the one loop meets the machine it runs on."""
+"""Devices, processes and memory: what the training loop needs from the machine it runs on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run folder tells how it was made: the resolved recipe, what was asked, and where each session ran."""
+"""A run folder records how it was made: the resolved recipe, what was asked, and where each session ran."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start_run(out: Path, recipe: Recipe, request: dict[str, Any]) -> None:
     """Write `recipe.json` and `run.json` of a new run. Raises OutputError where the folder is in use."""
     sweep(out)
     if out.exists() and any(entry.name != RECIPE for entry in out.iterdir()):  # RECIPE alone: killed at once
-        raise OutputError(f"{out}: the run folder is not empty; give a new one, or go on with it by `resume`.")
+        raise OutputError(f"{out}: the run folder is not empty; choose a new one, or continue it with `resume`.")
     out.mkdir(parents=True, exist_ok=True)
     # run.json last: a folder that has it can be resumed.
     _write_json(out / RECIPE, recipe.model_dump(mode="json"))
@@ -41,7 +41,7 @@ def continue_run(out: Path, recipe: Recipe) -> None:
     """Add this session to the run's record. Raises InputError where the run is of another recipe."""
     before, _ = read_run(out)
     if before != recipe:
-        raise InputError(f"{out}: was started with another recipe; resume with that one, or give a new folder.")
+        raise InputError(f"{out}: was started with another recipe; resume with that one, or choose a new folder.")
     sweep(out)
     record = json.loads((out / RUN).read_text(encoding="utf-8"))
     now, first = environment(), record["sessions"][0]
@@ -60,7 +60,7 @@ def read_run(out: Path) -> tuple[Recipe, dict[str, Any]]:
     try:
         request = json.loads((out / RUN).read_text(encoding="utf-8"))["request"]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"is no folder of a run (no readable {RUN}); give one that training wrote.", out) from error
+        raise InputError(f"is not a run folder (no readable {RUN}); choose one that training wrote.", out) from error
     return load_recipe(out / RECIPE), request
 
 

@@ -201,7 +201,7 @@ def resume(run: Path | str, watch: Watch = SILENT) -> Path:
     source = Source.from_record(request["source"])
     if source.gone():
         names = ", ".join(str(path) for path in source.gone())
-        raise InputError(f"{run}: was trained from {names}, which is no longer there; put it back to resume.")
+        raise InputError(f"{run}: was trained from {names}, which no longer exists; put it back to resume.")
     begin = Begin(request.get("start"), stages=request["stages"], resume=True)
     return train(recipe, run, source, begin, Machine(request["device"], request["workers"]), watch)
 
@@ -242,7 +242,7 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
         objective = baseline_objective(recipe, sets.aligned)
     validate = validator(model, sets.validation, sets.aligned, recipe, sets.groups)
     hooks = run.hooks("segment", validate, lambda: pictures(model, sets.shown, sets.aligned, recipe))
-    # where kinds are scored apart, Dice alone would keep an epoch that marks every head
+    # where kinds are scored separately, Dice alone would keep an epoch that marks every head
     stage = run.stage("segment", recipe.train.segment, score="score" if sets.groups else "dice")
     fit(model, training, objective, stage, run.machine, hooks)
 

@@ -26,7 +26,7 @@ MANY = 4  # cases with the same remark that are still listed one by one
 def check(
     path: Data,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for check.csv and check.html.")] = None,
-    split: Annotated[Path | None, typer.Option(help="CSV of 'adn split', to look for leakage.")] = None,
+    split: Annotated[Path | None, typer.Option(help="CSV from 'adn split', to look for leakage.")] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:

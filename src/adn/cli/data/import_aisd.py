@@ -33,7 +33,7 @@ def import_aisd(
 
     Also written: split.csv (the published 345 and 52), import.csv (what was found), import.html (a page to look at).
 
-    Cases that are there already are kept, so that a stopped import can go on.
+    Existing cases are kept, so a stopped import can be continued.
     """
     terminal.check_writable(destination)
     from adn.datasets.aisd import importer as aisd

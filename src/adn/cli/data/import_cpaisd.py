@@ -16,7 +16,7 @@ def import_cpaisd(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with CPAISD's train, val and test, unpacked.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the cases; each gets DST/<case>.")],
     penumbra: Annotated[
-        bool, typer.Option("--penumbra", help="Take core and penumbra together as the infarct, not the core alone.")
+        bool, typer.Option("--penumbra", help="Take core and penumbra together as the infarct, not only the core.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -26,7 +26,7 @@ def import_cpaisd(
 
     Also written: cases.csv, split.csv (the archive's parts), import.csv (what was found), import.html (to look at).
 
-    Cases that are there already are kept, so that a stopped import can go on.
+    Existing cases are kept, so a stopped import can be continued.
     """
     terminal.check_writable(destination)
     from adn.datasets.cpaisd import importer as cpaisd

@@ -24,7 +24,7 @@ def import_teknofest(
 
     Also written: cases.csv (with patients), split.csv, import.csv (what was found), import.html (a page to look at).
 
-    Cases that are there already are kept, so that a stopped import can go on.
+    Existing cases are kept, so a stopped import can be continued.
     """
     terminal.check_writable(destination)
     from adn.datasets.teknofest import importer as teknofest

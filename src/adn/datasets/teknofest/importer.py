@@ -148,8 +148,8 @@ def _lay(series: FoundSeries, line: ImportedSeries, close: bool) -> tuple[PartOf
     if down:
         hu, outline, places = hu[::-1], outline[::-1], [places[-1] - place for place in reversed(places)]
     if grounds != "bone":
-        problems.append("Which end is the lower one is not sure: look at the picture." if grounds == "area"
-                        else "There is one slice only.")  # fmt: skip
+        problems.append("It is not certain which end is the lower one: look at the picture." if grounds == "area"
+                        else "There is only one slice.")  # fmt: skip
     closed = 0.0
     if close:
         drawn = outline

@@ -78,7 +78,7 @@ def _read_header(files: SliceFiles) -> Slice:
         _require_decoder(syntax)
     instance = read_uid(uid)
     if instance is None:
-        raise InputError("its instance UID is of no known form, so its series is unknown")
+        raise InputError("its instance UID has no known form, so its series is unknown")
     if min(down, across, thickness) <= 0:
         raise InputError(f"its voxels would be {thickness} × {down} × {across} mm")
     return Slice(files, instance, (down, across), thickness, rows)
@@ -140,7 +140,7 @@ def _ordered(members: list[Slice]) -> FoundSeries:
             problems.append("The slices' numbers do not count slices.")
             places = None
     if places is None:
-        problems.append("Gaps between slices are not known: they lie one upon the other.")
+        problems.append("Gaps between slices are not known: they were stacked without gaps.")
     return FoundSeries(slices, places, tuple(problems))
 
 

@@ -1,4 +1,4 @@
-"""What every competitor shares: T (or none), one segmentation network, and ADN's way of being called."""
+"""What every competitor shares: T (or none), one segmentation network, and ADN's call signature."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Unaligned(nn.Module):
 
 
 class Baseline(nn.Module):
-    """Align, segment. Called as `ADN` is, so that training, validation and prediction do not ask which one they have.
+    """Align, segment. Called like `ADN`, so that training, validation and prediction need not know which one they have.
 
     segment: (B, 1, D, H, W) → logits. Its `factors` (if any) are what its sides must be divisible by; its `context`
     (if any) is how many voxels on each side it sees and does not answer for. Where it is supervised at several depths
@@ -42,7 +42,7 @@ class Baseline(nn.Module):
         return self.from_aligned(warp(brain, known, self.grid.spacing_mm, self.grid.box), known)
 
     def from_aligned(self, aligned: Float[Tensor, "b 1 d h w"], pose: Tensor) -> AdnOutput:
-        """Everything after T. These methods do not disentangle: what is told as P is A · Ŷ, A where they mark."""
+        """Everything after T. These methods do not disentangle: P is reported as A · Ŷ, that is A where they mark."""
         logits = self.logits(aligned)[0].float()
         return AdnOutput(pose, disentangle(aligned, logits), torch.sigmoid(logits))
 

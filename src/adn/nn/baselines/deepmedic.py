@@ -11,7 +11,7 @@ FEATURES = (30, 30, 40, 40, 40, 40, 50, 50)  # published modelConfig.cfg, both p
 HIDDEN = (150, 150)  # the "fully connected" layers, as 1³ convolutions
 RESIDUAL_AT = (4, 6, 8)  # layers, from 1, that get the input of the layer before added
 STEP = 3  # of the coarse pathway
-_LOSS = len(FEATURES)  # voxels that valid 3³ convolutions eat on each side
+_LOSS = len(FEATURES)  # voxels that valid 3³ convolutions consume on each side
 _THICK = 2.0  # slices this much thicker than pixels are wide are coarse enough as they are
 
 

@@ -34,7 +34,7 @@ export function headline({ id, results }) {
 /** What stands under a verdict that names no infarct. */
 const beside = (results) =>
   results.assessable === false
-    ? "This is no finding, neither of an infarct nor of its absence: look at the scan itself."
+    ? "This is not a finding, neither of an infarct nor of its absence: look at the scan itself."
     : "This does not exclude an infarct: early ischaemia can be invisible on CT.";
 
 /** The numbers, as the report says them. */
