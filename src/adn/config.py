@@ -216,8 +216,6 @@ class Recipe(Section):
             raise ValueError(
                 'method "adn" needs align.apply = true and loss.l_f = "bce_generalised_dice" or "bce_batch_dice"'
             )
-        if self.method != "adn" and self.loss.l_f == "bce_batch_dice":
-            raise ValueError('loss.l_f = "bce_batch_dice" is for method "adn"; baselines have "bce_dice"')
         slicewise = self.method == "adn" and {self.network.d_backbone, self.network.f_backbone} == {"slicewise"}
         if self.train.slices and not (slicewise and self.loss.label_space == "aligned"):
             raise ValueError('train.slices needs slicewise D and F, method "adn" and loss.label_space = "aligned"')

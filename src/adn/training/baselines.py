@@ -12,11 +12,11 @@ from adn.config import Recipe
 from adn.feed.augment_nnunet import NnUnetAugmented
 from adn.feed.patches import Boxed, Patches
 from adn.feed.samples import Sample
-from adn.losses.segmentation import binary_cross_entropy, generalised_dice, soft_dice
+from adn.losses.segmentation import binary_cross_entropy, soft_dice
 from adn.nn.baselines import Baseline
 from adn.nn.baselines.nnunet import patch_plan
 from adn.space.warp import warp
-from adn.training.objectives import Objective, batch_dice, which_count
+from adn.training.objectives import Objective, batch_dice, dice_term, which_count
 
 
 def baseline_data(dataset: Any, recipe: Recipe, model: Baseline, aligned: bool) -> Any:
@@ -52,7 +52,9 @@ def baseline_objective(recipe: Recipe, aligned: bool) -> Objective:
         found = model.logits(brain, not pieces)
         with torch.autocast(brain.device.type, enabled=False):
             weights = [2.0**-depth for depth in range(len(found))]
-            parts = [_terms(logits, infarct, counted, recipe, voxels) for logits in found]
+            over_brain = recipe.loss.cross_entropy_over == "brain" and not pieces
+            over = (brain > 0).flatten(1).sum(1) if over_brain else voxels
+            parts = [_terms(logits, infarct, counted, recipe, over) for logits in found]
             loss = sum(w * sum(part) for w, part in zip(weights, parts, strict=True)) / sum(weights)
             bce, dice_loss = parts[0]
             scalars = {"loss": loss, "bce": bce, "dice_loss": dice_loss}
@@ -76,13 +78,14 @@ def _on_box(model: Baseline, batch: Sample, recipe: Recipe, there: bool) -> tupl
     return carried[:, :1], marks[:, :1], 1 - marks[:, 1:]
 
 
-def _terms(logits: Tensor, infarct: Tensor, counted: Tensor, recipe: Recipe, voxels: int) -> tuple[Tensor, Tensor]:
+def _terms(
+    logits: Tensor, infarct: Tensor, counted: Tensor, recipe: Recipe, voxels: int | Tensor
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy and Dice as `loss.l_f` says; the competitors' own cross-entropies are means over what is scored."""
-    probability = torch.sigmoid(logits.float())
-    kind = recipe.loss.l_f
-    if kind == "bce_generalised_dice":
+    probability, loss = torch.sigmoid(logits.float()), recipe.loss
+    if loss.l_f in ("bce_generalised_dice", "bce_batch_dice"):
         bce = binary_cross_entropy(probability, infarct, voxels, counted).mean()
-        return bce, generalised_dice(probability, infarct, counted).mean()
+        return loss.bce_weight * bce, dice_term(loss, probability, infarct, counted)
     bce = binary_cross_entropy(probability, infarct, infarct[0].numel(), counted).mean()
-    dice = soft_dice(probability, infarct, counted) if kind == "bce_dice" else 0 * bce
+    dice = soft_dice(probability, infarct, counted) if loss.l_f == "bce_dice" else 0 * bce
     return bce, dice

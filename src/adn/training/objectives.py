@@ -77,7 +77,7 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
             probability, reference, scored = _in_label_space(recipe, batch, carried, aligned)
             voxels = (parts.aligned > 0).flatten(1).sum(1) if loss.cross_entropy_over == "brain" else grid_voxels
             bce = binary_cross_entropy(probability, reference, voxels, scored).mean()
-            dice = _dice(loss, probability, reference, scored)
+            dice = dice_term(loss, probability, reference, scored)
             l_f = over_levels(loss.bce_weight * bce + dice, output.coarse_probabilities, target, counted, voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
             l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
@@ -106,7 +106,7 @@ def _is_warm(loss: LossConfig, epoch: int) -> bool:
     return epoch < loss.warm_start_epochs
 
 
-def _dice(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Tensor:
+def dice_term(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Tensor:
     """Generalised Dice of each scan, or Dice pooled over the batch."""
     if loss.l_f == "bce_batch_dice":
         return soft_dice(p, reference, counted, loss.dice_smooth)
@@ -116,13 +116,13 @@ def _dice(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Te
 def _l_f(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """L_F at a coarser level."""
     bce = binary_cross_entropy(p, reference, voxels, counted).mean()
-    return loss.bce_weight * bce + _dice(loss, p, reference, counted)
+    return loss.bce_weight * bce + dice_term(loss, p, reference, counted)
 
 
 def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor, voxels: float | Tensor) -> Tensor:
     """G supervises σ(D(X)), which is P where P is a probability, by cross-entropy, or by cross-entropy and Dice."""
     warm = loss.bce_weight * binary_cross_entropy(gate, target, voxels, counted).mean()
-    return warm + _dice(loss, gate, target, counted) if loss.warm_start_dice else warm
+    return warm + dice_term(loss, gate, target, counted) if loss.warm_start_dice else warm
 
 
 def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
