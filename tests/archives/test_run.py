@@ -144,3 +144,12 @@ def test_a_scan_that_kills_its_worker_is_set_aside_after_two_tries(archive, tmp_
     assert counts == Counts(done=4, failed=1, set_aside=1)
     assert sorted(log.read_text().split()) == ["a", "b", "c", "d"]
     assert sum("2 times, and is set aside" in error for error in errors) == 1
+
+
+def test_itk_takes_as_many_threads_as_a_worker_was_given(archive, monkeypatch):
+    name = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
+    monkeypatch.setenv(name, "")
+    monkeypatch.delenv(name)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    archive(Here())
+    assert os.environ[name] == "3"

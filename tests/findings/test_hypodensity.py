@@ -67,3 +67,14 @@ def test_thin_slices_are_averaged_to_five_mm():
     ramp = np.arange(7, dtype=np.float32)[:, None, None] * np.ones((1, 2, 2), np.float32)
     assert slab_mean(ramp, 5.0) is ramp
     np.testing.assert_allclose(slab_mean(ramp, 1.0)[:, 0, 0], [1, 1.5, 2, 3, 4, 4.5, 5])
+
+
+def test_slices_asked_for_have_the_means_that_all_have():
+    noise = np.random.default_rng(0).normal(30, 20, (23, 5, 4)).astype(np.float32)
+    whole = np.concatenate([np.zeros((1, 5, 4)), np.cumsum(noise, 0, dtype=np.float64)])
+    low, high = np.maximum(np.arange(23) - 2, 0), np.minimum(np.arange(23) + 3, 23)
+    expected = ((whole[high] - whole[low]) / (high - low)[:, None, None]).astype(np.float32)
+    assert np.array_equal(slab_mean(noise, 1.0), expected)
+    some = [1, 9, 10, 22]
+    assert np.array_equal(slab_mean(noise, 1.0, some), expected[some])
+    assert np.array_equal(slab_mean(noise, 5.0, some), noise[some])

@@ -68,6 +68,15 @@ def test_parts_that_score_below_nothing_stay_just_below_the_threshold(head):
     assert (found[head.sulci] < 0.5).all()
 
 
+def test_in_the_box_about_the_brain_the_same_parts_stay(head):
+    config = PartsConfig(intercept=1.0, **(NOTHING | {"fluid": -4.0}))
+    box = bounding_box(head.mask.data > 0)
+    assert head.probability[box].shape != SHAPE
+    whole = without_unlikely(head.probability, 0.5, head.volume, head.mask, head.matrix, config)
+    inside = without_unlikely(head.probability[box], 0.5, head.volume, head.mask, head.matrix, config)
+    assert np.array_equal(inside, whole[box])
+
+
 def test_a_part_too_small_to_tell_goes(head):
     probability = np.zeros(SHAPE, np.float32)
     probability[5, 40, 20] = 0.9

@@ -314,3 +314,15 @@ def test_damage_that_unpacks_to_more_than_the_voxels_is_told_by_the_checksum(beh
     path.write_bytes(packed)
     with pytest.raises(InputError, match="damaged"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_what_is_read_is_no_part_of_the_file(dtype, name, tmp_path):
+    volume = ramp()
+    write_volume(volume.with_data(volume.data.astype(dtype)), tmp_path / name)
+    found = read_volume(tmp_path / name).data
+    before = (tmp_path / name).read_bytes()
+    found += 1
+    assert (found == volume.data + 1).all()
+    assert (tmp_path / name).read_bytes() == before

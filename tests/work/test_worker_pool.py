@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adn.work.exits import BAD_INPUT, OUR_FAULT, overall_code
-from adn.work.pool import Failure, Worker, end, map_processes
+from adn.work.pool import Failure, Worker, end, map_processes, thread_settings
 from stand_ins import Counting, half_write
 
 PARENT = (
@@ -33,6 +33,12 @@ def test_an_ended_worker_has_removed_what_it_half_wrote(tmp_path):
     end([worker])
     assert not (tmp_path / "half").exists()
     assert worker.process.exitcode == 130
+
+
+def test_one_number_of_threads_holds_for_every_library():
+    found = thread_settings(3)
+    assert set(found.values()) == {"3"}
+    assert {name.split("_")[0] for name in found} == {"OMP", "MKL", "OPENBLAS", "ITK"}
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")

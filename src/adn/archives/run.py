@@ -19,7 +19,7 @@ from adn.archives.table import update_table
 from adn.archives.work import WORKPLACE, Job, failed_row
 from adn.errors import AdnError, InputError, OutputError
 from adn.io.atomic import check_writable, remove_folder, sweep
-from adn.work.pool import Failure
+from adn.work.pool import Failure, thread_settings
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
@@ -206,13 +206,12 @@ class _Run:
 
 
 def local_client(jobs: int, threads: int) -> Client:
-    """A client of a cluster in this machine, which ends with it: so many processes, each with so many threads of torch.
+    """A client of a cluster in this machine, which ends with it: so many processes, each with so many threads.
 
     Nobody else can speak to it. Raises InputError where dask is not installed.
     """
     level = "debug" if os.environ.get("ADN_DEBUG") else "critical"
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
-    environment = {name: str(threads) for name in names} | {"DASK_LOGGING__DISTRIBUTED": level}
+    environment = thread_settings(threads) | {"DASK_LOGGING__DISTRIBUTED": level}
     dask, distributed = _dask(level)
     dask.config.set(
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -37,7 +38,13 @@ class Job:
     version: str = adn.__version__
 
     def __call__(self, item: Item) -> dict[str, Any] | Failure:
-        """The scan's line of the table, or why there is none. What is whole already is not done again."""
+        """The scan's line of the table, or why there is none. What is whole already is not done again.
+
+        A worker of one's own takes as many threads as its OMP_NUM_THREADS says, which dask sets to 1 without being
+        asked, but not for ITK.
+        """
+        if threads := os.environ.get("OMP_NUM_THREADS", ""):
+            os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", threads)
         return attempt(self._one, item)
 
     def _one(self, item: Item) -> dict[str, Any]:

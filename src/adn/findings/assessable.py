@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.findings.quality import CUT_MM2, cut_ends, middle_planes
+from adn.findings.quality import CUT_MM2, brain_median_hu, cut_ends, middle_planes
 from adn.remarks import Remark
 from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
@@ -39,7 +39,7 @@ def assess(volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64])
 def _value_remarks(volume: Volume, mask: Volume) -> list[Remark]:
     """Values that are no HU, or were not measured."""
     found = []
-    median_hu = float(np.median(volume.data[mask.data > 0]))
+    median_hu = brain_median_hu(volume, mask)
     if median_hu < LEAST_MEDIAN_HU:
         found.append(Remark("brain_dark", {"median_hu": median_hu}, blocks=True))
     air_hu = air_level_hu(volume)

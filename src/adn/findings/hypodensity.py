@@ -5,6 +5,8 @@ Shown beside the scan it raised the agreement of readers on early infarcts (Chri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
@@ -29,14 +31,19 @@ def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArra
     mid-sagittal plane. Both twins are means over the parenchyma (above 15 HU) within 5 mm in plane.
     """
     box = bounding_box(mask.data > 0)
-    mean, known = _tissue_mean(volume.data[box].astype(np.float32), mask.data[box] > 0, volume.grid.spacing_mm)
+    mean, known = _tissue_mean(
+        volume.data[box].astype(np.float32, copy=False), mask.data[box] > 0, volume.grid.spacing_mm
+    )
     index = aligned_from_scan.copy()
     index[:3, 3] = Affine(index).apply([float(part.start) for part in box])
     twin_index = np.linalg.inv(index) @ np.diag([-1.0, 1.0, 1.0, 1.0]) @ index
     share = resample(known.astype(np.float32), twin_index)
-    twin = resample((mean * known).astype(np.float32), twin_index) / np.maximum(share, 1e-3)
-    both = known & (share > 0.5)
-    return np.where(both, (twin - mean) / np.maximum(twin, PARENCHYMA_HU), 0.0).astype(np.float32)
+    twin = resample((mean * known).astype(np.float32, copy=False), twin_index)
+    twin /= np.maximum(share, 1e-3)
+    apart = np.subtract(twin, mean, out=mean)
+    apart /= np.maximum(twin, PARENCHYMA_HU, out=twin)
+    apart[~(known & (share > 0.5))] = 0.0
+    return apart
 
 
 def _tissue_mean(
@@ -50,15 +57,26 @@ def _tissue_mean(
     return mean, (weight > _MIN_TISSUE) & inside & (mean > PARENCHYMA_HU)
 
 
-def slab_mean(hu: NDArray[np.float32], slice_mm: float) -> NDArray[np.float32]:
-    """Means over as many neighbouring slices (odd) as come nearest to 5 mm; fewer at the ends."""
+def slab_mean(hu: NDArray[np.float32], slice_mm: float, only: Sequence[int] | None = None) -> NDArray[np.float32]:
+    """Means over as many neighbouring slices (odd) as come nearest to 5 mm; fewer at the ends.
+
+    only: slices that are wanted, rising; None: all.
+    """
     half = max(0, round((SLAB_MM / slice_mm - 1) / 2))
     if not half:
-        return hu
-    total = np.concatenate([np.zeros((1, *hu.shape[1:])), np.cumsum(hu, 0, dtype=np.float64)])
-    low = np.maximum(np.arange(len(hu)) - half, 0)
-    high = np.minimum(np.arange(len(hu)) + half + 1, len(hu))
-    return ((total[high] - total[low]) / (high - low)[:, None, None]).astype(np.float32)
+        return hu if only is None else hu[list(only)]
+    wanted = range(len(hu)) if only is None else only
+    sums = {0: np.zeros(hu.shape[1:])}  # of all slices below one, as far as they are still needed
+    last, means = 0, np.empty((len(wanted), *hu.shape[1:]), np.float32)
+    for place, index in enumerate(wanted):
+        low, high = max(index - half, 0), min(index + half + 1, len(hu))
+        for slice_ in range(last, high):
+            below = sums.pop(slice_) if slice_ < low else sums[slice_]
+            sums[slice_ + 1] = below + hu[slice_]
+        last = max(last, high)
+        sums = {below: total for below, total in sums.items() if low <= below}
+        means[place] = (sums[high] - sums[low]) / (high - low)
+    return means
 
 
 def smooth_in_plane(

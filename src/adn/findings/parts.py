@@ -83,13 +83,21 @@ def without_unlikely(
 ) -> NDArray[np.float32]:
     """The probability in which parts that do not look like an infarct stay just below the threshold.
 
-    probability: (D, H, W). volume: HU, SPL. mask: brain, same grid. aligned_from_scan: array index → LPS mm about the
-    mid-sagittal plane. Parts without evidence are too small to be told, and go, too.
+    probability: (D, H, W), or of the box about the brain alone, where nothing is marked elsewhere. volume: HU, SPL.
+    mask: brain, same grid. aligned_from_scan: array index → LPS mm about the mid-sagittal plane. Parts without evidence
+    are too small to be told, and go, too.
     """
     marked = probability >= threshold
     if not marked.any():
         return probability
-    twins, box = twins_of(volume, mask, marked.astype(np.uint8), aligned_from_scan), bounding_box(mask.data > 0)
+    box = bounding_box(mask.data > 0)
+    infarct = np.zeros(mask.data.shape, np.uint8)
+    if marked.shape == infarct.shape:
+        infarct[:] = marked
+    else:
+        infarct[box] = marked
+        box = (slice(None),) * 3
+    twins = twins_of(volume, mask, infarct, aligned_from_scan)
     labels, found = parts_with_evidence(probability, threshold, twins, box, volume.grid.voxel_ml)
     kept = np.zeros(int(labels.max()) + 1, bool)
     kept[[label for label, evidence in found.items() if evidence.likely(config)]] = True
@@ -103,8 +111,9 @@ def without_unlikely(
 
 def _places(labels: NDArray[np.integer]) -> Iterator[tuple[int, tuple[slice, ...]]]:
     """Each label with its bounding box."""
-    for label in range(1, int(labels.max()) + 1):
-        yield label, bounding_box(labels == label)
+    from scipy import ndimage
+
+    yield from enumerate(ndimage.find_objects(labels), start=1)
 
 
 class _Measured:

@@ -14,7 +14,7 @@ from adn.prepare.brain_shape import BONE_HU, COARSE_MM
 from adn.prepare.part import is_part
 from adn.remarks import Remark
 from adn.results import USUAL_BRAIN_ML, Measurements, Quality
-from adn.space.geometry import RigidTransform
+from adn.space.geometry import RigidTransform, bounding_box
 from adn.space.volume import Volume
 
 # Beyond these a remark is made (see `Quality` for what they measure).
@@ -67,9 +67,15 @@ def mask_remarks(volume_hu: Volume, mask: Volume) -> tuple[Remark, ...]:
         remarks.append(Remark("brain_small", {"brain_ml": volume_ml}, blocks=volume_ml < least_ml))
     if volume_ml > USUAL_BRAIN_ML[1]:
         remarks.append(Remark("brain_large", {"brain_ml": volume_ml}, blocks=volume_ml > BLOCKING_BRAIN_ML[1]))
-    if inside.any() and (median_hu := float(np.median(volume_hu.reoriented("SPL").data[inside]))) > _ENHANCED_HU:
+    if inside.any() and (median_hu := brain_median_hu(volume_hu.view("SPL"), spl)) > _ENHANCED_HU:
         remarks.append(Remark("brain_bright", {"median_hu": median_hu}, blocks=True))
     return tuple(remarks)
+
+
+def brain_median_hu(volume: Volume, mask: Volume) -> float:
+    """The median of the brain, HU. volume, mask: on one grid; the mask is not empty."""
+    box = bounding_box(mask.data > 0)
+    return float(np.median(volume.data[box][mask.data[box] > 0]))
 
 
 def quality_remarks(quality: Quality, polarity: Literal["dark", "bright"]) -> tuple[Remark, ...]:
@@ -195,7 +201,8 @@ def middle_planes(volume: Volume, mask: Volume) -> Planes | None:
     used = np.flatnonzero(mask.data.any(axis=(1, 2)))
     if not len(used):
         return None
-    slab = slab_mean(volume.data[used[0] : used[-1] + 1].astype(np.float32), volume.grid.spacing_mm[0])
     middle = np.unique(np.linspace(0.35, 0.75, _NOISE_SLICES) * (len(used) - 1)).astype(int)
-    smooth = smooth_in_plane(np.clip(slab[middle], 0.0, 80.0), volume.grid.spacing_mm, 5.0)
-    return Planes(slab[middle], smooth, mask.data[used[0] + middle] > 0)
+    hu = volume.data[used[0] : used[-1] + 1].astype(np.float32, copy=False)
+    slab = slab_mean(hu, volume.grid.spacing_mm[0], middle.tolist())
+    smooth = smooth_in_plane(np.clip(slab, 0.0, 80.0), volume.grid.spacing_mm, 5.0)
+    return Planes(slab, smooth, mask.data[used[0] + middle] > 0)

@@ -73,10 +73,20 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
         raise InputError(
             f"needed a complete NIfTI file, but it is truncated or damaged ({_one_line(error)}); copy it again.", path
         ) from error
-    # A copy, because the data may be mapped from the file; in the file's order, in which later steps read and write.
-    data = np.array(data.reshape(shape), order="K")
+    data = _own(data.reshape(shape))
     grid, remarks = _placed(path, shape, header, image)
     return Volume(data, grid, unit), remarks
+
+
+def _own(data: NDArray) -> NDArray:
+    """The data where it lies in memory of its own; else a copy, since it may be mapped from the file.
+
+    In the file's order, in which later steps read and write.
+    """
+    owner = data
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    return data if owner.flags.owndata and data.flags.writeable else np.array(data, order="K")
 
 
 def _read_to_end(stream: IO[bytes]) -> None:

@@ -176,6 +176,7 @@ def _fill(reading: _Reading, where: str) -> tuple[Volume, NDArray[np.bool_] | No
         missing = broken | (data < UNMEASURED_HU)
     if reading.unmeasured is not None:
         missing |= reading.unmeasured
-    filled = np.where(missing, np.float32(FILL_HU), data)
+    filled = data if data.dtype == np.float32 and data.flags.writeable else data.astype(np.float32)
+    np.copyto(filled, np.float32(FILL_HU), where=missing)  # in place: nobody else has what was read
     np.maximum(filled, np.float32(FILL_HU), out=filled)
     return reading.volume.with_data(filled), missing if missing.any() else None, remarks

@@ -172,14 +172,17 @@ def _asymmetries(scan: Scan, located: Located, on_scan: OnScan, recipe: Recipe) 
     window, network, box = recipe.grid.window_hu, recipe.network, on_scan.box
     a_hu, whole_p_hu = unit_to_hu(on_scan.total, window), unit_to_hu(on_scan.pathological, window)
     p_hu = np.minimum(whole_p_hu, a_hu)
+    q_hu = a_hu - p_hu
     sign, ct = SIGN[network.polarity], located.volume.data[box]
     # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
-    salient = ct + sign * (a_hu - (p_hu if network.clamp_q else whole_p_hu))
-    compensated = ct + sign * (p_hu if network.clamp_compensated else whole_p_hu)
+    salient = sign * (q_hu if network.clamp_q else a_hu - whole_p_hu)
+    salient += ct
+    compensated = sign * (p_hu if network.clamp_compensated else whole_p_hu)
+    compensated += ct
     return {
         "asymmetry_total": _box_as_filed(a_hu, box, scan, "HU"),
         "asymmetry_pathological": _box_as_filed(p_hu, box, scan, "HU"),
-        "asymmetry_intrinsic": _box_as_filed(a_hu - p_hu, box, scan, "HU"),
+        "asymmetry_intrinsic": _box_as_filed(q_hu, box, scan, "HU"),
         "salient": _box_as_filed(salient, box, scan, "HU", scan_around=True),
         "compensated": _box_as_filed(compensated, box, scan, "HU", scan_around=True),
     }

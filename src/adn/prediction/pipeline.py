@@ -157,23 +157,31 @@ def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None =
     threshold: on the probability after it came home; None takes the recipe's.
     """
     threshold = recipe.threshold if threshold is None else threshold
-    inside = located.brain.mask.data > 0
-    box = bounding_box(inside)
-    found, total, pathological = carry_home(maps.stack, located.aligned_from_scan, recipe.grid, inside)
-    if recipe.network.zero_outside:
-        probability = np.zeros(inside.shape, np.float32)
-        probability[box] = found
-    else:
-        everywhere = np.ones_like(inside)
-        probability = carry_home(maps.stack[:1], located.aligned_from_scan, recipe.grid, everywhere)[0]
-    probability = without_small(probability, threshold, recipe.smallest_ml, located.volume.grid.voxel_ml)
-    seen = int((probability >= threshold).sum())
+    volume, mask, matrix = located.volume, located.brain.mask, located.aligned_from_scan
+    inside, voxel_ml = mask.data > 0, volume.grid.voxel_ml
+    box = place = bounding_box(inside)
+    found, total, pathological = carry_home(maps.stack, matrix, recipe.grid, inside)
+    if not (recipe.network.zero_outside and threshold > 0):  # else nothing is marked out of the brain's box
+        place = (slice(None),) * 3
+        found = _everywhere(found, maps, located, recipe)
+    found = without_small(found, threshold, recipe.smallest_ml, voxel_ml)
+    seen = np.count_nonzero(found >= threshold)
     if recipe.calibration.parts:
-        volume, mask, matrix = located.volume, located.brain.mask, located.aligned_from_scan
-        probability = without_unlikely(probability, threshold, volume, mask, matrix, recipe.calibration.parts)
-    infarct = (probability >= threshold).astype(np.uint8)
-    left_out_ml = (seen - int(infarct.sum())) * located.volume.grid.voxel_ml
+        found = without_unlikely(found, threshold, volume, mask, matrix, recipe.calibration.parts)
+    probability, infarct = np.zeros(inside.shape, np.float32), np.zeros(inside.shape, np.uint8)
+    probability[place], infarct[place] = found, found >= threshold
+    left_out_ml = (seen - np.count_nonzero(infarct)) * voxel_ml
     return OnScan(infarct, probability, box, total, pathological, threshold, left_out_ml)
+
+
+def _everywhere(found: NDArray[np.float32], maps: Maps, located: Located, recipe: Recipe) -> NDArray[np.float32]:
+    """The probability on all voxels of the scan. found: in the box about the brain."""
+    inside = located.brain.mask.data > 0
+    if not recipe.network.zero_outside:
+        return carry_home(maps.stack[:1], located.aligned_from_scan, recipe.grid, np.ones_like(inside))[0]
+    probability = np.zeros(inside.shape, np.float32)
+    probability[bounding_box(inside)] = found
+    return probability
 
 
 def _find_brain(volume: Volume, model: Model, strip: SkullStripper | None) -> Brain:

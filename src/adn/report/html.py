@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adn.figures import asymmetry_panel, axial_stack, even_slices, key_slices, overlay, slice_areas_cm2
@@ -23,6 +25,8 @@ from adn.report.words import checks, first_line, ranges, territory_rows
 from adn.results import Prediction
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from adn.figures.panels import Board
 
 KEY_SLICES = 5  # one large, then two in a row
@@ -79,14 +83,26 @@ def render_report(prediction: Prediction, language: str = ENGLISH) -> str:
 
 def render(page: str, say: Words, **values: Any) -> str:
     """A page as HTML text, from its template and its script in this folder, with the words of a language."""
+    script = (resources.files("adn.report") / f"{page}.js").read_text(encoding="utf-8")
+    environment, code = _environment(say), _compiled(page)
+    template = environment.template_class.from_code(environment, code, environment.make_globals(None))
+    script_hash = base64.b64encode(sha256_bytes(script)).decode()
+    return template.render(say=say, script=script, script_hash=script_hash, **values)
+
+
+def _environment(say: Words) -> Environment:
     from jinja2 import Environment, StrictUndefined
 
-    folder = resources.files("adn.report")
-    template, script = ((folder / f"{page}{end}").read_text(encoding="utf-8") for end in (".html.j2", ".js"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": say.number, "volume": say.volume, "capital": say.capital, "term": say.term}
-    script_hash = base64.b64encode(sha256_bytes(script)).decode()
-    return environment.from_string(template).render(say=say, script=script, script_hash=script_hash, **values)
+    return environment
+
+
+@lru_cache
+def _compiled(page: str) -> CodeType:
+    """A page's template, for any language: compiled once in a process."""
+    source = (resources.files("adn.report") / f"{page}.html.j2").read_text(encoding="utf-8")
+    return _environment(words()).compile(source)
 
 
 def band_names(say: Words) -> list[str]:

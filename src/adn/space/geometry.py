@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -190,10 +191,12 @@ def bounding_box(inside: NDArray[np.bool_], margins: Sequence[int] | None = None
 
     inside: True somewhere.
     """
-    box = []
-    for axis, margin in enumerate(margins or (0,) * inside.ndim):
-        used = np.flatnonzero(inside.any(axis=tuple(a for a in range(inside.ndim) if a != axis)))
-        box.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, inside.shape[axis])))
+    box: list[slice] = []
+    rest: Any = inside
+    for side, margin in zip(inside.shape, margins or (0,) * inside.ndim, strict=True):
+        used = np.flatnonzero(rest.any(axis=tuple(range(1, rest.ndim))))
+        box.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, side)))
+        rest = rest[used[0] : used[-1] + 1].any(axis=0)
     return tuple(box)
 
 

@@ -20,6 +20,12 @@ from adn.work.signals import unwind_on_signals
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
 _SPAWN = get_context("spawn")  # fork would copy torch's threads in an undefined state
 _GRACE_S = 10.0  # for a worker to remove what it was writing
 
@@ -181,6 +187,11 @@ def end(workers: Iterable[Worker]) -> None:
             worker.process.join()
 
 
+def thread_settings(threads: int) -> dict[str, str]:
+    """What the environment of a process must say before torch and ITK are loaded, for so many threads of each."""
+    return dict.fromkeys(_THREADS, str(threads))
+
+
 def begin_worker(threads: int | None) -> None:
     """What a worker does first: unwinds on signals and when its parent dies, takes its share of cores, is silent.
 
@@ -188,9 +199,8 @@ def begin_worker(threads: int | None) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells its workers
     unwind_on_signals()
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
-        if threads is not None:
-            os.environ[name] = str(threads)
+    if threads is not None:
+        os.environ.update(thread_settings(threads))
     set_up_logging()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
