@@ -76,7 +76,10 @@ def predict(
     give_memory_back()
     with steps.step("carry home"):
         on_scan = home(maps, located, model.recipe, threshold)
-    return assemble(scan, located, on_scan, model, steps, asked)
+    give_memory_back()
+    prediction = assemble(scan, located, on_scan, model, steps, asked)
+    give_memory_back()
+    return prediction
 
 
 def assemble(
