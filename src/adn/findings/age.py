@@ -51,7 +51,8 @@ def old_parts(twins: Twins, infarct: NDArray[np.uint8]) -> NDArray[np.bool_]:
     dark = np.bincount(part, weights=fluid[compared], minlength=count)
     looks_old = (blocks * twins.block_ml >= _LEAST_ML) & (dark >= OLD_SHARE * blocks)
     looks_old[0] = False
-    return looks_old[labels]
+    old[box] = looks_old[labels[box]]
+    return old
 
 
 def _compared(twins: Twins) -> NDArray[np.bool_]:
