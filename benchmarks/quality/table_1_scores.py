@@ -242,7 +242,8 @@ def main() -> None:
     if arguments.rows is None:
         order = [method.name for method in METHODS]
         there = [path.parent.name for path in arguments.out.glob("*/predictions")]
-        arguments.rows = sorted(there, key=lambda name: (order.index(name.partition("@")[0]), name))
+        rows = [name for name in there if name.partition("@")[0] in order]  # and not what the ruler keeps
+        arguments.rows = sorted(rows, key=lambda name: (order.index(name.partition("@")[0]), name))
     found = scored(arguments)
     for name, rows in found.items():
         write_csv(rows, arguments.csv / (f"{name}-test.csv" if arguments.test else f"{name}.csv"))
