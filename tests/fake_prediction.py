@@ -27,7 +27,7 @@ def _measured(lesion: np.ndarray, side: Side, axes: str, voxel_ml: float) -> Mea
         side=side if ml else "none",
         left_ml=ml if side == "left" else 0.0,
         right_ml=ml if side == "right" else 0.0,
-        slices=tuple(slices),
+        slices=tuple(slices.tolist()),
         mean_hu=27.0 if ml else None,
         mirror_hu=33.0 if ml else None,
         hu_ratio=27 / 33 if ml else None,
@@ -85,7 +85,7 @@ def make_prediction(
         relative_hypodensity=home(0.18 * lesion.astype(np.float32), "1"),
         quality=Quality(float(brain.sum() * grid.voxel_ml), 6.0, 4.0, noise_hu, False, False, 0.0),
         territories=(TerritoryShare("middle cerebral artery, superior branch", side, ml),) if ml else (),  # type: ignore[arg-type]
-        aligned_from_scan=np.linalg.inv(grid.reoriented(axes).index_from_frame),
+        aligned_from_scan=np.linalg.inv(grid.reoriented(axes).index_from_frame).astype(np.float64),
         remarks=remarks,
     )
 

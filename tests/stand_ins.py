@@ -14,6 +14,7 @@ from adn.io.atomic import atomic_folder
 from adn.prediction import batch
 from adn.prediction.batch import Networks, Outcome, Request, predict_all
 from adn.work.pool import begin_worker
+from given import loose
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,6 @@ def half_write(pipe, path):
 if __name__ == "__main__":  # adn, with a stand-in in the place of the pipeline
     from stand_ins import Slow as ImportableSlow
 
-    batch.predict_all = partial(predict_all, work=ImportableSlow)
+    batch.predict_all = partial(predict_all, work=loose(ImportableSlow))
     sys.argv = ["adn", "predict", *sys.argv[1:]]
     sys.exit(app.main())

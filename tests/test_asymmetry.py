@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from adn import asymmetry
-from adn.asymmetry import brain_median_hu, compensated, disentangle, mirror_contrast, relative_hu, total_asymmetry
+from adn.asymmetry import (
+    PForm,
+    brain_median_hu,
+    compensated,
+    disentangle,
+    mirror_contrast,
+    relative_hu,
+    total_asymmetry,
+)
 from adn.space.warp import mirror
 
 ROW = [0.5, 0.2, 0.6, 0.1]  # its mirror is 0.1 0.6 0.2 0.5
@@ -19,7 +27,7 @@ def flat(x):
     return x.flatten().tolist()
 
 
-def random_parts(p_form="fraction", clamp_q=False):
+def random_parts(p_form: PForm = "fraction", clamp_q=False):
     torch.manual_seed(0)
     x = torch.rand(2, 1, 3, 5, 8)
     return disentangle(x, 3 * torch.randn(x.shape), p_form, clamp_q)

@@ -20,6 +20,7 @@ from adn.io import weights
 from adn.nn.adn import build_adn
 from adn.recipes import load_recipe
 from adn.virtual.folders import synthesize
+from given import loose
 
 DOCS = Path(__file__).parents[1] / "docs"
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
@@ -115,7 +116,7 @@ def test_options_that_pages_show_exist():
     root = get_command(app.app)
     for page in (DOCS.parent / "README.md", DOCS / "get-started.md", *HOW_TO):
         for line in re.findall(r"(?:^    |^|`)(adn [a-z][^\n`#]*)", page.read_text(encoding="utf-8"), re.MULTILINE):
-            words, command = line.split()[1:], root
+            words, command = line.split()[1:], loose(root)
             while words and words[0] in getattr(command, "commands", {}):
                 command = command.commands[words.pop(0)]
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

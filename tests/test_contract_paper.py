@@ -8,6 +8,7 @@ import pytest
 
 from adn.config import Recipe
 from adn.recipes import load_recipe
+from given import loose
 from paper_rows import ROWS
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +81,7 @@ def test_extensions_are_switched_off_in_both_recipes():
 
 
 def exists(key):
-    section = Recipe
+    section = loose(Recipe)
     for part in key.split("."):
         if part not in section.model_fields:
             return False

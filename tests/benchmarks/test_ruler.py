@@ -11,6 +11,7 @@ from cases import RulerCase, patients_of
 
 from adn import Grid, Volume
 from adn.io import write_volume
+from given import loose
 
 SERIES = [
     {"patient": "A", "dice": 0.2, "reference_ml": 4.0, "darker_hu": 4.0, "side_right": 0, "error_ml": 2.0},
@@ -122,9 +123,9 @@ def test_core_and_penumbra_of_imported_scans_are_scored_apart_on_acquired_slices
     )
     monkeypatch.setattr(cpaisd_ruler.adn, "open_scan", lambda path: path)
     monkeypatch.setattr(cpaisd_ruler.adn, "predict", lambda scan, model: found)
-    (case,) = cpaisd_ruler.of_scans(tmp_path, None)
+    (case,) = cpaisd_ruler.of_scans(tmp_path, loose(None))
     assert case.core.sum() == 2 * 16  # the two acquired slices
-    (line, _) = cpaisd_ruler.cpaisd_lines(tmp_path, None)
+    (line, _) = cpaisd_ruler.cpaisd_lines(tmp_path, loose(None))
     assert "core 0.80" in line  # 16 of 24 marked: 2 × 16 / (24 + 16)
     assert "core and penumbra 0.86" in line
     assert "darker" not in line  # 2 % darker than its twin cannot be seen

@@ -5,6 +5,7 @@ import torch
 
 from adn.feed.mix import MixedSamples
 from adn.recipes import load_recipe, recipe_names
+from given import loose
 from mixed_phantoms import Virtual, cases
 
 sources_auc = pytest.importorskip("sources_auc")
@@ -16,7 +17,7 @@ def area(tmp_path, recipe, count):
     tables = []
     for seed, folder in enumerate(("train", "validation")):
         own = cases(tmp_path / recipe.name / folder, first=20 * seed, recipe=recipe)
-        samples = MixedSamples(own, Virtual(), seed, count)
+        samples = MixedSamples(own, loose(Virtual()), seed, count)
         tables.append(sources_auc.table(samples, count)[:2])
     return sources_auc.auc(*tables)
 

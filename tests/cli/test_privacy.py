@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 from pydicom import config, dcmread
-from pydicom.datadict import DicomDictionary, keyword_for_tag
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import keyword_for_tag
 
 from adn.io.weights import save_weights
 from adn.nn.adn import build_adn

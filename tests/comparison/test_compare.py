@@ -14,6 +14,7 @@ from adn.remarks import Remark
 from adn.report import save_prediction
 from comparison.heads import scanned
 from fake_prediction import make_prediction
+from given import given
 
 
 def saved(head, case, folder, remarks=()):
@@ -49,7 +50,7 @@ def test_growth_is_written_for_people_and_programs(folders, tmp_path):
     images = {"day24_scan.nii.gz", "day24_infarct.nii.gz"}
     assert names == {"comparison.html", "comparison.json", "comparison.csv", *images}
     written = json.loads((tmp_path / "out/comparison.json").read_text(encoding="utf-8"))
-    growth = points[1].growth
+    growth = given(points[1].growth)
     assert written["scans"][1]["growth_ml"] == pytest.approx(growth.growth_ml, abs=1e-5)
     assert written["verdict"].startswith("Infarkt größer: ")
     first, second = csv.DictReader((tmp_path / "out/comparison.csv").open(encoding="utf-8"))

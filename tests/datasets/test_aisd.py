@@ -2,6 +2,7 @@ import csv
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -328,7 +329,12 @@ def test_a_folder_of_someone_else_is_not_touched(tmp_path):
 
 
 def test_the_page_and_the_command(tmp_path):
-    for case, settings in (("0000001", {}), (min(TEST_CASES), {"seed": 3, "dicom": False}), ("0000003", {"label": 6})):
+    settings_of: dict[str, dict[str, Any]] = {
+        "0000001": {},
+        min(TEST_CASES): {"seed": 3, "dicom": False},
+        "0000003": {"label": 6},
+    }
+    for case, settings in settings_of.items():
         write_replica(tmp_path, case, **settings).write_pngs()
     app = typer.Typer()
     app.command()(import_command)

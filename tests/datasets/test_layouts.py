@@ -27,8 +27,9 @@ def test_a_folder_of_cases_with_every_kind_of_ct(tmp_path):
     dicom_file(tmp_path / "sub-7_ses-1/CT/0001.dcm")
     dicom_file(tmp_path / "sub-7_ses-2/0001.dcm")
     a, b, c, d = find_cases(tmp_path)
-    assert a == Case("a", "a", *(tmp_path / "a" / f for f in ("ct.nii.gz", "infarct.nii.gz")), None,
-                     tmp_path / "a/brain.nii.gz")  # fmt: skip
+    assert a == Case(
+        "a", "a", tmp_path / "a/ct.nii.gz", tmp_path / "a/infarct.nii.gz", None, tmp_path / "a/brain.nii.gz"
+    )
     assert b == Case("b", "b", tmp_path / "b/dicom", tmp_path / "b/infarct.nii")
     assert (c.ct, d.ct) == (tmp_path / "sub-7_ses-1", tmp_path / "sub-7_ses-2")
     assert c.subject == d.subject == "sub-7"

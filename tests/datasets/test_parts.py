@@ -11,6 +11,7 @@ from adn.feed.cache import NOT_SCORED, case_key, ensure_prepared, load_prepared,
 from adn.io import read_volume, write_volume
 from adn.recipes import load_recipe
 from damaged import SPACING_MM, patient
+from given import given
 
 pytestmark = pytest.mark.usefixtures("taken_as_upright")
 
@@ -82,9 +83,9 @@ def test_a_part_is_found_as_a_case(tmp_path):
     part.write(tmp_path / "data" / "a")
     case = find_cases(tmp_path / "data")[0]
     assert case.seen == tmp_path / "data" / "a" / "seen.nii.gz"
-    assert np.array_equal(read_volume(case.seen, np.uint8).data, part.seen.data)
+    assert np.array_equal(read_volume(given(case.seen), np.uint8).data, part.seen.data)
     write_cases([case], tmp_path / "cases.csv")
-    assert find_cases(tmp_path / "cases.csv")[0].seen == case.seen.resolve()
+    assert find_cases(tmp_path / "cases.csv")[0].seen == given(case.seen).resolve()
 
 
 def part_of_patient(folder, places=(0, 1, 2, 5, 6, 7, 8, 12)):
@@ -145,7 +146,7 @@ def test_seen_travels_to_bids_and_back(tmp_path):
     part = part_of_patient(tmp_path / "data" / "p")
     export_cases(find_cases(tmp_path / "data"), "bids", tmp_path / "bids")
     (again,) = find_cases(tmp_path / "bids")
-    assert np.array_equal(read_volume(again.seen, np.uint8).data, part.seen.data)
+    assert np.array_equal(read_volume(given(again.seen), np.uint8).data, part.seen.data)
 
 
 def test_heights_become_numbers_with_their_gaps():

@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 from typer.testing import CliRunner
 
 from adn.cli.data import data as data_commands
@@ -18,6 +19,7 @@ from adn.datasets.teknofest.uids import read_uid
 from adn.errors import InputError
 from adn.io import read_volume
 from adn.results import DISCLAIMER
+from given import given
 from replicas.teknofest import NAME, head_slices, uid, write_series
 
 pytestmark = pytest.mark.usefixtures("taken_as_upright")
@@ -120,7 +122,7 @@ def test_a_damaged_file_and_a_strange_uid_are_said(tmp_path):
     files = write_series(tmp_path / "src", head)
     files[0].write_bytes(b"nothing")
     strange = pydicom.dcmread(files[1])
-    strange.file_meta.MediaStorageSOPInstanceUID = "1.3.12.2.77.5.5"
+    strange.file_meta.MediaStorageSOPInstanceUID = UID("1.3.12.2.77.5.5")
     strange.save_as(files[1])
     lines = import_teknofest(tmp_path / "src", tmp_path / "out")
     by_case = {line.case: line for line in lines}
@@ -179,7 +181,7 @@ def test_nothing_of_the_headers_is_kept(tmp_path):
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_numbers_rise_within_a_series_only(maker):
-    a, b, other = (read_uid(uid(maker, key, number)) for key, number in ((1, 3), (1, 4), (2, 3)))
+    a, b, other = (given(read_uid(uid(maker, key, number))) for key, number in ((1, 3), (1, 4), (2, 3)))
     assert a.maker == maker
     assert a.series == b.series
     assert b.number == a.number + 1
@@ -218,7 +220,7 @@ def test_lossless_jpeg_is_read_with_the_extra(syntax, tmp_path):
 def test_without_a_decoder_the_extra_is_named(tmp_path, monkeypatch):
     path = write_series(tmp_path / "src", head_slices())[0]
     packed = pydicom.dcmread(path)
-    packed.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70"
+    packed.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.70")
     packed.PixelData = encapsulate([b"packed"])
     packed["PixelData"].is_undefined_length = True
     packed.save_as(path)

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from adn.config import AlignConfig, GridConfig, Recipe
+from adn.config import AlignConfig, GridConfig, NetworkConfig, Recipe
 from adn.errors import InputError
 from adn.feed import aligned
 from adn.feed.aligned import Aligner, align_prepared, load_aligned
 from adn.feed.cache import NOT_SCORED, Prepared
 from adn.io.atomic import atomic_path
 from adn.nn.align import AlignNet
+from given import given
 
 GRID = GridConfig(spacing_mm=(5.0, 3.0, 3.0), shape=(32, 64, 64), box=(24, 56, 48))
-RECIPE = Recipe(name="t", grid=GRID, align=AlignConfig(channels=(8, 8, 8, 8)), network={"channels": (8, 8)})
+RECIPE = Recipe(name="t", grid=GRID, align=AlignConfig(channels=(8, 8, 8, 8)), network=NetworkConfig(channels=(8, 8)))
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,8 @@ def prepared():
 
 def test_a_straight_head_stays_where_it_is(aligner, prepared):
     sample = align_prepared(prepared, GRID, aligner)
-    box = tuple(slice((a - b) // 2, (a + b) // 2) for a, b in zip(GRID.shape, GRID.box, strict=True))
-    assert sample.brain.shape == (1, *GRID.box)
+    box = tuple(slice((a - b) // 2, (a + b) // 2) for a, b in zip(GRID.shape, given(GRID.box), strict=True))
+    assert sample.brain.shape == (1, *given(GRID.box))
     same = (sample.brain[0].numpy() > 0) == (prepared.brain[box] > 0)
     assert same.mean() > 0.97
     assert sample.brain.max() == pytest.approx(0.4, abs=0.001)

@@ -16,6 +16,7 @@ from adn.virtual.draw import draw_patient
 from adn.virtual.folders import patient_generator
 from adn.virtual.lattice import Lattice
 from adn.virtual.library import Library
+from given import given
 
 RECIPE = load_recipe("fast")
 GRID = RECIPE.grid
@@ -33,14 +34,14 @@ def plan():
 
 
 def on_the_box(plan):
-    return render_sample(plan, Library(), Lattice(GRID.box, GRID.spacing_mm, STRAIGHT), RECIPE)
+    return render_sample(plan, Library(), Lattice(given(GRID.box), GRID.spacing_mm, STRAIGHT), RECIPE)
 
 
 @pytest.mark.parametrize("turned", [(0.0, 0.0, 0.0), (0.0, 9.0, 0.0), (0.0, 0.0, 25.0), (0.0, -8.0, -20.0)])
 def test_a_turned_head_comes_back_to_where_a_straight_one_lies(plan, turned):
     straight = on_the_box(plan)
     found = aligned_sample(replace(plan, rotation_deg=turned), Library(), STRAIGHT, RECIPE)
-    assert found.brain.shape == straight.brain.shape == (1, *GRID.box)
+    assert found.brain.shape == straight.brain.shape == (1, *given(GRID.box))
     assert dice(found.infarct[0].numpy() > 0, straight.infarct[0].numpy() > 0) > 0.85
     assert dice(found.tissue[0].numpy() == 2, straight.tissue[0].numpy() == 2) > 0.8
     both = (found.brain > 0) & (straight.brain > 0)

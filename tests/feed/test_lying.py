@@ -9,6 +9,7 @@ from adn.feed.aligned import load_pose, pose_path
 from adn.feed.lying import LyingSamples, StoredSamples, lying, lying_validation
 from adn.feed.mix import MixedSamples, validation_samples
 from adn.space.warp import rigid_matrix, warp
+from given import given, loose
 from mixed_phantoms import GRID, Virtual, cases, outlined_part
 
 WIDE = GRID.model_copy(update={"box": (32, 96, 96)})
@@ -27,9 +28,9 @@ def with_poses(found):
 def named_aligned(folder):
     """Phantoms under the names that `ensure_aligned` gives."""
     found = cases(folder)
-    renamed = [[path.rename(path.with_name(f"{path.stem}-aligned-0.safetensors")) for path in paths]
-               for paths in (found.outlined, found.whole)]  # fmt: skip
-    return with_poses(type(found)(found.recipe, *renamed, found.masks))
+    outlined, whole = ([path.rename(path.with_name(f"{path.stem}-aligned-0.safetensors")) for path in paths]
+               for paths in (found.outlined, found.whole))  # fmt: skip
+    return with_poses(type(found)(found.recipe, outlined, whole, found.masks))
 
 
 def test_a_sample_turned_back_and_aligned_again_is_the_sample():
@@ -54,22 +55,22 @@ def test_a_head_that_lay_straight_stays_as_it_is():
 
 
 def test_kept_samples_are_drawn_once(tmp_path):
-    mixed = MixedSamples(cases(tmp_path / "a"), Virtual(), 3, 4)
+    mixed = MixedSamples(cases(tmp_path / "a"), loose(Virtual()), 3, 4)
     kept = StoredSamples(mixed, tmp_path / "kept")
     first = kept[1]
     assert len(kept) == 4
     assert torch.allclose(first.brain, mixed[1].brain, atol=1e-5)
-    mixed.show = None  # not asked again
+    loose(mixed).show = None  # not asked again
     assert torch.equal(kept[1].brain, first.brain)
 
 
 def test_every_source_lies_as_a_real_case_lay(tmp_path):
     found = named_aligned(tmp_path / "a")
-    mixed = MixedSamples(found, Virtual(), 3, 30)
+    mixed = MixedSamples(found, loose(Virtual()), 3, 30)
     samples = LyingSamples(mixed, mixed, WIDE)
     assert {mixed.draw(i).source for i in range(30)} == {"outlined", "emptied", "whole", "virtual"}
     for i in range(6):
-        assert samples[i].brain.shape == (1, *WIDE.box)
+        assert samples[i].brain.shape == (1, *given(WIDE.box))
         whose = samples._whose(mixed.draw(i))
         assert torch.equal(lying(mixed[i], load_pose(whose), WIDE).brain, samples[i].brain)
 

@@ -21,7 +21,7 @@ def test_curves_have_a_panel_per_group_that_the_log_holds():
     assert [axes.get_title().split()[0] for axes in panels] == ["Loss", "Dice", "Is", "Validation"]
     assert labels(panels[1]) == {"training", "validation, mean"}
     assert labels(panels[3]) == {"false positive ml"}
-    assert panels[0].get_lines()[0].get_ydata().tolist() == [1.0, 0.5, 1 / 3]
+    assert np.asarray(panels[0].get_lines()[0].get_ydata()).tolist() == [1.0, 0.5, 1 / 3]
     assert len(training_curves([{"epoch": 1, "loss": 1.0}], "run, align").axes) == 1
 
 

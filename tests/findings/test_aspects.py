@@ -20,7 +20,7 @@ PLACES = {  # well inside each region of the left side, MNI LPS mm
 def scan(slices=slice(None)):
     """An ellipsoid of brain in MNI's frame, 35 HU."""
     grid = Grid.centred((30, 92, 74), (5.0, 2.0, 2.0))
-    mni = np.linalg.inv(grid.index_from_frame)
+    mni = np.linalg.inv(grid.index_from_frame).astype(np.float64)
     mni[:3, 3] += (0.0, 17.0, 10.0)
     index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1)
     place = index @ mni[:3, :3].T + mni[:3, 3] - (0.0, 17.0, 10.0)

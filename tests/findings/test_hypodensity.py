@@ -9,7 +9,7 @@ from adn.space.volume import Volume
 
 SHAPE = (5, 60, 81)  # W 40 is the middle
 GRID = Grid.centred(SHAPE, (5.0, 2.0, 2.0))
-ALIGNED = np.linalg.inv(GRID.index_from_frame)
+ALIGNED: np.ndarray = np.linalg.inv(GRID.index_from_frame)
 MIDDLE = (2, 30)
 
 

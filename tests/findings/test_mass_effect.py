@@ -17,7 +17,7 @@ from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
 
-def scan(shift_mm=0.0, ball=None, ball_hu=65.0, noise_hu=0.0):
+def scan(shift_mm=0.0, ball=None, ball_hu=65.0, noise_hu=0.0) -> tuple[Volume, Volume, np.ndarray, np.ndarray]:
     """A brain of 35 HU with frontal horns, septum and third ventricle, moved to the left; a ball at MNI LPS mm."""
     grid = Grid.centred((30, 184, 148), (5.0, 1.0, 1.0))
     mni = np.linalg.inv(grid.index_from_frame)

@@ -9,7 +9,7 @@ from adn.space.volume import Volume
 
 SHAPE = (6, 10, 12)
 GRID = Grid.centred(SHAPE, (5.0, 2.0, 2.0), (3.0, 4.0, 5.0))  # SPL: W grows to patient left
-ALIGNED = np.linalg.inv(GRID.index_from_frame)
+ALIGNED: np.ndarray = np.linalg.inv(GRID.index_from_frame)
 
 
 def patient(value=30.0):

@@ -55,7 +55,7 @@ def test_the_way_to_mni_is_found_within_some_mm(nod_deg, slices):
 def test_an_infarct_at_a_territorys_centre_is_there_on_its_side(name, side):
     x, y, z = REGIONS[name][0][0]
     grid = Grid.centred((60, 90, 80), (3.0, 2.5, 2.5))
-    mni_from_scan = np.linalg.inv(grid.index_from_frame)
+    mni_from_scan = np.linalg.inv(grid.index_from_frame).astype(np.float64)
     place = np.linalg.inv(mni_from_scan) @ [x if side == "left" else -x, y, z, 1.0]
     infarct = np.zeros(grid.shape, np.uint8)
     infarct[tuple(np.rint(place[:3]).astype(int))] = 1

@@ -4,6 +4,7 @@ from unittest.mock import Mock
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import FileMetaDataset
 from pydicom.uid import RLELossless
 
 from adn.errors import InputError, OutputError
@@ -195,7 +196,7 @@ def test_compressed_pixels(tmp_path):
 def test_files_from_before_the_preamble(tmp_path):
     for path in write_dicom_series(head(), tmp_path):
         data = pydicom.dcmread(path)
-        data.preamble, data.file_meta = None, pydicom.dataset.FileMetaDataset()
+        data.preamble, data.file_meta = None, FileMetaDataset()
         pydicom.dcmwrite(path.with_suffix(""), data, implicit_vr=True, little_endian=True)
         path.unlink()
     assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)

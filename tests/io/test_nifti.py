@@ -1,6 +1,7 @@
 import errno
 import gzip
 from itertools import permutations, product
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,8 +14,14 @@ from adn.io.nifti import load
 from adn.remarks import Remark
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from given import loose
 
 ALL_AXES = ["".join(p) for letters in product("RL", "AP", "SI") for p in permutations(letters)]
+
+
+def stored(path) -> Any:
+    """The file as nibabel reads it."""
+    return nib.load(path)
 
 
 def ramp(axes="SPL", shape=(5, 7, 6)) -> Volume:
@@ -48,7 +55,7 @@ def test_round_trip_in_every_axis_order(axes, tmp_path):
 
 def test_oblique_grid_has_both_forms(tmp_path):
     write_volume(oblique(), tmp_path / "a.nii.gz")
-    image = nib.load(tmp_path / "a.nii.gz")
+    image = stored(tmp_path / "a.nii.gz")
     assert (image.header["sform_code"], image.header["qform_code"]) == (1, 1)
     assert np.array_equal(image.affine, oblique().grid.affine.astype(np.float32))
     assert np.allclose(image.get_qform(), oblique().grid.affine, atol=1e-4)
@@ -59,7 +66,7 @@ def test_sheared_grid_keeps_its_affine_without_qform(tmp_path):
     affine[1, 2] += 1.4
     volume = Volume(ramp().data, Grid((5, 7, 6), affine))
     write_volume(volume, tmp_path / "a.nii.gz")
-    image = nib.load(tmp_path / "a.nii.gz")
+    image = stored(tmp_path / "a.nii.gz")
     assert (image.header["sform_code"], image.header["qform_code"]) == (1, 0)
     assert np.array_equal(image.affine, affine.astype(np.float32))
     assert np.allclose(image.header.get_zooms(), volume.grid.spacing_mm)
@@ -68,7 +75,7 @@ def test_sheared_grid_keeps_its_affine_without_qform(tmp_path):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
 def test_dtype_is_kept(dtype, tmp_path):
     write_volume(ramp().with_data(ramp().data.astype(dtype)), tmp_path / "a.nii.gz")
-    assert nib.load(tmp_path / "a.nii.gz").get_data_dtype() == dtype
+    assert stored(tmp_path / "a.nii.gz").get_data_dtype() == dtype
 
 
 def test_bool_becomes_uint8_and_bytes_are_the_same_each_time(tmp_path):
@@ -226,18 +233,18 @@ def test_a_sform_that_disagrees_is_used_and_warned_of_and_results_lie_on_the_sca
     back = scan.reoriented("SPL").reoriented(scan.grid.axes)
     for volume in (scan.with_data(scan.data > 5, "label"), back):
         write_volume(volume, tmp_path / "mask.nii")
-        assert np.array_equal(nib.load(tmp_path / "mask.nii").affine, nib.load(path).affine)
+        assert np.array_equal(stored(tmp_path / "mask.nii").affine, stored(path).affine)
         assert np.abs(itk_corners(tmp_path / "mask.nii") - itk_corners(path)).max() < 1e-3
         assert load(tmp_path / "mask.nii")[0].grid.same_as(scan.grid)
     moved = Volume(scan.data, Grid(scan.grid.shape, turned(scan.grid.affine), scan.grid.filed))
     write_volume(moved, tmp_path / "moved.nii")
-    assert np.allclose(nib.load(tmp_path / "moved.nii").affine, moved.grid.affine, atol=1e-4)
+    assert np.allclose(stored(tmp_path / "moved.nii").affine, moved.grid.affine, atol=1e-4)
 
 
 def test_results_of_a_scan_without_codes_lie_on_it_for_all_readers(tmp_path):
     path = store(tmp_path / "scan.nii")
     write_volume(load(path)[0], tmp_path / "mask.nii")
-    assert np.array_equal(nib.load(tmp_path / "mask.nii").affine, nib.load(path).affine)
+    assert np.array_equal(stored(tmp_path / "mask.nii").affine, stored(path).affine)
     assert np.abs(itk_corners(tmp_path / "mask.nii") - itk_corners(path)).max() < 1e-3
 
 
@@ -256,7 +263,7 @@ def test_voxel_sizes_are_read_in_the_unit_of_the_header(form, unit, share, words
     assert np.allclose(scan.grid.affine, PLAIN, atol=1e-3)
     assert remark.sentence == f"The file gives its voxel size in {words}, and was read accordingly."
     write_volume(scan, tmp_path / "b.nii")
-    assert np.array_equal(nib.load(tmp_path / "b.nii").affine, nib.load(path).affine)
+    assert np.array_equal(stored(tmp_path / "b.nii").affine, stored(path).affine)
     assert np.abs(itk_corners(tmp_path / "b.nii") - itk_corners(path)).max() < 1e-3
     assert load(tmp_path / "b.nii")[0].grid.same_as(scan.grid)
 
@@ -279,7 +286,7 @@ def test_an_unknown_unit_is_refused(tmp_path):
 @pytest.mark.filterwarnings("ignore:invalid value encountered in dot:RuntimeWarning")  # of nibabel
 @pytest.mark.parametrize("sizes", [(0, 1.3, 5), (1.1, np.nan, 5), (0, 0, 0), (1.1, 1.3, np.inf)])
 def test_a_voxel_size_of_zero_is_refused_unless_the_sform_tells_it(sizes, tmp_path):
-    for name, forms in (("q.nii", {"qform": PLAIN}), ("none.nii", {})):
+    for name, forms in (("q.nii", loose({"qform": PLAIN})), ("none.nii", {})):
         with pytest.raises(InputError, match="size of a voxel"):
             load(store(tmp_path / name, **forms, sizes=sizes))
     scan, remarks = load(store(tmp_path / "s.nii", sform=PLAIN, sizes=sizes))

@@ -6,6 +6,7 @@ import pytest
 from adn.io.upright import AS_SAID, WAYS, Way, average_head, bone_and_air, compare, in_words, turned_remarks
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from given import given
 from phantoms import head
 
 
@@ -20,7 +21,7 @@ def made_up(size=1.0, side=40) -> Volume:
 def stored(volume: Volume, way: Way) -> Volume:
     """The same header, the array turned so that `way` shows the head upright again."""
     order = tuple(np.argsort(way.order))
-    flipped = np.flip(volume.data, [axis for axis, flip in enumerate(way.flipped) if flip])
+    flipped = np.flip(volume.data, tuple(axis for axis, flip in enumerate(way.flipped) if flip))
     return volume.with_data(np.ascontiguousarray(flipped.transpose(order)))
 
 
@@ -80,7 +81,7 @@ def test_a_table_is_not_the_head():
 
 
 def test_what_misfits_is_least_as_the_head_lies():
-    found = compare(bone_and_air(made_up()))
+    found = compare(given(bone_and_air(made_up())))
     assert found.way == AS_SAID
     assert found.best == found.as_said
     assert bone_and_air(made_up().with_data(np.full((80, 80, 80), -1000.0, np.float32))) is None

@@ -11,6 +11,7 @@ from adn.losses.segmentation import (
     over_levels,
     soft_dice,
 )
+from given import given
 
 SHAPE = (2, 1, 5, 10, 20)  # 1,000 voxels a scan
 
@@ -36,15 +37,15 @@ def test_cross_entropy_stays_finite_where_the_network_is_surely_wrong():
     loss = binary_cross_entropy(p, torch.ones(SHAPE), 1000)
     assert loss.tolist() == pytest.approx([-math.log(1e-6)] * 2, rel=1e-4)
     loss.sum().backward()
-    assert p.grad.isfinite().all()
+    assert given(p.grad).isfinite().all()
 
 
 def test_a_box_and_the_full_grid_give_the_same_cross_entropy():
     """Outside the box probability and reference are 0."""
     box, reference = torch.rand(SHAPE), lesion(40)
-    grown = [torch.nn.functional.pad(x, (2, 2, 3, 3, 1, 1)) for x in (box, reference)]
-    voxels = grown[0][0].numel()
-    full = binary_cross_entropy(*grown, voxels)
+    grown, marked = (torch.nn.functional.pad(x, (2, 2, 3, 3, 1, 1)) for x in (box, reference))
+    voxels = grown[0].numel()
+    full = binary_cross_entropy(grown, marked, voxels)
     assert torch.allclose(full, binary_cross_entropy(box, reference, voxels), atol=2e-6)
 
 
@@ -72,12 +73,12 @@ def test_voxels_that_do_not_count_add_nothing_and_get_no_gradient():
     p, reference = (torch.rand(SHAPE) * 0.8 + 0.1).requires_grad_(True), lesion(10)
     counted = torch.ones(SHAPE)
     counted[..., :10] = 0  # the lesion's first ten voxels of the first scan, among others
-    cut = [x[..., 10:] for x in (p, reference)]
-    assert torch.allclose(binary_cross_entropy(p, reference, 1000, counted), binary_cross_entropy(*cut, 1000))
-    assert torch.allclose(generalised_dice(p, reference, counted), generalised_dice(*cut))
+    cut, rest = p[..., 10:], reference[..., 10:]
+    assert torch.allclose(binary_cross_entropy(p, reference, 1000, counted), binary_cross_entropy(cut, rest, 1000))
+    assert torch.allclose(generalised_dice(p, reference, counted), generalised_dice(cut, rest))
     (binary_cross_entropy(p, reference, 1000, counted) + generalised_dice(p, reference, counted)).sum().backward()
-    assert torch.count_nonzero(p.grad[..., :10]) == 0
-    assert torch.count_nonzero(p.grad[..., 10:]) > 0
+    assert torch.count_nonzero(given(p.grad)[..., :10]) == 0
+    assert torch.count_nonzero(given(p.grad)[..., 10:]) > 0
 
 
 def test_an_empty_scan_sends_no_gradient_and_a_full_one_a_finite_one():
@@ -85,10 +86,10 @@ def test_an_empty_scan_sends_no_gradient_and_a_full_one_a_finite_one():
     reference = lesion(10)
     reference[1] = 0
     generalised_dice(p, reference).sum().backward()
-    assert torch.count_nonzero(p.grad[1]) == 0
-    assert p.grad.isfinite().all()
-    assert (p.grad[0][reference[0] > 0] < 0).all()  # more probability inside: less loss
-    assert (p.grad[0][reference[0] == 0] > 0).all()
+    assert torch.count_nonzero(given(p.grad)[1]) == 0
+    assert given(p.grad).isfinite().all()
+    assert (given(p.grad)[0][reference[0] > 0] < 0).all()  # more probability inside: less loss
+    assert (given(p.grad)[0][reference[0] == 0] > 0).all()
 
 
 @pytest.mark.parametrize("index", [3, 500])
@@ -102,7 +103,7 @@ def test_the_gradient_is_the_finite_difference(index):
         up.flatten()[index] += step
         down.flatten()[index] -= step
         slope = (loss(up, reference).sum() - loss(down, reference).sum()) / (2 * step)
-        assert float(slope) == pytest.approx(float(leaf.grad.flatten()[index]), rel=0.1, abs=1e-5)
+        assert float(slope) == pytest.approx(float(given(leaf.grad).flatten()[index]), rel=0.1, abs=1e-5)
 
 
 @pytest.mark.parametrize("voxels", [1, 10, 300])
@@ -152,7 +153,7 @@ def test_perfect_levels_cost_nothing_and_gradients_reach_each():
     assert float(perfect.detach()) == pytest.approx(0, abs=1e-4)
     blank = [torch.full_like(level, 0.3).requires_grad_(True) for level in (finest, *coarser)]
     over_levels(both(blank[0], reference, counted, 256), blank[1:], reference, counted, 256, both).backward()
-    assert all(level.grad.abs().min() > 0 for level in blank)
+    assert all(given(level.grad).abs().min() > 0 for level in blank)
 
 
 def test_levels_weigh_one_a_half_and_a_quarter_and_count_their_own_voxels():

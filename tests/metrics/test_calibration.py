@@ -21,7 +21,7 @@ def test_what_a_probability_was_distorted_by_is_found_and_undone():
 def test_every_voxel_counts_as_one():
     draw = np.random.default_rng(1)
     first, second = ((draw.random(n), draw.random(n) < 0.5) for n in (300, 700))
-    both = tuple(np.concatenate(pair) for pair in zip(first, second, strict=True))
+    both = (np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]]))
     assert fit_logit([first, second]) == pytest.approx(fit_logit([both]), abs=1e-6)
 
 

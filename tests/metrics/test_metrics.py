@@ -84,18 +84,18 @@ def test_only_the_boundary_counts_not_the_inside():
 @pytest.mark.parametrize("seed", range(4))
 def test_cropping_and_padding_change_nothing(seed):
     p, r = blobs(seed), blobs(seed + 100)  # both touch the array's border
-    wide = [np.pad(m, ((3, 1), (0, 7), (2, 2))) for m in (p, r)]
-    assert metrics.hd95_mm(*wide, SPACING) == metrics.hd95_mm(p, r, SPACING)
-    assert metrics.surface_dice(*wide, SPACING, 2.0) == metrics.surface_dice(p, r, SPACING, 2.0)
-    assert metrics.lesion_agreement(*wide) == metrics.lesion_agreement(p, r)
+    wide, other = (np.pad(m, ((3, 1), (0, 7), (2, 2))) for m in (p, r))
+    assert metrics.hd95_mm(wide, other, SPACING) == metrics.hd95_mm(p, r, SPACING)
+    assert metrics.surface_dice(wide, other, SPACING, 2.0) == metrics.surface_dice(p, r, SPACING, 2.0)
+    assert metrics.lesion_agreement(wide, other) == metrics.lesion_agreement(p, r)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_distances_agree_with_scipy(seed):
     p, r = blobs(seed).astype(bool), blobs(seed + 100).astype(bool)
-    edges = [m & ~binary_erosion(m) for m in (p, r)]
-    there = distance_transform_edt(~edges[1], sampling=SPACING)[edges[0]]
-    back = distance_transform_edt(~edges[0], sampling=SPACING)[edges[1]]
+    edges = [m & ~np.asarray(binary_erosion(m), bool) for m in (p, r)]
+    there = np.asarray(distance_transform_edt(~edges[1], sampling=SPACING))[edges[0]]
+    back = np.asarray(distance_transform_edt(~edges[0], sampling=SPACING))[edges[1]]
     expected = max(np.percentile(there, 95), np.percentile(back, 95))
     assert metrics.hd95_mm(p, r, SPACING) == pytest.approx(expected, abs=1e-4)
 

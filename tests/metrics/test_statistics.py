@@ -7,6 +7,7 @@ from scipy.stats import norm
 from adn.errors import InputError
 from adn.metrics.reliability import BINS, reliability, reliability_counts
 from adn.metrics.statistics import bootstrap_mean, holm, wilcoxon_p, wilson
+from given import given
 
 
 def test_the_interval_of_many_values_is_the_textbook_one():
@@ -25,8 +26,8 @@ def test_equal_cases_in_a_cluster_are_one_piece_of_evidence():
     values = np.repeat([0.1, 0.4, 0.5, 0.9], 13)
     clusters = np.repeat(list("abcd"), 13).tolist()
     assert bootstrap_mean(values, clusters) == pytest.approx(bootstrap_mean([0.1, 0.4, 0.5, 0.9]))
-    narrow = bootstrap_mean(values)
-    wide = bootstrap_mean(values, clusters)
+    narrow = given(bootstrap_mean(values))
+    wide = given(bootstrap_mean(values, clusters))
     assert wide.low < narrow.low < narrow.high < wide.high
 
 

@@ -8,6 +8,7 @@ from adn.asymmetry import mirror_contrast
 from adn.nn.adn import ADN, build_adn
 from adn.recipes import recipe_from_dict
 from adn.space.warp import mirror, rigid_matrix, warp
+from given import given, loose
 
 SPACING, SHAPE, BOX = (6.0, 2.5, 2.0), (8, 20, 24), (4, 12, 16)
 
@@ -71,9 +72,9 @@ def test_any_backbone_stands_in_and_is_shown_what_the_recipe_says():
     rich = recipe(d_inputs=["aligned", "mirrored"], f_inputs=["salient", "mirrored", "aligned", "pathological"])
     output = ADN(Constant(0.0), d, f, rich).from_aligned(brain(), torch.eye(4))
     parts = output.parts
-    assert torch.equal(d.seen, torch.cat([parts.aligned, mirror(parts.aligned)], 1))
+    assert torch.equal(given(d.seen), torch.cat([parts.aligned, mirror(parts.aligned)], 1))
     seen = [parts.salient, mirror(parts.aligned), parts.aligned, parts.pathological_asymmetry]
-    assert torch.equal(f.seen, torch.cat(seen, 1))
+    assert torch.equal(given(f.seen), torch.cat(seen, 1))
     assert torch.allclose(parts.pathological_asymmetry, parts.total_asymmetry / 2)
     assert output.infarct_probability_aligned.flatten()[0].item() == pytest.approx(0.2689, abs=1e-4)  # σ(−1)
 
@@ -82,8 +83,8 @@ def test_the_papers_networks_see_x_and_the_salient_x_alone():
     d, f = Constant(0.0), Constant(0.0)
     network = ADN(Constant(0.0), d, f, recipe(p_form="probability", clamp_q=True))
     parts = network.from_aligned(brain(), torch.eye(4)).parts
-    assert torch.equal(d.seen, parts.aligned)
-    assert torch.equal(f.seen, parts.salient)
+    assert torch.equal(given(d.seen), parts.aligned)
+    assert torch.equal(given(f.seen), parts.salient)
     assert parts.pathological_asymmetry.unique().tolist() == [0.5]
     assert parts.intrinsic_asymmetry.min() >= 0
 
@@ -97,7 +98,7 @@ def test_results_are_in_full_precision_under_autocast():
 
 def test_f_teaches_d_through_the_salient_image():
     torch.manual_seed(0)
-    network = build_adn(recipe())
+    network = loose(build_adn(recipe()))
     network(brain(1)).infarct_probability_aligned.sum().backward()
     assert network.asymmetry.head.weight.grad.abs().max() > 0
 
@@ -108,10 +109,10 @@ def test_contrast_is_one_more_view_for_either_network():
     parts = ADN(Constant(0.0), d, f, plus).from_aligned(brain(), torch.eye(4)).parts
     contrast = mirror_contrast(parts.aligned, SPACING)
     assert contrast.abs().max() > 0
-    assert torch.equal(d.seen, torch.cat([parts.aligned, contrast], 1))
+    assert torch.equal(given(d.seen), torch.cat([parts.aligned, contrast], 1))
     broad = mirror_contrast(parts.aligned, SPACING, reach="broad_contrast")
     assert not torch.equal(broad, contrast)
-    assert torch.equal(f.seen, torch.cat([contrast, parts.salient, broad], 1))
+    assert torch.equal(given(f.seen), torch.cat([contrast, parts.salient, broad], 1))
 
 
 @pytest.mark.parametrize("p_form", ["probability", "fraction"])

@@ -5,14 +5,15 @@ import torch
 from adn.nn.attention import LocalAttention, MirrorAttention
 from adn.nn.resunet import ResUNet
 from adn.space.warp import mirror
+from given import given, loose
 
 
 def test_attention_looks_at_27_voxels_and_never_beyond_the_border():
     torch.manual_seed(0)
-    attention = LocalAttention(8, heads=2)
+    attention = loose(LocalAttention(8, heads=2))
     own, mirrored = torch.rand(1, 8, 4, 5, 6, requires_grad=True), torch.rand(1, 8, 4, 5, 6)
     attention(own, mirrored)[0, :, 2, 2, 3].sum().backward()
-    seen = own.grad[0].abs().sum(0).nonzero()
+    seen = given(own.grad)[0].abs().sum(0).nonzero()
     assert seen.min(0).values.tolist() == [1, 1, 2]
     assert seen.max(0).values.tolist() == [3, 3, 4]
     torch.nn.init.zeros_(attention.value.weight)
@@ -32,7 +33,7 @@ def woken():
 
 def test_it_starts_as_the_identity_and_learns():
     torch.manual_seed(0)
-    attention, x = MirrorAttention(8), torch.randn(2, 8, 3, 4, 6)
+    attention, x = loose(MirrorAttention(8)), torch.randn(2, 8, 3, 4, 6)
     found = attention(x)
     assert torch.equal(found, x)
     found.square().sum().backward()
@@ -43,7 +44,7 @@ def test_what_it_adds_comes_from_around_the_mirrored_place():
     attention = woken()
     x = torch.randn(1, 8, 5, 5, 9, requires_grad=True)
     (attention(x) - x)[0, :, 2, 2, 1].sum().backward()  # its twin lies at W index 7
-    seen = {tuple(place) for place in x.grad[0].abs().sum(0).nonzero().tolist()}
+    seen = {tuple(place) for place in given(x.grad)[0].abs().sum(0).nonzero().tolist()}
     around = {(z, y, w) for z in (1, 2, 3) for y in (1, 2, 3) for w in (6, 7, 8)}
     assert seen == around | {(2, 2, 1)}  # itself asks
 

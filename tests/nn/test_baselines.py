@@ -12,6 +12,7 @@ from adn.nn.baselines.sean import SymmetryAttention
 from adn.nn.baselines.unet import UNet
 from adn.recipes import load_recipe, row_names
 from adn.space.warp import mirror
+from given import given, loose
 
 BASELINES = [name for name in row_names() if not name.startswith("adn")]
 
@@ -24,11 +25,11 @@ def test_shape_and_gradient_on_the_rows_own_box(row):
     recipe = load_recipe(f"tiny+{row}")
     model = build_model(recipe)
     assert isinstance(model, Baseline)
-    box = recipe.grid.box
+    box = given(recipe.grid.box)
     found = model.logits(torch.rand(1, 1, *box))
     assert all(logits.shape == (1, 1, *box) for logits in found)
     assert len(found) == {"nnunet": 2, "asymfex": 4}.get(row, 1)  # depths that are supervised
-    sum(logits.square().mean() for logits in found).backward()
+    torch.stack([logits.square().mean() for logits in found]).sum().backward()
     grads = [p.grad for name, p in model.named_parameters() if not name.startswith("align.")]
     assert all(g is not None and g.isfinite().all() for g in grads)
     model.eval()
@@ -57,7 +58,7 @@ def seen_by(network, shape, place):
     """Sides of the region that one output voxel depends on."""
     x = torch.zeros(1, 1, *shape, requires_grad=True)
     network(x)[(0, 0, *place)].backward()
-    where = x.grad[0, 0].nonzero()
+    where = given(x.grad)[0, 0].nonzero()
     return (where.max(0).values - where.min(0).values + 1).tolist()
 
 
@@ -67,14 +68,14 @@ def test_deepmedic_sees_17_voxels_finely_and_51_coarsely():
     assert network.context == (8, 24, 24)
     assert seen_by(network, (19, 51, 51), (1, 1, 1)) == [17, 51, 51]
     assert DeepMedic(0.1).context == (24, 24, 24)
-    torch.nn.init.zeros_(network.classify[0][-1].weight[:, 5:])  # the coarse half of what is joined
+    torch.nn.init.zeros_(loose(network).classify[0][-1].weight[:, 5:])  # the coarse half of what is joined
     assert seen_by(network, (19, 51, 51), (1, 1, 1)) == [17, 17, 17]
 
 
 def test_deepmedic_of_a_piece_is_deepmedic_of_the_whole():
     recipe = load_recipe("tiny+deepmedic")
     torch.manual_seed(0)
-    model = build_model(recipe).eval()
+    model = loose(build_model(recipe)).eval()
     x = torch.rand(1, 1, 60, 60, 60)
     with torch.no_grad():
         whole, piece = model.logits(x)[0], model.logits(x[..., :57, :57, :57], whole=False)[0]
@@ -84,7 +85,7 @@ def test_deepmedic_of_a_piece_is_deepmedic_of_the_whole():
 
 def test_clerigues_sees_the_other_side():
     torch.manual_seed(0)
-    model = build_model(load_recipe("tiny+clerigues"))
+    model = loose(build_model(load_recipe("tiny+clerigues")))
     assert model.segment.network.down[0].enter[1].in_channels == 2
 
 
@@ -95,7 +96,7 @@ def test_seans_attention_mirrors_with_its_input_and_looks_at_two_cells():
     assert torch.allclose(attention(mirror(x)), mirror(attention(x)), atol=1e-6)
     x.requires_grad_(True)
     attention(x)[0, :, 0, 0, 1].sum().backward()  # first slice, upper left cell
-    seen = x.grad[0].abs().sum(0) > 0
+    seen = given(x.grad)[0].abs().sum(0) > 0
     assert seen[:2, :2].all()  # its own cell and the mirrored one, here and in the slice above
     assert not seen[2].any()
     assert not seen[:, 2:].any()
@@ -121,7 +122,7 @@ def test_disparity_is_what_the_cosine_leaves():
 def test_both_streams_of_asymfex_share_their_encoder_and_meet():
     """What lies on one side changes the other side's features at the compared levels."""
     torch.manual_seed(0)
-    network = build_model(load_recipe("tiny+asymfex")).segment
+    network = loose(build_model(load_recipe("tiny+asymfex"))).segment
     x = torch.rand(1, 1, *network.factors).repeat(1, 1, 2, 1, 1)
     own, other = network._features(x), network._features(mirror(x))
     symmetric = x + mirror(x)

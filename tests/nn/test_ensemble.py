@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adn.asymmetry import Disentangled
-from adn.config import EnsembleConfig
+from adn.config import EnsembleConfig, EnsembleMember
 from adn.errors import WeightsError
 from adn.nn.adn import AdnOutput, build_adn
 from adn.nn.baselines import Baseline
@@ -63,7 +63,9 @@ def joined(**changes):
     for section, keys in changes.items():
         values[section] |= keys
     second = recipe_from_dict(values)
-    config = EnsembleConfig(threshold=0.3, smallest_ml=2.0, members=({"weights": "a"}, {"weights": "b"}))
+    config = EnsembleConfig(
+        threshold=0.3, smallest_ml=2.0, members=(EnsembleMember(weights="a"), EnsembleMember(weights="b"))
+    )
     return join([(build_adn(first), first), (build_adn(second), second)], config, "mine")
 
 

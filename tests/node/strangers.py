@@ -1,23 +1,26 @@
 """Strangers to a node, who send to it and take from it, and the node between them."""
 
 import socket
+import ssl
 import time
 from collections import Counter
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from pydicom import Dataset, dcmread
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, CTImageStorage, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
-from pynetdicom.sop_class import CTImageStorage, Verification
 
 from adn.node.intake import IntakeLimits
 from adn.node.outbox import Sending
 from adn.node.peers import COMMITMENT, Caller, parse_peer
 from adn.node.service import Node
+from given import given
 from node import stub_node
 from phantoms import head, write_dicom_series
 
+VERIFICATION = UID("1.2.840.10008.1.1")
 LIMITS = IntakeLimits(quiet_s=0.6, longest_s=20, free_mb=0)
 FAST = Sending(first_pause=timedelta(seconds=0.3), longest_pause=timedelta(seconds=1))
 
@@ -27,15 +30,15 @@ class Archive:
 
     def __init__(self, port=0):
         self.kept, self.times, self.commit, self.answer_to = {}, Counter(), False, 0
-        self.tls = None
+        self.tls: ssl.SSLContext | None = None
         self.port = port
-        self.server = None
+        self.server: Any = None
         self.fail = False
 
     def start(self):
         ae = AE("ARCHIVE")
         for context in AllStoragePresentationContexts:
-            ae.add_supported_context(context.abstract_syntax)
+            ae.add_supported_context(given(context.abstract_syntax))
         if self.commit:
             ae.add_supported_context(COMMITMENT)
         handlers = [(evt.EVT_C_STORE, self.store), (evt.EVT_N_ACTION, self.asked)]
@@ -80,10 +83,16 @@ class Archive:
         return [data for data in self.kept.values() if data.StudyInstanceUID == uid]
 
 
+class Listening(Node):
+    """A node that knows the port it listens on."""
+
+    port = 0
+
+
 @contextmanager
 def running(folder, *peers, gate=None, limits=LIMITS, **settings):
     settings = {"sending": FAST, "pauses_s": (0.2, 0.2), "caller": Caller(timeout_s=5), **settings}
-    node = Node(folder, peers=peers, limits=limits, predict=stub_node.predict, **settings)
+    node = Listening(folder, peers=peers, limits=limits, predict=stub_node.predict, **settings)
     receiver = node.listen("ADN", "127.0.0.1", 0, gate)
     node.start()
     node.port = receiver.port
@@ -101,7 +110,7 @@ def study(folder, slices=6, **tags):
     return [dcmread(path) for path in sorted(folder.iterdir())]
 
 
-def call(port, title="SCANNER", contexts=(CTImageStorage, Verification), tls=None, timeout_s=5):
+def call(port, title="SCANNER", contexts=(CTImageStorage, VERIFICATION), tls=None, timeout_s=5):
     ae = AE(title)
     for context in contexts:
         ae.add_requested_context(context)

@@ -21,6 +21,7 @@ from adn.node.peers import Peer, Sent
 from adn.node.service import Node
 from adn.report.dicom_seg import SEG_NAME
 from adn.server.models import Failure
+from given import given, loose
 from node import stub_node
 from node.strangers import FAST, LIMITS, call, final, running, send, study, until
 
@@ -104,7 +105,7 @@ def test_a_crash_after_the_failed_case_has_gone_and_before_the_new_one_is_there_
     for path in node.intake.folder.glob("*/*.dcm"):
         os.utime(path, ns=(0, 0))  # files as old as can be
     after = resting(tmp_path)
-    assert after.intake.hand_over(*after.intake.due()).state == "queued"
+    assert given(after.intake.hand_over(*after.intake.due())).state == "queued"
     after.close()
 
 
@@ -127,7 +128,7 @@ def test_without_a_peer_results_are_not_replaced_by_those_of_late_images_alone(t
     first = ended(node, handed_over(node, images[:5]))
     node.tidy()
     second = handed_over(node, images[5:])
-    assert {one.id for one in node.cases.records()} == {first.id, second.id}
+    assert {one.id for one in node.cases.records()} == {given(first).id, given(second).id}
     node.close()
 
 
@@ -139,7 +140,7 @@ def test_results_that_are_on_their_way_are_not_withdrawn_whatever_was_known_of_t
     monkeypatch.setattr(node.intake, "_cases_of", lambda key: [queued])  # as it was a moment ago
     take(node, images)
     second = node.intake.hand_over(*node.intake.due())
-    assert {one.id for one in node.cases.records()} == {first.id, second.id}
+    assert {one.id for one in node.cases.records()} == {given(first).id, given(second).id}
 
 
 def test_of_a_set_that_has_arrived_in_part_the_rest_is_sent_too(tmp_path, archive):
@@ -246,7 +247,7 @@ def test_what_a_user_deletes_takes_its_images_along_and_does_not_come_back(tmp_p
     assert kept(again) == 0
     record = handed_over(again, images)
     again.tidy()
-    again.jobs.delete(record)
+    again.jobs.delete(given(record))
     again.tidy()
     assert not list(again.intake.folder.iterdir())
     again.close()
@@ -276,7 +277,7 @@ def test_a_cable_pulled_while_an_image_is_kept_closes_its_study(tmp_path):
             time.sleep(1.0)
             keep(*words)
 
-        node.intake.take = slowly
+        loose(node.intake).take = slowly
         association = call(node.port)
         threading.Thread(target=association.send_c_store, args=(sent[0],), daemon=True).start()
         began.wait(30)

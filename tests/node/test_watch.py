@@ -4,6 +4,7 @@ import json
 import shutil
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_files_and_studies_are_predicted_once_under_their_own_names(folders):
 def test_a_study_that_grows_after_its_results_is_done_again_as_a_whole(folders):
     scans, out = folders
     write_dicom_series(small(8), scans / "study")
-    aside = [shutil.move(path, scans.parent / path.name) for path in sorted((scans / "study").iterdir())[5:]]
+    aside = [Path(shutil.move(path, scans.parent / path.name)) for path in sorted((scans / "study").iterdir())[5:]]
     with watching(scans, out) as node:
         until(lambda: (out / "study").exists())
         assert idle(node, out) == ["study"]

@@ -23,6 +23,7 @@ from adn.recipes import load_recipe
 from adn.results import Scan
 from adn.space.geometry import Grid, reorient_array
 from adn.space.volume import Volume
+from given import loose
 from phantoms import head, write_dicom_series
 
 ORDERS = [
@@ -40,7 +41,7 @@ def model(tmp_path_factory):
     torch.manual_seed(3)
     recipe = load_recipe("tiny")
     network = build_adn(recipe)
-    torch.nn.init.normal_(network.align.head.weight, std=0.3)
+    torch.nn.init.normal_(loose(network).align.head.weight, std=0.3)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_weights(network.state_dict(), recipe.model_dump(), path)
     return load_model(path, device="cpu", precision="fp32")

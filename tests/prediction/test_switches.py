@@ -1,5 +1,7 @@
 """Switches of a recipe that `predict` obeys: polarity, Q, X̃, and what lies outside the brain."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,7 @@ def found(scan, d=0.0, f=1.0, smallest_ml=0.0, **network):
         }
     )
     adn = ADN(AlignNet(recipe.grid, recipe.align), Constant(d), Constant(f), recipe)
-    weights = WeightsFile("none", __file__, "", 0.0, False)
+    weights = WeightsFile("none", Path(__file__), "", 0.0, False)
     return predict(scan, Model(adn.eval(), recipe, weights, torch.device("cpu"), "fp32"))
 
 

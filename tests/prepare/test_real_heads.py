@@ -16,6 +16,7 @@ from adn.findings.quality import mask_remarks
 from adn.prepare import conform, strip_skull
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
+from given import loose
 
 HEADS = Path(__file__).resolve().parents[3] / "shared" / "data" / "head_ct"
 pytestmark = [
@@ -25,7 +26,7 @@ pytestmark = [
 
 
 def _load(path: Path) -> Volume:
-    image = nib.nifti1.load(path)
+    image = loose(nib.load(path))
     return Volume(image.get_fdata(dtype=np.float32), Grid(image.shape, image.affine))
 
 

@@ -19,6 +19,7 @@ from adn.report import save_prediction, write_dicom_seg
 from adn.report.dicom_seg import SEG_NAME, SR_NAME, check_dicom_seg, mask_on_slices
 from adn.space.geometry import RAS_FROM_LPS
 from fake_prediction import make_prediction
+from given import loose
 from phantoms import BALL_RADIUS_MM, PATIENT_ID, PATIENT_NAME, head, write_dicom_series, write_enhanced
 from report.acquired import TAGS, UNEVEN, distance_mm, predict_ball
 
@@ -124,7 +125,7 @@ def test_seg_and_sr_say_what_who_and_that_it_is_research(tmp_path):
     assert ("Volume", (round(prediction.measurements.volume_ml, 3), "ml")) in said
     assert ("Laterality", ("7771000", "SCT")) in said  # left
     assert ("Finding", ("55641003", "SCT")) in said
-    assert dict(said)["Referenced Segment"][0].ReferencedSOPInstanceUID == seg.SOPInstanceUID
+    assert loose(dict(said)["Referenced Segment"][0]).ReferencedSOPInstanceUID == seg.SOPInstanceUID
     assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
     template = report.ContentTemplateSequence[0]
     assert (template.MappingResource, template.TemplateIdentifier) == ("DCMR", "1500")

@@ -10,6 +10,7 @@ import pytest
 from adn.errors import InputError, OutputError
 from adn.report import files, save_prediction
 from fake_prediction import make_prediction
+from given import loose
 
 VOLUMES = {
     "infarct",
@@ -39,7 +40,7 @@ def test_files_lie_on_the_scan(tmp_path, axes, source):
     assert folder == tmp_path / "out" / "case"
     assert {path.name for path in folder.iterdir()} == {f"{n}.nii.gz" for n in names} | {"result.json", "report.html"}
     for name in names:
-        image = nib.load(folder / f"{name}.nii.gz")
+        image = loose(nib.load(folder / f"{name}.nii.gz"))
         volume = prediction.scan.volume if name == "scan" else getattr(prediction, name)
         assert np.allclose(image.affine, prediction.scan.volume.grid.affine, atol=1e-5)
         assert image.get_data_dtype() == (np.uint8 if name in ("infarct", "brain_mask") else np.float32)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from importlib import resources
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def test_numbers_read_well():
     assert ranges([]) == ""
 
 
-def share(territory, ml, side="left"):
+def share(territory, ml, side: Literal["left", "right"] = "left"):
     return TerritoryShare(territory, side, ml)
 
 

@@ -14,6 +14,7 @@ from adn.server.app import create_app
 from adn.server.cases import Cases
 from adn.server.folders import result_folders
 from fake_prediction import lay_on_atlas, make_prediction
+from given import given
 from server.stub_server import client_of
 
 
@@ -56,7 +57,7 @@ def test_a_version_is_kept_beside_the_original(opened):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"no gzip", "none"),
+        (b"no gzip", "is not gzip"),
         (gzip.compress(b"\0" * 10, mtime=0), "a byte for each"),
         (gzip.compress(b"\0" * 10**7, mtime=0), "a byte for"),
     ],
@@ -81,7 +82,7 @@ def test_corrected_results_are_cases_to_train_on(opened, tmp_path):
     original = read_volume(folder / "infarct.nii.gz")
     client.post(f"{address}/corrections", content=packed(original.with_data(0 * original.data)))
     (case,) = find_cases(folder.parent)
-    assert (case.name, case.ct.name, case.infarct.name) == ("one", "scan.nii.gz", "corrected_1.nii.gz")
+    assert (case.name, case.ct.name, given(case.infarct).name) == ("one", "scan.nii.gz", "corrected_1.nii.gz")
     assert export_cases([case], "nnunet", tmp_path / "Dataset001_corrected") == 1
     label = read_volume(tmp_path / "Dataset001_corrected/labelsTr/one.nii.gz")
     assert not label.data.any()

@@ -12,6 +12,7 @@ from adn.training import fit as fit_module
 from adn.training.checkpoint import State, load_weights
 from adn.training.fit import Hooks, Machine, Stage, _learning_rate, fit
 from adn.training.logbook import is_flat, read_log, write_log
+from given import loose
 from training.toy import CONFIG, Points, network, objective
 
 
@@ -110,14 +111,14 @@ def test_what_is_validated_and_kept_is_the_mean_of_the_weights_where_the_recipe_
 
 
 def test_the_best_weights_on_validation_are_kept_beside_the_last(tmp_path):
-    seen, model = [], network()
+    seen, model = [], loose(network())
 
     def validate(epoch):
         seen.append(model[0].weight.detach().clone())
         return {"dice": [0.2, 0.5, 0.1][epoch - 1]}
 
     run(tmp_path, model, on_epoch=validate)
-    best = network()
+    best = loose(network())
     assert load_weights(tmp_path / "toy-best.ckpt", best)
     assert torch.equal(best[0].weight, seen[1])
     assert torch.equal(model[0].weight, seen[2])
@@ -125,14 +126,14 @@ def test_the_best_weights_on_validation_are_kept_beside_the_last(tmp_path):
 
 
 def test_where_the_lowest_is_best_that_one_is_kept(tmp_path):
-    seen, model = [], network()
+    seen, model = [], loose(network())
 
     def validate(epoch):
         seen.append(model[0].weight.detach().clone())
         return {"loss": [0.3, 0.1, 0.2][epoch - 1]}
 
     run(tmp_path, model, on_epoch=validate, score="loss", lowest=True)
-    best = network()
+    best = loose(network())
     assert load_weights(tmp_path / "toy-best.ckpt", best)
     assert torch.equal(best[0].weight, seen[1])
 

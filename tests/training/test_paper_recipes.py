@@ -11,6 +11,7 @@ from adn.prediction.model import load_model
 from adn.recipes import load_recipe, recipe_from_dict
 from adn.training import Machine, train
 from adn.training.sources import Source, open_sets
+from given import loose
 
 
 def small(name):
@@ -41,6 +42,6 @@ def test_virtual_patients_are_posed_where_l_f_is_computed_at_home_and_augmented_
     assert not paper.aligned
     assert isinstance(released.training, Augmented)
     assert isinstance(released.align, Augmented)
-    assert isinstance(released.training.dataset, AlignedPatients)
+    assert isinstance(loose(released.training).dataset, AlignedPatients)
     assert released.aligned
-    assert not isinstance(released.validation.dataset, Augmented)
+    assert not isinstance(loose(released.validation).dataset, Augmented)

@@ -14,6 +14,7 @@ from adn.remarks import notes
 from adn.virtual.folders import synthesize
 from adn.virtual.library import Library
 from adn.virtual.plan import PatientPlan
+from given import given
 
 room = importlib.import_module("adn.virtual.folders")  # adn.synthesize itself is the function
 NAMES = {"brain.nii.gz", "ct.nii.gz", "infarct.nii.gz", "plan.json", "tissue.nii.gz"}
@@ -155,7 +156,7 @@ def test_a_tilted_gantry_leaves_the_patient_where_it_was(tilted):
         assert brain.grid.same_as(scan.volume.grid)
         assert brain.data.sum() == truth.sum()
         assert np.allclose(centre(brain.data, brain.grid), centre(truth, room.scanner_grid(lattice)), atol=0.3)
-        assert not brain.data[scan.padding.data > 0].any()
+        assert not brain.data[given(scan.padding).data > 0].any()
 
 
 def centre(mask, grid):

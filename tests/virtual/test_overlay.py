@@ -21,6 +21,7 @@ from adn.virtual.overlay import (
     mask_shape,
     replace_by_twin,
 )
+from given import given
 
 SPACING = (5.0, 2.4, 2.4)
 CONFIG = LaidConfig()
@@ -56,7 +57,7 @@ def overlay(**changes):
 @pytest.mark.parametrize("spacing", [SPACING, (5.0, 1.0, 1.0), (2.5, 0.8, 0.8)])
 def test_the_same_infarct_at_any_spacing(spacing):
     hu, brain = phantom(spacing)
-    laid = lay(hu, brain, spacing, SHAPES["ball"], overlay())
+    laid = given(lay(hu, brain, spacing, SHAPES["ball"], overlay()))
     assert laid.volume_ml == pytest.approx(14.1, rel=0.15)  # a ball of 15 mm
     assert laid.drop_hu == pytest.approx(6.0, abs=1.2)
     at = laid.infarct.nonzero().float().mean(0)
@@ -71,17 +72,17 @@ def bounds(mask):
 
 def test_arrays_are_taken_as_tensors_are():
     hu, brain = phantom()
-    laid = lay(hu.numpy(), brain.numpy().astype(np.uint8), SPACING, SHAPES["ball"], overlay())
-    assert torch.equal(laid.hu, lay(hu, brain, SPACING, SHAPES["ball"], overlay()).hu)
+    laid = given(lay(hu.numpy(), brain.numpy().astype(np.uint8), SPACING, SHAPES["ball"], overlay()))
+    assert torch.equal(laid.hu, given(lay(hu, brain, SPACING, SHAPES["ball"], overlay())).hu)
 
 
 def test_drawn_and_replayed_through_json():
     hu, brain = phantom()
-    laid = lay_one(torch.Generator().manual_seed(5), hu, brain, SPACING, SHAPES, CONFIG)
+    laid = given(lay_one(torch.Generator().manual_seed(5), hu, brain, SPACING, SHAPES, CONFIG))
     again = Overlay.from_dict(json.loads(json.dumps(laid.overlay.to_dict())))
     assert again == laid.overlay
-    assert torch.equal(lay(hu, brain, SPACING, SHAPES["ball"], again).hu, laid.hu)
-    other = lay_one(torch.Generator().manual_seed(6), hu, brain, SPACING, SHAPES, CONFIG)
+    assert torch.equal(given(lay(hu, brain, SPACING, SHAPES["ball"], again)).hu, laid.hu)
+    other = given(lay_one(torch.Generator().manual_seed(6), hu, brain, SPACING, SHAPES, CONFIG))
     assert other.overlay != laid.overlay
 
 
@@ -90,7 +91,7 @@ def test_only_parenchyma_darkens_and_nothing_silent():
     hu[:, :, 52:54] = torch.where(brain, 5.0, 0.0)[:, :, 52:54]  # fluid
     silent = torch.zeros_like(brain)
     silent[15] = True
-    laid = lay(hu, brain, SPACING, SHAPES["ball"], overlay(), silent)
+    laid = given(lay(hu, brain, SPACING, SHAPES["ball"], overlay(), silent))
     changed = laid.hu != hu
     assert laid.infarct.any()
     assert not (changed & ~brain).any()
@@ -125,7 +126,8 @@ def test_a_flip_changes_the_side_of_shape_and_place():
     )
     hu, brain = phantom(noise_hu=0.0)
     laid = [
-        lay(hu, brain, SPACING, lopsided, overlay(place=(0.5, 0.5, 0.5), flip=f, patchy=0.0)) for f in (False, True)
+        given(lay(hu, brain, SPACING, lopsided, overlay(place=(0.5, 0.5, 0.5), flip=f, patchy=0.0)))
+        for f in (False, True)
     ]
     assert torch.equal(mirror(laid[0].infarct), laid[1].infarct)
 
@@ -154,10 +156,10 @@ def test_a_donor_brings_its_differences_elsewhere():
     hu, brain = phantom(noise_hu=0.0)
     infarct = torch.zeros_like(brain)
     infarct[12:18, 20:30, 40:48] = True
-    shape = donor_shape("p", torch.where(infarct, hu - 7, hu), brain, infarct, SPACING)
-    assert shape.drop_hu.median() == pytest.approx(7.0, abs=0.2)
+    shape = given(donor_shape("p", torch.where(infarct, hu - 7, hu), brain, infarct, SPACING))
+    assert given(shape.drop_hu).median() == pytest.approx(7.0, abs=0.2)
     assert shape.extent.shape == (6, 10, 8)
-    laid = lay(hu, brain, SPACING, shape, overlay(place=(0.5, 0.6, 0.3), edge_mm=0.5))
+    laid = given(lay(hu, brain, SPACING, shape, overlay(place=(0.5, 0.6, 0.3), edge_mm=0.5)))
     assert laid.drop_hu == pytest.approx(7.0, abs=1.0)
     assert donor_shape("p", hu, brain, infarct | mirror(infarct), SPACING) is None
 

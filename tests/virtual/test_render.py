@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_what_the_scan_does_not_cover_is_air_and_no_brain():
 
 def test_the_headrest_lies_behind_the_head_and_only_in_air():
     wide = Lattice((10, 96, 96), (5.0, 3.0, 3.0), HERE, native=True)
-    still = {"rotation_deg": (0.0, 0.0, 0.0), "translation_mm": (0.0, 0.0, 0.0)}
+    still: dict[str, Any] = {"rotation_deg": (0.0, 0.0, 0.0), "translation_mm": (0.0, 0.0, 0.0)}
     without, with_it = shown(plan(**still), wide), shown(plan(**still, scanner={"headrest": True}), wide)
     where = ((with_it.ct - without.ct) > 300).nonzero()
     assert len(where) > 100

@@ -12,6 +12,7 @@ import pytest
 
 from adn.work.exits import BAD_INPUT, OUR_FAULT, overall_code
 from adn.work.pool import Failure, Worker, end, map_processes, thread_settings
+from given import loose
 from stand_ins import Counting, half_write
 
 PARENT = (
@@ -66,7 +67,7 @@ def run(numbers, folder, jobs):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_process_keeps_its_state_from_item_to_item(tmp_path, jobs):
-    found = run([1, 2, 3, 4, 5], tmp_path, jobs)
+    found = loose(run([1, 2, 3, 4, 5], tmp_path, jobs))
     last = {process: max(n for p, n in found.values() if p == process) for process, _ in found.values()}
     assert len(last) <= jobs
     assert sum(last.values()) == 5
@@ -92,7 +93,7 @@ def test_a_process_that_dies_did_so_on_its_own_item_and_another_takes_its_place(
 def test_a_reader_that_stops_early_ends_the_processes(tmp_path):
     coming = map_processes(Counting(tmp_path), list(range(1, 50)), 2, 1)
     next(coming)
-    coming.close()
+    loose(coming).close()
     until(lambda: not multiprocessing.active_children())
 
 
