@@ -32,6 +32,7 @@ TASKS = {
     "folder",
     "archive",
     "whole-archive",
+    "bids-app",
     "train",
     "fine-tune",
     "benchmark",

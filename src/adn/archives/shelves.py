@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from adn.datasets.export import BIDS_VERSION
+from adn.datasets.export import BIDS_IGNORED, BIDS_VERSION
 from adn.io.atomic import atomic_path, move_file, move_folder, remove_folder
 from adn.io.digest import sha256
 from adn.results import RESULT_FILE
 
 Layout = Literal["cases", "bids"]
+GROUP_TABLE, GROUP_SUMMARY = "results.tsv", "summary.txt"  # of all participants of BIDS derivatives
 _BIDS_NAMES = {  # the result file comes last: by it a case is known to be whole
     "infarct.nii.gz": "label-infarct_desc-adn_mask.nii.gz",
     "brain_mask.nii.gz": "label-brain_desc-adn_mask.nii.gz",
@@ -35,6 +36,11 @@ def result_of(out: Path, layout: Layout, case: str) -> Path:
     if layout == "cases":
         return out / case / RESULT_FILE
     return _bids_place(out, case, _BIDS_NAMES[RESULT_FILE])
+
+
+def bids_results(out: Path) -> list[Path]:
+    """The result files of all finished cases of BIDS derivatives, in the order of their names."""
+    return sorted(out.glob(f"sub-*/**/*_{_BIDS_NAMES[RESULT_FILE]}"))
 
 
 def put(folder: Path, out: Path, layout: Layout, case: str) -> None:
@@ -60,10 +66,9 @@ def describe(out: Path, layout: Layout, version: str) -> None:
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "adn", "Version": version}],
     }
-    # CT is not in the standard yet (proposal 24), so the validator is told to let it pass.
     texts = {
         "dataset_description.json": json.dumps(facts, indent=1) + "\n",
-        ".bidsignore": "**/ct\n**/ct/**\nresults.parquet\narchive.sqlite*\n",
+        ".bidsignore": f"{BIDS_IGNORED}{GROUP_TABLE}\n{GROUP_SUMMARY}\nresults.parquet\narchive.sqlite*\n",
         "README.md": "Results of `adn predict`, for research use only: masks, maps and a report for each scan.\n",
     }
     for name, text in texts.items():

@@ -10,6 +10,7 @@ import typer
 
 from adn.cli import terminal
 from adn.cli.benchmark import benchmark
+from adn.cli.bids import bids
 from adn.cli.compare import compare
 from adn.cli.data import data
 from adn.cli.doctor import doctor
@@ -65,6 +66,7 @@ def _every_command(
 
 
 app.command(epilog=DISCLAIMER)(predict)
+app.command(epilog=DISCLAIMER)(bids)
 app.command(epilog=DISCLAIMER)(compare)
 app.command(epilog=DISCLAIMER)(synth)
 app.command(epilog=DISCLAIMER)(train)

@@ -29,6 +29,8 @@ from adn.work.progress import Progress
 Layout = Literal["nnunet", "bids"]
 _MARKERS = {"nnunet": "dataset.json", "bids": "dataset_description.json"}
 BIDS_VERSION = "1.10.0"
+# CT is not in the standard yet (proposal 24), so its validator is told to pass the folders and what is in them.
+BIDS_IGNORED = "**/ct\n**/ct/**\n"
 
 
 def export_cases(
@@ -149,8 +151,7 @@ class _Bids:
             f"{DISCLAIMER}\n",
             encoding="utf-8",
         )
-        # CT is not in the standard yet (proposal 24), so the validator is told to let it pass.
-        (folder / ".bidsignore").write_text("**/ct/\n", encoding="utf-8")
+        (folder / ".bidsignore").write_text(BIDS_IGNORED, encoding="utf-8")
         with (folder / "participants.tsv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, delimiter="\t", lineterminator="\n")
             writer.writerow(["participant_id", "subject"])

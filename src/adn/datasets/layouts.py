@@ -118,7 +118,7 @@ def layout_of(path: Path) -> str:
         return "csv"
     if (path / "dataset.json").is_file() and (path / "imagesTr").is_dir():
         return "nnunet"
-    return "bids" if next(_bids_scans(path), None) else "folders"
+    return "bids" if next(bids_scans(path), None) else "folders"
 
 
 def _cases(path: Path) -> Iterable[Case]:
@@ -241,13 +241,14 @@ def _ct_channel(path: Path, facts: dict) -> int:
     return found[0]
 
 
-def _bids_scans(path: Path) -> Iterator[Path]:
+def bids_scans(path: Path) -> Iterator[Path]:
+    """The CT scans of a BIDS data set, sorted."""
     return (file for file in sorted(path.glob("sub-*/**/*")) if BIDS_CT.search(file.name) and file.is_file())
 
 
 def _from_bids(path: Path) -> Iterable[Case]:
     derived = sorted(path.glob("derivatives/**/sub-*.nii*"))
-    for ct in _bids_scans(path):
+    for ct in bids_scans(path):
         stem = BIDS_CT.sub("", ct.name)
         mine = [file for file in derived if file.name.startswith(f"{stem}_")]
         masks = [file for file in mine if re.search(r"_mask\.nii(\.gz)?$", file.name)]

@@ -199,12 +199,23 @@ def csv_row(result: Mapping[str, Any], scan: str = "") -> dict[str, Any]:
 
 
 def write_results_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write `results.csv`, one row per scan, as a whole or not at all. Raises OutputError."""
+    """Write `results.csv`, one row per scan, as a whole or not at all. Raises OutputError.
+
+    A path that ends in .tsv gets tabs, and `n/a` where there is no value, as BIDS wants.
+    """
+    tabs = path.suffix == ".tsv"
     letters = "backslashreplace"  # of a file name that is no UTF-8
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8", errors=letters) as file:
-        writer = csv.DictWriter(file, CSV_COLUMNS)
+        between, end = ("\t", "\n") if tabs else (",", "\r\n")
+        writer = csv.DictWriter(file, CSV_COLUMNS, delimiter=between, lineterminator=end)
         writer.writeheader()
-        writer.writerows({"disclaimer": DISCLAIMER, **row} for row in rows)
+        for row in rows:
+            cells = {"disclaimer": DISCLAIMER, **row}
+            writer.writerow({name: _told(cells.get(name)) for name in CSV_COLUMNS} if tabs else cells)
+
+
+def _told(value: Any) -> Any:
+    return "n/a" if value is None or value == "" else value
 
 
 def _check(check: Check) -> dict[str, Any]:
