@@ -1,6 +1,7 @@
 """L_T and L_DF put together as a recipe says, on small volumes with networks that answer constants."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from adn.nn.adn import ADN
 from adn.nn.released_tissue import TissueMaps
 from adn.recipes import recipe_from_dict
 from adn.space.warp import invert_rigid, rigid_matrix, warp
+from adn.training.baselines import baseline_objective
 from adn.training.objectives import (
     align_objective,
     carry_sample,
@@ -272,6 +274,18 @@ def test_cross_entropy_and_pooled_dice_on_f_and_a_share_of_it_on_ds_gate(epoch, 
 
     expected = of(-0.5) + weight * of(0.3) + 10 * float(found["l_d"])
     assert float(found["loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_baseline_has_the_same_cross_entropy_and_pooled_dice():
+    chosen, sample = recipe_from_dict({**recipe(loss=BATCH_DICE).model_dump(), "method": "resunet"}), batch()
+    sample.infarct[0, 0, 0, 0, 0] = -1
+    logits = torch.full_like(sample.brain, -0.5)
+    baseline = SimpleNamespace(logits=lambda brain, whole: [logits])
+    found = baseline_objective(chosen, aligned=True)(baseline, sample, 0)
+    counted, infarct = (sample.infarct >= 0).float(), sample.infarct.clamp(min=0)
+    bce = binary_cross_entropy(logits.sigmoid(), infarct, (sample.brain > 0).flatten(1).sum(1), counted).mean()
+    expected = 3 * bce + soft_dice(logits.sigmoid(), infarct, counted, 20.0)
+    assert float(found["loss"]) == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("aligned", [True, False])

@@ -67,9 +67,9 @@ def describe(out: Path, layout: Layout, version: str) -> None:
         "GeneratedBy": [{"Name": "adn", "Version": version}],
     }
     texts = {
-        "dataset_description.json": json.dumps(facts, indent=1) + "\n",
         ".bidsignore": f"{BIDS_IGNORED}{GROUP_TABLE}\n{GROUP_SUMMARY}\nresults.parquet\narchive.sqlite*\n",
         "README.md": "Results of `adn predict`, for research use only: masks, maps and a report for each scan.\n",
+        "dataset_description.json": json.dumps(facts, indent=1) + "\n",  # last: by it the others are there
     }
     for name, text in texts.items():
         with atomic_path(out / name) as partial:
