@@ -21,6 +21,7 @@ from adn.errors import InputError
 from adn.io import nifti
 from adn.io.atomic import scratch_folder
 from adn.io.choice import choose
+from adn.io.converter import converter
 from adn.io.frames import as_image
 from adn.io.pixels import checked, damaged, pixels_hu
 from adn.io.series import Header, Series, files_below, folder_files, read_headers
@@ -211,14 +212,13 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
     It is given copies, one a slice, sorted by position and numbered anew, because it believes instance numbers, and
     takes a series apart where times or numbers change within it.
     """
-    import dcm2niix
-
+    program = converter()
     with scratch_folder() as temporary:
         source, target = temporary / "in", temporary / "out"
         source.mkdir()
         target.mkdir()
         planes = list(_numbered_copies(series, source, where))
-        command = [dcm2niix.bin, "-g", "i", "-z", "n", "-b", "n", "-f", "scan", "-o", str(target), str(source)]
+        command = [program, "-g", "i", "-z", "n", "-b", "n", "-f", "scan", "-o", str(target), str(source)]
         try:
             run = subprocess.run(command, capture_output=True, timeout=CONVERT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:

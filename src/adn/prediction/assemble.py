@@ -34,6 +34,7 @@ from adn.findings.quality import (
 from adn.findings.territory import can_register, mni_from_aligned, territory_shares
 from adn.findings.tissue_levels import level_remarks
 from adn.findings.twins import twins_of
+from adn.io.converter import converter_version
 from adn.prediction.model import Model
 from adn.prediction.pipeline import Located, OnScan, Steps, as_rigid, home, infer, locate
 from adn.prepare import SkullStripper
@@ -248,8 +249,9 @@ def _spl_from_stored(grid: Grid) -> NDArray[np.float64]:
 
 
 def _provenance(model: Model, threshold: float, seconds: dict[str, float], stripper: str) -> Provenance:
-    names = ("torch", "numpy", "nibabel", "SimpleITK", "dcm2niix")
+    names = ("torch", "numpy", "nibabel", "SimpleITK")
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    versions["dcm2niix"] = converter_version()
     return Provenance(
         adn_version=metadata.version("adn-stroke"),
         recipe=model.recipe.name,
