@@ -43,7 +43,6 @@ PATIENT_SPACE = ("adn.space.volume.", "adn.prepare.", "adn.io.nifti.", "adn.io.o
 DOORS = {  # what handles both volumes or scans, and tensors
     "benchmark",
     "brain",
-    "doctor",
     "findings.territory.register",
     "prediction.assemble",
     "prediction.pipeline",

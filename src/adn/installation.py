@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import re
@@ -37,12 +38,53 @@ def installation() -> dict[str, Any]:
 
 def library_versions() -> dict[str, str]:
     """Version of every library that adn asks for, as installed; 'absent' for optional ones that are not there."""
-    try:
-        asked = metadata.requires("adn-stroke") or []
-    except metadata.PackageNotFoundError:  # run from a source folder
-        asked = []
-    names = {re.split(r"[ ;<>=!~\[(]", line, maxsplit=1)[0] for line in asked} - {"adn-stroke"}
+    names = {name for name, _, _ in _asked()} - {"adn-stroke"}
     return {name: _version(name) for name in sorted(names, key=str.lower)}
+
+
+def lacking_libraries() -> list[str]:
+    """What every adn needs and is absent or older than it asks for, as 'scipy 1.10 (1.11 or newer is needed)'.
+
+    A library that can be imported counts as there under whatever name it was installed (conda has names of its own).
+    dcm2niix is left to `adn.io.converter`.
+    """
+    found = []
+    for name, floor, conditional in _asked():
+        if conditional or name == "dcm2niix":
+            continue
+        version = _version(name)
+        if version == "absent":
+            if importlib.util.find_spec(name.replace("-", "_")) is None:
+                found.append(f"{name} (absent)")
+        elif is_older(version, floor):
+            found.append(f"{name} {version} ({floor} or newer is needed)")
+    return found
+
+
+def floor_of(name: str) -> str:
+    """Oldest version of a library that adn asks for; '' where that is not known."""
+    return next((floor for asked, floor, _ in _asked() if asked == name), "")
+
+
+def is_older(version: str, floor: str) -> bool:
+    """Whether a version is older than another, by their numbers; False where one of them has none."""
+    left, right = ([int(number) for number in re.findall(r"\d+", text)[:3]] for text in (version, floor))
+    return bool(left and right) and left < right
+
+
+def _asked() -> list[tuple[str, str, bool]]:
+    """(name, floor or '', whether only under some condition) of each line that the package asks for."""
+    try:
+        lines = metadata.requires("adn-stroke") or []
+    except metadata.PackageNotFoundError:  # run from a source folder
+        return []
+    asked = []
+    for line in lines:
+        what, _, condition = line.partition(";")
+        floor = re.search(r">=\s*([\w.]+)", what)
+        name = re.split(r"[ <>=!~\[(]", what.strip(), maxsplit=1)[0]
+        asked.append((name, floor.group(1) if floor else "", bool(condition)))
+    return asked
 
 
 def _plain(entry: Any) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,18 +14,26 @@ BLOCKED = 4  # the exit code of `adn data check`, too: something that is needed 
 
 
 def doctor(
-    quick: Annotated[bool, typer.Option("--quick", help="Skip the virtual patient.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Skip the virtual patient: estimate from small pieces of the work.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs and bug reports.")] = False,
 ) -> None:
     """Check this machine: what adn needs, what is missing and how to get it, and how long a scan takes."""
     from adn.doctor import examine
 
-    blocked = []
+    looked, blocked = [], []
     for one in examine(try_a_scan=not quick):
-        mark = "ok" if one.good else "MISSING" if one.needed else "-"
-        typer.echo(f"{mark:8}{one.name}: {one.said}")
+        looked.append(asdict(one))
         if one.needed and not one.good:
             blocked.append(one.name)
-    typer.echo(f"Not ready: {', '.join(blocked)}." if blocked else "Ready.")
-    typer.echo(DISCLAIMER)
+        if not as_json:
+            mark = "ok" if one.good else "MISSING" if one.needed else "-"
+            typer.echo(f"{mark:8}{one.name}: {one.said}")
+    if as_json:
+        typer.echo(json.dumps({"ready": not blocked, "missing": blocked, "checks": looked}, indent=2))
+    else:
+        typer.echo(f"Not ready: {', '.join(blocked)}." if blocked else "Ready.")
+        typer.echo(DISCLAIMER)
     if blocked:
         raise typer.Exit(BLOCKED)
