@@ -20,7 +20,7 @@ from adn.training import Machine, Source
 
 HERE = Path(__file__).parents[1]
 RECIPE, SPLITS = HERE / "table_1.toml", HERE / "splits"
-REPEATED = ("adn", "adn-without-tissue", "resunet-aligned")  # so that a difference can be told from chance
+REPEATED = ("adn", "adn-without-tissue", "resunet-aligned", "resunet")  # so that a difference can be told from chance
 
 
 def source_of(real: Path, anatomy: Path, lesions: Path) -> Source:

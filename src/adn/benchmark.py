@@ -69,7 +69,6 @@ METHODS = (
     Method("resunet-aligned", "3D ResUNet", (0.4850, 39.87)),
     Method("adn-without-tissue", "ADN without L_tissue", (0.5090, 39.66)),
     Method("adn", "ADN", (0.5245, 39.18)),
-    Method("adn-paper-loss", "ADN with the paper's L_F"),
     Method("adn-plus", "ADN+"),
     Method("adn-slicewise", "ADN, slice-wise D and F"),
     Method("nnunet", "nnU-Net-style"),

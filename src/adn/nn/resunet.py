@@ -13,17 +13,6 @@ from torch import Tensor, nn
 from adn.nn.attention import MirrorAttention
 
 Kernel = tuple[int, int, int]
-RARE_LOGIT = -3.0
-
-
-def start_rare(*heads: nn.Module) -> None:
-    """Let last layers begin at the odds of a rare class, 5 %, so that the first steps need not learn those.
-
-    The paper is silent on it. From p = 0.5 the 3D ResUNet marks everything for hundreds of steps, or nothing
-    (docs/lab/2026-11-28-table-1-plan.md).
-    """
-    for head in heads:
-        nn.init.constant_(head.bias, RARE_LOGIT)  # type: ignore[arg-type]
 
 
 class NormConv(nn.Sequential):
@@ -133,8 +122,6 @@ class ResUNet(nn.Module):
         self.head = nn.Conv3d(channels[0], out_channels, 1)
         # last, so that the other weights start as they would without
         self.coarse_heads = nn.ModuleList(nn.Conv3d(n, out_channels, 1) for n in channels[1:supervised])
-        if out_channels == 1:
-            start_rare(self.head, *self.coarse_heads)
         self.attend = nn.ModuleList(
             MirrorAttention(n) if level >= len(channels) - attending else nn.Identity()
             for level, n in enumerate(channels)

@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adn.nn.resunet import start_rare
-
 GROUPS = 8
 NORM_EPSILON = 1e-5
 _LARGE_PLANE = 1000  # pixels; smaller ones are as fast either way
 _AT_ONCE = 16  # slices, when predicting: memory for more is asked of the system anew for each layer
+RARE_LOGIT = -3.0  # of an untrained network: infarct is rare, and the first steps need not learn that
 EMPTY_LOGIT = -12.0  # where a slice shows nothing at all
 
 
@@ -87,7 +86,7 @@ class SliceUNet(nn.Module):
         rises = zip(channels[:0:-1], channels[-2::-1], strict=True)
         self.up = nn.ModuleList(SliceBlock(a + b, b, dropout) for a, b in rises)
         self.head = nn.Conv2d(channels[0], 1, 1)
-        start_rare(self.head)
+        nn.init.constant_(self.head.bias, RARE_LOGIT)  # type: ignore[arg-type]
 
     def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b 1 d h w"]:
         """Logits of every slice."""

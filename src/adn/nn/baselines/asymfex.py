@@ -14,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adn.nn.attention import LocalAttention
-from adn.nn.baselines.nnunet import Sides, plan
-from adn.nn.resunet import start_rare
+from adn.nn.baselines.nnunet import Sides, plan, start_rare
 from adn.space.warp import mirror
 
 FEATURES = (32, 64, 128, 256, 320)
@@ -76,7 +75,8 @@ class AsymFeX(nn.Module):
             nn.Sequential(_conv(2 * b, b, kernel), _conv(b, b, kernel)) for _, b, kernel, _ in rises
         )
         self.heads = nn.ModuleList(nn.Conv3d(n, 1, 1) for n in features)
-        start_rare(*self.heads)
+        for head in self.heads:
+            start_rare(head)  # type: ignore[arg-type]
 
     def forward(self, aligned: Float[Tensor, "b 1 d h w"]) -> Tensor:
         """Logits (B, 1, D, H, W); in training those of all levels."""

@@ -8,7 +8,7 @@ from torch import nn
 
 from adn.config import Recipe
 from adn.errors import InputError
-from adn.nn.resunet import start_rare
+from adn.nn.slicewise import RARE_LOGIT
 
 Sides = tuple[int, int, int]
 _SMALLEST = 4  # voxels that a side keeps at the bottom
@@ -57,6 +57,11 @@ def patch_plan(recipe: Recipe) -> Plan:
     return plan((a, b, c), recipe.grid.spacing_mm)
 
 
+def start_rare(head: nn.Conv3d) -> None:
+    """Let a last layer begin at the odds of a rare class, so that the first steps need not learn those."""
+    nn.init.constant_(head.bias, RARE_LOGIT)  # type: ignore[arg-type]
+
+
 def build_nnunet(recipe: Recipe) -> nn.Module:
     """MONAI's DynUNet with instance norm and leaky ReLU, supervised at every depth but the two coarsest.
 
@@ -84,5 +89,6 @@ def build_nnunet(recipe: Recipe) -> nn.Module:
         deep_supr_num=max(supervised, 1),
     )
     heads = [network.output_block, *(network.deep_supervision_heads if supervised else ())]
-    start_rare(*(head.conv.conv for head in heads))  # type: ignore[union-attr]
+    for head in heads:
+        start_rare(head.conv.conv)  # type: ignore[union-attr]
     return network

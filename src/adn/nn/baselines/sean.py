@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adn.nn.resunet import NormConv, start_rare
+from adn.nn.resunet import NormConv
 from adn.space.warp import mirror
 
 CELLS = (2, 2)  # P × Q, rows and columns of the partition; ours: the number is not in the sources we have
@@ -81,7 +81,6 @@ class Sean(nn.Module):
         self.rise = nn.ModuleList(nn.ConvTranspose3d(a, b, (1, 2, 2), (1, 2, 2)) for a, b in pairs)
         self.up = nn.ModuleList(_double(2 * b, b, (1, 3, 3)) for _, b in pairs)
         self.head = nn.Conv3d(channels[0], 1, 1)
-        start_rare(self.head)
 
     def forward(self, aligned: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 d h w"]:
         """Logits of the same shape."""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adn.nn.resunet import NormConv, start_rare
+from adn.nn.resunet import NormConv
 
 _CUBE = (3, 3, 3)
 
@@ -39,7 +39,6 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(DoubleConv(a + b, b, b) for a, b in zip(channels[:0:-1], channels[-2::-1], strict=True))
         self.head = nn.Conv3d(channels[0], 1, 1)
-        start_rare(self.head)
 
     def forward(self, x: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 d h w"]:
         """Logits of the same shape."""
