@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("src", "tests", "benchmarks", "tools", "examples", "docs")
+ROOMS = ("src", "tests", "benchmarks", "tools", "examples", "docs", "deploy")
 FILE_LINES, BODY_LINES, PARAMETERS = 400, 50, 6
 LONG_FILES: set[str] = set()
 LONG_BODIES = {

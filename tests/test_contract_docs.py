@@ -33,6 +33,7 @@ TASKS = {
     "archive",
     "whole-archive",
     "bids-app",
+    "monai",
     "train",
     "fine-tune",
     "benchmark",
