@@ -1,25 +1,32 @@
 """Table 1 on real patients: every row trained on three folds, then repeated with other seeds, by `adn benchmark`.
 
-    python benchmarks/studies/table_1.py OUT --real DIR --anatomy DIR --lesions DIR [--rows NAME...]
+    python benchmarks/studies/table_1.py OUT --real DIR --anatomy DIR --lesions DIR [--rows NAME...] [--start OUT]
 
 DIR of --real: teknofest/ and phe_sich/ as `tools/real_cases.py` writes them. One thread. What is finished is kept and
 what was stopped goes on, so the same command is given at the start of each leg and stopped at its end (Ctrl-C, or
 `timeout -s INT 2h python …`): at most two minutes of steps are lost. Fold by fold all rows are trained and the fold's
 patients marked, so that rows compare whenever it is stopped; the repeats come last. OUT/benchmark.md at the end.
+
+--start: the folder of the leg before; every row begins from the weights that it has there, on other samples.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from adn.benchmark import METHODS, Listener, benchmark
-from adn.training import Machine, Source
+from adn.benchmark import METHODS, POOL, Listener, Run, benchmark
+from adn.config import Recipe
+from adn.datasets.splits import read_split
+from adn.recipes import load_recipe, row_recipe
+from adn.training import Begin, Machine, Source, train
 
 HERE = Path(__file__).parents[1]
 RECIPE, SPLITS = HERE / "table_1.toml", HERE / "splits"
+SEEDS = (2, 3)  # of a second leg, and of its repeats
 REPEATED = ("adn", "adn-without-tissue", "resunet-aligned", "resunet")  # so that a difference can be told from chance
 
 
@@ -29,20 +36,51 @@ def source_of(real: Path, anatomy: Path, lesions: Path) -> Source:
     return Source(real / "teknofest", anatomy, lesions, splits[0], heads=real / "phe_sich", heads_split=splits[1])
 
 
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The same, with another seed of samples and weights."""
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed})})
+
+
+def go_on(before: Path, named: dict[str, str], base: Recipe, source: Source, out: Path) -> None:
+    """Train rows of one fold from the weights that another benchmark left. named: row here → row there."""
+    for row, old in named.items():
+        name, _, seed = row.partition("@")
+        run = Run(row, with_seed(row_recipe(base, name), int(seed or base.train.seed)), source.fold)
+        folder = run.folder(out)
+        if (folder / "weights.safetensors").is_file():
+            continue
+        print(f"{row}, fold {source.fold}: training from the leg before", flush=True)
+        begin = Begin(
+            start=replace(run, row=old).weights(before),
+            stages=("segment",),
+            resume=(folder / "run.json").is_file(),
+            pool=out / POOL,
+        )
+        train(run.recipe, folder, source, begin, Machine("cpu"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     for name in ("real", "anatomy", "lesions"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--rows", nargs="+", default=[method.name for method in METHODS])
+    parser.add_argument("--start", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    source = source_of(arguments.real, arguments.anatomy, arguments.lesions)
-    again = [f"{row}@1" for row in REPEATED if row in arguments.rows]
+    base, source = load_recipe(str(RECIPE)), source_of(arguments.real, arguments.anatomy, arguments.lesions)
+    first, second = SEEDS if arguments.start else (base.train.seed, 1)
+    again = {f"{row}@{second}": f"{row}@1" for row in REPEATED if row in arguments.rows}
+    base = with_seed(base, first)
     listener = Listener(say=lambda sentence: print(sentence, flush=True))
-    for rows in (arguments.rows, [*arguments.rows, *again]):
-        path = benchmark(str(RECIPE), source, arguments.out, rows, Machine("cpu"), listener)
-    print(path)
+    assert source.split
+    for rows in ({row: row for row in arguments.rows}, again):
+        for fold in range(read_split(source.split).folds):
+            part = replace(source, fold=fold)
+            if arguments.start:
+                go_on(arguments.start, rows, base, part, arguments.out)
+            benchmark(base, part, arguments.out, list(rows), Machine("cpu"), listener)
+    print(benchmark(base, source, arguments.out, [*arguments.rows, *again], Machine("cpu"), listener))
 
 
 if __name__ == "__main__":
