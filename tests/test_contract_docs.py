@@ -34,6 +34,7 @@ TASKS = {
     "whole-archive",
     "bids-app",
     "monai",
+    "slicer",
     "train",
     "fine-tune",
     "benchmark",
