@@ -53,8 +53,7 @@ def take_picture(block: Any, block_vars: dict[str, Any], gallery: dict[str, Any]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/(patient|conf)\.py",
+    "filename_pattern": r"/(plot_|patient\.py)",
     "image_scrapers": (take_picture,),
     "reset_modules": (),
     "download_all_examples": False,

@@ -1,7 +1,13 @@
 """The patient of the examples
 ===========================
 
-What the examples share: a patient to show, found once.
+What the examples share: a virtual patient, whose infarct is known, and what adn finds in it.
+
+::
+
+    python examples/patient.py [SCAN REFERENCE] [-o PICTURE]
+
+Slices of the patient from below: as scanned, and with the outline of the infarct that was drawn.
 """
 
 from __future__ import annotations
@@ -39,3 +45,17 @@ def arguments(doc: str | None, picture: str, with_reference: bool = False) -> tu
     parser.add_argument("-o", "--out", type=Path, default=Path(picture))
     given = parser.parse_args()
     return (given.scan, given.out, given.reference) if with_reference else (given.scan, given.out)
+
+
+def main(scan: Path | None = None, out: Path = Path("patient.png"), reference: Path | None = None) -> Path:
+    """Draw a patient with the known infarct and return the picture's path."""
+    from adn.figures import case_sheet
+    from adn.io.masks import read_mask
+
+    scan = scan or virtual_patient()
+    case_sheet(adn.open_scan(scan).volume, read_mask(reference or scan.with_name("infarct.nii.gz"))).save(out, dpi=110)
+    return out
+
+
+if __name__ == "__main__":
+    print(main(*arguments(__doc__, "patient.png", with_reference=True)))

@@ -80,7 +80,7 @@ def test_pose_sides_and_method_are_remarked():
     assert finding_remarks(FOUND, RigidTransform.from_parameters((0, 2.0, -44.0), (0, 0, 0))) == ()
     assert method_remarks("adn", aligns=True) == ()
     (remark,) = method_remarks("resunet", aligns=False)
-    assert "takes the head as it lies" in remark.sentence
+    assert "does not align the head" in remark.sentence
 
 
 def test_each_territory_has_its_place_and_its_supply():

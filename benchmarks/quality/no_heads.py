@@ -3,7 +3,8 @@
     python benchmarks/quality/no_heads.py CT BRAIN TISSUE [KIND ...]
 
 CT, BRAIN, TISSUE: of one virtual patient, of which the volumes are made. Each line: the kind, then the first line of
-the report, or the refusal. Kinds that begin with 'cut' or 'ok' hold a head CT and ought to be processed.
+the report, or the refusal, and for whole heads the Dice of the brain with BRAIN. Kinds that begin with 'cut' or 'ok'
+hold a head CT and ought to be processed.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tissue_levels import painted
 
 from adn import load_model, predict
 from adn.errors import InputError
 from adn.io import read_volume
 from adn.io.head_ct import check_grid, check_values
+from adn.metrics.overlap import dice
 from adn.prediction.assemble import judge, mni_from_scan
 from adn.prediction.model import Model
 from adn.prediction.pipeline import locate
@@ -49,10 +52,8 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
     belly = np.hypot(mm[2] / 105, mm[1] / 80)
 
     def looks(*levels: float) -> NDArray:
-        """A brain of so bright tissue, in the order of its labels, in HU-like numbers and 0 outside."""
-        values = np.array([0.0, *levels])[tissue] + noise.normal(0, 0.05 * levels[1], hu.shape)
-        low, high = np.percentile(values[brain], [1, 99])
-        return np.where(brain, 8 + 44 * (values - low) / (high - low), 0)
+        """A brain of so bright tissue, in the order of its labels."""
+        return painted(tissue, brain, levels, noise)
 
     def halves(filled: float | None) -> NDArray:
         """The right half copied from the left, or filled with a value."""
@@ -135,6 +136,8 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
         "cut, three slices": part(slice(middle - 1, middle + 2)),
         "cut, upper half": part(slice(middle, None)),
         "ok, values cut to 0 to 80": of(hu.clip(0, 80)),
+        "ok, values cut to 0 to 60": of(hu.clip(0, 60)),
+        "ok, values cut to 10 to 70": of(hu.clip(10, 70)),
         "ok, values cut to -20 to 100": of(hu.clip(-20, 100)),
         "ok, values cut to -100 to 200": of(hu.clip(-100, 200)),
         "ok, stripped, 0 outside": of(np.where(brain, hu, 0)),
@@ -144,13 +147,15 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
     }
 
 
-def verdict(scan: Scan, model: Model) -> str:
+def verdict(scan: Scan, model: Model, brain: NDArray[np.bool_]) -> str:
     """The report's first line; where the scan is not assessable, without the networks that look for infarcts."""
     located = locate(scan, model)
+    found = located.brain.mask.data > 0
+    overlap = f"; brain Dice {dice(found, brain):.3f}" if found.shape == brain.shape else ""
     because = blocking(judge(scan, located, model.recipe, mni_from_scan(located))[1])
     if because:
-        return f"not assessable, because {'; '.join(remark.reason for remark in because)}"
-    return first_line(predict(scan, model))
+        return f"not assessable, because {'; '.join(remark.reason for remark in because)}{overlap}"
+    return first_line(predict(scan, model)) + overlap
 
 
 def main() -> None:
@@ -171,7 +176,7 @@ def main() -> None:
             volume = make()
             check_grid(volume.grid, name)
             check_values(volume, None, name)
-            said = verdict(Scan(name, volume, "nifti"), model)
+            said = verdict(Scan(name, volume, "nifti"), model, brain > 0)
         except InputError as error:
             said = f"refused: {error.what}"
         print(f"| {name} | {said} |", flush=True)

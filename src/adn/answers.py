@@ -22,7 +22,7 @@ Reason = Literal[
     "no_infarct",  # nothing is marked
     "no_tissue",  # hardly any tissue of 20 to 80 HU to compare with a twin
     "bright_polarity",  # bright lesions were looked for
-    "no_interval",  # the weights give the volume no interval
+    "no_interval",  # the weights give no interval for the volume
 ]
 Against = Literal["above", "below", "cannot_tell"]
 OneSide = Literal["left", "right"]

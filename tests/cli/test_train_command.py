@@ -72,7 +72,7 @@ def test_resume_needs_the_run_and_nothing_else(run, asked, tmp_path):
     assert (asked["called"], asked["arguments"]) == ("resume", (tmp_path,))
     for more in (["tiny"], ["-o", tmp_path], ["--virtual"], ["--data", tmp_path], ["--workers", 2], ["--fold", 0]):
         code, _, err = run("--resume", tmp_path, *more)
-        assert (code, "give no other option" in err) == (2, True), more
+        assert (code, "leave out the other options" in err) == (2, True), more
 
 
 @pytest.mark.parametrize(

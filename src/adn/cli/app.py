@@ -28,8 +28,8 @@ from adn.cli.watch import watch
 from adn.results import DISCLAIMER
 
 EXIT_CODES = (
-    "Exit codes: 0 done, not assessable scans included; 1 a bug in adn; 2 usage or bad input; 3 some of several scans "
-    "failed; 4 a data set or this machine has problems that block the work; 130 interrupted."
+    "Exit codes: 0 done, even if a scan is not assessable; 1 a bug in adn; 2 usage or bad input; 3 some scans failed;"
+    " 4 a data set or this machine has problems that block the work; 130 interrupted."
 )
 
 app = typer.Typer(

@@ -22,9 +22,13 @@ def bids(
     output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT_DIR", help="BIDS derivatives, made here.")],
     level: Annotated[
         Literal["participant", "group"],
-        typer.Argument(metavar="participant|group", help="Predict scans; or make one table of all that is predicted."),
+        typer.Argument(
+            metavar="participant|group", help="participant: predict scans; group: make one table of all results."
+        ),
     ],
-    more: Annotated[list[str] | None, typer.Argument(metavar="[LABEL]...", help="More labels.", hidden=True)] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[LABEL]...", help="Further participants.", hidden=True)
+    ] = None,
     participant_label: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,14 +46,17 @@ def bids(
     skip_bids_validator: Annotated[
         bool,
         typer.Option(
-            "--skip-bids-validator", "--skip_bids_validator", hidden=True, help="Nothing: adn runs no validator."
+            "--skip-bids-validator",
+            "--skip_bids_validator",
+            hidden=True,
+            help="Accepted and ignored: adn runs no validator.",
         ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Mark infarcts in a BIDS data set, as a BIDS App: level participant, then level group.
 
-    participant writes BIDS derivatives for each scan; what is done is not done again, and participants may run at once.
+    participant writes BIDS derivatives for each scan; finished scans are skipped, and several may run at once.
 
     group writes OUTPUT_DIR/results.tsv and summary.txt over all participants.
     """

@@ -16,7 +16,7 @@ def compare(
     scans: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BASELINE FOLLOW-UP...", help="Scans, or result folders of 'adn predict', in the order of time."
+            metavar="BASELINE FOLLOW-UP...", help="Scans, or result folders of 'adn predict', in order of time."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the comparison.")],
@@ -28,7 +28,7 @@ def compare(
 ) -> None:
     """Register follow-up scans to the first and measure how the infarct grew.
 
-    Writes a page with all scans side by side, comparison.json, comparison.csv, and each follow-up on the first's grid.
+    Writes a page with all scans side by side, comparison.json and .csv, and each follow-up on the first scan's grid.
 
     Scans of two patients, parts of heads and what is not assessable are refused.
     """

@@ -59,7 +59,7 @@ def node(
     ] = True,
     quiet_s: QuietS = 20.0,
     longest_s: Annotated[
-        float, typer.Option(min=1, help="Or, at the latest, this long after its first image.")
+        float, typer.Option(min=1, help="… and at the latest this long after its first image.")
     ] = 900.0,
     keep_images: Annotated[
         float,
@@ -75,7 +75,7 @@ def node(
         ),
     ] = None,
     page: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Also serve the page of 'adn serve' at this local port.")
+        int | None, typer.Option(min=0, max=65535, help="Also serve the page of 'adn serve' on this local port.")
     ] = None,
     weights: Weights = None,
     device: Device = "auto",

@@ -36,7 +36,7 @@ VolumeLimit = Annotated[
 ]
 KeepOld = Annotated[
     bool,
-    typer.Option("--keep-old", help="Keep the mark on what looks like an old infarct, which is otherwise left out."),
+    typer.Option("--keep-old", help="Also mark what looks like an old infarct; it is left out otherwise."),
 ]
 Lang = Annotated[
     str,

@@ -33,7 +33,7 @@ def predict(
     ] = None,
     series: Annotated[
         str | None,
-        typer.Option(help="DICOM series to use (UID or number); default: the axial head CT with most slices."),
+        typer.Option(help="DICOM series to use (UID or number); default: the axial head CT with the most slices."),
     ] = None,
     weights: Weights = None,
     device: Device = "auto",
@@ -50,10 +50,10 @@ def predict(
         typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers predict, or the .json file it wrote."),
     ] = None,
     layout: Annotated[
-        Literal["cases", "bids"], typer.Option(help="Results of an archive: a folder a case, or BIDS derivatives.")
+        Literal["cases", "bids"], typer.Option(help="For archives: one folder per case, or BIDS derivatives.")
     ] = "cases",
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Archives: also retry what failed before.")
+        bool, typer.Option("--retry-failed", help="For archives: also retry scans that failed before.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,9 +61,9 @@ def predict(
 
     All images in OUT/<case> lie on the scan's own grid.
 
-    Several scans also give OUT/results.csv; one that fails is reported and the rest go on.
+    Several scans also give OUT/results.csv; one that fails is reported, and the rest continue.
 
-    An archive gives OUT/results.parquet, and the same command goes on where it was stopped.
+    An archive gives OUT/results.parquet; run the same command again to continue where it stopped.
     """
     from adn.prediction.batch import Networks, Request, Wishes
 

@@ -54,7 +54,9 @@ def train(
     lesions: Lesions = None,
     start: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="Weights to start from, for fine-tuning (see 'adn info'); T stays."),
+        typer.Option(
+            metavar="NAME|PATH", help="Weights to start from, for fine-tuning (see 'adn info'); their T is kept."
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -68,7 +70,7 @@ def train(
 
     Several GPUs or hosts: torchrun --nproc-per-node N --no-python -- adn train ... (with the two dashes).
     """
-    first = os.environ.get("RANK", "0") == "0"  # in a process of torchrun that is not the first nothing is said
+    first = os.environ.get("RANK", "0") == "0"  # only the first process of torchrun prints anything
     silent = quiet or not first
     named = (data, split, fold, heads, heads_split, anatomy, lesions, start)
     others = bool(virtual or workers or device != "auto" or any(value is not None for value in named))
@@ -104,7 +106,9 @@ def _run_folder(recipe: str | None, out: Path | None, resume: Path | None, other
     """The folder of a new run, or of one that is continued. others: whether any other option was given."""
     if resume:
         if recipe or out or others:
-            raise InputError(f"--resume {resume} takes everything from the run's own record: give no other option.")
+            raise InputError(
+                f"--resume {resume} takes all settings from the run's own record: leave out the other options."
+            )
         return resume
     if not recipe or not out:
         raise InputError("Training needs a RECIPE and a run folder (-o RUN), or --resume RUN.")
@@ -144,7 +148,7 @@ def _stepper(bar: Progress) -> StageProgress:
     rows: dict[str, TaskID] = {}
 
     def draw(stage: str, step: int, steps: int, scalars: dict[str, float]) -> None:
-        if stage not in rows:  # a resumed stage starts where it stands, or the time left would be far too short
+        if stage not in rows:  # a resumed stage starts where it was, or the time left would be far too short
             rows[stage] = bar.add_task(stage, total=steps, completed=step, words="")
         bar.update(rows[stage], completed=step, words=_words(scalars))
 

@@ -22,7 +22,7 @@ WORK = ".adn"  # in the folder of results
 
 def watch(
     folder: Annotated[Path, typer.Argument(help="The folder to watch, for scans and folders of DICOM images.")],
-    out: Annotated[Path, typer.Argument(help="Results, OUT/<name>/ for each scan, and in OUT/.adn the queue.")],
+    out: Annotated[Path, typer.Argument(help="Results: OUT/<name>/ for each scan; the queue is kept in OUT/.adn.")],
     forward: Forward = None,
     aet: Annotated[str, typer.Option(help="AE title to send as.")] = "ADN",
     quiet_s: QuietS = 20.0,
@@ -77,7 +77,7 @@ def watch(
         watched = Watch(folder, out, made.intake, work, settle_s)
         made.outbox.peers.append(Shelf(out, watched.named))
         made.also(watched.look)
-        typer.echo(f"{folder.absolute()} is watched; results come to {out.absolute()}. Ctrl-C stops.\n{DISCLAIMER}")
+        typer.echo(f"Watching {folder.absolute()}; results go to {out.absolute()}. Ctrl-C stops.\n{DISCLAIMER}")
         made.start()
         try:
             until_signal()

@@ -39,7 +39,7 @@ def compare(
     """Compare follow-up scans with the first, and write `out`: comparison.html, .json, .csv and images on the first.
 
     inputs: result folders of `adn predict`, or scans, which are predicted first into `out/results`; the first is the
-    baseline, the others follow in the order of time. networks: for scans. tell: called with the name of what is worked
+    baseline, the others follow in order of time. networks: for scans. tell: called with the name of what is worked
     on. Raises InputError where scans do not belong together, are not assessable or show a part of a head; OutputError
     where `out` is there already.
     """

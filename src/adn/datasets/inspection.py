@@ -26,7 +26,7 @@ from adn.results import Scan
 from adn.space.labels import TissueLabel
 from adn.space.volume import Volume
 
-_CONTENT_HU = (0, 80)  # what counts as content: brain, whatever a converter did to air and bone
+_CONTENT_HU = (0, 80)  # the range that counts as content: brain, whatever a converter did to air and bone
 _OUTSIDE_SHARE, _OUTSIDE_SURE = 0.1, 0.5  # of a mask, outside the brain
 _BRAIN_MEAN_HU = (5.0, 75.0)
 _GAP = 1.5  # times both neighbouring gaps
@@ -36,7 +36,7 @@ _GAP = 1.5  # times both neighbouring gaps
 class Inspection:
     """What one case holds. content, mask_content: hashes of its brain's HU and of its mask, None where unreadable.
 
-    fit: see `adn.datasets.orientation.fits`. scan, infarct: for a picture; infarct is None where it fits no grid.
+    fit: see `adn.datasets.orientation.fits`. scan, infarct: for a picture; infarct is None if it is on another grid.
     """
 
     case: Case
@@ -89,7 +89,7 @@ def inspect_case(case: Case) -> Inspection:
 
 
 class _Notes:
-    """Findings of one case as they come."""
+    """Collects the findings of one case."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -153,7 +153,7 @@ def _labels(path: Path, what: Label, allowed: Sequence[int], volume: Volume, not
 
 
 def _seen(case: Case, volume: Volume, notes: _Notes) -> NDArray[np.bool_]:
-    """Which slices (SPL) were acquired: all, where the case does not tell."""
+    """Which slices (SPL) were acquired: all of them if the case does not say."""
     seen = _labels(case.seen, "mask of what was seen", (0, 1), volume, notes) if case.seen else None
     if seen is None:
         return np.ones(len(volume.data), bool)
@@ -199,7 +199,7 @@ def _infarct(case: Case, volume: Volume, seen: NDArray[np.bool_], notes: _Notes)
 
 
 def _place(case: Case, volume: Volume, brain: NDArray[np.bool_], infarct: Volume, notes: _Notes) -> dict[str, float]:
-    """Is the mask where an infarct can be, and darker than what is around it?"""
+    """Whether the mask lies where an infarct can be, and is darker than its surroundings."""
     mask = infarct.data > 0
     fit = fits(volume.data, brain, mask, volume.grid.spacing_mm)
     flip, gain = best_flip(fit)
@@ -230,7 +230,7 @@ def _slices(
     seen: NDArray[np.bool_],
     notes: _Notes,
 ) -> None:
-    """Slices that are missing, blank or repeated among those acquired, and what reading the scan had to say."""
+    """Slices that are missing, blank or repeated among those acquired, and remarks from reading the scan."""
     remedy = "Export the whole series again; if slices are lost, leave the case out."
     if scan.source == "dicom" and case.ct.suffix != ".zip":
         series, _ = choose(read_headers(folder_files(case.ct)), case.ct)

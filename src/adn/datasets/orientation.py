@@ -1,4 +1,4 @@
-"""Does a mask lie where its infarct is, or would it after a flip? Converters that turn only one of two files do that.
+"""Whether a mask lies where its infarct is, or would after a flip: some converters turn only one of the two files.
 
 Two signs count. A mask lies inside the brain. And an infarct is darker than the brain around it, so the ring about the
 mask is brighter than the mask. Early infarcts show little of the second, so a single small mask may pass; a whole data
@@ -29,7 +29,7 @@ _WORK_MM = 1.8  # in plane; finer only costs time
 _TISSUE_HU = (14.0, 60.0)  # brain tissue, a dense infarct in white matter included; no CSF, no calcification
 _EDGE_MM = 3.0  # of the brain, where bone blurs in
 _RING_MM = (1.5, 8.0)  # about the mask, in plane
-_INSIDE_HU = 20.0  # what lying wholly in the brain is worth; so 5 % outside weighs as much as 1 HU of contrast
+_INSIDE_HU = 20.0  # the weight of lying wholly in the brain: 5 % outside counts as much as 1 HU of contrast
 _ENOUGH_TISSUE = 0.3  # of the mask, below which its contrast says nothing
 _MIN_VOXELS = 40  # about 0.6 mL of 5 mm slices
 SUSPECT, SURE = 3.0, 5.0  # gain in fit (HU); ten virtual patients with right masks stayed below 2.4

@@ -22,8 +22,8 @@ _CLOSE_MM = 2.0  # holes of a threshold's speckle are smaller
 SPECKLED = 0.05  # closing and filling add this share and more to a speckled mask, and less to one drawn by hand
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
 _RANGE_HU = (-1024.0, 3071.0)  # what scanners store
-_OFF_STEP = 0.1  # of a step that a slice may lie off its number
-_TALLEST_MM = 600.0  # with the neck: numbers that span more count something else
+_OFF_STEP = 0.1  # of a step: how far a slice may lie from its number's place
+_TALLEST_MM = 600.0  # with the neck; numbers that span more are not slice numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +59,10 @@ def lay_slices(
 ) -> PartOfHead:
     """Lay slices at their heights on a regular grid, lowest first.
 
-    hu, infarct: (n, rows, columns), rows to posterior, columns to patient left; HU are cut to what scanners store.
+    hu, infarct: (n, rows, columns), rows to posterior, columns to patient left; HU are clipped to what scanners store.
     spacing_mm: of neighbouring slices, rows and columns. places: rising slice numbers, a step of which is
     spacing_mm[0]; None where there are no gaps. Slices between them are interpolated linearly, the infarct by the
-    distance from its border; a stack that is too low gets copies of its ends, as prediction would give it
+    distance from its border; a stack that is too short gets copies of its ends, as at prediction
     (`adn.prepare.part`). Raises InputError for numbers that do not rise, or are not as many as the slices.
     """
     steps = list(range(len(hu))) if places is None else [int(place) - int(places[0]) for place in places]

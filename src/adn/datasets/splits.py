@@ -1,4 +1,4 @@
-"""Who trains and who tests: splits by patient, stratified by infarct volume, kept as a CSV."""
+"""Who trains and who tests: splits by patient, stratified by infarct volume, stored as a CSV."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HELD_OUT = 0.15  # of the patients, where nobody says how many
 
 
 class Parts(NamedTuple):
-    """Names of the cases that train, choose and judge; no patient is in two of them."""
+    """Names of the cases that train, validate and test; no patient is in two of the parts."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -143,7 +143,7 @@ def write_split(split: Split, path: Path | str) -> None:
 
 @dataclass(frozen=True)
 class Shares:
-    """How a data set is to be split. folds: k-fold over what does not test; 0: one validation part.
+    """How a data set is to be split. folds: k-fold over the cases that do not test; 0: one validation part.
 
     validation: fraction of the patients, where there are no folds. test: fraction that is kept for the end; None:
     `HELD_OUT`, or nobody where there are folds, or the data set itself keeps cases for testing.
@@ -216,7 +216,7 @@ def make_split(
 ) -> Split:
     """Split (case, subject, infarct mL) by subject so that every part has its share of every infarct size.
 
-    folds: k-fold over what does not test (`validation` is then not used); 0: a hold-out. test, validation: fractions of
+    folds: k-fold over all but the test cases (`validation` is then unused); 0: a hold-out. test, validation: shares of
     the subjects. A subject counts by the largest infarct of its scans. The same seed gives the same split, whatever the
     order of `cases`. Raises InputError where there are too few subjects.
     """

@@ -25,7 +25,7 @@ MOST_WIDTH_MM, MOST_LENGTH_MM = 180.0, 225.0  # heads have up to 150 and 201
 LEAST_AREA_CM2 = 25.0  # of brain in some slice; whole heads have 120 and more
 _DARK_HU, _LEAST_DARK = -300.0, 0.02
 _FLOOR_SHARE = 0.5  # of what is dark has the lowest value of all: padding, or a floor to which values were cut
-_MANY_VOXELS = 2**22  # of more, every second along each axis tells as well
+_MANY_VOXELS = 2**22  # of more, every second along each axis is enough
 
 
 def assess(volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> tuple[Remark, ...]:

@@ -1,6 +1,6 @@
 """Are grey matter, white matter and fluid as bright as on CT? Measured at their usual places in MNI space.
 
-On CT grey matter is 3 to 16 HU brighter than white matter, and fluid darker than both. On T1-weighted MR white matter
+On CT grey matter is several HU brighter than white matter, and fluid darker than both. On T1-weighted MR white matter
 is brightest, on T2-weighted MR fluid. FLAIR and diffusion images have CT's order: scaled to CT's brightness, they
 cannot be told from it.
 """
@@ -19,10 +19,10 @@ from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
-# What CT has was measured on 86 real and 52 virtual heads (docs/reliability.md).
-GREY_ABOVE_WHITE_HU = (-2.0, 19.0)  # CT has 3.3 to 15.6, T1-weighted MR −10.7 and less
-WHITE_ABOVE_FLUID_HU = -5.0  # at least; CT has −0.6 (blood in the ventricles) to 26, T2-weighted MR −10.6 and less
-WHITE_HU = (14.0, 39.0)  # CT has 17.3 to 37.8
+# What CT and MR have: `benchmarks/quality/tissue_levels.py`, docs/reliability.md.
+GREY_ABOVE_WHITE_HU = (-2.0, 19.0)  # T1-weighted MR lies below
+WHITE_ABOVE_FLUID_HU = -5.0  # at least; T2-weighted MR lies below, blood in the ventricles of CT near 0
+WHITE_HU = (14.0, 39.0)
 _FINE_MM = 3.0
 _INSIDE = 0.9  # of a place lies in the brain of the scan, and in that of the template
 _LEAST_PLACES = 500  # of 8 mm; a brain has 3000

@@ -1,8 +1,8 @@
-"""The one writer: files and folders that appear complete or not at all. No other module renames, removes or makes
-temporary ones.
+"""The only writer: files and folders that appear complete or not at all. No other module renames or removes any, or
+makes temporary ones.
 
-What is half written has a hidden name in the folder of its target, `.<target>.partial-<process>-<machine><chance>`: by
-it `sweep` knows what a killed process left, and removes it, also whenever the same target is written again.
+While it is written, a file has a hidden name beside its target, `.<target>.partial-<process>-<machine><chance>`, by
+which `sweep` recognises and removes what a killed process left, also whenever the same target is written again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _at_work: set[str] = set()  # hidden names that this process is writing now
 
 @contextmanager
 def atomic_path(path: Path | str, *, make_folder: bool = False) -> Iterator[Path]:
-    """Give a temporary name in the folder of `path`; at the end of the block the file there takes `path`'s place.
+    """Yield a temporary name in the folder of `path`; at the end of the block the file there replaces `path`.
 
     Whatever ends the block early (an error, Ctrl-C) removes the temporary file and leaves `path` as it was. Raises
     OutputError where the folder is absent (and `make_folder` is not asked for) or not writable, or the disk is full.
@@ -58,7 +58,7 @@ def atomic_path(path: Path | str, *, make_folder: bool = False) -> Iterator[Path
 def atomic_folder(
     target: Path, *, marker: str = "", only: Collection[str] = (), overwrite: bool = False
 ) -> Iterator[Path]:
-    """Give a hidden folder beside `target`; at the end of the block it is renamed to `target`, as a whole.
+    """Yield a hidden folder beside `target`; at the end of the block it is renamed to `target`, as a whole.
 
     Whatever ends the block early leaves nothing. overwrite: replace an earlier result, known by its file `marker` and,
     where `only` is given, by holding nothing but files of these names. Raises OutputError where `target` is there
@@ -71,11 +71,11 @@ def atomic_folder(
         with _hidden(target, "partial") as partial:
             partial.mkdir()
             yield partial
-            # another run may have been quicker
+            # another run may have been faster
             check_folder_free(target, marker=marker, only=only, overwrite=overwrite)
             _replace_folder(partial, target)
     except OSError as error:
-        # Files inside explain themselves by the hidden folder's name: say it again with the name the user gave.
+        # The error names the hidden folder: raise it again with the name that the user gave.
         reason = error.__cause__ if isinstance(error, OutputError) else error
         if not isinstance(reason, OSError):
             raise
@@ -113,7 +113,7 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file into a folder that nobody looks at yet (`scratch_folder`, `atomic_folder`), to the disk."""
+    """Copy a file into a folder that nobody reads yet (`scratch_folder`, `atomic_folder`), and flush it to the disk."""
     shutil.copyfile(source, target)
     with target.open("r+b") as file:
         os.fsync(file.fileno())
@@ -125,7 +125,7 @@ def remove_file(path: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder that adn made: it is gone for readers at once, then its content. One that is absent is no error.
+    """Remove a folder that adn made: it vanishes for readers at once, then its content goes. An absent one is no error.
 
     Raises OSError where it cannot be renamed, and then nothing of it is touched.
     """
@@ -188,7 +188,7 @@ def sweep(folder: Path, name: str | None = None, *, owned: bool = False) -> int:
 
 
 def _left(entry: os.DirEntry[str], match: re.Match[str]) -> bool:
-    """True where it is ours, and the process that wrote under this name can do so no more."""
+    """True if it is ours, and the process that wrote under this name has ended."""
     mine = not hasattr(os, "geteuid") or entry.stat(follow_symlinks=False).st_uid == os.geteuid()
     if match["machine"] != _MACHINE or not mine:
         return False
@@ -217,7 +217,7 @@ def _alive(process: int) -> bool:
 
 @contextmanager
 def _hidden(target: Path, kind: str) -> Iterator[Path]:
-    """A hidden name beside a target, of which nothing is left at the end of the block, nor of killed processes'."""
+    """A hidden name beside a target; at the end of the block nothing is left of it, or of those of killed processes."""
     sweep(target.parent, target.name)
     path = _hidden_name(target, kind)
     _at_work.add(path.name)

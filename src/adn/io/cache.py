@@ -1,4 +1,4 @@
-"""The one folder of this user for what costs time to make again and nothing to delete."""
+"""The one cache folder of this user: what is in it can be deleted at no loss but time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_folder(kind: str = "") -> Path:
-    """$XDG_CACHE_HOME/adn, or ~/.cache/adn where that is not set, empty or not absolute. kind: of a part's own folder.
+    """$XDG_CACHE_HOME/adn, or ~/.cache/adn where that is not set, empty or not absolute. kind: name of a subfolder.
 
     It need not exist yet.
     """

@@ -18,7 +18,7 @@ _PHASES = 4  # stacks of one series at the same places: perfusion
 def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) -> tuple[Series, list[Remark]]:
     """Pick the axial head CT with the most slices, or the series `wanted` names; remark where there were several.
 
-    where: a file of it stands for its own stack of slices. wanted: SeriesInstanceUID, series number, part of the
+    where: a file of a series stands for its own stack of slices. wanted: SeriesInstanceUID, series number, part of the
     description, or a place in the list that messages give, as '#2'. Raises InputError where there is no CT, or nothing
     fits, listing what there is; and where there are several patients and nothing is wanted.
     """
@@ -70,7 +70,7 @@ def _ranked(series: Sequence[Series]) -> list[Series]:
 
 
 def _choices(ranked: Sequence[Series]) -> list[str]:
-    """Each series as a message lists it: numbered, and where two look alike, with what tells them apart."""
+    """Each series as a message lists it: numbered, and if two look alike, with what distinguishes them."""
     start = min((one.first.seconds for one in ranked if one.first.seconds is not None), default=0.0)
     later = [(one.first.seconds or start) - start for one in ranked]
     taken = [f", taken {wait / 60:.1f} min after the first" if wait else "" for wait in later]
@@ -88,7 +88,7 @@ def _choices(ranked: Sequence[Series]) -> list[str]:
 
 
 def _part_of_series(first: Header) -> str:
-    """What tells a stack from others of its series."""
+    """What distinguishes a stack from others of its series."""
     acquisition = f", acquisition {first.acquisition}" if first.acquisition else ""
     stack = f", stack {first.stack}" if first.stack else ""
     frames = "" if first.whole else f", frames from {first.numbers[0] + 1}"
@@ -96,7 +96,7 @@ def _part_of_series(first: Header) -> str:
 
 
 def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None:
-    """Refuse images that have a SeriesInstanceUID each, of which no single one is a scan."""
+    """Refuse images that each have a SeriesInstanceUID of their own, none of which is a scan by itself."""
     alike = [
         one
         for one in headers

@@ -33,7 +33,7 @@ from adn.space.volume import Volume
 
 LOWEST_AIR_HU = -1000.0  # a padding value above this would be tissue: the tag is wrong
 TILT_DEG = 0.5  # below: no visible shear (under 1 mm at the ends of a head)
-SMALL_TILT_DEG = 1.0  # dcm2niix leaves so little as it is, and so may we (under 2 mm)
+SMALL_TILT_DEG = 1.0  # dcm2niix leaves so small a tilt alone, and so may adn (under 2 mm)
 SIDEWAYS_DEG = 1.0  # dcm2niix corrects a shear along the rows' direction only
 INSIDE_SHARE = 0.95  # of an acquired slice lies in the converted volume
 SAMPLES = 64  # rows and columns of each acquired slice that are looked for in the converted volume
@@ -41,12 +41,12 @@ SAME_HU = 1.0  # rounding of rescaled values
 SAME_SHARE = 0.999  # of the samples, where conversion resampled nothing
 TIE = 0.1  # of correlation: thin slices resemble their neighbours
 SHEARED_DEG = 0.05  # more than this moves the ends of a head by a quarter of a pixel
-LEAST_SHARE = 0.02  # of a slice is not air, or it is not looked for
+LEAST_SHARE = 0.02  # of a slice is not air; emptier ones are not looked for
 ALIKE = 0.9  # correlation of a slice with its place in a volume that was resampled
 _SEEN_HU = (-200.0, 300.0)  # what is compared where values were interpolated
 CONVERT_SECONDS = 900
 BYTES_A_VOXEL = 12  # of what dcm2niix writes at most: as stored, tilt corrected, made even
-# What dcm2niix takes a series apart by; none of it says where a slice lies.
+# The tags by which dcm2niix takes a series apart; none of them says where a slice lies.
 _ALIKE = {"SeriesInstanceUID": "2.25.1", "SeriesNumber": 1, "AcquisitionNumber": 1}
 _ALIKE |= {"SeriesDescription": "adn", "ProtocolName": "adn"}
 _ALIKE |= dict.fromkeys(("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"), "120000")
@@ -144,7 +144,7 @@ def _placed(volume: Volume, series: Series) -> Volume:
 
 
 def thinning(series: Series) -> int:
-    """Of how many pixels along a row or column one is looked for again."""
+    """The step, along rows and columns, of the pixels that are looked for again."""
     return max(1, min(series.first.shape) // SAMPLES)
 
 
@@ -153,8 +153,8 @@ def _check_found_again(
 ) -> None:
     """Raise InputError unless each acquired slice lies in the volume where its header puts it.
 
-    planes: (slices, rows, columns) HU, every `thinning`-th pixel. To the value where conversion resampled nothing, by
-    correlation where it did.
+    planes: (slices, rows, columns) HU, every `thinning`-th pixel. Compared exactly if conversion resampled nothing, by
+    correlation if it did.
     """
     from scipy.ndimage import map_coordinates
 
@@ -185,7 +185,7 @@ def _equal(plane: NDArray, found: NDArray) -> bool:
 def _likest(plane: NDArray, own: NDArray, others: list[NDArray], seen: NDArray[np.bool_]) -> bool:
     """True where a slice correlates with its own place in the volume, and no more with those of its neighbours.
 
-    A slice of hardly anything but air, as above the vertex, is believed: the others tell.
+    A slice that is nearly all air, as above the vertex, is accepted: the others decide.
     """
     if (plane[seen] > _SEEN_HU[0]).mean() < LEAST_SHARE:
         return True
@@ -194,7 +194,7 @@ def _likest(plane: NDArray, own: NDArray, others: list[NDArray], seen: NDArray[n
 
 
 def _likeness(plane: NDArray, found: NDArray) -> float:
-    """Correlation of what is brighter than air and darker than bone; 0 where one of them is even."""
+    """Correlation of what is brighter than air and darker than bone; 0 if one of them is uniform."""
     a, b = (np.clip(values, *_SEEN_HU) for values in (plane, found))
     return 0.0 if min(a.std(), b.std()) < SAME_HU else float(np.corrcoef(a, b)[0, 1])
 
@@ -209,8 +209,8 @@ def _demand(mark: str, name: str, what: str, where: Path) -> None:
 def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.float32]]:
     """Run dcm2niix on this series alone: its best volume, the name it gave it, and the acquired slices, thinned.
 
-    It is given copies, one a slice, sorted by position and numbered anew, because it believes instance numbers, and
-    takes a series apart where times or numbers change within it.
+    It is given copies, one per slice, sorted by position and renumbered, because it trusts instance numbers, and splits
+    a series where times or numbers change within it.
     """
     program = converter()
     with scratch_folder() as temporary:
@@ -229,7 +229,7 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
         taken = [int(number) for number in re.findall(rb"Convert (\d+) DICOM", run.stdout)]
         if _copied_singly(series) and taken and max(taken) < series.slices:
             raise InputError(
-                f"dcm2niix took the series apart, and only {max(taken)} of {series.slices} slices together: some tag "
+                f"dcm2niix split the series, and put only {max(taken)} of {series.slices} slices together: some tag "
                 "differs among them. Export the series again from the archive, or give the scan as NIfTI.",
                 where,
             )
@@ -278,14 +278,14 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
                     setattr(data, tag, value)
                 implicit = {} if "TransferSyntaxUID" in data.file_meta else {"implicit_vr": True, "little_endian": True}
                 dcmwrite(content, data, **implicit)
-        except Exception as error:  # of other tags, which nobody has looked at so far
+        except Exception as error:  # in other tags, which nothing has read so far
             raise damaged(header, where) from error
         (folder / f"{number:06d}.dcm").write_bytes(content.getbuffer())
         yield plane[::step, ::step]
 
 
 def _copied_singly(series: Series) -> bool:
-    """Whether the converter gets a file a slice: of all but a multi-frame file with one stack."""
+    """Whether the converter gets one file per slice: always, except for a multi-frame file with one stack."""
     return series.first.frames == 1 or not series.first.whole
 
 

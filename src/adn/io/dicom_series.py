@@ -1,4 +1,4 @@
-"""A volume in HU written as the axial CT series a scanner would send, gantry tilt included. Never a real patient."""
+"""Writes a volume in HU as an axial CT series like a scanner's, gantry tilt included. Never a real patient."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _template(grid: Grid, name: str, seed: str, comment: str) -> FileDataset:
     data.SOPClassUID = CTImageStorage
     data.SpecificCharacterSet = "ISO_IR 100"
     data.PatientName, data.PatientBirthDate, data.PatientSex = f"VIRTUAL^{name}", "", "O"
-    data.PatientID = f"VIRTUAL-{sha256(seed)[:12]}"  # archives merge what shares it
+    data.PatientID = f"VIRTUAL-{sha256(seed)[:12]}"  # archives merge studies that share it
     data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = (
         generate_uid(entropy_srcs=[seed, level]) for level in ("study", "series", "frame of reference")
     )

@@ -81,7 +81,7 @@ def _frame(header: Header, data: Any, shared: Any, group: Any, number: int) -> H
 
 
 def as_image(frame: Header, plane: NDArray[np.float32]) -> Any:
-    """A frame as a classic CT image for a converter, which says where it lies and nothing of whom.
+    """A frame as a classic CT image for a converter: it says where the frame lies, and nothing about the patient.
 
     plane: HU. Raises InputError where the values cannot be stored again.
     """

@@ -1,4 +1,4 @@
-"""Could these numbers be the HU of a head CT? Asked of every file, whatever its format."""
+"""Whether these numbers can be the HU of a head CT; checked for every file, whatever its format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AIR_SHARE = 0.02
 SOFT_TISSUE_HU = (-160.0, 160.0)  # where the commonest value other than air lies: fat to fresh blood and plastic
 BRAIN_MEDIAN_HU = (5.0, 70.0)
 BRAIN_SPREAD_HU = 80.0  # between the quartiles, in the middle of a head without air around it
-_MANY_VOXELS = 2**22  # of more, every second along each axis tells as well
+_MANY_VOXELS = 2**22  # of more, every second along each axis is enough
 _HINT = "give the CT in Hounsfield units (air −1000, water 0)"
 
 

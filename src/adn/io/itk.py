@@ -1,8 +1,8 @@
-"""NRRD and MetaImage (.nrrd, .nhdr, .mha, .mhd) through SimpleITK. Their world is LPS; a `Volume`'s is RAS.
+"""NRRD and MetaImage (.nrrd, .nhdr, .mha, .mhd) through SimpleITK. They use LPS coordinates; a `Volume` uses RAS.
 
 Both formats may name another file that holds the voxels. A file from outside must not choose what is read, so .nrrd and
 .mha have to hold their own voxels, and .nhdr and .mhd may name one file in their own folder. ITK is told which of its
-readers to use and never picks one by content.
+readers to use, and never chooses one by content.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
 
 @contextmanager
 def name_for_itk(path: Path, beside: Iterable[bytes] = ()) -> Iterator[str]:
-    """A name for the file that is UTF-8, a link where its own is not: ITK would end this process.
+    """A name for the file that is UTF-8, a link if its own is not: otherwise ITK would end this process.
 
     beside: names of files of the same folder that its header may ask for.
     """
@@ -129,7 +129,7 @@ def name_for_itk(path: Path, beside: Iterable[bytes] = ()) -> Iterator[str]:
 
 
 def _check_sides(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
-    """Raise InputError where a MetaImage does not say its size: ITK believes numbers on which its process then dies."""
+    """Raise InputError if a MetaImage does not give its size: ITK trusts such numbers, and the process dies."""
     fields, keys = dict(lines), [key for key, _ in lines]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice:
@@ -144,7 +144,7 @@ def _check_sides(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
 
 
 def _check_places(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
-    """Raise InputError where numbers that place the voxels are none: ITK would take 0."""
+    """Raise InputError if a number that places the voxels is none: ITK would take 0."""
     fields = dict(reversed(lines))
     for key in _PLACE_KEYS & set(fields):
         text = re.sub(rb"[(),]", b" ", fields[key]).replace(b"none", b"")
@@ -157,9 +157,9 @@ def _check_places(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
 
 
 def _check_packed(path: Path, fields: dict[bytes, bytes], head: bytes) -> None:
-    """Raise InputError where packed voxels are not whole.
+    """Raise InputError if packed voxels are incomplete.
 
-    ITK compares no checksum, and gives what the memory held before in place of what is lacking.
+    ITK compares no checksum, and fills what is missing with whatever the memory held before.
     """
     nrrd = head[:4] == NRRD_MAGIC
     if nrrd:
@@ -207,7 +207,7 @@ def _data_at(head: bytes) -> int:
 
 
 def _says_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:
-    """Whether the header tells left from right. A NRRD does so by the name of its space; ITK takes others for LPS."""
+    """Whether the header tells left from right. A NRRD does so by the name of its space; ITK assumes LPS otherwise."""
     if not nrrd:
         return any(key in _ORIENTATION_KEYS for key, _ in lines)
     return any(key == b"space" and _SPACES.fullmatch(value) for key, value in lines) and any(
@@ -273,8 +273,8 @@ def _check_size(path: Path, size: tuple[int, ...], components: int) -> None:
 def _nrrd_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
     """(field, value) of each line that could be one; fields in lower case without spaces.
 
-    The header ends at an empty line. Lines behind it are voxels and look like no field, so they are not left out: what
-    another reader might still take for the header is seen here, too.
+    The header ends at an empty line. Voxels follow, which do not look like fields, so they are read as well: what
+    another reader might take for the header is seen here, too.
     """
     if len(head) == _HEADER_BYTES and not re.search(rb"\n\r?\n", head):
         raise InputError(f"needed a NRRD file, but its header does not end within {_HEADER_BYTES} bytes.", path)
@@ -320,5 +320,5 @@ def _in_same_folder(path: Path, value: bytes) -> bool:
     name = value.decode(errors="replace")
     if not name or Path(name).name != name or name.upper().startswith("LIST") or set(name) & set("\\%\0\ufffd"):
         return False
-    folder = path.absolute().parent  # where ITK looks, even if `path` is a link
+    folder = path.absolute().parent  # where ITK searches, even if `path` is a link
     return (folder / name).resolve().parent == folder.resolve()

@@ -1,4 +1,4 @@
-"""Masks of many cases: which files there are, by case, and each as zeros and ones."""
+"""Masks of many cases: which files there are, by case, each read as zeros and ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MaskFiles:
     """The files of one case. ignore: where nothing is scored (AISD's invisible infarct).
 
     seen: 1 where something was acquired, 0 in slices made between or beside those; None: everywhere.
-    subject: what it shares with cases that resemble it (patient, head); '' where unknown.
+    subject: what it shares with similar cases (patient, head); '' if unknown.
     """
 
     name: str
@@ -77,7 +77,7 @@ def read_mask(path: Path) -> Volume:
     if not np.array_equal(volume.data, mask):
         raise InputError(
             f"a mask must hold 0 and 1 only, but this one holds {_some_values(volume)}. "
-            "Choose a label, or put a threshold to a probability.",
+            "Choose a label, or apply a threshold to a probability.",
             path,
         )
     return volume.with_data(mask.astype(np.uint8), "label")
@@ -130,7 +130,8 @@ def _from_row(table: Path, number: int, row: dict[str, str]) -> MaskFiles:
         found = found_path(table.parent, text)
         if found is None or not found.is_file():
             raise InputError(
-                f"row {number} ({name}) names {table.parent / text[:200]}, which is no file; correct the path.", table
+                f"row {number} ({name}) names {table.parent / text[:200]}, which is not a file; correct the path.",
+                table,
             )
         paths[key] = found
     return MaskFiles(name, paths["infarct"], *(paths.get(key) for key in _OPTIONAL), subject=row.get("subject", ""))

@@ -1,4 +1,4 @@
-"""Names of cases: from the file, safe as a folder name, never two alike."""
+"""Names of cases: from the file, safe as folder names, all different."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMELESS = {"ct", "dicom"}  # what a scan is called inside a folder that bears 
 def case_name(path: Path | str) -> str:
     """A scan's name: the file without its suffixes, the folder of a DICOM file, or the folder itself.
 
-    A scan that is only called ct or dicom has the name of the folder it lies in.
+    A scan that is only called ct or dicom takes the name of its folder.
 
     >>> case_name("scans/sub-01.nii.gz"), case_name("scans/sub-02/ct.nii.gz")
     ('sub-01', 'sub-02')
@@ -39,9 +39,9 @@ def _stem(path: Path) -> str:
 
 
 def case_names(paths: Sequence[Path | str]) -> list[str]:
-    """One name per scan, in order: by file; where names clash, led by the parent folder; still clashing, numbered.
+    """One name per scan, in order: the file's; if names clash, with the parent folder in front; if needed, numbered.
 
-    Letter case does not tell names apart, because it does not on every file system.
+    Names that differ only in case clash, because they do on some file systems.
 
     >>> case_names(["a/head.nii.gz", "b/Head.nii.gz"])
     ['a_head', 'b_Head']
@@ -58,7 +58,7 @@ def case_names(paths: Sequence[Path | str]) -> list[str]:
 
 
 def scan_suffix(path: Path | str) -> str:
-    """The suffix by which a file is known as a scan, in small letters; '' where it has none of them."""
+    """The suffix that marks a file as a scan, in lower case; '' if it has none of them."""
     return next((suffix for suffix in _SUFFIXES if Path(path).name.lower().endswith(suffix)), "")
 
 

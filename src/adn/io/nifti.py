@@ -24,8 +24,8 @@ from adn.space.volume import Volume
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_VOXELS = 2**29  # 512 × 512 × 2048; more is no head CT, but a damaged header or a decompression bomb
-MOST_BEHIND_MB = 64  # behind the voxels, where nothing is meant to be
-COMPRESS_LEVEL = 1  # maps are mostly zero, scans are noise: higher levels cost seconds and save 5 %
+MOST_BEHIND_MB = 64  # behind the voxels, where nothing should be
+COMPRESS_LEVEL = 1  # maps are mostly zero and scans noisy: higher levels cost seconds and save 5 %
 try:  # the same format and size in a fifth of the time; it has no wheel for rare processors
     from isal.igzip import IGzipFile as GzipWriter
 except ImportError:
@@ -34,7 +34,7 @@ _KNOWN_CODES = set(range(6))  # of sform and qform
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 _UNITS = {0: "mm", 1: "m", 2: "mm", 3: "um"}  # by the lower three bits of xyzt_units; 0: not said
 APART_MM = 0.3  # qform and sform; quaternions in single precision move the ends of a head by a third of that
-_ROUNDING_MM = 1e-6  # what turning a grid and turning it back moves
+_ROUNDING_MM = 1e-6  # how far reorienting a grid and back moves it
 _SIZE_SHARE = 1e-3  # by which voxel sizes may differ from the sform's
 _PLACE_FIELDS = (
     "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
@@ -79,7 +79,7 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
 
 
 def _own(data: NDArray) -> NDArray:
-    """The data where it lies in memory of its own; else a copy, since it may be mapped from the file.
+    """The data if it has memory of its own; else a copy, since it may be mapped from the file.
 
     In the file's order, in which later steps read and write.
     """
@@ -90,7 +90,7 @@ def _own(data: NDArray) -> NDArray:
 
 
 def _read_to_end(stream: IO[bytes]) -> None:
-    """Reach the end of a gzip stream, where its checksum is tested. Raises EOFError where that is far away."""
+    """Read to the end of a gzip stream, where its checksum is tested. Raises EOFError if that is far away."""
     for _ in range(MOST_BEHIND_MB):
         if not stream.read(2**20):
             return
@@ -140,7 +140,7 @@ def _values(path: Path, image: Any, dtype: DTypeLike) -> NDArray:
 
 
 def _placed(path: Path, shape: tuple[int, int, int], header: Any, image: Any) -> tuple[Grid, list[Remark]]:
-    """Where the voxels lie, in mm, and what is to be said of it. header: as stored, not put right."""
+    """Where the voxels lie, in mm, and remarks on it. header: as stored, uncorrected."""
     sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
     if not {sform_code, qform_code} <= _KNOWN_CODES:
         raise InputError(
@@ -150,7 +150,7 @@ def _placed(path: Path, shape: tuple[int, int, int], header: Any, image: Any) ->
         )
     stored = np.array(header["pixdim"][1:4], np.float64)
     sizes = np.abs(stored)
-    if not sform_code and not (np.isfinite(stored) & (stored > 0)).all():  # of negative ones readers make this or that
+    if not sform_code and not (np.isfinite(stored) & (stored > 0)).all():  # readers disagree on negative ones
         listed = " × ".join(f"{size:g}" for size in stored)
         raise InputError(
             f"needed the size of a voxel, but the header says {listed}: nothing is guessed. Write the "
@@ -182,7 +182,7 @@ def _placed(path: Path, shape: tuple[int, int, int], header: Any, image: Any) ->
 
 
 def _unit(path: Path, header: Any) -> str:
-    """The unit of lengths; mm where none is said, as most software leaves it out."""
+    """The unit of lengths; mm if none is given, as most software omits it."""
     code = int(header["xyzt_units"]) & 7
     if code not in _UNITS:
         raise InputError(
@@ -204,7 +204,7 @@ def _qform(image: Any, mm: float) -> NDArray[np.float64] | None:
 
 
 def _disagreement(grid: Grid, qform: NDArray[np.float64] | None, sizes_agree: bool) -> list[Remark]:
-    """What else the header says than the sform, which was used."""
+    """How the rest of the header disagrees with the sform, which was used."""
     if qform is not None and (apart := grid.mm_apart(qform)) > APART_MM:
         mirrored = bool(np.linalg.det(qform[:3, :3]) * np.linalg.det(grid.affine[:3, :3]) < 0)
         return [Remark("orientations_disagree", {"apart_mm": apart, "mirrored": mirrored})]
@@ -249,6 +249,6 @@ def write_volume(volume: Volume, path: Path | str) -> None:
 def _set_forms(image: Any, affine: NDArray[np.float64]) -> None:
     try:
         image.set_qform(affine, code=1, strip_shears=False, update_affine=False)
-    except HeaderDataError:  # sheared (gantry tilt): a quaternion cannot say it
+    except HeaderDataError:  # sheared (gantry tilt): a quaternion cannot express it
         image.set_qform(None, code=0, update_affine=False)
     image.set_sform(affine, code=1)

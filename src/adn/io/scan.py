@@ -1,4 +1,4 @@
-"""`open_scan`: any file or folder that holds a head CT, to a `Scan` that can be trusted or a clear refusal."""
+"""`open_scan`: reads any file or folder that holds a head CT as a `Scan` that can be trusted, or refuses clearly."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class _Reading(NamedTuple):
 
 
 def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
-    """Read a head CT: NIfTI, NRRD, MetaImage, alone in a folder or .zip or not, or DICOM as a file, folder or .zip.
+    """Read a head CT: NIfTI, NRRD or MetaImage, also alone in a folder or .zip, or DICOM as a file, folder or .zip.
 
     series: SeriesInstanceUID, series number or part of a description, for DICOM with several series. Returns float32
     HU in the file's own axis order, finite everywhere; unmeasured voxels (padding) are −1024 HU and marked. Raises
     InputError, naming the file, where it is no readable head CT.
     """
-    from adn.io.upright import turned_remarks  # what they need takes a while to load
+    from adn.io.upright import turned_remarks  # what it needs takes a while to load
     from adn.io.vessels import enhanced_remarks
 
     path = Path(path)
@@ -66,7 +66,7 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
 
 @contextmanager
 def open_series(path: Path | str, *, series: str | None = None) -> Iterator[Series]:
-    """The DICOM series that `open_scan` reads there, its files in reach until the end of the block.
+    """The DICOM series that `open_scan` reads there; its files are available until the end of the block.
 
     Raises InputError where there is none.
     """
@@ -143,7 +143,7 @@ def _read_zip(path: Path, series: str | None) -> _Reading:
 
 
 def _zipped(path: Path) -> bool:
-    """By content too: a name may lie."""
+    """Recognised by content as well, since a name may be wrong."""
     if not path.is_file():
         return False
     with path.open("rb") as stream:
@@ -177,6 +177,6 @@ def _fill(reading: _Reading, where: str) -> tuple[Volume, NDArray[np.bool_] | No
     if reading.unmeasured is not None:
         missing |= reading.unmeasured
     filled = data if data.dtype == np.float32 and data.flags.writeable else data.astype(np.float32)
-    np.copyto(filled, np.float32(FILL_HU), where=missing)  # in place: nobody else has what was read
+    np.copyto(filled, np.float32(FILL_HU), where=missing)  # in place: nothing else holds what was read
     np.maximum(filled, np.float32(FILL_HU), out=filled)
     return reading.volume.with_data(filled), missing if missing.any() else None, remarks

@@ -42,7 +42,7 @@ _REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE"
 class Header:
     """What adn needs of one DICOM file. positions: LPS mm of each frame's first voxel; orientation: row, column.
 
-    spacing_mm: NaN where it is not recorded. seconds: of the day, of the acquisition. patient: tells patients apart
+    spacing_mm: NaN where it is not recorded. seconds: of the day, of the acquisition. patient: distinguishes patients
     within one run of adn, and means nothing else. A multi-frame file may hold several stacks of slices, which have a
     header each. whole: False where it stands for some frames only. each: the frames as headers of their own; none
     where their places are not recorded. frame: number in the file, from 0. stack: what the file calls it.
@@ -149,7 +149,7 @@ class Series:
         try:
             read = {header.path: pixels_hu(header, checked(header, header.path), header.path) for header, _ in chosen}
         except InputError:
-            return False  # whoever reads the series is told
+            return False  # the error is raised when the series is read
         step_mm = self.gap_mm * (count - 1) / max(len(some) - 1, 1)
         planes = [read[header.path][frame] for header, frame in chosen]
         bright = bright_mm2_of(planes, self.first.spacing_mm, step_mm)
@@ -162,7 +162,7 @@ class Series:
         return float(np.median(gaps)) if len(gaps) else 0.0
 
     def label(self) -> str:
-        """How a warning names the series: number, description, plane, slices."""
+        """The series as a warning names it: number, description, plane, slices."""
         first = self.first
         words = [f"series {first.number}" if first.number is not None else "a series without number"]
         words += [f"'{first.description}'"] if first.description else []
@@ -274,7 +274,7 @@ def _header(path: Path, data: Any) -> Header:
 
 
 def _impersonal(data: Any, said: Any) -> str:
-    """What a description says; nothing where a technician typed the patient's name, id or a date into it."""
+    """A description; empty if a technician typed the patient's name, ID or a date into it."""
     text = " ".join(str(said or "").split())
     personal = _WORDS.findall(f"{data.get('PatientName') or ''} {data.get('PatientID') or ''}".lower())
     words = _WORDS.findall(text.lower())

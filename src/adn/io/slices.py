@@ -1,4 +1,4 @@
-"""Between the acquired slices of a series and the volume that was made of them.
+"""Between the acquired slices of a series and the volume made from them.
 
 The headers say where each slice lies, so all of this holds for a tilted gantry and for uneven distances too.
 """
@@ -74,7 +74,7 @@ def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
     data = volume.data.astype(np.float32)
     if not data.any():
         return result
-    filled = bounding_box(data != 0)  # beyond, all is 0: most of a slice is not brain
+    filled = bounding_box(data != 0)  # outside it all is 0: most of a slice is not brain
     low, high = (np.array(ends) for ends in zip(*((part.start - 1, part.stop) for part in filled), strict=True))
     for plane, index in zip(result, slice_indices(volume.grid, series), strict=True):
         near = ((index > low) & (index < high)).all(axis=-1)
@@ -105,7 +105,7 @@ def _steps_to_plane(index_from_lps: NDArray, grid: Grid, series: Series) -> NDAr
 
 
 def thickness_mm(series: Series) -> NDArray[np.float64]:
-    """What each acquired slice stands for: half the way to both neighbours; at the ends, all of the way to the one."""
+    """What each acquired slice stands for: half the distance to each neighbour; at the ends, all of it to the one."""
     gaps = np.abs(np.diff(series.positions @ series.first.normal))
     return (np.r_[gaps[:1], gaps] + np.r_[gaps, gaps[-1:]]) / 2
 

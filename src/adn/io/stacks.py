@@ -1,4 +1,4 @@
-"""Which DICOM images lie on one another as one stack of slices, proved by their positions. Numbers are not believed.
+"""Which DICOM images form one stack of slices, proved by their positions. Numbers are not trusted.
 
 A series may hold more than one stack: parts that were scanned again, phases, two fields of view, the same images twice.
 """

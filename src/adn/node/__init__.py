@@ -1,1 +1,1 @@
-"""A DICOM node: studies in from a scanner or a PACS, results back to it, and nothing lost on the way."""
+"""A DICOM node: it receives studies from a scanner or a PACS and sends results back, losing nothing on the way."""

@@ -1,10 +1,11 @@
-"""Studies on their way in, on disk: a folder each, a file an image, until a study is whole and becomes a case.
+"""Incoming studies on disk: one folder each, one file per image, until a study is complete and becomes a case.
 
-FOLDER/<study>/<instance>.dcm    an image as it came; both names are digests of UIDs, so they tell nobody's name
+FOLDER/<study>/<instance>.dcm    an image as received; both names are digests of UIDs, so they reveal nobody's name
 FOLDER/<study>/study.json        which images were handed over, and to which case (`Handed`)
 
-An image is acknowledged once it is on the disk. A study is whole when no association that sent to it is open and it has
-been quiet for a while, or when it has waited for long. What is sent twice counts once; what grows is handed over anew.
+An image is acknowledged once it is on the disk. A study is complete when no association that sent to it is open and
+nothing has come for a while, or when it has waited for long. What is sent twice counts once; a study that grows is
+handed over again.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class IntakeLimits:
-    """What may come in. quiet_s: without a new image, a study is whole; longest_s: or after so long, whatever comes.
+    """What is accepted. quiet_s: a study is complete after so long without an image; longest_s: or after so long.
 
-    images, megabytes: of one study. studies: on their way at a time. free_mb: left on the disk.
+    images, megabytes: per study. studies: incoming at a time. free_mb: to be left on the disk.
     """
 
     quiet_s: float = 20.0
@@ -92,12 +93,12 @@ def identify(data: bytes) -> tuple[str, str] | None:
 
 
 def key_of(uid: str) -> str:
-    """A name for a UID, which cannot be turned back into it."""
+    """A name for a UID, from which the UID cannot be recovered."""
     return sha256(uid)[:_KEY]
 
 
 class Intake:
-    """All studies on their way in. cases, jobs: what whole ones are handed to. pictures: key images are wanted.
+    """All incoming studies. cases, jobs: what complete ones are handed to. pictures: key images are wanted.
 
     withdrawn: asked whether a case's results have not left yet, and then they never will.
     """
@@ -121,7 +122,7 @@ class Intake:
         self._recover()
 
     def take_file(self, path: Path, key: str) -> Record | None:
-        """Make a case of a file that is a whole scan, known under `key`. None where a case of the same bytes stands.
+        """Make a case of a file that is a whole scan, known as `key`. None if there is one of the same bytes already.
 
         Raises ProblemError where no case can be taken now, OutputError, OSError.
         """
@@ -139,12 +140,12 @@ class Intake:
                 return self.cases.add(scratch / "case", kind, False, study=key, content=content)
 
     def take(self, data: bytes, study_uid: str, instance_uid: str, association: int = 0) -> None:
-        """Keep one image; it is on the disk when this returns. Raises NoRoomError, OutputError."""
+        """Store one image; it is on the disk when this returns. Raises NoRoomError, OutputError."""
         key, name = key_of(study_uid), f"{key_of(instance_uid)}.dcm"
         with self._lock:
             path = self.folder / key / name
             if path.is_file() and self.handed(key).images.get(name) == sha256(data):
-                return  # sent again; where its file is gone, it is kept anew, in case the study has grown
+                return  # sent again; if its file is gone, it is stored again, in case the study has grown
             study = self._room_for(key, len(data) / 2**20)
             before = path.stat().st_size / 2**20 if path.is_file() else None
             with atomic_path(path, make_folder=True) as temporary, temporary.open("wb") as file:
@@ -158,7 +159,7 @@ class Intake:
                 study.open.add(association)
 
     def has_images(self, key: str) -> bool:
-        """True where images of a study lie here."""
+        """True if images of a study are here."""
         return any((self.folder / key).glob("*.dcm"))
 
     def ended(self, association: int) -> None:
@@ -168,21 +169,21 @@ class Intake:
                 study.open.discard(association)
 
     def waiting(self) -> int:
-        """How many studies are on their way."""
+        """How many studies are incoming."""
         with self._lock:
             return len(self._coming)
 
     def due(self) -> list[str]:
-        """Studies that are whole."""
+        """Studies that are complete."""
         with self._lock:
             return [key for key, study in self._coming.items() if self._whole(study)]
 
     def hand_over(self, key: str) -> Record | None:
         """Make a case of a study, in the place of an unfinished one of fewer images. None where there is nothing new.
 
-        None, too, where an image has come since the study was whole. Raises ProblemError where no case can be taken
-        now; the study then waits on. Killed at any point, it is handed over once: what was made of the same images
-        before is found again.
+        Also None if an image has come since the study was complete. Raises ProblemError where no case can be taken
+        now; the study then waits on. Killed at any point, it is handed over once: the case that was made of the same
+        images before is found again.
         """
         with self._lock:
             if not self._whole(self._coming[key]):

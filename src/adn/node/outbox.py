@@ -1,8 +1,8 @@
-"""Results on their way out, on disk: what each peer has taken of each case, and when it is tried again.
+"""Outgoing results on disk: what each peer has taken of each case, and when it is tried again.
 
 <case>/delivery.json             by peer: state, tries, when the next is due (`Delivery`)
 
-The same files are sent at every try, so a peer that took them before a crash takes them again as what it has.
+The same files are sent at every try, so a peer that took them before a crash sees that it has them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Delivery(BaseModel):
 
     @property
     def over(self) -> bool:
-        """True where nothing is to be done any more."""
+        """True if nothing is left to do."""
         return self.state != "waiting"
 
 
@@ -56,7 +56,7 @@ class _Deliveries(BaseModel):
 
 @dataclass(frozen=True)
 class Sending:
-    """What is sent, and how long it is tried. kinds: which objects. give_up: after so long a delivery has failed."""
+    """What is sent, and for how long it is tried. kinds: which objects. give_up: when a delivery counts as failed."""
 
     kinds: tuple[Kind, ...] = ("seg", "sr", "pictures")
     first_pause: timedelta = timedelta(seconds=5)
@@ -75,17 +75,19 @@ class Outbox:
         self._lock = threading.Lock()
         self._sending: set[str] = set()
         self._withdrawn: set[str] = set()
-        self._early: OrderedDict[str, bool] = OrderedDict()  # commitments told before their delivery was written down
+        self._early: OrderedDict[str, bool] = (
+            OrderedDict()
+        )  # commitments reported before their delivery was written down
         self._over: set[str] = set()  # cases whose deliveries need not be read from the disk again
 
     def deliveries(self, record: Record) -> dict[str, Delivery]:
-        """Of one case, by peer: those of today's peers, and what earlier ones were sent."""
+        """Of one case, by peer: those of the current peers, and what earlier ones were sent."""
         found = read_deliveries(self.cases.home(record))
         fresh = {peer.name: Delivery(due=record.finished or now()) for peer in self.peers}
         return fresh | found
 
     def delivered(self, record: Record) -> bool:
-        """True where none of today's peers is waited for; of a case without results, always."""
+        """True if no current peer is still waited for; always true of a case without results."""
         with self._lock:
             return self._delivered(record)
 
@@ -117,7 +119,7 @@ class Outbox:
             return any(one.study == study for one in self.cases.records() if one.id in self._sending)
 
     def due(self) -> list[tuple[Record, Peer | Shelf]]:
-        """What is to be sent now, what has waited longest first."""
+        """What is to be sent now, longest waiting first."""
         moment, found = now(), []
         for record in self.cases.records():
             takers = [peer for peer in self.peers if _takes(peer, record) and record.id not in self._over]
@@ -130,7 +132,7 @@ class Outbox:
         return [(record, peer) for _, record, peer in sorted(found, key=lambda one: one[0])]
 
     def attempt(self, record: Record, peer: Peer | Shelf) -> bool:
-        """Send a case's objects to a peer once, and write down what became of it; nothing where it was withdrawn.
+        """Send a case's objects to a peer once and record the outcome; nothing if the case was withdrawn.
 
         False where it is to be tried again.
         """
@@ -183,11 +185,11 @@ class Outbox:
         return "failed" if late else "waiting", now() + pause
 
     def committed(self, transaction: str, failed: bool) -> None:
-        """A peer has told what became of a storage commitment; where it failed, all is sent again after a pause.
+        """A peer has answered a request for storage commitment; if it failed, everything is sent again after a pause.
 
         The answer may come on another association before the question has been written down; it is kept until then.
         """
-        if not transaction:  # nobody asked that
+        if not transaction:  # nobody asked for it
             return
         with self._lock:
             for record in self.cases.records():
@@ -196,7 +198,7 @@ class Outbox:
                         self._write(record, name, self._answered(record, name, delivery, failed))
                         return
             self._early[transaction] = failed
-            while len(self._early) > _EARLY_ANSWERS:  # strangers may tell anything
+            while len(self._early) > _EARLY_ANSWERS:  # strangers may send anything
                 self._early.popitem(last=False)
 
     def _answered(self, record: Record, peer: str, delivery: Delivery, failed: bool) -> Delivery:
@@ -220,7 +222,7 @@ class Outbox:
 
 
 def _takes(peer: Peer | Shelf, record: Record) -> bool:
-    """True where a peer is to get something of a case: results in DICOM; a folder gets failures, too."""
+    """True if a peer is to receive something of a case: results in DICOM; a folder also receives failures."""
     if not record.study:
         return False
     if isinstance(peer, Shelf):

@@ -31,9 +31,9 @@ class Peer:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one try. error: a sentence where not all were taken; '' where all were.
+    """The outcome of one try. error: a sentence if not all were taken; otherwise ''.
 
-    refused: kinds of object that the peer does not take, which no second try would change. transaction: of a storage
+    refused: kinds of object that the peer does not take, which a second try would not change. transaction: of a storage
     commitment that was asked for. begun: some may have arrived.
     """
 
@@ -59,12 +59,12 @@ def parse_peer(text: str) -> Peer:
         return Peer(re.sub("//[^/@]*@", "//", text), url=text.rstrip("/"))  # a password is in no log
     match = _PEER.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65536:
-        raise InputError(f"`forward` needs TITLE@host:port or an address of DICOMweb, but came as '{text}'.")
+        raise InputError(f"`forward` needs TITLE@host:port or a DICOMweb address, but got '{text}'.")
     return Peer(text, match["title"], match["host"].strip("[]"), int(match["port"]))
 
 
 def send(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
-    """Try once to send DICOM files. Whatever happens is told in what is returned, in words without names."""
+    """Try once to send DICOM files. Whatever happens is described in what is returned, without names."""
     try:
         return _stow(files, peer, caller) if peer.url else _store(files, peer, caller)
     except Exception as error:  # whatever a network or a stranger's answer brings; the files are still there
@@ -72,7 +72,7 @@ def send(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
 
 
 def _unreached(error: Exception) -> bool:
-    """True where nothing can have arrived."""
+    """True if nothing can have arrived."""
     from requests import ConnectionError as NoConnectionError
 
     return isinstance(error, NoConnectionError)

@@ -3,7 +3,7 @@
 <case>/priors.json               whether they were fetched, tries, when the next is due (`Fetch`)
 <case>/priors/<n>/*.dcm          the CT images of one earlier study, 1 the latest
 
-They go when the case goes. Nothing waits for them: results leave without.
+They are deleted with the case. Results never wait for them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from adn.server.cases import Cases
 from adn.server.models import Record, now
 
 FETCH, FOLDER = "priors.json", "priors"
-_HEAD = ("HEAD", "BRAIN", "SKULL")  # BodyPartExamined; what names no part may be one, too
+_HEAD = ("HEAD", "BRAIN", "SKULL")  # BodyPartExamined; an image that names no part may show a head, too
 log = logging.getLogger(__name__)
 
 

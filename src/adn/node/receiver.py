@@ -106,7 +106,7 @@ class Receiver:
         """Stop listening."""
         ending = threading.Thread(target=self.server.shutdown, daemon=True)  # type: ignore[union-attr]
         ending.start()
-        ending.join(_PATIENCE_S)  # an association that broke off at the wrong moment may never end
+        ending.join(_PATIENCE_S)  # an association that broke off at a bad moment may never end
 
     def _asked(self, event: Any) -> None:
         address = str(event.assoc.requestor.address)

@@ -1,4 +1,4 @@
-"""The node at work: whole studies become cases, finished cases are sent, and what is no longer needed goes."""
+"""The node at work: complete studies become cases, finished cases are sent, and what is no longer needed is deleted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from adn.server.problems import ProblemError
 from adn.server.worker import Predict, predict_for_page
 
 RETRY_PAUSES_S = (10.0, 60.0, 300.0)
-_TRIES = 10  # over ends of the node; who sends a study only once cannot be asked to send it again
+_TRIES = 10  # across restarts of the node; a sender that sends once cannot be asked to send again
 _TICK_S = 0.5
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Node:
             self.also(work)
 
     def also(self, work: Callable[[], object]) -> None:
-        """Repeat this, too, from `start` on."""
+        """Also repeat this, from `start` on."""
         name = f"adn-node-{work.__name__}"
         self._threads.append(threading.Thread(target=self._repeat, args=(work,), name=name, daemon=True))
 
@@ -103,7 +103,7 @@ class Node:
         self.cases.close()
 
     def gather(self) -> None:
-        """Hand over studies that are whole."""
+        """Hand over studies that are complete."""
         for key in self.intake.due():
             if self.outbox.is_sending(key):  # if they are taken, they stay; if not, they are replaced
                 continue
@@ -111,14 +111,14 @@ class Node:
                 record = self.intake.hand_over(key)
             except ProblemError:  # the queue is full
                 return
-            except (AdnError, OSError) as error:  # the others need not wait for it
+            except (AdnError, OSError) as error:  # the others do not wait for it
                 log.warning("a study cannot become a case yet (%s)", type(error).__name__)
                 continue
             if record:
                 log.info("case %s: made of a study", record.id)
 
     def deliver(self) -> None:
-        """Send what is due. A peer that does not take it is asked once a turn: others wait for it no longer."""
+        """Send what is due. A peer that does not respond is tried once per round, so that others need not wait."""
         silent: set[str] = set()
         for record, peer in self.outbox.due():
             if self._closing.is_set():
@@ -141,7 +141,7 @@ class Node:
         self._studies = left
 
     def _is_over(self, record: Record, moment: datetime) -> bool:
-        """True where a case was through, with nothing left to be sent, by that moment."""
+        """True if a case was done by that time, with nothing left to send."""
         if record.state not in FINAL or record.finished is None or record.finished > moment:
             return False
         return self.outbox.delivered(record)

@@ -1,4 +1,4 @@
-"""A folder that results are put into, as `adn predict` would: the place they go to where nobody takes DICOM."""
+"""A folder that receives results as `adn predict` writes them, where nothing receives DICOM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Shelf:
     name: str = "folder"
 
     def put(self, record: Record, results: Path) -> Sent:
-        """Put a finished case's files there, in the place of earlier ones of the same name; twice does no harm."""
+        """Put a finished case's files there, replacing earlier ones of the same name; doing it twice does no harm."""
         target = self.folder / self.named(record.study)
         failure = target.with_name(target.name + FAILED)
         try:

@@ -14,7 +14,7 @@ from adn.server.cases import RECORD
 
 
 def status(folder: Path) -> dict[str, Any]:
-    """What a node's folder holds, whether the node runs or not: counts, and a line for each case that needs a look."""
+    """What a node's folder holds, whether it runs or not: counts, and a line for each case that needs attention."""
     states: Counter[str] = Counter()
     peers: dict[str, Counter[str]] = {}
     not_taken: dict[str, set[str]] = {}

@@ -1,6 +1,6 @@
 """A watched folder: scans that are put into it become cases as if they had been sent to a node.
 
-WORK/watched.json                which files were taken, by digests of their paths, and how their studies are called
+WORK/watched.json                which files were taken, by digests of their paths, and the names of their studies
 
 A file is taken when it has not changed for a while: a NIfTI, NRRD or zip is a scan, DICOM images are gathered by study.
 Files are never changed or removed. What was taken is not read again unless its size or time changes.
@@ -24,7 +24,7 @@ from adn.server.problems import ProblemError
 
 LEDGER = "watched.json"
 SETTLE_S = 5.0
-_UNWRITTEN_S = 2.0  # what a kill makes forget is taken again, and its results may have left by then
+_UNWRITTEN_S = 2.0  # what is forgotten in a crash is taken again, and its results may have left by then
 log = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ class _Ledger(BaseModel):
 
 
 class Watch:
-    """Looks through a folder again and again. settle_s: a file that has not changed for so long is whole.
+    """Looks through a folder again and again. settle_s: a file that has not changed for so long is complete.
 
     Raises InputError where results would be taken for scans.
     """
@@ -56,11 +56,11 @@ class Watch:
         self.folder, self.intake, self.settle_s = folder.resolve(), intake, settle_s
         self._path = work / LEDGER
         self._ledger = _read(self._path)
-        self._seen: dict[str, tuple[str, float]] = {}  # stamp, and since when it stands
+        self._seen: dict[str, tuple[str, float]] = {}  # stamp, and since when it has not changed
         self._next = 0.0
 
     def named(self, study: str) -> str:
-        """What results of a study are called: as the file or folder it came from, numbered where that is taken."""
+        """The name of a study's results: that of the file or folder it came from, numbered if that is taken."""
         return self._ledger.names.get(study, study)
 
     def look(self) -> None:
@@ -81,7 +81,7 @@ class Watch:
                 changed, written = False, time.monotonic()
         if changed:
             self._write()
-        self._next = time.monotonic() + 4 * (time.monotonic() - began)  # a large share is not looked through all day
+        self._next = time.monotonic() + 4 * (time.monotonic() - began)  # a large network share is not scanned all day
 
     def _write(self) -> None:
         with atomic_path(self._path) as temporary:
@@ -106,7 +106,7 @@ class Watch:
         return True
 
     def _take(self, path: Path, file: str) -> str:
-        """Hand a file on; the study it belongs to, or '' for what is no scan."""
+        """Hand over a file; returns the study it belongs to, or '' if it is no scan."""
         if is_dicom(path):
             data = path.read_bytes()
             try:
@@ -118,7 +118,7 @@ class Watch:
                 return ""
             study = key_of(found[0])
             self._name(study, path)
-            if not self.intake.has_images(study):  # grown after its results had left: all of it is taken again
+            if not self.intake.has_images(study):  # it grew after its results had left: all of it is taken again
                 own = [name for name, one in self._ledger.files.items() if one.study == study]
                 for name in own:
                     del self._ledger.files[name]
@@ -139,7 +139,7 @@ class Watch:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files of a folder and its folders, but hidden ones, in an order that stays."""
+    """All files of a folder and its subfolders, except hidden ones, in a fixed order."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:

@@ -1,4 +1,4 @@
-"""Parts of heads: a stack too short to find a brain in gets copies of its end slices, and is cut back afterwards."""
+"""Parts of heads: a stack too short to find a brain in is extended by copies of its ends, and cut back afterwards."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LEAST_MM, LEAST_SLICES = 45.0, 7  # of a stack that the networks and morphology 
 
 
 def copies_needed(slices: int, slice_mm: float, least_mm: float = LEAST_MM) -> tuple[int, int]:
-    """How many copies of the first and of the last slice a stack gets; (0, 0) where it is high enough."""
+    """How many copies of the first and of the last slice a stack gets; (0, 0) if it is tall enough."""
     lacking = max(max(LEAST_SLICES, int(np.ceil(least_mm / slice_mm))) - slices, 0)
     return lacking // 2, (lacking + 1) // 2
 
 
 def lengthened(volume: Volume) -> tuple[Volume, slice]:
-    """A volume in SPL order with copies of its ends where it needs any, and where its own slices lie in it."""
+    """A volume in SPL order, with copies of its ends if it needs any, and the range of its own slices in it."""
     slices = volume.grid.shape[0]
     below, above = copies_needed(slices, volume.grid.spacing_mm[0])
     if not above:
@@ -30,5 +30,5 @@ def lengthened(volume: Volume) -> tuple[Volume, slice]:
 
 
 def is_part(grid: Grid) -> bool:
-    """Whether a scan on a grid in SPL order is too low to show a whole brain."""
+    """Whether a scan on a grid in SPL order is too short to show a whole brain."""
     return grid.shape[0] * grid.spacing_mm[0] < WHOLE_BRAIN_MM

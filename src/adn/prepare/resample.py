@@ -1,4 +1,4 @@
-"""Arrays on other voxels: the one place that tells SimpleITK about an affine."""
+"""Arrays on other voxels: the only place that gives SimpleITK an affine."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _ALONE = 1000.0  # as slice distance: morphology within slices only
 
 
 class Restored(NamedTuple):
-    """What the brain is looked for in. tissue: where it may lie, None: anywhere. remarks: what the scan had lost."""
+    """Where the brain is searched. tissue: where it may lie, None: anywhere. remarks: what the scan had lost."""
 
     scan: Volume
     tissue: Mask | None = None
@@ -40,7 +40,7 @@ class Restored(NamedTuple):
 
 
 def restored(scan: Volume) -> Restored:
-    """A scan in SPL order with air and bone put back; itself where it lost neither. Values of tissue stay."""
+    """A scan in SPL order with air and bone put back; the scan itself if it lost neither. Values of tissue stay."""
     hu = scan.data
     floor, top = float(hu.min()), float(hu.max())
     floor_cut = floor > _LOWEST_FLOOR_HU and _share(hu == floor) > _LEAST_FLOOR
@@ -80,13 +80,13 @@ def _unclipped(
 
 
 def _opened(mask: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Without what is narrow within a slice; as wide as before elsewhere."""
+    """Narrow parts within a slice removed; everything else as wide as before."""
     alone = (_ALONE, *spacing_mm[1:])
     return mask & cm.dilate(cm.erode(mask, _SPECK_MM, alone), _SPECK_MM + 1.0, alone)
 
 
 def _from_border(mask: Mask) -> Mask:
-    """What hangs together, within slices, with the slice's border."""
+    """What is connected, within slices, to the slice's border."""
     framed = np.pad(mask, ((0, 0), (1, 1), (1, 1)), constant_values=True)
     return np.stack([cm.largest(plane[None])[0] for plane in framed])[:, 1:-1, 1:-1]
 

@@ -1,8 +1,8 @@
-"""The classical skull stripper: everything inside the inner table of the skull, found by bone and millimetres.
+"""The classical skull stripper: finds everything inside the inner table of the skull from bone and distances.
 
 On a coarser copy, soft tissue is split into brain and the rest by a watershed on the distance to whatever is not soft
-tissue: floods that start deep inside the skull and in the tissues outside it meet at the narrowest places, which are
-the holes of the skull base. Then the border is drawn on the scan's own voxels.
+tissue: floods that start deep inside the skull and in the tissues outside it meet at the narrowest places, the
+holes of the skull base. Then the border is drawn on the scan's own voxels.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NO_BRAIN = (
 
 
 def strip_skull(volume_hu: Volume) -> Volume:
-    """Find the brain: all tissue and CSF inside the inner table, holes filled.
+    """Find the brain: all tissue and CSF inside the inner table, with holes filled.
 
     volume_hu: finite HU, any axis order; padding ≤ -1000. Returns a uint8 mask on the same grid, the same for any axis
     order. A scan already without skull keeps its parenchyma. Raises InputError where nothing looks like a brain.
@@ -78,7 +78,7 @@ def _intracranial(coarse: cm.Coarse) -> Mask:
     """The space inside the skull on the coarse grid."""
     spacing = coarse.spacing_mm
     bone = coarse.hu > BONE_HU
-    soft = (cm.median_in_slices(coarse.hu) > _SOFT_HU) & ~bone  # the median would erase thin bone, so not there
+    soft = (cm.median_in_slices(coarse.hu) > _SOFT_HU) & ~bone  # except in bone, since the median would erase thin bone
     depth = cm.distance_mm(~soft, spacing)
     enclosed = _bony_directions(cm.close(bone, _GAP_MM, spacing))
     core = cm.largest((depth > _CORE_MM) & (enclosed >= 4))
@@ -106,7 +106,7 @@ def _bony_directions(bone: Mask) -> NDArray[np.int8]:
 
 
 def _cut_leaks(brain: Mask, spacing: tuple[float, float, float]) -> Mask:
-    """Opening by reconstruction within a small distance: thin leaks go, the cortex stays."""
+    """Opening by reconstruction within a small distance: removes thin leaks, keeps the cortex."""
     core = cm.largest(cm.erode(brain, _LEAK_MM, spacing))
     brain = brain & cm.dilate(core, _LEAK_MM + 2.0, spacing)
     in_plane = (1000.0, *spacing[1:])

@@ -73,7 +73,7 @@ class Cases:
             return self._records[case_id]
 
     def case(self, record: Record) -> Case:
-        """All that the API tells of a case."""
+        """All that the API says about a case."""
         return describe(record, self.results(record), self.read_only(record))
 
     def file(self, record: Record, name: str) -> tuple[Path, str]:
@@ -90,7 +90,7 @@ class Cases:
         return record.id in self._results
 
     def results(self, record: Record) -> Path:
-        """Its result folder, there or not."""
+        """Its result folder, whether it exists or not."""
         return self._results.get(record.id) or self.home(record) / record.name
 
     def home(self, record: Record) -> Path:
@@ -115,7 +115,7 @@ class Cases:
             )
 
     def staging(self) -> AbstractContextManager[Path]:
-        """A hidden folder for an upload on its way, removed unless it becomes a case."""
+        """A hidden folder for an incoming upload, removed unless it becomes a case."""
         return scratch_folder(self.folder)
 
     def add(self, staged: Path, kind: Any, dicom_seg: bool, **more: Any) -> Record:
@@ -139,7 +139,7 @@ class Cases:
         return record
 
     def next_queued(self) -> Record | None:
-        """The one that waits longest, of those that need not wait longer."""
+        """The one that has waited longest, among those that may begin."""
         moment = now()
         waiting = (one for one in reversed(self.records()) if one.state == "queued")
         return next((one for one in waiting if one.not_before is None or one.not_before <= moment), None)
@@ -152,14 +152,14 @@ class Cases:
             record = self._records[case_id].model_copy(update=changes)
             try:
                 _write(record, self.home(record))
-            except OSError as error:  # a full disk: what is on it is older, which the next start can deal with
+            except OSError as error:  # a full disk: it holds an older state, which the next start can handle
                 log.warning("case %s: its state could not be written (%s).", case_id, error)
             self._records[case_id] = record
             self.changed.notify_all()
         return record
 
     def begin(self, record: Record) -> Record | None:
-        """It is being worked on now, unless it was cancelled or deleted meanwhile."""
+        """Mark it as running, unless it was cancelled or deleted meanwhile."""
         with self.changed:
             if self._records.get(record.id, record).state != "queued":
                 return None
@@ -173,7 +173,7 @@ class Cases:
         self.update(case_id, steps=tuple(_with(s, state="running") if s.name == name else s for s in steps))
 
     def finish(self, case_id: str, state: State, error: Failure | None = None, seconds: float = 0.0) -> None:
-        """Its last change: the upload is removed, and where the case is not done, so are results."""
+        """Its last change: the upload is removed, and so are the results if the case is not done."""
         record = self.record(case_id)
         if state != "done":
             remove_folder(self.results(record))
@@ -183,7 +183,7 @@ class Cases:
         log.info("case %s: %s", case_id, state)
 
     def requeue(self, case_id: str, attempts: int, not_before: datetime | None = None) -> None:
-        """Back into the queue, as if it had not been begun; until `not_before` it waits there."""
+        """Put it back into the queue, as if it had not begun; it waits there until `not_before`."""
         self.update(
             case_id, state="queued", started=None, steps=fresh_steps(), attempts=attempts, not_before=not_before
         )
@@ -220,7 +220,7 @@ class Cases:
     # --- at the start
 
     def _recover(self, folder: Path) -> None:
-        """Read what is there after a stop or a crash, and remove what was half written."""
+        """Read what is there after a stop or a crash, and remove half-written files."""
         sweep(folder, owned=True)
         for path in folder.glob(f"*/{RECORD}"):
             sweep(path.parent, owned=True)
@@ -238,7 +238,7 @@ class Cases:
                 remove_folder(self.home(record) / UPLOAD)
 
     def _recover_running(self, record: Record) -> None:
-        """What was being worked on when the server died: done if its results are there, else once more, else failed."""
+        """A case that ran when the server died: done if its results are there, else tried again, else failed."""
         if (self.results(record) / RESULT_FILE).is_file():  # they appear as a whole
             self.finish(record.id, "done")
         elif record.attempts < self.tries:

@@ -1,4 +1,4 @@
-"""Result folders as the API tells of them: their numbers, files and layers."""
+"""Result folders as the API describes them: their numbers, files and layers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TITLES = {
 
 
 def describe(record: Record, folder: Path, read_only: bool) -> Case:
-    """All that the API tells of a case. folder: with its results, there or not."""
+    """All that the API says about a case. folder: with its results, whether it exists or not."""
     results, files, layers, corrected = None, [], [], []
     if record.state == "done":
         try:

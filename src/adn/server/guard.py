@@ -1,4 +1,4 @@
-"""What stands before every request: the names this server answers to, where requests come from, the token, the limits.
+"""Checks before every request: the names this server answers to, where requests come from, the token, the limits.
 
 DNS rebinding is met by the Host check, foreign pages by the Origin check, and other machines by the token.
 """
@@ -104,7 +104,7 @@ class Guard:
         return True
 
     def _ask_token(self, scope: Scope, headers: Headers, token: str):
-        """None where the token was brought along."""
+        """None if the request brings the token."""
         asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[-1]
         if scope["path"] == "/" and _same(asked, token):
             redirect = RedirectResponse("/", 303)
@@ -114,7 +114,7 @@ class Guard:
         cookie = SimpleCookie()
         try:
             cookie.load(headers.get("cookie", ""))
-        except Exception:  # any garbage
+        except Exception:  # any malformed header
             cookie.clear()
         brought = [morsel.value for name, morsel in cookie.items() if name == COOKIE]
         brought += [bearer.strip()] * (kind.lower() == "bearer")
@@ -124,7 +124,7 @@ class Guard:
         return response(401, detail, {"WWW-Authenticate": "Bearer"})
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """Bodies without a length, or with a false one, are counted as they come."""
+        """Bodies without a length, or with a wrong one, are counted as they arrive."""
         count = 0
 
         async def counted() -> Message:

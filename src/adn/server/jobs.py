@@ -22,7 +22,7 @@ from adn.work.pool import Failure, Worker, end
 
 _TICK_S = 0.1  # how soon a cancel or the server's end is noticed
 _GRACE_S = 0.5
-_PATIENCE_S = 30.0  # for a cancel to be through; a worker is killed after 10
+_PATIENCE_S = 30.0  # for a cancel to finish; a worker is killed after 10
 log = logging.getLogger(__name__)
 
 

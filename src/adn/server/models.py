@@ -1,4 +1,4 @@
-"""What the HTTP API speaks, typed; the OpenAPI page is made of it."""
+"""The models of the HTTP API; the OpenAPI page is made from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adn.atlas import AspectsRegion
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL: tuple[State, ...] = ("done", "failed", "cancelled")
-STEPS = {  # in order: what `predict_one` tells of, and what a user reads
+STEPS = {  # in order: as `predict_one` reports them, and as a user reads them
     "read": "Read the scan",
     "load": "Load the networks",
     "strip skull": "Find the brain",
@@ -134,7 +134,7 @@ class Record(_Frozen):
 
 
 class Case(_Frozen):
-    """One scan and what became of it. results: the content of result.json. read_only: opened by `adn view`."""
+    """One scan and its outcome. results: the content of result.json. read_only: opened by `adn view`."""
 
     id: str
     name: str

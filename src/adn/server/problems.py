@@ -1,4 +1,4 @@
-"""Errors of the HTTP API: RFC 9457 problems, in words for a user, and never with what the client sent."""
+"""Errors of the HTTP API: RFC 9457 problems, in words for a user, never repeating what the client sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class ProblemError(Exception):
-    """Raise it anywhere in a request; it becomes a problem response."""
+    """An error to raise anywhere in a request; it becomes a problem response."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)

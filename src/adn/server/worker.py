@@ -1,4 +1,4 @@
-"""The process that computes, so that the page stays responsive: one scan at a time, telling each step."""
+"""The process that computes, so that the page stays responsive: one scan at a time, reporting each step."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Predict = Callable[[Task, Request, Networks, StepProgress], Outcome]
 
 
 def predict_for_page(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
-    """As `adn predict` does, and what the viewer needs beside it. tell: called with the name of each step."""
+    """As `adn predict` does, plus what the viewer needs. tell: called with the name of each step."""
     from adn.server.layers import write_views
 
     return predict_one(task, request, networks, progress=tell, also=write_views)
 
 
 def predict_plainly(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
-    """As `adn predict` does, with nothing for a page beside it."""
+    """As `adn predict` does, without anything for a page."""
     return predict_one(task, request, networks, progress=tell)
 
 

@@ -1,1 +1,1 @@
-"""Where things are: grids, volumes, rigid motions, units; patient space in numpy, and its twin in torch."""
+"""Where things are: grids, volumes, rigid motions, units; patient space in numpy, and its counterpart in torch."""

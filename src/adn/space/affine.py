@@ -24,7 +24,7 @@ class Affine:
 
     @property
     def linear(self) -> NDArray[np.floating]:
-        """The 3 × 3 part: what a step of one becomes."""
+        """The 3 × 3 part, which maps directions."""
         return self.matrix[:3, :3]
 
     @property

@@ -1,7 +1,7 @@
 """Where voxels lie: `Grid` (array index to patient millimetres) and `RigidTransform` (millimetres and degrees).
 
-Two frames meet here. *World* is NIfTI's RAS in mm (x to the right, y anterior, z superior), what affines speak.
-*Frame* is LPS in mm about a grid's centre (x to patient left, y posterior, z superior), what poses speak: its axes are
+Two frames meet here. *World* is NIfTI's RAS in mm (x to the right, y anterior, z superior), which affines use.
+*Frame* is LPS in mm about a grid's centre (x to patient left, y posterior, z superior), which poses use: its axes are
 the W, H and D axes of the model grid, so an in-plane rotation is a rotation about z.
 """
 
@@ -21,16 +21,16 @@ from adn.space.affine import Affine
 
 _RAS_AXES = {"R": (0, 1.0), "L": (0, -1.0), "A": (1, 1.0), "P": (1, -1.0), "S": (2, 1.0), "I": (2, -1.0)}
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-SAME_VOXEL = 0.01  # of a voxel: what writing an affine with few decimals moves
-_SINGLE = 1e-4  # of a voxel: what files keep affines in is no more exact
+SAME_VOXEL = 0.01  # of a voxel: how far an affine written with few decimals is off
+_SINGLE = 1e-4  # of a voxel: the precision in which files store affines
 
 
 @dataclass(frozen=True, eq=False)
 class FiledPlace:
-    """What a NIfTI header says of where its voxels lie, kept where readers do not agree on what it means.
+    """What a NIfTI header says about where its voxels lie, kept if readers disagree on its meaning.
 
-    affine: 4 × 4, RAS mm, as adn understands it. fields: header fields by name. What is written on the same grid gets
-    the same fields, so that any reader shows both at one place.
+    affine: 4 × 4, RAS mm, as adn understands it. fields: header fields by name. Images written on the same grid get
+    the same fields, so that any reader shows both in the same place.
     """
 
     affine: NDArray[np.float64]

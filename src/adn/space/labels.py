@@ -1,4 +1,4 @@
-"""What the voxels of a tissue map say, in files and tensors alike."""
+"""What the values of a tissue map mean, in files and tensors alike."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Volume:
         return Volume(data, self.grid.reoriented(axes), self.unit)
 
     def view(self, axes: str) -> Volume:
-        """As `reoriented`, without a copy: for those who look at a part of a large volume."""
+        """As `reoriented`, without a copy: for reading a part of a large volume."""
         return Volume(reorient_array(self.data, self.grid.axes, axes), self.grid.reoriented(axes), self.unit)
 
     def part(self, axis: int, indices: slice) -> NDArray:
@@ -50,10 +50,10 @@ class Volume:
 
 
 class BoxVolume(Volume):
-    """A volume of which only a box is kept, float32; elsewhere it is 0, or as the scan that it lies on.
+    """A volume of which only a box is stored, float32; elsewhere it is 0, or equal to the scan that it lies on.
 
-    Most of a head scan lies outside the brain. `data` and parts of it are laid out anew whenever they are asked
-    for: take them once.
+    Most of a head scan lies outside the brain. `data` and parts of it are built anew at each access: take
+    them once.
     """
 
     _values: NDArray[np.float32]

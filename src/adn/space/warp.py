@@ -1,4 +1,4 @@
-"""Moving tensors in space: the torch twin of `geometry`.
+"""Moving tensors in space: the torch counterpart of `geometry`.
 
 Layout (B, C, D, H, W); sampling pulls (output → input); matrices act on normalised coordinates, x = W first,
 `align_corners=False`.

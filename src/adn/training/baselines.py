@@ -1,4 +1,4 @@
-"""What the competitors minimise: cross-entropy and Dice of one network, at every depth that is supervised."""
+"""The loss of the competitors: cross-entropy and Dice of one network, at every supervised depth."""
 
 from __future__ import annotations
 

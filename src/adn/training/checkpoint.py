@@ -1,4 +1,4 @@
-"""Where a stage of training stands, on disk: enough to go on after a kill to the same numbers."""
+"""The state of a training stage on disk: enough to continue after a kill with the same numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class State:
     best: float | None = None
 
     def add(self, values: Row) -> None:
-        """Count one step; what is not a number (a term that a batch has none of) is left out."""
+        """Count one step; NaN (a term that does not occur in a batch) is left out."""
         self.step += 1
         for name, value in values.items():
             total = self.totals.setdefault(name, [0.0, 0.0])
@@ -41,7 +41,7 @@ class State:
                 total[1] += 1
 
     def means(self) -> Row:
-        """Means of the epoch under way; not a number where no step had a value."""
+        """Means of the current epoch; NaN if no step had a value."""
         return {name: total / count if count else float("nan") for name, (total, count) in self.totals.items()}
 
 
@@ -61,7 +61,7 @@ def save_best(path: Path, model: nn.Module, epoch: int, score: float) -> None:
 def load_checkpoint(
     path: Path, model: nn.Module, optimiser: Any, device: torch.device, average: Average | None
 ) -> State:
-    """Fill model, optimiser and mean from a checkpoint, if there is one; returns where the stage stands."""
+    """Fill model, optimiser and mean from a checkpoint, if there is one; returns the state of the stage."""
     if not path.is_file():
         return State()
     content = torch.load(path, map_location=device, weights_only=True)
@@ -81,7 +81,7 @@ def load_weights(path: Path, model: nn.Module) -> bool:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """A kill leaves the former checkpoint whole and at most one stray file, which the next write removes."""
+    """If killed, the earlier checkpoint stays whole, with at most one stray file, which the next write removes."""
     try:
         with atomic_path(path) as temporary:
             torch.save(content, temporary)

@@ -1,4 +1,4 @@
-"""Collapse watch: the two trivial solutions of L_D, told from a log row (docs/method.md, section 2)."""
+"""Collapse watch: the two trivial solutions of L_D, recognised from a log row (docs/method.md, section 2)."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class _Loop:
         self.wrapped.train()
 
     def over(self) -> bool:
-        """True at the end of the plan, or where the score has been flat for long."""
+        """True at the end of the plan, or if the score has been flat for long."""
         if self._done() >= 1:
             return True
         flat = self.state.step % self.per_epoch == 0 and is_flat(self.state.history, self.config.plateau_band)
@@ -154,7 +154,7 @@ class _Loop:
         return flat
 
     def step(self) -> None:
-        """One step, and what follows at the end of an epoch."""
+        """One step, and the end of the epoch if it is the last one."""
         state, stage = self.state, self.stage
         began = time.monotonic()
         rate = _learning_rate(self.config, state.step, self._done())
@@ -245,12 +245,12 @@ class _Loop:
 
 
 def _done(config: FitConfig, state: State, steps: int) -> float:
-    """Share of the stage that is over: of its steps or of its time, whichever is more."""
+    """Share of the stage that is done: of its steps or of its time, whichever is larger."""
     return max(state.step / steps, state.seconds / config.seconds if config.seconds else 0.0)
 
 
 def _learning_rate(config: FitConfig, step: int, done: float) -> float:
-    """Poly decay to 0 as the stage goes (paper, section 3), risen from 0 over the first `warmup_steps`."""
+    """Polynomial decay to 0 over the stage (paper, section 3), after a linear rise over the first `warmup_steps`."""
     rate = config.learning_rate * max(1 - done, 0.0) ** config.poly_power
     return rate * min(1.0, (step + 1) / max(config.warmup_steps, 1))
 

@@ -48,7 +48,7 @@ def take_over(model: nn.Module, name_or_path: str | Path) -> None:
 
 
 def _same_backbones(model: nn.Module, recipe: dict[str, Any]) -> bool:
-    """True where the weights' D and F are of the kinds that the model's are; baselines are held to be."""
+    """True if the weights' D and F are of the same kinds as the model's; always true of baselines."""
     own, given = getattr(model, "network", None), recipe.get("network", {})
     kinds = ("d_backbone", "f_backbone")
     return not isinstance(own, NetworkConfig) or all(getattr(own, kind) == given.get(kind, "resunet") for kind in kinds)

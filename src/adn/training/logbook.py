@@ -54,7 +54,7 @@ class Board:
     """TensorBoard events of one stage; silent where TensorBoard is not installed."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        """step: where the stage goes on; later events of a killed run are dropped."""
+        """step: where the stage continues; later events of a killed run are dropped."""
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

@@ -1,4 +1,4 @@
-"""`adn data import-aisd`: a user's AISD downloads to cases, and what to know of each."""
+"""`adn data import-aisd`: turns a user's AISD downloads into cases, with notes on each."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def import_aisd(
 
 
 def _say(lines: list[Imported], console: Console, quiet: bool) -> None:
-    """A line for every case with a problem: those left out always, the others unless told to be quiet."""
+    """Print a line for every case with a problem: always if it was left out, otherwise unless told to be quiet."""
     for line in lines:
         text = f"{line.case}: {' '.join(line.problems)}"
         if line.outcome == "left out":

@@ -1,4 +1,4 @@
-"""`adn data import-cpaisd`: a user's CPAISD download to cases, and what to know of each."""
+"""`adn data import-cpaisd`: turns a user's CPAISD download into cases, with notes on each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`adn data import-teknofest`: a user's TEKNOFEST-2021 download to cases, and what to know of each."""
+"""`adn data import-teknofest`: turns a user's TEKNOFEST-2021 download into cases, with notes on each."""
 
 from __future__ import annotations
 

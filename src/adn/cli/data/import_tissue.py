@@ -20,7 +20,7 @@ def import_tissue(
         typer.Option("--from", help="Name of the label image in each folder; default: SPM12's c1*, c2* and c3*."),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="What its labels mean: 'freesurfer', or like '1=GM,2=WM,3=CSF'.")
+        str | None, typer.Option(help="What its labels mean: 'freesurfer', or a list such as '1=GM,2=WM,3=CSF'.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier maps of the same case.")] = False,
     quiet: Quiet = False,

@@ -17,8 +17,8 @@ _SHOWN = 10
 def tell(lines: Sequence[Any], what: str, report: Path, page: Path, quiet: bool) -> None:
     """Report the outcome of an import, and exit with its code if something was left out.
 
-    lines: of a report, each with case, patient, outcome and problems. what: they are, such as 'series'. What was left
-    out is said in any case, the rest unless told to be quiet.
+    lines: of a report, each with case, patient, outcome and problems. what: the word for them, such as 'series'. What
+    was left out is always printed, the rest unless told to be quiet.
     """
     left_out = [line for line in lines if line.outcome == "left out"]
     console = terminal.stderr()

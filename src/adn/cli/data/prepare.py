@@ -21,8 +21,8 @@ def prepare(
 ) -> None:
     """Read, strip and resample every case once, so that training starts without delay.
 
-    What is prepared lies in $XDG_CACHE_HOME/adn/prepared (by default below ~/.cache) and is found again by its content,
-    so that a stopped run goes on, a changed file is prepared anew, and the folder may be deleted at any time.
+    Prepared cases are kept in $XDG_CACHE_HOME/adn/prepared (by default below ~/.cache) and recognised by their content,
+    so a stopped run can be continued, a changed file is prepared anew, and the folder may be deleted at any time.
     """
     from adn.feed.cache import prepare_data
     from adn.recipes import load_recipe

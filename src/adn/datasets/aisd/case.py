@@ -47,7 +47,7 @@ class Imported:
 
     outcome: 'imported' or 'left out'. hu: 'dicom', or 'png' where estimated. order: how the
     PNGs run against the DICOM slices from below, 'same' or 'reversed'. turn: 0, or how a PNG is turned or flipped (see
-    `aisd_match.turned`). problems: plain sentences; empty for a clean case. notes: what was dealt with, such as a tilt.
+    `aisd_match.turned`). problems: plain sentences; empty for a clean case. notes: what was handled, such as a tilt.
     """
 
     case: str
@@ -71,9 +71,9 @@ class _Pictures(NamedTuple):
 
 
 def import_case(files: CaseFiles, destination: Path, assumed: Assumed | None) -> Imported | None:
-    """Write one case folder; None where its DICOM does not serve and nothing is assumed yet: it waits for the others.
+    """Write one case folder; None if its DICOM is of no use and nothing is assumed yet: then it waits for the others.
 
-    A folder made of the same files is kept. What is wrong with the case's files is told in the line, not raised.
+    A folder made of the same files is kept. What is wrong with the case's files is reported in the line, not raised.
     """
     folder, digest = destination / files.case, _digest(files)
     old = read_record(folder / RECORD) or {"digest": None}
@@ -225,7 +225,7 @@ def _measured(line: Imported, labels: Volume) -> Imported:
 
 
 def _write_case(folder: Path, ct: Volume, labels: Volume, record: dict[str, Any]) -> None:
-    """The case folder, whole or not at all; one from an earlier import gives way."""
+    """The case folder, whole or not at all, replacing one from an earlier import."""
     infarct = labels.with_data(np.isin(labels.data, INFARCT_VALUES).astype(np.uint8))
     invisible = labels.with_data((labels.data == INVISIBLE_VALUE).astype(np.uint8))
     with atomic_folder(folder, marker=RECORD, overwrite=True) as partial:

@@ -119,7 +119,7 @@ def _unpack(archive: Path, work: Path) -> Path:
 
 
 def _place(name: PurePosixPath) -> tuple[str, str, int] | None:
-    """('image' | 'mask' | 'dicom', case, slice number) that a name speaks of; None where it is nothing of AISD."""
+    """('image' | 'mask' | 'dicom', case, slice number) that a name stands for; None if it does not belong to AISD."""
     found = [match.group() for part in name.parts[:-1] for match in _CASE.finditer(part)]
     if not found:
         return None

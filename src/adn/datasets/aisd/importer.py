@@ -1,4 +1,4 @@
-"""AISD (Liang et al. 2021) from a user's own downloads to case folders, with a word on every case that is not clean.
+"""AISD (Liang et al. 2021) from a user's own downloads to case folders, with a note on every case that is not clean.
 
 Its licence is non-commercial: adn neither downloads nor ships anything of it.
 """
@@ -39,7 +39,7 @@ def import_aisd(
     jobs: int | None = 1,
     progress: Progress | None = None,
 ) -> list[Imported]:
-    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`ignore.nii.gz`: label 4) for every case that can be.
+    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`ignore.nii.gz`: label 4) for each case that is usable.
 
     source: folder with AISD's downloads, archives or unpacked, of which nothing is changed. A PNG is paired with its
     DICOM slice by content; without DICOM, HU come from the PNG by the window that the other cases have. Cases imported

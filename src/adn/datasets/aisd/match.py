@@ -1,8 +1,8 @@
-"""Which DICOM slice a PNG was made of, found by content.
+"""Which DICOM slice a PNG was made from, found by content.
 
 AISD's PNGs show a window of some 100 HU, may run from top to bottom, and carry no geometry. Each PNG is compared with
-each slice in the eight ways a picture can be turned; the order is kept or reversed. Where two readings fit about as
-well, nothing is guessed.
+each slice in the eight ways a picture can be turned; the order is kept or reversed. Where two readings fit about
+equally well, nothing is guessed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A page to look at after an import of AISD: what came of it, what is wrong, and every case with its contour."""
+"""A page to look at after an import of AISD: its outcome, what is wrong, and every case with its contour."""
 
 from __future__ import annotations
 

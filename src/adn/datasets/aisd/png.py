@@ -30,8 +30,8 @@ def png_volume(
 ) -> PngScan:
     """Make a head CT of pictures (n, rows, columns), front up and patient left on image right, as AISD's are.
 
-    window_hu: HU of grey levels 0 and 255. What the window cut is given back as air and bone where it is as large as
-    they are, so that the skull can be found; a speck keeps the window's end. Raises InputError where neither end of the
+    window_hu: HU of grey levels 0 and 255. What the window cut is restored as air and bone where it is as large as
+    these, so that the skull can be found; a speck keeps the window's end. Raises InputError where neither end of the
     stack is clearly the smaller one, so that top and bottom cannot be told.
     """
     area = (pictures > 0).mean(axis=(1, 2))
@@ -52,6 +52,6 @@ def png_volume(
 
 
 def _large(mask: NDArray[np.bool_], voxels: float) -> NDArray[np.bool_]:
-    """The face-connected parts of at least so many voxels."""
+    """The face-connected parts of at least that many voxels."""
     parts = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), False)
     return sitk.GetArrayFromImage(sitk.RelabelComponent(parts, minimumObjectSize=max(int(voxels), 1))) > 0

@@ -1,4 +1,4 @@
-"""CPAISD from a user's own download to case folders, core and penumbra apart, with a word on what is not clean.
+"""CPAISD from a user's own download to case folders, core and penumbra apart, with a note on what is not clean.
 
 Umerenkov et al. 2024, arXiv 2404.02518; CC BY 4.0. adn neither downloads nor ships anything of it.
 """
@@ -64,7 +64,7 @@ class ImportedStudy:
 
 
 class _Found(NamedTuple):
-    """A study's line, and what tells its slices from others (see `Study.pixels`)."""
+    """A study's line, and what distinguishes its slices from others (see `Study.pixels`)."""
 
     line: ImportedStudy
     pixels: tuple[str, ...] = ()
@@ -155,9 +155,9 @@ def _measured(line: ImportedStudy, study: Study, part: PartOfHead, core: Volume,
 
 
 def _with_patients(found: Sequence[_Found]) -> list[ImportedStudy]:
-    """The lines with a patient for each. Studies that share a slice are one patient, in the part that is kept longest.
+    """The lines with a patient for each. Studies that share a slice are one patient, in the part that is held out most.
 
-    Else the same scan would train and test.
+    Otherwise the same scan would train and test.
     """
     order = list(PARTS.values())
     patient = {one.line.case: one.line.case for one in found if one.line.outcome == "imported"}
@@ -180,7 +180,7 @@ def _with_patients(found: Sequence[_Found]) -> list[ImportedStudy]:
         if who and who != line.case:
             said.append(f"It shows the same slices as {who} and counts as the same patient.")
         if who and part[who] != line.part:
-            said.append(f"The archive has it in {line.part}; its twin is in {part[who]}, and so it is, too.")
+            said.append(f"The archive has it in {line.part}; its twin is in {part[who]}, so it joins that part.")
         lines.append(replace(line, patient=who, part=part.get(who, line.part), problems=tuple(said)))
     return lines
 

@@ -31,8 +31,8 @@ class Study:
     """A study's slices, lowest first.
 
     hu, labels: (n, rows, columns), rows to posterior, columns to patient left. places: rising slice numbers, a step of
-    which is spacing_mm[0]. tilt_deg: between the slices' normal and the way from slice to slice. pixels: what tells
-    each slice from any other, whatever its header says.
+    which is spacing_mm[0]. tilt_deg: between the slices' normal and the way from slice to slice. pixels: by which
+    each slice differs from any other, whatever its header says.
     """
 
     hu: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What the pictures themselves tell: which end of a stack is the lower one, and which stacks show the same head."""
+"""What the pictures themselves show: which end of a stack is the lower one, and which stacks show the same head."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SHIFTS = 4  # pixels that two pictures may be moved against each other
 
 
 def runs_down(hu: NDArray, pixel_mm: float) -> tuple[bool, Grounds]:
-    """Whether a stack (n, rows, columns) starts at the upper end, and by what that is told.
+    """Whether a stack (n, rows, columns) starts at the upper end, and what shows it.
 
-    'bone': more air and bone between soft tissue means nearer to the base. 'area': where there is next to none, the
-    head gets smaller towards the vertex, which held for 43 of 52 series. 'none': a single slice.
+    'bone': there is more air and bone between soft tissue near the base. 'area': if there is next to none, the head
+    gets smaller towards the vertex, which held for 43 of 52 series. 'none': a single slice.
     """
     if len(hu) < 2:
         return False, "none"
@@ -91,9 +91,7 @@ def likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def same_heads(stacks: Mapping[str, NDArray[np.float32]], makers: Mapping[str, str]) -> dict[str, str]:
-    """The patient of each series: the first of those by one maker that are as like as one head's, directly or by way of
-    others.
-    """
+    """The patient of each series: the first of the same maker that shows the same head, directly or through others."""
     patient = {name: name for name in stacks}
     names: Sequence[str] = list(stacks)
     for place, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""TEKNOFEST-2021's ischemia part from a user's own download to case folders, with a word on what is not clean.
+"""TEKNOFEST-2021's ischemia part from a user's own download to case folders, with a note on what is not clean.
 
 Koç et al., Eurasian J Med 2022;54(3):248-258, doi 10.5152/eurasianjmed.2022.22096. Published "for further research"
 without a stated licence: adn neither downloads nor ships anything of it.
@@ -75,7 +75,7 @@ def import_teknofest(
     close: bool = True,
     progress: Progress | None = None,
 ) -> list[ImportedSeries]:
-    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz, seen.nii.gz` for every series of slices that can be.
+    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz, seen.nii.gz` for every series that can be imported.
 
     source: the unpacked download, of which nothing is changed. close: close and fill masks that a threshold left
     speckled. A case is called by the lowest number of its files; nothing of the headers but the maker is kept. Cases

@@ -1,4 +1,4 @@
-"""Slices to series: read without their headers' names, grouped and ordered by what their UIDs tell."""
+"""From slices to series: read without the names in their headers, grouped and ordered by their UIDs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from adn.datasets.teknofest.files import SliceFiles
 from adn.datasets.teknofest.uids import SERIES_PAUSE, Instance, read_uid
 from adn.errors import InputError
 
-_TALLEST_MM = 220.0  # a head; numbers that span more count something else
+_TALLEST_MM = 220.0  # a head; numbers that span more are not slice numbers
 _LARGEST_STEP = 60
 
 
@@ -126,7 +126,7 @@ def _ordered(members: list[Slice]) -> FoundSeries:
         key = (one.instance.time if not one.instance.counts else 0, one.instance.number)
         if key in by_number:
             problems.append(
-                f"Slices {by_number[key].files.name} and {one.files.name} have one place; the first is used."
+                f"Slices {by_number[key].files.name} and {one.files.name} lie at the same place; the first is used."
             )
         by_number.setdefault(key, one)
     slices = tuple(by_number[key] for key in sorted(by_number))
@@ -137,7 +137,7 @@ def _ordered(members: list[Slice]) -> FoundSeries:
         places = tuple(one.instance.number - slices[0].instance.number for one in slices)
         tall = places[-1] * slices[0].thickness_mm > _TALLEST_MM
         if tall or max(b - a for a, b in pairwise(places)) > _LARGEST_STEP:
-            problems.append("The slices' numbers do not count slices.")
+            problems.append("The slices' numbers are not slice numbers.")
             places = None
     if places is None:
         problems.append("Gaps between slices are not known: they were stacked without gaps.")
@@ -149,7 +149,7 @@ def read_hu(files: SliceFiles) -> NDArray[np.float32]:
     try:
         data = pydicom.dcmread(files.dicom)
         pixels = data.pixel_array.astype(np.float32)
-    except Exception as error:  # decoders raise whatever they like
+    except Exception as error:  # decoders raise errors of any kind
         raise InputError(f"the pixels of slice {files.name} cannot be read ({error}); copy the file again.") from error
     if pixels.ndim != 2:
         raise InputError(f"slice {files.name} has {pixels.ndim} dimensions, needed 2.")

@@ -1,4 +1,4 @@
-"""Which series a slice belongs to and where it lies in it, told by the scanner's own instance UID alone."""
+"""Which series a slice belongs to and where it lies in it, from the scanner's own instance UID alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERIES_PAUSE = 600  # more than this between the times of two slices starts anot
 
 @dataclass(frozen=True)
 class Instance:
-    """A slice as its UID speaks of it.
+    """What a slice's UID says about it.
 
     series: the same for all slices of a series (and, for Toshiba and Philips, of others by the same scanner). time: of
     the slice, 0 where the UID has none of its own. number: rises with the slices. counts: its steps are slices.
