@@ -206,6 +206,12 @@ def test_every_patient_is_marked_by_the_network_of_its_fold(cases, tmp_path, mon
     assert "| 0.2 |" in row  # 20 steps of 36 s
 
 
+@pytest.mark.parametrize("recipe", ["paper", "released", "fast", "tiny"])
+def test_every_row_fits_every_recipe_of_the_benchmark(recipe):
+    for name in row_names():
+        assert row_recipe(load_recipe(recipe), name).name == f"{recipe}+{name}"
+
+
 def test_rows_that_mix_sources_see_the_same_samples():
     base = load_recipe("slicewise-mix")
     base = base.model_copy(update={"train": base.train.model_copy(update={"slices": None})})

@@ -1,8 +1,8 @@
 """How much disk an install of adn takes beside torch: what each distribution records of its files, largest first.
 
-    python benchmarks/speed/install_size.py [--without torch] [--top 12]
+    python benchmarks/speed/install_size.py [--of adn-stroke] [--without torch] [--top 12]
 
-Counted are adn and all that it needs, without extras, less NAME of --without and all that this needs.
+Counted are --of and all that it needs, without extras, less --without and all that this needs.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import re
 from importlib import metadata
 
 from packaging.requirements import Requirement
-
-NAME = "adn-stroke"
 
 
 def needed(name: str, found: set[str] | None = None) -> set[str]:
@@ -41,10 +39,11 @@ def megabytes(name: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--of", default="adn-stroke")
     parser.add_argument("--without", default="torch")
     parser.add_argument("--top", type=int, default=12)
     arguments = parser.parse_args()
-    sizes = {name: megabytes(name) for name in needed(NAME) - needed(arguments.without)}
+    sizes = {name: megabytes(name) for name in needed(arguments.of) - needed(arguments.without)}
     print(f"{sum(sizes.values()):.0f} MB in {len(sizes)} distributions")
     for name, size in sorted(sizes.items(), key=lambda one: -one[1])[: arguments.top]:
         print(f"{name}: {size:.0f} MB")

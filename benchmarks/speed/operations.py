@@ -1,6 +1,6 @@
 """Arithmetic of training each row of the benchmark, counted without running it, and the hours that follow; Markdown.
 
-    python benchmarks/speed/operations.py [--recipe paper] [--samples 100000] [--tflops 50]
+    python benchmarks/speed/operations.py [--recipe paper] [--rows adn ...] [--samples 100000] [--tflops 50]
 
 Counts forward and backward of the convolutions and products that one training sample costs (torch.utils.flop_counter),
 on the shapes that the recipe trains on; T is not counted. --tflops: what the device is taken to achieve, in 10¹² a
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from adn.benchmark import METHODS
@@ -23,8 +24,12 @@ from adn.recipes import load_recipe, row_recipe
 
 def operations(recipe: Recipe) -> int:
     """Floating-point operations of one training sample: a multiplication and an addition are two."""
-    with torch.device("meta"):
-        model = build_model(recipe)
+    with FakeTensorMode():  # shapes alone: nothing is computed
+        return _counted(recipe)
+
+
+def _counted(recipe: Recipe) -> int:
+    model = build_model(recipe)
     patches = recipe.train.patches
     shape: tuple[int, ...] = recipe.grid.box or recipe.grid.shape
     if patches.used:
@@ -32,29 +37,30 @@ def operations(recipe: Recipe) -> int:
         context = getattr(model.segment, "context", (0, 0, 0))
         assert inner
         shape = tuple(side + 2 * c for side, c in zip(inner, context, strict=True))
-    x = torch.empty((patches.per_sample, 1, *shape), device="meta")
+    x = torch.empty((patches.per_sample, 1, *shape))
     with FlopCounterMode(display=False) as counter:
         if isinstance(model, Baseline):
             torch.stack([level.sum() for level in model.logits(x, whole=not patches.used)]).sum().backward()
         else:
-            model.from_aligned(x, torch.eye(4, device="meta")).infarct_probability_aligned.sum().backward()
+            model.from_aligned(x, torch.eye(4)).infarct_probability_aligned.sum().backward()
     return counter.get_total_flops()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="paper")
+    parser.add_argument("--rows", nargs="+", default=[method.name for method in METHODS])
     parser.add_argument("--samples", type=int, default=100_000, help="that a row is trained on")
     parser.add_argument("--tflops", type=float, default=50.0)
     arguments = parser.parse_args()
     base, total = load_recipe(arguments.recipe), 0.0
     print(f"| row | 10¹² operations a sample | hours for {arguments.samples:,} samples |\n|---|---:|---:|")
-    for method in METHODS:
-        count = operations(row_recipe(base, method.name)) / 1e12
+    for name in arguments.rows:
+        count = operations(row_recipe(base, name)) / 1e12
         hours = count * arguments.samples / arguments.tflops / 3600
         total += hours
-        print(f"| `{method.name}` | {count:.2f} | {hours:.1f} |", flush=True)
-    print(f"\nRecipe `{base.name}`, {arguments.tflops:g} · 10¹² operations a second: {total:.0f} hours for all rows.")
+        print(f"| `{name}` | {count:.2f} | {hours:.1f} |", flush=True)
+    print(f"\nRecipe `{base.name}`, {arguments.tflops:g} · 10¹² operations a second: {total:.0f} hours for these rows.")
 
 
 if __name__ == "__main__":
