@@ -1,6 +1,7 @@
 # make demo: install, make a virtual patient, find its infarct.   make check: seconds.
 # make test: install, tests in JOBS=2 processes.
 # make coverage: the tests, and what they do not reach.   make docs: the site.
+# make lowest: tests with the oldest versions that pyproject.toml allows, in .venv-lowest.
 # make viewer: the image viewer of adn serve, by Node.js; a wheel from PyPI holds it already.
 # A CPU-only PyTorch, smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
@@ -9,6 +10,11 @@ TORCH_INDEX ?=
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+LOWEST_TESTS := tests/space tests/findings tests/io/test_nifti.py tests/io/test_itk.py tests/io/test_weights.py \
+	tests/io/test_dicom.py tests/prepare/test_strip.py tests/nn/test_adn.py tests/prediction/test_pipeline.py \
+	tests/training/test_fit.py tests/figures/test_figures.py tests/report/test_files.py tests/report/test_html.py \
+	tests/report/test_dicom_seg.py tests/test_config.py tests/test_recipes.py tests/cli/test_app.py
 
 # The pins also hold in pip's isolated builds: older pip reads the first name there, newer pip the second.
 export PIP_CONSTRAINT := constraints.txt
@@ -18,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH := $(shell grep '^torch==' constraints.txt)
 INSTALL_TORCH := install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 
-.PHONY: demo viewer test coverage check check-wheel docs clean
+.PHONY: demo viewer test lowest coverage check check-wheel docs clean
 
 demo: $(VENV)/.installed
 	rm -rf demo
@@ -34,6 +40,16 @@ viewer:
 # Two processes, a test file in one of them. One thread each: more would only wait for each other.
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+# What stands on a library's interface: files and DICOM, geometry, networks, pictures, report, command line.
+# Warnings of old libraries are no faults of ours.
+lowest:
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) tools/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip $(INSTALL_TORCH)
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(LOWEST)/bin/python -m pip install -e . pytest hypothesis beartype
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -p no:cacheprovider -o filterwarnings=ignore \
+		$(LOWEST_TESTS) $(ARGS)
 
 coverage: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov=adn --cov-report=term:skip-covered $(ARGS)

@@ -155,11 +155,13 @@ def write_meta(path, fields):
     return path
 
 
-@pytest.mark.parametrize("space", ["right-anterior-superior", "RAS", "left-anterior-superior", "LPS"])
+@pytest.mark.parametrize("space", ["right-anterior-superior", "RAS", "left-anterior-superior", "LAS", "LPS"])
 def test_a_named_space_tells_the_sides(space, tmp_path):
     volume, remarks = load(write_nrrd(tmp_path / "a.nrrd", NAMED.replace("right-anterior-superior", space)))
     assert remarks == []
-    assert volume.grid.axes == {"r": "RAS", "R": "RAS", "l": "LAS", "L": "LPS"}[space[0]]
+    axes = {"right-anterior-superior": "RAS", "left-anterior-superior": "LAS"}.get(space, space)
+    assert volume.grid.axes == axes
+    assert volume.grid.affine[:3, 3].tolist() == [10 if axes[0] == "R" else -10, 20 if axes[1] == "A" else -20, 30]
 
 
 @pytest.mark.parametrize("space", ["space dimension: 3", "space: scanner-xyz", "space: 3D-right-handed"])

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adn.errors import InputError
 from adn.io.atomic import scratch_folder
@@ -34,6 +35,7 @@ _SIZE_KEYS = {b"elementspacing", b"elementsize"}
 _SPACES = re.compile(
     rb"(ras|las|lps|right-anterior-superior|left-anterior-superior|left-posterior-superior)(-time|t)?", re.I
 )
+_LAS = re.compile(rb"(las|left-anterior-superior)(-time|t)?", re.I)
 _UNITS = {
     "": "mm",
     "?": "mm",
@@ -98,6 +100,8 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
     lps = np.eye(4)
     lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     lps[:3, 3] = image.GetOrigin()
+    if nrrd:
+        lps = _with_named_sides(lps, lines)
     lps[:3] *= MM_PER_UNIT[unit]
     data = np.ascontiguousarray(sitk.GetArrayViewFromImage(image).transpose(2, 1, 0), dtype=np.float32)
     try:
@@ -213,6 +217,21 @@ def _says_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:
     return any(key == b"space" and _SPACES.fullmatch(value) for key, value in lines) and any(
         key == b"spacedirections" for key, _ in lines
     )
+
+
+def _with_named_sides(lps: NDArray[np.float64], lines: list[tuple[bytes, bytes]]) -> NDArray[np.float64]:
+    """The affine as the header says: of a left-anterior-superior NRRD, SimpleITK before 2.5.6 changed left and right in
+    place of front and back. Other spaces stay as ITK has them.
+    """
+    values = dict(reversed(lines))
+    if not _LAS.fullmatch(values.get(b"space", b"")):
+        return lps
+    vectors = [_numbers(vector)[:3] for vector in re.findall(rb"\(([^)]*)\)", values.get(b"spacedirections", b""))[:3]]
+    if [len(vector) for vector in vectors] != [3, 3, 3]:
+        return lps
+    left, anterior, _ = np.transpose(vectors)
+    confused = lps[0, :3] @ left - lps[1, :3] @ anterior < 0
+    return np.diag((-1.0, -1.0, 1.0, 1.0)) @ lps if confused else lps
 
 
 def _check_voxel_size(path: Path, lines: list[tuple[bytes, bytes]], nrrd: bool) -> None:
