@@ -42,6 +42,7 @@ RUNS = {
     "quality/fuzz": "fuzz.csv --count 6",
     "quality/hostile": "hostile --count 6",
     "quality/no_heads": "cases/vp-0000/ct.nii.gz cases/vp-0000/brain.nii.gz cases/vp-0000/tissue.nii.gz constant",
+    "quality/territory": "-n 1 --matrix 64",
     "studies/visible": "tiny --looks 2 --pool 1",
     "studies/network_inputs": "--cases cases -o inputs --weights tiny.safetensors",
 }
