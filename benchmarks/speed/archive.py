@@ -59,11 +59,11 @@ def archive_of(folder: Path, count: int) -> Path:
     return folder / "in"
 
 
-def run(folder: Path, client, work: type = Stub, name: str = "out"):
+def run(folder: Path, client, work: type = Stub, name: str = "out", source: str = "in"):
     """Counts and seconds."""
     job = Job(Request(folder / name), Networks(), work=work)
     began = time.monotonic()
-    return predict_archive([str(folder / "in")], job, client), time.monotonic() - began
+    return predict_archive([str(folder / source)], job, client), time.monotonic() - began
 
 
 def overhead(folder: Path, count: int) -> None:
@@ -134,13 +134,17 @@ def memory(folder: Path, count: int) -> None:
 
 
 def scaling(folder: Path, scan: Path, count: int) -> None:
-    (folder / "in").mkdir()
-    for number in range(count):
-        (folder / "in" / f"s{number:03d}.nii.gz").symlink_to(scan.resolve())
+    """scan: a file or a folder of DICOM."""
+    links = [folder / f"s{number:03d}{''.join(scan.suffixes)}" for number in range(count)]
+    for link in links:  # a scan that is listed twice under one path is predicted once
+        link.symlink_to(scan.resolve())
+    (folder / "in.csv").write_text("\n".join(["path", *map(str, links), ""]))
     found: dict[int, list[float]] = {1: [], 2: []}
     for turn, number in enumerate((1, 2, 2, 1)):
         with workers(number) as client:
-            _, seconds = run(folder, client, Predictor, f"out-{turn}")
+            counts, seconds = run(folder, client, Predictor, f"out-{turn}", "in.csv")
+        if counts.done != count:
+            raise SystemExit(f"not all of {count} scans were predicted: {counts}")
         found[number].append(seconds)
         print(f"{number} workers: {seconds:.0f} s", flush=True)
     print(f"two workers are {sum(found[1]) / sum(found[2]):.2f} times as fast as one")

@@ -169,7 +169,9 @@ def _infer(scan: Volume, model: TissueModel, mirror_average: bool) -> tuple[NDAr
 def _probabilities(crop: Tensor, model: TissueModel) -> Tensor:
     """(1, 1, d, h, w) HU to the classes' probabilities, (4, d, h, w)."""
     with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
-        return model.network(crop)[0].float().softmax(0).cpu()
+        p = model.network(crop)[0].float().softmax(0).cpu()
+    give_memory_back()
+    return p
 
 
 def network_grid(scan: Volume, config: TissueConfig) -> Tensor:

@@ -147,7 +147,8 @@ def test_an_old_infarct_is_left_out_of_every_mask_unless_it_is_to_be_kept(keep, 
     scan = Scan("case", fluid.with_data(np.where(old, np.float32(4.0), fluid.data)), "nifti")
     located = locate(scan, model)
     on_scan = home(infer(located, model), located, model.recipe, 0.5)
-    on_scan = replace(on_scan, infarct=old.astype(np.uint8), probability=np.where(old, np.float32(0.9), 0))
+    place = tuple(slice(0, side) for side in old.shape)
+    on_scan = replace(on_scan, infarct=old.astype(np.uint8), found=np.where(old, np.float32(0.9), 0), place=place)
     judge = assembly.judge
     monkeypatch.setattr(assembly, "judge", lambda *given: (judge(*given)[0], ()))  # a phantom is not assessable
     found = assembly.assemble(scan, located, on_scan, model, asked=Asked(keep_old=keep))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 GROUPS = 8
 NORM_EPSILON = 1e-5
 _LARGE_PLANE = 1000  # pixels; smaller ones are as fast either way
-_AT_ONCE = 16  # slices, when predicting: memory for more is asked of the system anew for each layer
+_AT_ONCE = 8  # slices, when predicting: memory for more is asked of the system anew for each layer
 RARE_LOGIT = -3.0  # of an untrained network: infarct is rare, and the first steps need not learn that
 EMPTY_LOGIT = -12.0  # where a slice shows nothing at all
 

@@ -71,12 +71,15 @@ def predict(
     answers. Raises InputError where there is no brain.
     """
     steps = Steps(progress)
+    give_memory_back()  # what reading the scan left
     located = locate(scan, model, strip=strip, steps=steps)
+    give_memory_back()
     with steps.step("disentangle and segment"):
         maps = infer(located, model)
     give_memory_back()
     with steps.step("carry home"):
         on_scan = home(maps, located, model.recipe, threshold)
+    del maps
     give_memory_back()
     prediction = assemble(scan, located, on_scan, model, steps, asked)
     give_memory_back()
@@ -126,7 +129,7 @@ def assemble(
         case=scan.name,
         scan=scan,
         infarct=_as_filed(on_scan.infarct, scan, "label"),
-        infarct_probability=_as_filed(on_scan.probability, scan, "1"),
+        infarct_probability=_box_as_filed(on_scan.found, on_scan.place, scan, "1"),
         brain_mask=_as_filed((mask.data > 0).astype(np.uint8), scan, "label"),
         **_asymmetries(scan, located, on_scan, recipe),
         pose_network=as_rigid(located.pose_network),
@@ -147,9 +150,9 @@ def assemble(
 def unmarked(part: NDArray[np.bool_], on_scan: OnScan) -> OnScan:
     """With a part no longer marked: its probability stays just below the threshold, so that no mask of it shows it."""
     below = np.nextafter(np.float32(on_scan.threshold), np.float32(0))
-    infarct, probability = on_scan.infarct.copy(), on_scan.probability.copy()
-    infarct[part], probability[part] = 0, np.minimum(probability[part], below)
-    return replace(on_scan, infarct=infarct, probability=probability)
+    infarct, found, own = on_scan.infarct.copy(), on_scan.found.copy(), part[on_scan.place]
+    infarct[part], found[own] = 0, np.minimum(found[own], below)
+    return replace(on_scan, infarct=infarct, found=found)
 
 
 def judge(
@@ -160,8 +163,9 @@ def judge(
     mni: as of `mni_from_scan`.
     """
     volume, mask = located.volume, located.brain.mask
+    give_memory_back()
     quality = _quality(located, recipe)
-    return quality, (
+    remarks = (
         *scan.remarks,
         *located.brain.remarks,
         *mask_remarks(volume, mask),
@@ -169,10 +173,13 @@ def judge(
         *(() if mni is None else level_remarks(volume, mask, mni)),
         *quality_remarks(quality, recipe.network.polarity),
     )
+    give_memory_back()
+    return quality, remarks
 
 
 def _asymmetries(scan: Scan, located: Located, on_scan: OnScan, recipe: Recipe) -> dict[str, Volume]:
     """A, P, Q, X̂ and X̃ in HU on the axes of the scan's file, by their names in `Prediction`."""
+    give_memory_back()
     window, network, box = recipe.grid.window_hu, recipe.network, on_scan.box
     a_hu, whole_p_hu = unit_to_hu(on_scan.total, window), unit_to_hu(on_scan.pathological, window)
     p_hu = np.minimum(whole_p_hu, a_hu)

@@ -27,7 +27,7 @@ from adn.results import Scan
 from adn.space.geometry import Grid, RigidTransform, bounding_box
 from adn.space.volume import Volume
 from adn.space.warp import warp
-from adn.work.memory import freed_memory_kept
+from adn.work.memory import freed_memory_kept, give_memory_back
 from adn.work.progress import StepProgress
 
 _LARGE_LAYER = 2**24  # values; beyond, the C library asks the system for each layer's memory anew
@@ -63,18 +63,27 @@ class Maps:
 class OnScan:
     """What the networks found, on the scan's voxels in SPL order, (D, H, W).
 
-    infarct: uint8, 0 or 1: probability ≥ threshold. probability: with parts smaller than the recipe's smallest just
-    below the threshold. box: holds the brain. total, pathological: A and P as shares of the window in that box, 0
-    outside the brain. left_out_ml: parts that do not look like an infarct, just below the threshold, too.
+    infarct: uint8, 0 or 1: probability ≥ threshold. found: the probability where it was asked for, with parts smaller
+    than the recipe's smallest just below the threshold; 0 elsewhere. place: where that is, the brain's box or all. box:
+    holds the brain. total, pathological: A and P as shares of the window in that box, 0 outside the brain.
+    left_out_ml: parts that do not look like an infarct, just below the threshold, too.
     """
 
     infarct: NDArray[np.uint8]
-    probability: NDArray[np.float32]
+    found: NDArray[np.float32]
+    place: tuple[slice, ...]
     box: tuple[slice, ...]
     total: NDArray[np.float32]
     pathological: NDArray[np.float32]
     threshold: float
     left_out_ml: float = 0.0
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """On all voxels, (D, H, W), laid out anew."""
+        probability = np.zeros(self.infarct.shape, np.float32)
+        probability[self.place] = self.found
+        return probability
 
 
 class Steps:
@@ -162,16 +171,17 @@ def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None =
     box = place = bounding_box(inside)
     found, total, pathological = carry_home(maps.stack, matrix, recipe.grid, inside)
     if not (recipe.network.zero_outside and threshold > 0):  # else nothing is marked out of the brain's box
-        place = (slice(None),) * 3
+        place = tuple(slice(0, side) for side in inside.shape)
         found = _everywhere(found, maps, located, recipe)
     found = without_small(found, threshold, recipe.smallest_ml, voxel_ml)
     seen = np.count_nonzero(found >= threshold)
+    give_memory_back()
     if recipe.calibration.parts:
         found = without_unlikely(found, threshold, volume, mask, matrix, recipe.calibration.parts)
-    probability, infarct = np.zeros(inside.shape, np.float32), np.zeros(inside.shape, np.uint8)
-    probability[place], infarct[place] = found, found >= threshold
+    infarct = np.zeros(inside.shape, np.uint8)
+    infarct[place] = found >= threshold
     left_out_ml = (seen - np.count_nonzero(infarct)) * voxel_ml
-    return OnScan(infarct, probability, box, total, pathological, threshold, left_out_ml)
+    return OnScan(infarct, found, place, box, total, pathological, threshold, left_out_ml)
 
 
 def _everywhere(found: NDArray[np.float32], maps: Maps, located: Located, recipe: Recipe) -> NDArray[np.float32]:

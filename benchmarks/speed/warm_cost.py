@@ -1,0 +1,62 @@
+"""CPU seconds of the first scan of a process and of the next ones, as a server, a node or a worker meets them.
+
+    python benchmarks/speed/warm_cost.py SCAN... [--times 3]
+
+Each scan has a process of its own, which predicts it over and over, from file to report, networks loaded once; what the
+process costs before its first scan (imports begin with it) counts as the first's. Threads as OMP_NUM_THREADS says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def measure(scan: Path, times: int) -> None:
+    """CPU seconds, system time and children (dcm2niix) included, of each of `times` + 1 predictions; prints them."""
+    import resource
+
+    def used() -> float:
+        return sum(
+            usage.ru_utime + usage.ru_stime
+            for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+        )
+
+    from adn.prediction.batch import Networks, Request, Task, predict_one
+
+    networks, seconds, before = Networks(), [], 0.0
+    started = time.perf_counter()
+    for _ in range(times + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            predict_one(Task(scan, "scan"), Request(Path(folder)), networks)
+        seconds.append(used() - before)
+        before = used()
+    warm = sorted(seconds[1:])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{scan.name}: first {seconds[0]:.1f} s of CPU, next {warm[len(warm) // 2]:.1f} s ({warm[0]:.1f} to "
+        f"{warm[-1]:.1f}, n = {times}); {time.perf_counter() - started:.0f} s in all, peak {peak:.0f} MB",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scans", type=Path, nargs="+")
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        measure(arguments.scans[0], arguments.times)
+        return
+    for scan in arguments.scans:
+        command = [sys.executable, __file__, str(scan), "--one", "--times", str(arguments.times)]
+        subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
