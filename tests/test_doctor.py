@@ -82,11 +82,11 @@ def test_json_says_the_same(monkeypatch):
 
 
 def test_memory_tells_how_many_scans_fit_at_once():
-    assert "--jobs 3" in doctor._memory(7.0, 16).said
-    assert "--jobs 4" in doctor._memory(64.0, 4).said
+    assert "`jobs` 3" in doctor._memory(7.0, 16).said
+    assert "`jobs` 4" in doctor._memory(64.0, 4).said
     small = doctor._memory(1.5, 4)
     assert not small.good
-    assert "--jobs" not in small.said
+    assert "`jobs`" not in small.said
 
 
 def test_libraries_that_are_old_or_absent_are_named(monkeypatch):

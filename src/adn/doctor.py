@@ -33,7 +33,7 @@ EXTRAS = {  # of the package: the modules of each, and what it is for
     "node": (("pynetdicom", "dicomweb_client", "fastapi"), "adn node"),
     "archive": (
         ("distributed", "pyarrow", "obstore", "cryptography"),
-        "whole archives: adn predict of a folder, a table or s3:// with --jobs or --scheduler",
+        "whole archives: adn predict of a folder, a table or s3:// with `jobs` or `scheduler`",
     ),
     "import": (("gdcm",), "packed DICOM of public data sets"),
 }
@@ -87,7 +87,7 @@ def _memory(total_gb: float | None, cores: int) -> Examined:
         return Examined("memory", True, True, "Not known on this system.")
     good = total_gb >= LEAST_MEMORY_GB
     at_once = max(1, min(cores, int(total_gb / LEAST_MEMORY_GB)))
-    room = f", so at most {at_once} at once here (--jobs {at_once})" if good else ""
+    room = f", so at most {at_once} at once here (`jobs` {at_once})" if good else ""
     return Examined("memory", good, True, f"{total_gb:g} GB; one scan needs {LEAST_MEMORY_GB:g} GB{room}.", total_gb)
 
 

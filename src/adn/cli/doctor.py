@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 
+from adn.cli.terminal import with_options
 from adn.results import DISCLAIMER
 
 BLOCKED = 4  # the exit code of `adn data check`, too: something that is needed is not there
@@ -24,6 +25,7 @@ def doctor(
 
     looked, blocked = [], []
     for one in examine(try_a_scan=not quick):
+        one = replace(one, said=with_options(one.said))
         looked.append(asdict(one))
         if one.needed and not one.good:
             blocked.append(one.name)
