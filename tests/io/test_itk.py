@@ -159,7 +159,7 @@ def write_meta(path, fields):
 def test_a_named_space_tells_the_sides(space, tmp_path):
     volume, remarks = load(write_nrrd(tmp_path / "a.nrrd", NAMED.replace("right-anterior-superior", space)))
     assert remarks == []
-    axes = {"right-anterior-superior": "RAS", "left-anterior-superior": "LAS"}.get(space, space)
+    axes: str = {"right-anterior-superior": "RAS", "left-anterior-superior": "LAS"}.get(space) or space
     assert volume.grid.axes == axes
     assert volume.grid.affine[:3, 3].tolist() == [10 if axes[0] == "R" else -10, 20 if axes[1] == "A" else -20, 30]
 
