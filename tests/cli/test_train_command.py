@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from adn.cli import app
+from adn.cli.train import _pace
 from adn.training import Begin, EpochEnd, Machine, Source
 
 
@@ -46,6 +47,13 @@ def asked(monkeypatch):
     for name in ("train", "resume"):
         monkeypatch.setattr(importlib.import_module("adn.training"), name, fake(name))
     return seen
+
+
+def test_a_step_that_waits_for_samples_is_told():
+    assert _pace({"step_seconds": 2.0, "wait_seconds": 0.1}) == "2 s a step"
+    assert (
+        _pace({"step_seconds": 2.0, "wait_seconds": 0.5}) == "2 s a step, 25% of it waiting for samples (see --workers)"
+    )
 
 
 def test_what_was_asked_is_passed_on_and_each_epoch_is_told(run, asked, tmp_path):

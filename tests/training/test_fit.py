@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+import time
 
 import pytest
 import torch
@@ -51,6 +52,20 @@ def test_a_stage_ends_when_its_time_is_over_and_its_last_epoch_is_closed(tmp_pat
     assert (tmp_path / "toy-best.ckpt").is_file()
 
 
+def test_the_log_tells_how_long_a_step_waited_for_samples(tmp_path, monkeypatch):
+    made = fit_module.loader
+
+    def late(*arguments):
+        for batch in made(*arguments):
+            time.sleep(0.02)
+            yield batch
+
+    monkeypatch.setattr(fit_module, "loader", late)
+    run(tmp_path, network())
+    for row in read_log(tmp_path / "log.csv"):
+        assert 0.02 <= float(row["wait_seconds"]) <= float(row["step_seconds"])
+
+
 def test_a_row_an_epoch_holds_the_mean_of_every_scalar(tmp_path):
     losses = []
     run(tmp_path, network(), progress=lambda *told: losses.append(told[3]["loss"]))
@@ -91,7 +106,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_numbers(tmp_path, monkey
         assert torch.equal(a, b)
     logs = [read_log(tmp_path / name / "log.csv") for name in ("whole", "broken")]
     for row in (row for rows in logs for row in rows):
-        del row["step_seconds"]
+        del row["step_seconds"], row["wait_seconds"]
     assert logs[0] == logs[1]
 
 

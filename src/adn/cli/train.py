@@ -162,14 +162,19 @@ def _storyteller(console: Console, silent: bool) -> Callable[[EpochEnd], None]:
         row = end.history[-1]
         epoch = int(row["epoch"])
         if not silent:
-            console.print(
-                f"{end.stage}, epoch {epoch}: {_words(row)}, {row['step_seconds']:.3g} s a step", markup=False
-            )
+            console.print(f"{end.stage}, epoch {epoch}: {_words(row)}, {_pace(row)}", markup=False)
         from adn.figures import write_training_pictures
 
         write_training_pictures(end.run, end.stage, end.history, end.pictures)
 
     return tell
+
+
+def _pace(row: dict[str, float]) -> str:
+    """Seconds a step, and what of them the step waited for samples, where that is a tenth or more."""
+    seconds, waited = row["step_seconds"], row.get("wait_seconds", 0.0)  # runs of before 0.2 have no such column
+    share = f", {waited / seconds:.0%} of it waiting for samples (see --workers)" if waited >= 0.1 * seconds else ""
+    return f"{seconds:.3g} s a step{share}"
 
 
 def _words(scalars: dict[str, float]) -> str:

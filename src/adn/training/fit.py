@@ -141,6 +141,7 @@ class _Loop:
             write_log(stage.out / LOG, stage.name, self.state.history)  # a kill may have come before it was
         rest = loader(dataset, config, self.fabric, range(self.state.step, self.steps), machine.workers, stage.collate)
         self.batches = iter(rest)
+        self.waited = 0.0  # seconds of this step in which it had no samples
         self.saved, self.before = time.monotonic(), time.monotonic() - self.state.seconds
         self.wrapped.train()
 
@@ -156,7 +157,7 @@ class _Loop:
     def step(self) -> None:
         """One step, and the end of the epoch if it is the last one."""
         state, stage = self.state, self.stage
-        began = time.monotonic()
+        began, self.waited = time.monotonic(), 0.0
         rate = _learning_rate(self.config, state.step, self._done())
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -167,7 +168,7 @@ class _Loop:
             values = self._optimise(epoch)
         if self.average:
             self.average.add()
-        state.add({**values, "step_seconds": time.monotonic() - began})
+        state.add({**values, "step_seconds": time.monotonic() - began, "wait_seconds": self.waited})
         if self.board:
             self.board.add(state.step, {**values, "lr": rate})
         if self.hooks.progress:
@@ -189,7 +190,9 @@ class _Loop:
         total = torch.zeros(0)
         names: list[str] = []
         for part in range(config.accumulation):
+            began = time.monotonic()
             batch = fabric.to_device(next(self.batches))
+            self.waited += time.monotonic() - began
             waits = fabric.world_size > 1 and part + 1 < config.accumulation
             with fabric.no_backward_sync(model, enabled=waits):
                 scalars = self.objective(model, batch, epoch)
