@@ -28,6 +28,7 @@ from part_rules import Part, PartsCase, Rule, fitted_rule, marked_ml, scores_of
 from patients import counted, predicted
 
 import adn
+from adn.errors import InputError
 from adn.findings.measure import volume_interval
 from adn.findings.parts import parts_with_evidence
 from adn.findings.twins import twins_of
@@ -143,6 +144,10 @@ def chosen_rule(cases: Sequence[PartsCase], thresholds: Sequence[float], called:
         if rule := fitted_rule(cases, threshold, called):
             lines.append(rule.scores.row(f"{threshold:.2f}", "likely"))
             rules.append(rule)
+    if not rules:
+        raise InputError(
+            f"No threshold and rule mark at most {called:.0%} of the heads; give more cases or more --called."
+        )
     return max(rules, key=lambda rule: rule.scores.worth), lines
 
 

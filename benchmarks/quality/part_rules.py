@@ -100,7 +100,7 @@ class Rule:
 
 
 def fitted_rule(cases: Sequence[PartsCase], threshold: float, called: float) -> Rule | None:
-    """The best with at most `called` heads marked; None where no cut gets there."""
+    """The best with at most `called` heads marked; None where no cut gets there, or parts of one kind alone teach."""
     parts = [(case, part) for case in cases for part in case.at[threshold]]
     parts = [(case, part) for case, part in parts if part.evidence and part.counted_ml >= LEAST_ML]
     evidence = np.array([part.evidence for _, part in parts])
@@ -112,10 +112,13 @@ def fitted_rule(cases: Sequence[PartsCase], threshold: float, called: float) -> 
     shuffled = np.random.default_rng(0).permutation(len(patients))
     group = {patients[place]: number % FOLDS for number, place in enumerate(shuffled)}
     groups = np.array([group[case.patient] for case, _ in parts])
+    if not parts or any(len(set(true[taught & (groups != fold)])) < 2 for fold in range(FOLDS)):
+        return None
     left_out = np.zeros(len(parts))
     for fold in range(FOLDS):
         model = _fit(evidence, true, weight, taught & (groups != fold))
-        left_out[groups == fold] = model.decision_function(evidence[groups == fold])
+        if (groups == fold).any():
+            left_out[groups == fold] = model.decision_function(evidence[groups == fold])
     score = {id(part): float(value) for (_, part), value in zip(parts, left_out, strict=True)}
     cuts = np.quantile(left_out, np.linspace(0, 1, CUTS))
     tried = [(scores_of(cases, threshold, float(cut), score), float(cut)) for cut in cuts]

@@ -1,9 +1,10 @@
 """Whether each row of the benchmark can learn at all: it is shown four patients until its Dice on them is above 0.9.
 
-    python benchmarks/studies/overfit.py RECIPE --data DIR [--rows NAME...] [--patients 4] [--steps 600] [--rate 2e-3]
+    python benchmarks/studies/overfit.py RECIPE --data DIR [--split FILE] [--rows NAME...] [--patients 4] [--steps 600]
+        [--rate 2e-3]
 
 RECIPE: as for `adn benchmark`, with [train.mix]. DIR: teknofest/ as `tools/real_cases.py` writes it. The patients are
-the training patients of the fixed split with the darkest infarcts of 10 mL or more on the brain box, or as the heads
+the training patients of the split with the darkest infarcts of 10 mL or more on the brain box, or as the heads
 lie for rows that do not align; nothing is augmented. Prints a row's Dice as it learns, then a Markdown table.
 """
 
@@ -58,11 +59,11 @@ class Repeated(Dataset[Sample]):
         return self.samples[index % len(self.samples)]
 
 
-def patients(recipe: Recipe, data: Path, count: int) -> list[tuple[Case, Path]]:
+def patients(recipe: Recipe, data: Path, split: Path, count: int) -> list[tuple[Case, Path]]:
     """The cases with the darkest large infarcts, one a patient, and their aligned files."""
     found = []
     voxel_ml = math.prod(recipe.grid.spacing_mm) / 1000
-    for case in choose_cases(data, SPLIT).train:
+    for case in choose_cases(data, split).train:
         path = ensure_aligned(case, recipe.grid, recipe.train.mix.align_with)[0]
         sample = load_aligned(path)
         if float((sample.infarct > 0).sum()) * voxel_ml >= LEAST_ML:
@@ -112,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", type=Path, default=SPLIT, help="CSV of cases; default: the fixed one")
     parser.add_argument("--rows", nargs="+", default=row_names())
     parser.add_argument("--patients", type=int, default=4)
     parser.add_argument("--steps", type=int, default=600)
@@ -119,7 +121,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     base = load_recipe(arguments.recipe)
-    chosen = patients(base, arguments.data, arguments.patients)
+    chosen = patients(base, arguments.data, arguments.split, arguments.patients)
     lines = []
     for row in arguments.rows:
         recipe = row_recipe(base, row)
