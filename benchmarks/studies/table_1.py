@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
-from adn.benchmark import METHODS, POOL, Listener, Run, benchmark
+from adn.benchmark import METHODS, POOL, Listener, Method, Run, benchmark
 from adn.config import Recipe
 from adn.datasets.splits import read_split
-from adn.recipes import load_recipe, row_recipe
+from adn.recipes import load_recipe
 from adn.training import Begin, Machine, Source, train
 
 HERE = Path(__file__).parents[1]
@@ -36,16 +36,11 @@ def source_of(real: Path, anatomy: Path, lesions: Path) -> Source:
     return Source(real / "teknofest", anatomy, lesions, splits[0], heads=real / "phe_sich", heads_split=splits[1])
 
 
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The same, with another seed of samples and weights."""
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed})})
-
-
 def go_on(before: Path, named: dict[str, str], base: Recipe, source: Source, out: Path) -> None:
     """Train rows of one fold from the weights that another benchmark left. named: row here → row there."""
     for row, old in named.items():
-        name, _, seed = row.partition("@")
-        run = Run(row, with_seed(row_recipe(base, name), int(seed or base.train.seed)), source.fold)
+        seed = row.partition("@")[2]
+        run = Run(row, Method(row, row, seed=int(seed) if seed else None).of(base), source.fold)
         folder = run.folder(out)
         if (folder / "weights.safetensors").is_file():
             continue
@@ -71,7 +66,7 @@ def main() -> None:
     base, source = load_recipe(str(RECIPE)), source_of(arguments.real, arguments.anatomy, arguments.lesions)
     first, second = SEEDS if arguments.start else (base.train.seed, 1)
     again = {f"{row}@{second}": f"{row}@1" for row in REPEATED if row in arguments.rows}
-    base = with_seed(base, first)
+    base = base.model_copy(update={"train": base.train.model_copy(update={"seed": first})})
     listener = Listener(say=lambda sentence: print(sentence, flush=True))
     assert source.split
     for rows in ({row: row for row in arguments.rows}, again):

@@ -165,6 +165,7 @@ NOT_RUN = {  # script → what it needs that is not made here
     "quality/reader_answers": HEADS,
     "quality/ring_lesions": HEADS,
     "quality/aspects_plane": "needs the published atlas of ASPECTS in the plane",
+    "studies/two_members": "needs what calibrate needs, twice",
     "quality/calibrate": "needs a trained network: on marks of an untrained one no rule for parts can be fitted",
     "quality/cpaisd": "needs CPAISD's 8-bit slices, in which the brain is found by the bone about it",
     "quality/kill": "kills commands that run for minutes",
