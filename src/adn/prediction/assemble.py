@@ -71,16 +71,12 @@ def predict(
     answers. Raises InputError where there is no brain.
     """
     steps = Steps(progress)
-    give_memory_back()  # what reading the scan left
     located = locate(scan, model, strip=strip, steps=steps)
-    give_memory_back()
     with steps.step("disentangle and segment"):
         maps = infer(located, model)
-    give_memory_back()
     with steps.step("carry home"):
         on_scan = home(maps, located, model.recipe, threshold)
     del maps
-    give_memory_back()
     prediction = assemble(scan, located, on_scan, model, steps, asked)
     give_memory_back()
     return prediction

@@ -95,7 +95,8 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Around one of `STEPS`."""
+        """Around one of `STEPS`. What earlier ones left free in memory goes back to the system first."""
+        give_memory_back()
         if self.progress:
             self.progress(name)
         start = time.perf_counter()
