@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import time
 
 import pytest
 
 from adn.answers import Asked
 from adn.errors import InputError
 from adn.prediction.batch import Wishes
+from adn.server import cases
 from adn.server.app import create_app
 from adn.server.cases import Cases
 from adn.server.jobs import Jobs
@@ -135,3 +137,17 @@ def test_a_case_that_vanishes_while_it_is_worked_on_holds_up_no_other(tmp_path, 
         first, second = made(client), made(client)
         assert wait(client, second)["state"] == "done"
     assert seen == [first, second]
+
+
+def test_who_waits_for_the_end_of_a_case_hears_of_it_when_the_upload_is_gone(client, folder, monkeypatch):
+    removed = cases.remove_folder
+
+    def slowly(path):
+        time.sleep(0.3)
+        removed(path)
+
+    slow = made(client, SLOW)
+    wait(client, slow, ("running",), "write")
+    monkeypatch.setattr(cases, "remove_folder", slowly)
+    assert client.post(f"/api/cases/{slow}/cancel").json()["state"] == "cancelled"
+    assert [path.name for path in (folder / slow).iterdir()] == ["case.json"]

@@ -173,13 +173,17 @@ class Cases:
         self.update(case_id, steps=tuple(_with(s, state="running") if s.name == name else s for s in steps))
 
     def finish(self, case_id: str, state: State, error: Failure | None = None, seconds: float = 0.0) -> None:
-        """Its last change: the upload is removed, and so are the results if the case is not done."""
+        """Its last change: the upload is removed, and so are the results if the case is not done.
+
+        Who waits for the change hears of it when the upload is gone; the state is on disk before that, for a kill.
+        """
         record = self.record(case_id)
         if state != "done":
             remove_folder(self.results(record))
         steps = _end_step(record.steps, seconds) if state == "done" else record.steps
-        self.update(case_id, state=state, finished=now(), error=error, steps=steps)
-        remove_folder(self.home(record) / UPLOAD)
+        with self.changed:
+            self.update(case_id, state=state, finished=now(), error=error, steps=steps)
+            remove_folder(self.home(record) / UPLOAD)
         log.info("case %s: %s", case_id, state)
 
     def requeue(self, case_id: str, attempts: int, not_before: datetime | None = None) -> None:
