@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import cache
 
 import pytest
 from jaxtyping import install_import_hook
@@ -16,6 +17,16 @@ def taken_as_upright(monkeypatch):
     `io/test_upright.py`, `io/test_scan.py` and `io/test_real_scans.py` hold that it does.
     """
     monkeypatch.setattr("adn.io.upright.turned_remarks", lambda volume: [])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def each_average_head_once():
+    """The heads that `open_scan` compares a doubtful one with are turned and sized once, not for every scan."""
+    from adn.io import upright
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upright, "average_head", cache(upright.average_head))
+        yield
 
 
 @pytest.fixture(scope="session")

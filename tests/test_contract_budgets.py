@@ -4,6 +4,7 @@ The lists of exceptions are debts: they may only become shorter.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ MANY_PARAMETERS = {
 COMMANDS = "src/adn/cli/"  # a parameter of a command is an option
 
 
+@cache
 def sources():
     return {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
@@ -48,13 +50,14 @@ def sources():
     }
 
 
-SOURCES = sources()
-TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
+@cache
+def trees():
+    return {name: ast.parse(text) for name, text in sources().items()}
 
 
 def functions():
     """(place, node) of every function, nested ones too."""
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{name}:{node.name}", node
@@ -78,7 +81,7 @@ def check(sizes, limit, allowed):
 
 
 def test_files_are_short():
-    check(((name, len(text.splitlines())) for name, text in SOURCES.items()), FILE_LINES, LONG_FILES)
+    check(((name, len(text.splitlines())) for name, text in sources().items()), FILE_LINES, LONG_FILES)
 
 
 def test_functions_are_short():
@@ -95,7 +98,7 @@ def test_classes_inherit_once(room):
     """A class of ours may derive from a class of ours only where that one derives from none of ours."""
     bases = {
         node.name: {ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases}
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         if name.startswith(f"{room}/")
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)

@@ -1,14 +1,17 @@
-"""The slowest tests by CPU seconds, setup and child processes included, so that other work does not count.
+"""The slowest tests: CPU seconds with setup and child processes, which other work hardly changes, and wall seconds.
 
     python benchmarks/speed/slow_tests.py [--top 50] [TESTS ...]
 
 TESTS: files or folders, as pytest takes them; default: all. A fixture's cost falls on the first test that uses it.
+Sorted by CPU seconds; wall seconds far above them are waits. Sums by file follow, the largest first.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,17 +19,17 @@ import pytest
 
 
 class Clock:
-    """A pytest plugin. seconds: by test."""
+    """A pytest plugin. seconds: CPU and wall, by test."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, tuple[float, float]] = {}
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
         """Add up what one test costs."""
-        before = sum(os.times()[:4])
+        before, start = sum(os.times()[:4]), time.perf_counter()
         yield
-        self.seconds[item.nodeid] = sum(os.times()[:4]) - before
+        self.seconds[item.nodeid] = sum(os.times()[:4]) - before, time.perf_counter() - start
 
 
 def main() -> None:
@@ -36,8 +39,16 @@ def main() -> None:
     arguments = parser.parse_args()
     clock = Clock()
     pytest.main(["-q", *arguments.tests], plugins=[clock])
-    for name, seconds in sorted(clock.seconds.items(), key=lambda one: -one[1])[: arguments.top]:
-        print(f"{seconds:.1f}\t{name}")
+    files: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+    for name, (cpu, wall) in clock.seconds.items():
+        file = name.partition("::")[0]
+        files[file] = files[file][0] + cpu, files[file][1] + wall
+    print("CPU\twall")
+    for found in (clock.seconds, files):
+        for name, (cpu, wall) in sorted(found.items(), key=lambda one: -one[1][0])[: arguments.top]:
+            print(f"{cpu:.1f}\t{wall:.1f}\t{name}")
+    total = [sum(seconds) for seconds in zip(*clock.seconds.values(), strict=True)]
+    print(f"{total[0]:.0f}\t{total[1]:.0f}\tall {len(clock.seconds)}")
 
 
 if __name__ == "__main__":

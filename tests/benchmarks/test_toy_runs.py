@@ -147,8 +147,13 @@ RUNS = {
 
 # More than about 3 CPU seconds each, most of them in processes of their own.
 SLOW = {
+    "quality/aspects_real",
+    "quality/hostile",
     "quality/patients",
+    "quality/skull_stripping",
+    "quality/tissue_levels",
     "speed/archive",
+    "speed/install_size",
     "speed/paper_networks",
     "speed/predict_cost",
     "speed/row_step",

@@ -1,5 +1,7 @@
 """A head that does not lie as its header says is noticed, and a head that does is not warned of."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from given import given
 from phantoms import head
 
 
+@cache
 def made_up(size=1.0, side=40) -> Volume:
     """The average head as a CT of 4 mm voxels: air, soft tissue, bone."""
     bone, air = average_head(side, turn_deg=6.0, nod_deg=-5.0, size=size).repeat(2, 1).repeat(2, 2).repeat(2, 3)

@@ -32,7 +32,7 @@ def test_a_study_comes_in_and_its_results_go_out_once(tmp_path, archive, caplog)
         assert {(str(data.PatientName), data.PatientID) for data in found} == {(PATIENT_NAME, PATIENT_ID)}
         until(lambda: not list((tmp_path / "node" / "incoming").glob("*/*.dcm")))  # its results have arrived
         assert send(node.port, images) == [0] * 6  # once more, all of it
-        time.sleep(2)
+        time.sleep(1)
         assert [one.id for one in node.cases.records()] == [record.id]
         told = status(tmp_path / "node")
         assert told["cases"] == {"done": 1}
@@ -47,7 +47,7 @@ def test_a_study_that_comes_in_parts_is_one(tmp_path, archive):
     images = study(tmp_path / "in", 8)
     with running(tmp_path / "node", archive.peer) as node:
         send(node.port, images[:3])
-        time.sleep(0.3)
+        time.sleep(0.1)
         send(node.port, images[2:])
         final(node)
         found = archive.of_study(images[0].StudyInstanceUID)
@@ -64,7 +64,7 @@ def test_a_study_that_grows_before_its_results_have_left_gives_those_of_the_whol
         until(lambda: len(node.cases.records()) == 1 and node.cases.records()[0].content and node.intake.waiting() == 0)
         archive.fail = False
         final(node)
-        time.sleep(1)
+        time.sleep(0.7)
         assert {data.ImageComments for data in archive.kept.values()} == {"8"}
 
 
@@ -85,7 +85,7 @@ def test_an_open_association_keeps_a_study_open(tmp_path, archive):
         association = call(node.port)
         for image in images[:3]:
             association.send_c_store(image)
-        time.sleep(1.5)
+        time.sleep(0.9)
         assert not node.cases.records()
         for image in images[3:]:
             association.send_c_store(image)
@@ -156,7 +156,7 @@ def test_cases_and_images_stay_as_long_as_is_asked(tmp_path, archive):
     with running(tmp_path / "node", archive.peer, keep=keep) as node:
         send(node.port, images)
         final(node)
-        time.sleep(1.2)
+        time.sleep(0.5)
         assert len(list((tmp_path / "node" / "incoming").glob("*/*.dcm"))) == 6
         node.keep = Keep(cases=timedelta(0))
         until(lambda: not node.cases.records())

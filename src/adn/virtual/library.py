@@ -102,7 +102,7 @@ class Library:
         A library without masks gives some procedural infarcts.
         """
         if not self.lesions:
-            return _procedural_shapes(least_ml)
+            return dict(_procedural_shapes(least_ml))
         volumes = lesion_volumes_ml(tuple(self.lesions.values()))
         return {
             name: mask_shape(name, _load_lesion(path))
@@ -134,6 +134,7 @@ def _heads_of(heads: list[Path], split: str) -> list[Path]:
     return heads
 
 
+@lru_cache(maxsize=2)
 def _procedural_shapes(least_ml: float) -> dict[str, Shape]:
     ill = PatientsConfig().with_infarcts(healthy_share=0.0)
     choices, shapes = Choices(heads=("mni",), patients=ill), {}
