@@ -14,7 +14,16 @@ from adn.report.numbers import CSV_COLUMNS
 
 SECONDS = float(os.environ.get("ADN_STUB_SECONDS", "0"))
 
-LATER = ("old_infarct", "volume_limit", "mass_like")
+ANSWERS = {
+    "net_water_uptake": {"percent": 9.5},
+    "aspects": {"left": 8, "right": 10},
+    "blood": {"volume_ml": 0.0},
+    "mass_effect": {"septum_shift_mm": -0.75, "pineal_shift_mm": None},
+    "age": {"looks_old": False},
+    "old_infarct": {"volume_ml": 0.0},
+    "mass_like": {"looks_so": False},
+    "volume_limit": {"limit_ml": 70.0, "against": "below"},
+}
 RESULT = dict.fromkeys(CSV_COLUMNS) | {
     "assessable": True,
     "not_assessable_because": [],
@@ -25,7 +34,7 @@ RESULT = dict.fromkeys(CSV_COLUMNS) | {
     "warnings": [],
     "volume_ml": 1.5,
     "side": "left",
-    "answers": {name: {} for name in ("net_water_uptake", "aspects", "blood", "mass_effect", "age", *LATER)},
+    "answers": ANSWERS,
 }
 
 

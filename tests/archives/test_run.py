@@ -145,7 +145,7 @@ def test_a_scan_that_kills_its_worker_is_set_aside_after_two_tries(archive, tmp_
         given(client.cluster).close()
     assert counts == Counts(done=4, failed=1, set_aside=1)
     assert sorted(log.read_text().split()) == ["a", "b", "c", "d"]
-    assert sum("2 times, and is set aside" in error for error in errors) == 1
+    assert sum("2 times; set aside" in error for error in errors) == 1
 
 
 def test_itk_takes_as_many_threads_as_a_worker_was_given(archive, monkeypatch):

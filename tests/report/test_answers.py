@@ -24,6 +24,7 @@ from adn.findings.measure import versus_limit
 from adn.lang import words
 from adn.report import csv_row, render_report, result_dict
 from adn.report.answer_words import lines, region_rows
+from adn.report.numbers import CSV_NUMBERS
 from adn.results import TerritoryShare
 from fake_prediction import make_prediction
 
@@ -126,6 +127,17 @@ def test_a_limit_of_ones_own_is_in_the_result_and_in_the_row():
     assert found["answers"]["volume_limit"] == {"because": None, "limit_ml": 100.5, "against": "below"}
     row = csv_row(found)
     assert (row["volume_limit_ml"], row["volume_against_limit"]) == (100.5, "below")
+
+
+def test_a_row_with_every_answer_has_a_number_in_each_column_of_numbers_and_words_in_the_others():
+    answers = Answers(
+        WATER, score(), Blood(True, 3.0, ()), MassEffect(-0.75, 1.5, (9.0, 8.0), (20.0, 21.0), "none", "none"),
+        Age(0.1, looks_old=False), VolumeLimit(70.0, "below"), OldInfarct(1.0, False),
+        MassLike(4.0, 22.0, -1.0, looks_so=False),
+    )  # fmt: skip
+    row = csv_row(result_dict(replace(make_prediction("left"), answers=answers)))
+    numbers = {name for name, value in row.items() if isinstance(value, int | float)}
+    assert numbers == CSV_NUMBERS, "the table of an archive has these columns as numbers"
 
 
 @pytest.mark.parametrize(("left_out", "says"), [(True, "are not marked"), (False, "of what is marked")])

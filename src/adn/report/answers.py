@@ -37,7 +37,7 @@ CSV_COLUMNS: tuple[str, ...] = (
     "volume_limit_ml",
     "volume_against_limit",
 )
-CSV_NUMBERS = frozenset(CSV_COLUMNS) - {"looks_old", "volume_against_limit"}  # the columns that hold numbers
+CSV_NUMBERS = frozenset(CSV_COLUMNS) - {"looks_old", "looks_like_mass", "volume_against_limit"}  # what holds numbers
 _KEYS = {"water_uptake": "net_water_uptake"}
 
 
