@@ -23,12 +23,14 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
+KILLS = 20
 TESTS = Path(__file__).parents[2] / "tests"
 sys.path.insert(0, str(TESTS))
 
 import psutil  # noqa: E402
 
-from adn.archives.run import local_client, predict_archive  # noqa: E402
+from adn.archives.ledger import Counts  # noqa: E402
+from adn.archives.run import Event, Tell, local_client, predict_archive  # noqa: E402
 from adn.archives.work import Job  # noqa: E402
 from adn.prediction.batch import Networks, Predictor, Request  # noqa: E402
 from stub_archive import Stub  # noqa: E402
@@ -59,11 +61,11 @@ def archive_of(folder: Path, count: int) -> Path:
     return folder / "in"
 
 
-def run(folder: Path, client, work: type = Stub, name: str = "out", source: str = "in"):
+def run(folder: Path, client, work: type = Stub, name: str = "out", source: str = "in", tell: Tell | None = None):
     """Counts and seconds."""
     job = Job(Request(folder / name), Networks(), work=work)
     began = time.monotonic()
-    return predict_archive([str(folder / source)], job, client), time.monotonic() - began
+    return predict_archive([str(folder / source)], job, client, tell), time.monotonic() - began
 
 
 def overhead(folder: Path, count: int) -> None:
@@ -84,7 +86,7 @@ def kills(folder: Path, count: int) -> None:
     chance = random.Random(0)
 
     def kill() -> None:
-        while len(killed) < 20 and not stop.wait(chance.uniform(0.5, 1.5)):
+        while len(killed) < KILLS and not stop.wait(chance.uniform(0.2, 0.8)):
             processes = [one for one in psutil.Process().children(recursive=True) if working(one)]
             if processes:
                 victim = chance.choice(processes)
@@ -100,8 +102,12 @@ def kills(folder: Path, count: int) -> None:
     begun = Counter(log.read_text().split())
     folders = sum(1 for _ in (folder / "out").glob("*/result.json"))
     twice = sum(number > 1 for number in begun.values())
-    print(f"{len(killed)} workers killed in {seconds:.0f} s: {counts}, {folders} results, lost {count - folders}, ")
-    print(f"computed to the end twice {twice}, in the table {rows(folder)} lines")
+    lost = count - folders - counts.failed - counts.set_aside
+    print(f"{len(killed)} workers killed in {seconds:.0f} s: {counts}, {folders} results, lost {lost}, ")
+    print(f"computed to the end twice {twice}, in the table {rows(folder)} lines; set aside, though nothing is wrong")
+    print(f"with them, since two kills met them: {counts.set_aside}")
+    if len(killed) < KILLS:
+        raise SystemExit(f"the scans were done before {KILLS} workers were killed: take more scans")
 
 
 def working(process: psutil.Process) -> bool:
@@ -122,14 +128,20 @@ def rows(folder: Path) -> int:
 
 
 def memory(folder: Path, count: int) -> None:
+    """Also how it grows: what the system counts at each tenth."""
     archive_of(folder, count)
+    own, grown = psutil.Process(), {}
+
+    def tell(event: Event | None, counts: Counts, more: bool) -> None:
+        grown.setdefault(10 * counts.done // count, own.memory_info().rss / 2**20)
+
     with workers(1) as client:
-        before = psutil.Process().memory_info().rss
-        counts, seconds = run(folder, client)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        before = own.memory_info().rss / 2**20
+        counts, seconds = run(folder, client, tell=tell)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(
-        f"{counts.done} scans in {seconds:.0f} s: client and scheduler {before / 2**20:.0f} MB before, "
-        f"{most / 2**20:.0f} MB at most"
+        f"{counts.done} scans in {seconds:.0f} s: client and scheduler {before:.0f} MB before, {most:.0f} MB at most; "
+        f"at each tenth {', '.join(f'{mb:.0f}' for mb in grown.values())}"
     )
 
 

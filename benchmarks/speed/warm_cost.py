@@ -1,19 +1,30 @@
 """CPU seconds of the first scan of a process and of the next ones, as a server, a node or a worker meets them.
 
-    python benchmarks/speed/warm_cost.py SCAN... [--times 3]
+    python benchmarks/speed/warm_cost.py SCAN... [--times 3] [--avx2]
 
 Each scan has a process of its own, which predicts it over and over, from file to report, networks loaded once; what the
 process costs before its first scan (imports begin with it) counts as the first's. Threads as OMP_NUM_THREADS says.
+--avx2: as on a processor that has AVX2 but neither AVX-512 nor bf16; networks then compute in fp32.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # read by torch when it is loaded
+
+
+def without_bf16() -> None:
+    """Let adn take this processor for one without instructions for bf16."""
+    from adn.nn import precision
+
+    precision._cpu_has_bf16 = lambda: False
 
 
 def measure(scan: Path, times: int) -> None:
@@ -48,14 +59,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", type=Path, nargs="+")
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--avx2", action="store_true")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
+        if arguments.avx2:
+            without_bf16()
         measure(arguments.scans[0], arguments.times)
         return
     for scan in arguments.scans:
         command = [sys.executable, __file__, str(scan), "--one", "--times", str(arguments.times)]
-        subprocess.run(command, check=True)
+        environment = os.environ | (AVX2 if arguments.avx2 else {})
+        subprocess.run([*command, "--avx2"] if arguments.avx2 else command, check=True, env=environment)
 
 
 if __name__ == "__main__":

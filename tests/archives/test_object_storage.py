@@ -5,16 +5,36 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from adn.archives.ledger import Counts
 from adn.archives.places import brought, files_below, first_bytes
+from adn.archives.run import predict_archive
+from adn.archives.work import Job
 from adn.errors import InputError
+from adn.prediction.batch import Networks, Request
+from given import loose
+from phantoms import head, write_dicom_series
+from stub_archive import Here, Stub
 
 obstore = pytest.importorskip("obstore", reason="needs the extra 'archive'")
 PORTS = {"-s3.port": 18333, "-master.port": 19333, "-volume.port": 18080, "-filer.port": 18888}
 WAIT_S = 120
+
+
+class Seen(Stub):
+    """Notes what the files of each scan hold."""
+
+    given: ClassVar[dict] = {}
+
+    def __call__(self, task):
+        files = sorted(task.scan.iterdir()) if task.scan.is_dir() else [task.scan]
+        self.given[task.case] = sorted(file.read_bytes() for file in files)
+        return super().__call__(task)
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +63,19 @@ def bucket(tmp_path_factory):
             server.wait(30)
 
 
-def fill():
-    import urllib.request
+def send(name, content):
+    put = urllib.request.Request(f"http://127.0.0.1:{PORTS['-s3.port']}/{name}", content or None, method="PUT")
+    urllib.request.urlopen(put, timeout=10).close()
 
+
+def fill():
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
         try:
             socket.create_connection(("127.0.0.1", PORTS["-s3.port"]), 1).close()
-            address = f"http://127.0.0.1:{PORTS['-s3.port']}/scans"
-            urllib.request.urlopen(urllib.request.Request(address, method="PUT"), timeout=10).close()
+            send("scans", b"")
             for name in ("a/head.nii.gz", "a/study/1.dcm", "a/study/2.dcm", "a/.hidden", "b/head.nii.gz"):
-                put = urllib.request.Request(f"{address}/{name}", name.encode(), method="PUT")
-                urllib.request.urlopen(put, timeout=10).close()
+                send(f"scans/{name}", name.encode())
             return
         except OSError:
             time.sleep(0.1)
@@ -71,6 +92,22 @@ def test_files_are_listed_read_and_fetched(bucket, tmp_path):
     (tmp_path / "many").mkdir()
     folder = brought((f"{bucket}/a/study/1.dcm", f"{bucket}/a/study/2.dcm"), tmp_path / "many")
     assert sorted(file.read_text() for file in folder.iterdir()) == ["a/study/1.dcm", "a/study/2.dcm"]
+
+
+def test_an_archive_is_predicted_where_it_lies(bucket, tmp_path, monkeypatch):
+    """A study of DICOM and a file, by a stub that says what it was given; again: nothing is done twice."""
+    series = write_dicom_series(head(), tmp_path / "series")
+    for number, file in enumerate(series):
+        send(f"scans/c/{number % 2}/{file.name}", file.read_bytes())
+    send("scans/c/head.nii.gz", b"x")
+    monkeypatch.setattr(Seen, "given", {})
+    job = Job(Request(tmp_path / "out"), Networks(), work=Seen)
+    assert predict_archive([f"{bucket}/c"], job, loose(Here())) == Counts(done=2)
+    (study,) = set(Seen.given) - {"head"}
+    assert Seen.given == {"head": [b"x"], study: sorted(file.read_bytes() for file in series)}
+    again = loose(Here())
+    assert predict_archive([f"{bucket}/c"], job, again) == Counts(done=2)
+    assert again.seen == []
 
 
 def test_what_is_not_there_is_said(bucket):

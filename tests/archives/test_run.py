@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -19,32 +18,10 @@ from adn.archives.work import Job
 from adn.errors import AdnError, InputError, OutputError
 from adn.prediction.batch import Networks, Request
 from given import given, loose
-from stub_archive import Stub
+from stub_archive import Here, Stub
 
 pytest.importorskip("distributed", reason="needs the extra 'archive'")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra 'archive'")
-
-
-class Here:
-    """A client whose only worker is this process. stop_after: then the scheduler is gone."""
-
-    def __init__(self, stop_after=10**9):
-        self.most, self.stop_after, self.seen = 0, stop_after, []
-
-    def nthreads(self):
-        return {"here": 2}
-
-    def cancel(self, futures, force):
-        self.cancelled = len(futures)
-
-    def submit(self, job, item, key, pure):
-        future = Future()
-        self.seen.append(item.case)
-        if len(self.seen) > self.stop_after:
-            future.set_exception(OSError("gone"))
-        else:
-            future.set_result(job(item))
-        return future
 
 
 @pytest.fixture

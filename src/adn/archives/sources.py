@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,6 +22,7 @@ _NAMES = ("case", "name")
 _HALF = (".nhdr", ".mhd")  # the voxels lie in another file
 _OTHERS = (".json", ".csv", ".tsv", ".txt", ".md", ".html", ".png", ".jpg", ".pdf", ".xml")  # no need to look inside
 _STUDY_AND_SERIES = 0x0020000E
+_AT_ONCE = 32  # files whose beginning is read
 _KEY = 16  # hexadecimal digits of a study's digest
 
 
@@ -70,6 +72,7 @@ def find_scans(places: list[str], index: Studies, out: Path) -> Iterator[Found |
 
 def _below(place: str, index: Studies, out: Path) -> Iterator[Found | None]:
     bids = not is_address(place) and is_archive(place)
+    unknown: list[File] = []
     for file in files_below(place, out):
         name = PurePosixPath(file.name).name
         suffix = scan_suffix(name)
@@ -80,8 +83,27 @@ def _below(place: str, index: Studies, out: Path) -> Iterator[Found | None]:
             yield None if label or suffix in _HALF else Found(_name(file.name, suffix), file.place)
         else:
             if not name.lower().endswith(_OTHERS) and not index.known(file):
-                index.keep(file, study_of(file.place))
+                unknown.append(file)
+            if len(unknown) == _AT_ONCE:
+                _look_inside(unknown, index)
+                unknown = []
             yield None
+    _look_inside(unknown, index)
+
+
+def _look_inside(files: list[File], index: Studies) -> None:
+    """Note the studies of files; all are asked for at once, for what is far away takes long to answer."""
+    if files:
+        with ThreadPoolExecutor(len(files)) as readers:
+            heads = list(readers.map(_head, [file.place for file in files]))
+        for file, head in zip(files, heads, strict=True):
+            index.keep(file, study_of(head))
+
+
+def _head(place: str) -> bytes:
+    with suppress(AdnError, OSError):
+        return first_bytes(place)
+    return b""
 
 
 def _name(name: str, suffix: str) -> str:
@@ -90,22 +112,19 @@ def _name(name: str, suffix: str) -> str:
     return safe_name("_".join(parts[:-1] if len(parts) > 1 and parts[-1].lower() == "ct" else parts))
 
 
-def study_of(place: str) -> str:
-    """A digest of the study of a CT image; '' for any other file, and for what cannot be read."""
+def study_of(head: bytes) -> str:
+    """A digest of the study of a CT image, by its first bytes; '' for any other file, and for what cannot be read."""
     from pydicom import config
     from pydicom.filereader import read_partial
 
-    with suppress(AdnError, OSError):
-        head = first_bytes(place)
-        if head[128:132] != b"DICM" and head[:2] != b"\x08\x00":
-            return ""
-        try:
-            with config.disable_value_validation():
-                data = read_partial(BytesIO(head), lambda tag, vr, length: tag > _STUDY_AND_SERIES, force=True)
-            return sha256(str(data.StudyInstanceUID))[:_KEY] if data.get("Modality") == "CT" else ""
-        except Exception:  # pydicom raises many kinds on damaged bytes
-            return ""
-    return ""
+    if head[128:132] != b"DICM" and head[:2] != b"\x08\x00":
+        return ""
+    try:
+        with config.disable_value_validation():  # of the whole process, so not for threads
+            data = read_partial(BytesIO(head), lambda tag, vr, length: tag > _STUDY_AND_SERIES, force=True)
+        return sha256(str(data.StudyInstanceUID))[:_KEY] if data.get("Modality") == "CT" else ""
+    except Exception:  # pydicom raises many kinds on damaged bytes
+        return ""
 
 
 def _of_table(path: Path) -> Iterator[Found]:
