@@ -84,7 +84,7 @@ def code_of_the_page(exchanged):
     """The Python below the heading about Slurm. exchanged: what stands there in place of a path or number."""
     lines = PAGE.read_text(encoding="utf-8").partition("**Slurm**")[2].splitlines()[1:]
     block = [line[4:] for line in lines[: next(n for n, line in enumerate(lines) if line[:1].strip())]]
-    code = "\n".join(block)
+    code = "\n".join(block).strip()
     assert code.startswith("import dask")
     for old, new in exchanged.items():
         assert old in code
@@ -109,8 +109,6 @@ def test_workers_are_jobs_and_one_that_slurm_ends_loses_nothing(slurm, tmp_path,
         cancelled.append(told("squeue", "-h", "-t", "running", "-o", "%A").split()[0])
         told("scancel", cancelled[0])
 
-    thread = threading.Thread(target=cancel)
-    thread.start()
     found = []
     code = code_of_the_page(
         {
@@ -121,6 +119,8 @@ def test_workers_are_jobs_and_one_that_slurm_ends_loses_nothing(slurm, tmp_path,
         }
     )
     space: dict[str, Any] = {"found": found}
+    thread = threading.Thread(target=cancel)
+    thread.start()
     try:
         exec(code, space)
     finally:
