@@ -25,8 +25,12 @@ def choose_device(setting: str) -> torch.device:
 
 
 def made_ready(network: Network, device: torch.device) -> Network:
-    """The network on a device, for prediction; weights of 3D convolutions are stored in the layout that is fastest."""
-    network.eval().to(device)
+    """The network on a device, for prediction, in the layout that is fastest."""
+    return laid_out(network.eval().to(device))
+
+
+def laid_out(network: Network) -> Network:
+    """The network with the weights of its 3D convolutions stored channels last, the layout that is fastest."""
     for weights in network.parameters():
         if weights.dim() == 5:
             weights.data = weights.data.contiguous(memory_format=torch.channels_last_3d)

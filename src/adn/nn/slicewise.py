@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from adn.nn.norm import GroupNorm
+
 GROUPS = 8
 NORM_EPSILON = 1e-5
-_LARGE_PLANE = 1000  # pixels; smaller ones are as fast either way
 _AT_ONCE = 8  # slices, when predicting: memory for more is asked of the system anew for each layer
 RARE_LOGIT = -3.0  # of an untrained network: infarct is rare, and the first steps need not learn that
 EMPTY_LOGIT = -12.0  # where a slice shows nothing at all
 
 
-class _PlanarBackward(torch.autograd.Function):
-    """GroupNorm whose gradient is computed plane by plane: in PyTorch's own, on a CPU, bf16 with channels last takes
-    twice the time of that, the two copies included (`benchmarks/speed/training_step.py`)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        y, mean, scale = torch.native_group_norm(x, weight, bias, n, c, h * w, GROUPS, NORM_EPSILON)
-        ctx.save_for_backward(x, weight, mean, scale)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Any) -> Any:
-        x, weight, mean, scale = ctx.saved_tensors
-        n, c, h, w = x.shape
-        dx, d_weight, d_bias = torch.ops.aten.native_group_norm_backward(
-            outer[0].contiguous(), x.contiguous(), mean, scale, weight, n, c, h * w, GROUPS, [True, True, True]
-        )
-        return dx.contiguous(memory_format=torch.channels_last), d_weight, d_bias
-
-
-class SliceNorm(nn.GroupNorm):
+class SliceNorm(GroupNorm):
     """GroupNorm of eight groups over (N, C, H, W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(GROUPS, channels, eps=NORM_EPSILON)
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """(N, C, H, W), of the same memory format."""
-        large = x.shape[2] * x.shape[3] >= _LARGE_PLANE
-        if large and x.requires_grad and x.dtype == torch.bfloat16 and x.device.type == "cpu":
-            return _PlanarBackward.apply(x, self.weight, self.bias)  # type: ignore[no-any-return]
-        return super().forward(x)
 
 
 class SliceBlock(nn.Module):

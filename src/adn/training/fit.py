@@ -18,13 +18,14 @@ from torch.utils.data import Dataset
 
 from adn.config import FitConfig
 from adn.errors import AdnError
-from adn.nn.precision import choose_precision, spare_two_slices
+from adn.nn.precision import choose_precision, laid_out, spare_two_slices
 from adn.training.average import Average
 from adn.training.checkpoint import Row, State, load_checkpoint, save_best, save_checkpoint
 from adn.training.collapse import collapse_warning
 from adn.training.logbook import LOG, Board, is_flat, write_log
 from adn.training.machine import loader, memory_explained, start_fabric
 from adn.training.objectives import Objective
+from adn.work.memory import freed_memory_kept
 from adn.work.progress import StageProgress
 
 log = logging.getLogger(__name__)
@@ -96,8 +97,9 @@ def fit(
     torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several
     try:
         loop = _Loop(model, dataset, objective, stage, machine, hooks)
-        while not loop.over():
-            loop.step()
+        with freed_memory_kept(loop.fabric.device.type == "cpu"):
+            while not loop.over():
+                loop.step()
         return loop.finish()
     finally:
         torch.set_flush_denormal(False)  # it is a state of the whole process
@@ -121,6 +123,8 @@ class _Loop:
         device = self.fabric.device
         if device.type == "cpu" and choose_precision(stage.precision, device) == "bf16" and spare_two_slices(model):
             log.info("%s: this CPU's bf16 sets no gradient of two slices, so they compute in fp32", stage.name)
+        if device.type == "cpu":
+            laid_out(model)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.wrapped, self.optimiser = self.fabric.setup(model, optimiser)
         for name in ("from_aligned", "from_coarse", "logits"):
@@ -195,7 +199,8 @@ class _Loop:
             self.waited += time.monotonic() - began
             waits = fabric.world_size > 1 and part + 1 < config.accumulation
             with fabric.no_backward_sync(model, enabled=waits):
-                scalars = self.objective(model, batch, epoch)
+                with fabric.autocast():  # Fabric itself does so for `forward` alone, unless there are several processes
+                    scalars = self.objective(model, batch, epoch)
                 fabric.backward(scalars["loss"] / config.accumulation)
             names = list(scalars)
             values = torch.stack([value.detach().float().to(fabric.device) for value in scalars.values()])
