@@ -66,6 +66,23 @@ def test_the_log_tells_how_long_a_step_waited_for_samples(tmp_path, monkeypatch)
         assert 0.02 <= float(row["wait_seconds"]) <= float(row["step_seconds"])
 
 
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_whatever_method_a_loss_calls_computes_in_the_precision_of_the_stage(tmp_path, precision, kind):
+    kinds = []
+
+    class Named(torch.nn.Sequential):
+        def from_aligned(self, x):
+            kinds.append(self[0](x).dtype)
+            return self(x)
+
+    def through_a_method(model, batch, epoch):
+        return {"loss": (model.from_aligned(batch[:, :4])[:, 0].float() - batch[:, 4]).square().mean()}
+
+    machine, stage = Machine("cpu"), Stage("toy", tmp_path, CONFIG, precision=precision)
+    fit(Named(*network()), Points(), through_a_method, stage, machine, Hooks())
+    assert set(kinds) == {kind}
+
+
 def test_a_row_an_epoch_holds_the_mean_of_every_scalar(tmp_path):
     losses = []
     run(tmp_path, network(), progress=lambda *told: losses.append(told[3]["loss"]))
