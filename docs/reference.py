@@ -1,4 +1,7 @@
-"""The pages of the reference: public names, commands, settings of a recipe, and keys of `result.json`."""
+"""The pages of the reference: public names, commands, settings, keys of `result.json`, and files that commands write.
+
+`tests/test_contract_reference.py` holds that none is left out.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from reference_files import FILES, KEYS
 
 import adn
 from adn import config, config_draws, config_mix
-from adn.report.numbers import UNITS
+from adn.report.numbers import CSV_COLUMNS, UNITS
 
 FOLDER = "generated"
 DISCLAIMER = "For research use only; not a medical device."
@@ -23,7 +27,13 @@ DISCLAIMER = "For research use only; not a medical device."
 
 def write_pages(docs: Path) -> None:
     """Write `docs/generated/*.md`; a page that is as before is not touched."""
-    pages = {"api.md": api(), "commands.md": commands(), "settings.md": settings(), "result.md": result()}
+    pages = {
+        "api.md": api(),
+        "commands.md": commands(),
+        "settings.md": settings(),
+        "result.md": result(),
+        "files.md": files(),
+    }
     (docs / FOLDER).mkdir(exist_ok=True)
     for name, text in pages.items():
         path = docs / FOLDER / name
@@ -64,15 +74,34 @@ def settings() -> str:
 
 
 def result() -> str:
-    """Every key of `result.json` that has a unit or needs a word, and every file."""
+    """Every key of `result.json`, and every column of `results.csv`."""
     lines = [
-        "# Keys of result.json, and files",
+        "# Keys of result.json",
         "",
-        "What they mean is told in [the report](../report.md). " + DISCLAIMER,
+        "[The report](../report.md) says what they mean to a reader, [files](files.md) where it lies. " + DISCLAIMER,
         "",
+        "| key | meaning |",
+        "|---|---|",
     ]
-    lines += ["| key or file | meaning |", "|---|---|", *(f"| `{key}` | {meaning} |" for key, meaning in UNITS.items())]
-    return "\n".join([*lines, ""])
+    keys = KEYS | {key: meaning for key, meaning in UNITS.items() if not key.endswith(".nii.gz")}
+    lines += [f"| `{key}` | {meaning} |" for key, meaning in keys.items()]
+    lines += ["", "## Columns of results.csv", ""]
+    lines += [
+        "A line for each scan; empty where there is no value. A column means what the key of its name means, with"
+    ]
+    lines += ["what stands under a key in front: `septum_shift_mm` is that of `mass_effect`.", ""]
+    lines += [", ".join(f"`{column}`" for column in CSV_COLUMNS) + ".", ""]
+    return "\n".join(lines)
+
+
+def files() -> str:
+    """Every file that a command writes."""
+    lines = ["# Files", "", "What each command writes. `N` and `<…>` stand for numbers and names. " + DISCLAIMER, ""]
+    for command, found in FILES.items():
+        lines += [f"## {command}", "", "| file | what it is |", "|---|---|"]
+        lines += [f"| `{name}` | {meaning or UNITS[name.rpartition('/')[2]]} |" for name, meaning in found.items()]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _section(model: type[BaseModel], prefix: str, comments: dict[str, dict[str, str]], lines: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Shapes and dtypes in the signatures of tensor space are checked while tests run, and only then; a browser for all."""
 
+import logging
 import os
 import shutil
 from functools import cache
@@ -8,6 +9,16 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["adn.nn", "adn.losses", "adn.asymmetry", "adn.space.warp"], "beartype.beartype")
+
+
+@pytest.fixture(autouse=True)
+def logger_as_it_was():
+    """A command that ran in this process leaves adn's logger as other tests expect it."""
+    logger = logging.getLogger("adn")
+    before = logger.level, logger.propagate, logger.disabled, logger.handlers[:]
+    yield
+    logger.setLevel(before[0])
+    logger.propagate, logger.disabled, logger.handlers[:] = before[1:]
 
 
 @pytest.fixture

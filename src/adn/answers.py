@@ -41,7 +41,7 @@ class Asked:
     def __post_init__(self) -> None:
         if not 0 < self.volume_limit_ml < MOST_LIMIT_ML:
             raise InputError(
-                f"The volume limit needs more than 0 and less than {MOST_LIMIT_ML:g} mL, but came as "
+                f"The volume limit must be more than 0 and less than {MOST_LIMIT_ML:g} mL, but is "
                 f"{self.volume_limit_ml:g}."
             )
 

@@ -145,7 +145,7 @@ def benchmark(
         sizes = {name: sum(p.numel() for p in _segmenting(row)) for name, row in recipes.items()}
     work = _Work(Path(out), data, machine, listener)
     if isinstance(data, FixedSet) and data.name not in PRESETS:
-        raise InputError(f"There is no set of virtual patients named '{data.name}': {', '.join(PRESETS)}.")
+        raise InputError(f"There is no set of virtual patients named '{data.name}': choose {', '.join(PRESETS)}.")
     _same_as_before(work, base)
     folds = _folds(data, work)
     if any(row.align.apply for row in recipes.values()):
@@ -183,7 +183,7 @@ def _chosen(methods: Sequence[str] | None) -> list[Method]:
     if unknown:
         raise InputError(
             f"There is no method '{unknown[0]}' in the benchmark: choose among {', '.join(known)}, "
-            f"with a seed behind it where it is to be repeated, such as {REFERENCE}{SEED}1."
+            f"and add a seed to train one again, as in {REFERENCE}{SEED}1."
         )
     chosen = []
     for method in METHODS:
@@ -212,8 +212,8 @@ def _same_as_before(work: _Work, base: Recipe) -> None:
             temporary.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
     elif _settings_filled(json.loads(path.read_text(encoding="utf-8"))) != asked:
         raise InputError(
-            f"{work.out}: holds a benchmark of another recipe or of other data, and rows compare only on the same; "
-            "give a new folder."
+            f"{work.out}: holds a benchmark of another recipe or of other data, and rows can only be compared on the "
+            "same; choose a new folder."
         )
 
 
@@ -251,7 +251,7 @@ def _share_t(base: Recipe, work: _Work) -> None:
     if aligner.recipe.align != base.align:
         raise InputError(
             f"Recipe '{base.name}' needs the [align] of the weights that its samples are aligned with, "
-            f"{base.train.mix.align_with}, because all rows take over their T."
+            f"{base.train.mix.align_with}, because all rows use their T."
         )
     with atomic_path(run / ALIGN, make_folder=True) as temporary:
         torch.save({"model": aligner.network.state_dict()}, temporary)

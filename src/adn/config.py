@@ -48,8 +48,8 @@ class AlignConfig(Section):
 class NetworkConfig(Section):
     """Networks D and F, and the asymmetry between them."""
 
-    d_backbone: Backbone = "resunet"
-    f_backbone: Backbone = "resunet"
+    d_backbone: Backbone = "resunet"  # the kind of network that D is
+    f_backbone: Backbone = "resunet"  # and F
     channels: tuple[int, ...] = (32, 64, 128, 256)  # of each level, finest first
     dropout: float = Field(default=0.0, ge=0, lt=1)  # share of values dropped after every level
     polarity: Polarity = "dark"  # A = max(X′ − X, 0), or of bright lesions max(X − X′, 0)
@@ -60,7 +60,7 @@ class NetworkConfig(Section):
     # the paper's D sees X alone, its F X̂ alone; contrasts: `asymmetry.mirror_contrast`; relative: HU against the
     # brain's median (`asymmetry.relative_hu`); brain: 1 inside it
     d_inputs: tuple[OfX, ...] = ("aligned",)
-    f_inputs: tuple[OfX | OfP, ...] = ("salient",)
+    f_inputs: tuple[OfX | OfP, ...] = ("salient",)  # the channels of F
     fluid_edge_hu: float = Field(default=0.0, ge=0)  # contrasts let go of fluid over so many HU; 0: all at once
     neighbours: int = Field(default=0, ge=0)  # D and F see what is known of X in so many slices above and below, too
     supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
@@ -74,13 +74,15 @@ class LossConfig(Section):
     weight_d: float = 10.0  # λ
     tissue: bool = True  # False: the ablation without L_tissue
     size_target: Literal["infarct", "asymmetry"] = "asymmetry"  # mean(T(G)) or mean(A · T(G))
-    symmetric_mask: Literal["zero_asymmetry", "one_minus_a"] = "zero_asymmetry"
+    symmetric_mask: Literal["zero_asymmetry", "one_minus_a"] = (
+        "zero_asymmetry"  # where P is to be 0 (paper: where A is)
+    )
     intrinsic: Literal["absolute_mean", "positive_mean"] = "absolute_mean"  # −|mean(A − P)| or −mean(max(A − P, 0))
     tissue_maps: Literal["precomputed", "network"] = "precomputed"  # of the case, or read off the aligned volume
     infarct_removal: Literal["before_mirroring", "after_intersection"] = "before_mirroring"  # from tissue maps
     invisible: Literal["excluded", "background"] = "excluded"  # infarct that only other images show (AISD's label 4)
     warm_start_weight: float = 10.0  # λ again, our reading
-    warm_start_epochs: int = 2
+    warm_start_epochs: int = 2  # so long σ(D) is supervised by the infarct
     gate_weight: float = Field(default=0.0, ge=0)  # what the supervision of σ(D) weighs after the warm start
     warm_start_dice: bool = False  # supervise σ(D) by BCE + Dice rather than BCE alone
     warm_start_replaces_d: bool = False  # in place of L_D rather than added to it
@@ -106,13 +108,13 @@ class TissueConfig(Section):
 class FitConfig(Section):
     """One stage of training."""
 
-    learning_rate: float
+    learning_rate: float  # of AdamW, at the start
     batch_size: int = Field(default=6, ge=1)  # samples per step, over all processes
     accumulation: int = Field(default=1, ge=1)  # a batch is computed in this many parts, to save memory
-    epoch_samples: int = 1000
-    max_epochs: int = 100
-    weight_decay: float = 5e-4
-    poly_power: float = 0.9
+    epoch_samples: int = 1000  # samples drawn for one epoch
+    max_epochs: int = 100  # the stage ends after these at the latest
+    weight_decay: float = 5e-4  # of AdamW
+    poly_power: float = 0.9  # the rate falls as (1 - share of all steps done) to this power
     warmup_steps: int = 0  # learning rate rises from 0 over these
     clip_norm: float = Field(default=5.0, ge=0)  # of the gradient; 0: not clipped
     # what is validated and kept is the mean of the weights over about so many last steps (exponential); 0: as they are
@@ -147,9 +149,9 @@ class TrainConfig(Section):
     tissue_maps: FitConfig = FitConfig(learning_rate=1e-4, batch_size=10, max_epochs=35)
     tissue: FitConfig = FitConfig(learning_rate=1e-3)
     stages: tuple[Literal["align", "segment", "tissue"], ...] = ("align", "segment")  # in this order
-    seed: int = 0
-    validation_samples: int = 16
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = 0  # of weights, order and all that is drawn
+    validation_samples: int = 16  # virtual patients to validate on
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device is fast at it
     # released: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`feed.augment`); nnunet, or its changes of
     # intensity alone (`feed.augment_nnunet`): for baselines
     augment: Literal["none", "released", "nnunet", "intensity"] = "none"
@@ -170,21 +172,21 @@ class PartsConfig(Section):
     """Which connected parts of a mark are kept: those whose sum of coefficients × evidence is 0 or more
     (`findings.parts.Evidence`)."""
 
-    intercept: float
-    mean: float
-    peak: float
-    size: float
-    fluid: float
-    level: float
-    twin_level: float
-    rough: float
+    intercept: float  # added to the sum, logit
+    mean: float  # times the mean probability
+    peak: float  # times the 99th percentile of the probability
+    size: float  # times ln(mL)
+    fluid: float  # times the share of fluid
+    level: float  # times HU less the median of the brain
+    twin_level: float  # times the same of the mirror twin
+    rough: float  # times σ of its blocks, HU
 
 
 class CalibrationConfig(Section):
     """What makes a probability and a volume mean what they say; found on validation patients (docs/training.md)."""
 
     logit_scale: float = Field(default=1.0, gt=0)  # the probability is σ(scale · logit + shift)
-    logit_shift: float = 0.0
+    logit_shift: float = 0.0  # see logit_scale
     # of √mL: within volume_interval(mL, errors) lie 80 % of true volumes; None: not known
     volume_errors: tuple[float, float] | None = None
     parts: PartsConfig | None = None  # None: every part is kept that is large enough
@@ -193,8 +195,8 @@ class CalibrationConfig(Section):
 class Recipe(Section):
     """One way to build, train and run the networks."""
 
-    name: str
-    summary: str = ""
+    name: str  # as `adn info` lists it
+    summary: str = ""  # what it is for, in one line
     method: Method = "adn"  # what segments: ADN, or a competitor of `nn.baselines`
     threshold: float = Field(default=0.5, gt=0, lt=1)  # on the probability after it went home
     smallest_ml: float = Field(default=0.0, ge=0)  # connected parts of the mask below this are left out; paper: none

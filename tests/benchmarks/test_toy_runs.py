@@ -2,8 +2,10 @@
 
 import csv
 import runpy
+import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nibabel as nib
@@ -20,6 +22,7 @@ from adn.recipes import load_recipe
 from adn.training.logbook import LOG, write_log
 from adn.virtual.folders import synthesize
 from adn.virtual.library import Library
+from benchmarks.toy_data import write_heads, write_plane_atlas, write_series, write_slices
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TEST = "def test_of_a_toy():\n    assert 1 + 1 == 2\n"
@@ -92,16 +95,68 @@ def real(toys):
             files = {name: folder / f"{name}.nii.gz" for name in ("ct", "infarct", extra)}
             cases.append(Case(row["case"], row["patient"], **files))
         write_cases(cases, toys / "real" / data / "cases.csv")
-        if data == "teknofest":
-            lines = [f"{row['case']},{row['patient']},{row['part']}" for row in chosen]
-            (toys / "split.csv").write_text("\n".join(["case,patient,part", *lines]) + "\n", encoding="utf-8")
+        lines = [f"{row['case']},{row['patient']},{row['part']}" for row in chosen]
+        split = toys / ("split.csv" if data == "teknofest" else "heads.csv")
+        split.write_text("\n".join(["case,patient,part", *lines]) + "\n", encoding="utf-8")
     for name in ("weights", "last"):
         target = toys / "table" / "adn" / "fold-0" / f"{name}.safetensors"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(toys / "tiny.safetensors", target)
 
 
+@pytest.fixture(scope="module")
+def heads(toys):
+    """heads/ with a label map of a head with a skull."""
+    write_heads(toys / "heads")
+
+
+@pytest.fixture(scope="module")
+def slices(toys):
+    """slices/ as of CPAISD."""
+    write_slices(toys / "slices")
+
+
+@pytest.fixture(scope="module")
+def vendors(toys):
+    """vendors/ with series of known patients."""
+    write_series(toys / "vendors", toys / "cases" / "vp-0000" / "ct.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def plane(toys):
+    """plane/ with an atlas in the plane."""
+    write_plane_atlas(toys / "plane")
+
+
+@pytest.fixture(scope="module")
+def lesions(toys):
+    """lesions/ with infarct masks of 60 patients in MNI space, of 8, 47 and 111 mL in the left middle of the brain."""
+    (toys / "lesions").mkdir()
+    affine = mni(2.0)
+    affine[:3, 3] = -68.0, -38.0, -6.0
+    for subject in range(60):
+        side = (10, 18, 24)[subject % 3]
+        mask = np.zeros((26, 26, 26), np.uint8)
+        mask[1 : side + 1, 1 : side + 1, 1 : side + 1] = 1
+        nib.save(nib.Nifti1Image(mask, affine), toys / "lesions" / f"sub-{subject:03d}_mask.nii.gz")
+
+
+ON_DEMAND = ("results", "real", "heads", "slices", "vendors", "plane", "lesions")  # folders that are fixtures
+HEADS = "--anatomy heads --lesions lesions"
+SOURCES = "--data real/teknofest --split split.csv --heads real/phe_sich --heads-split heads.csv"
 RUNS = {
+    "quality/arteries": f"{HEADS} -n 1",
+    "quality/boxes": f"a=tiny.safetensors b=tiny.safetensors {HEADS} -n 16",
+    "quality/midline": "--anatomy heads -n 1 --old 1",
+    "quality/reader_answers": f"{HEADS} -n 4 --keep kept",
+    "quality/ring_lesions": f"{HEADS} --teknofest real/teknofest --phe-sich real/phe_sich -n 1",
+    "quality/skull_middle": f"{HEADS} --keep kept -n 2",
+    "quality/aspects_plane": "--atlas plane --template plane/template.nii.gz",
+    "quality/cpaisd": "slices -o slices.png --weights tiny.safetensors",
+    "quality/kill": "kills --rounds 1 --verbs predict prepare",
+    "quality/node_faults": "faults --only 'no head CT'",
+    "quality/teknofest_rules": "vendors",
+    "studies/sources_auc": f"mixed.toml {SOURCES} --samples 60",
     "studies/overfit": "mixed.toml --data real/teknofest --split split.csv --rows resunet --patients 1 --steps 1",
     "speed/install_size": "--of packaging --without numpy",
     "speed/operations": "--recipe tiny --rows resunet --samples 10",
@@ -147,6 +202,16 @@ RUNS = {
 
 # More than about 3 CPU seconds each, most of them in processes of their own.
 SLOW = {
+    "quality/arteries",
+    "quality/boxes",
+    "quality/midline",
+    "quality/reader_answers",
+    "quality/ring_lesions",
+    "quality/skull_middle",
+    "quality/cpaisd",
+    "quality/kill",
+    "quality/node_faults",
+    "studies/sources_auc",
     "quality/aspects_real",
     "quality/hostile",
     "quality/patients",
@@ -162,29 +227,16 @@ SLOW = {
     "studies/overfit",
     "studies/virtual_vs_real",
 }
-HEADS = "needs label maps of heads with a skull, which register with MNI space"
 NOT_RUN = {  # script → what it needs that is not made here
-    "quality/arteries": HEADS,
-    "quality/boxes": HEADS,
-    "quality/midline": HEADS,
-    "quality/reader_answers": HEADS,
-    "quality/ring_lesions": HEADS,
-    "quality/aspects_plane": "needs the published atlas of ASPECTS in the plane",
-    "studies/two_members": "needs what calibrate needs, twice",
+    "studies/two_members": "needs trained networks, as calibrate does, of two kinds",
     "quality/calibrate": "needs a trained network: on marks of an untrained one no rule for parts can be fitted",
-    "quality/cpaisd": "needs CPAISD's 8-bit slices, in which the brain is found by the bone about it",
-    "quality/kill": "kills commands that run for minutes",
     "quality/midline_by_eye": "needs the 20 real heads that its points were placed on",
-    "quality/necks": "needs a scan that ends in the spinal canal",
-    "quality/node_faults": "needs a node, an archive and a disk that fills up",
+    "quality/necks": "needs a head whose mask ends in the spinal canal, as those of virtual heads do not",
     "quality/node_run": "a module of node_faults.py; started by it alone",
-    "quality/skull_middle": HEADS,
     "quality/table_1_scores": "needs every fold's predictions of a benchmark; test_table_1_scores.py holds its rules",
-    "quality/teknofest_rules": "needs series of known vendors and patients",
     "speed/first_view": "needs a browser and the built viewer",
     "speed/node_rate": "needs Orthanc",
-    "studies/sources_auc": "needs several heads and parts; test_sources_auc.py runs its functions on phantoms",
-    "studies/taught": "needs cases, heads and label maps to train on; starts from recipe fast-plus's weights",
+    "studies/taught": "starts from the weights fast-plus, whose T no toy network fits, and takes minutes a run",
 }
 
 
@@ -197,12 +249,15 @@ def test_every_script_is_run_or_named():
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in RUNS])
 def test_a_script_runs_to_its_end(name, toys, request, monkeypatch, capfd):
-    words = RUNS[name].split()
-    for folder in ("results", "real"):
+    words = shlex.split(RUNS[name])
+    for folder in ON_DEMAND:
         if any(word.split("/")[0] == folder for word in words):
             request.getfixturevalue(folder)
     path = FOLDER / f"{name}.py"
     monkeypatch.chdir(toys)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(toys / "cache"))
+    monkeypatch.setenv("TMPDIR", tempfile.gettempdir())  # put back where a script sets it
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)
     monkeypatch.setattr(weights, "DEFAULT", str(toys / "tiny.safetensors"))
     monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
     monkeypatch.setattr(sys, "argv", [str(path), *words])
@@ -217,7 +272,7 @@ def test_a_script_runs_to_its_end(name, toys, request, monkeypatch, capfd):
 
 
 @pytest.mark.slow
-def test_table_1_is_trained_in_two_legs(toys, real, monkeypatch, capfd):
+def test_table_1_is_trained_in_two_legs(toys, real, lesions, monkeypatch, capfd):
     """A row on two folds, and then from the first leg's weights."""
     recipe = "base = 'tiny'\nname = 'toy'\n[train]\nstages = ['segment']\n"
     recipe += "[train.mix]\noutlined = 1\nemptied = 1\nwhole = 1\nkept = true\n"
@@ -229,7 +284,6 @@ def test_table_1_is_trained_in_two_legs(toys, real, monkeypatch, capfd):
         lines = [f"{name},{name},train,{place % 2}" for place, name in enumerate(names)]
         text = "\n".join(["case,patient,part,fold", *lines]) + "\n"
         (toys / "splits" / f"{data}_folds.csv").write_text(text, encoding="utf-8")
-    masks(toys / "lesions")
     monkeypatch.setattr("adn.training.sources.library", lambda x, part: Library.from_folders(None, x.lesions, part))
     monkeypatch.chdir(toys)
     monkeypatch.setattr(table_1, "RECIPE", toys / "table_1.toml")
@@ -240,12 +294,3 @@ def test_table_1_is_trained_in_two_legs(toys, real, monkeypatch, capfd):
         table_1.main()
         assert (toys / leg / "benchmark.md").is_file()
     assert "training from the leg before" in capfd.readouterr().out
-
-
-def masks(folder):
-    """Infarct masks of 20 patients in MNI space."""
-    folder.mkdir()
-    mask = np.zeros((91, 109, 91), np.uint8)
-    mask[20:30, 50:60, 40:50] = 1
-    for subject in range(20):
-        nib.save(nib.Nifti1Image(mask, mni(2.0)), folder / f"sub-{subject:03d}_mask.nii.gz")

@@ -148,5 +148,5 @@ def test_without_an_interval_a_limit_cannot_be_judged():
 
 @pytest.mark.parametrize("limit_ml", [0.0, -5.0, 2000.0, float("nan")])
 def test_a_limit_is_a_volume_that_a_brain_can_have(limit_ml):
-    with pytest.raises(InputError, match="volume limit needs"):
+    with pytest.raises(InputError, match="volume limit must be"):
         Asked(limit_ml)

@@ -22,7 +22,7 @@ from phantoms import head, write_dicom_series
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 LIMITS = IntakeLimits(quiet_s=0.4, longest_s=20, free_mb=0)
-FAST = Sending(first_pause=timedelta(seconds=0.2), longest_pause=timedelta(seconds=0.5))
+FAST = Sending(first_pause=timedelta(seconds=0.2), longest_pause=timedelta(seconds=1))
 
 
 class Archive:

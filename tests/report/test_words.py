@@ -34,7 +34,7 @@ def test_the_first_line_says_why_there_was_nothing_to_judge():
     line = first_line(make_prediction("none", remarks=blocks))
     assert line == (
         "Not assessable, because the scan is too noisy (31 HU), "
-        "and because the field of view cuts off a part of the brain"
+        "and because the field of view cuts off part of the brain"
     )
     marked = first_line(make_prediction("left", remarks=blocks[:1]))
     assert marked.startswith("Not assessable, because the scan is too noisy (31 HU); do not rely on the ")

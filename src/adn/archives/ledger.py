@@ -83,7 +83,7 @@ class Ledger:
             self.close()
             raise OutputError(
                 f"holds results made with another `{other[0]}`; choose another output folder, or the "
-                "options of before.",
+                "same options as before.",
                 self.path.parent,
             )
         self._base.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", settings.items())

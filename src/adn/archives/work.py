@@ -49,7 +49,9 @@ class Job:
 
     def _one(self, item: Item) -> dict[str, Any]:
         if self.version != adn.__version__:
-            raise AdnError(f"A worker has adn {adn.__version__}, needed {self.version}: install the same everywhere.")
+            raise AdnError(
+                f"A worker runs adn {adn.__version__}, but this run needs {self.version}: install the same everywhere."
+            )
         place = result_of(self.request.out, self.layout, item.case)
         if place.exists():
             return row_of(place, item)

@@ -36,7 +36,10 @@ def bids(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Scans at a time, each in its own process with its share of cores.")
+        int,
+        typer.Option(
+            min=1, help="How many scans to process at once, each in its own process with its share of the cores."
+        ),
     ] = 1,
     weights: Weights = None,
     device: Device = "auto",

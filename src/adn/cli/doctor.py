@@ -16,9 +16,10 @@ BLOCKED = 4  # the exit code of `adn data check`, too: something that is needed 
 
 def doctor(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Skip the virtual patient: estimate from small pieces of the work.")
+        bool,
+        typer.Option("--quick", help="Skip the virtual patient, and estimate the time from small pieces of the work."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs and bug reports.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs and bug reports.")] = False,
 ) -> None:
     """Check this machine: what adn needs, what is missing and how to get it, and how long a scan takes."""
     from adn.doctor import examine

@@ -33,11 +33,12 @@ def evaluate(
 ) -> None:
     """Score predicted infarcts against reference masks; write CSV, Markdown, LaTeX and an HTML page.
 
-    Several PRED are compared with the first, pair by pair: adn evaluate adn=DIR other=DIR REF -o OUT.
+    Several PRED are compared with the first, case by case: adn evaluate adn=DIR other=DIR REF -o OUT.
 
-    A CSV has the columns name and infarct, if known probability, brain, ignore, seen, subject; its paths are relative.
+    A CSV has the columns name and infarct and, if you like, probability, brain, ignore, seen and subject; its paths
+    are relative to it.
 
-    Cases without prediction or reference are listed, and a missing prediction gives exit code 3.
+    Cases without a prediction or a reference are listed; a missing prediction gives exit code 3.
     """
     terminal.check_writable(out)
     named = _named(predictions)

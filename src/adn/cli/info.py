@@ -13,7 +13,7 @@ from adn.results import DISCLAIMER
 
 
 def info(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs and bug reports.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs and bug reports.")] = False,
 ) -> None:
     """Show versions, weights, recipes and devices."""
     from adn.installation import installation

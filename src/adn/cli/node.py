@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 PORT = 11112
 Forward = Annotated[
     list[str] | None,
-    typer.Option(metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. May be repeated."),
+    typer.Option(
+        metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. Can be given several times."
+    ),
 ]
 QuietS = Annotated[float, typer.Option(min=0, help="A study is complete after this long without a new image.")]
 
@@ -37,14 +39,15 @@ def node(
     host: Annotated[
         str, typer.Option(help="Address to listen on; any but this machine's own needs --from or TLS.")
     ] = LOOPBACK,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = PORT,
     forward: Forward = None,
     accept: Annotated[
-        list[str] | None, typer.Option(metavar="AET", help="AE title that may call; default: any. May be repeated.")
+        list[str] | None,
+        typer.Option(metavar="AET", help="AE title that may call; default: any. Can be given several times."),
     ] = None,
     networks: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="NETWORK", help="Address or network that may call. May be repeated."),
+        typer.Option("--from", metavar="NETWORK", help="Address or network that may call. Can be given several times."),
     ] = None,
     tls: Annotated[
         tuple[Path, Path, Path] | None,
@@ -64,7 +67,7 @@ def node(
     keep_images: Annotated[
         float,
         typer.Option(
-            min=0, metavar="DAYS", help="How long received images are kept once their results were delivered."
+            min=0, metavar="DAYS", help="How long received images are kept after their results were delivered."
         ),
     ] = 0.0,
     keep_cases: Annotated[float, typer.Option(min=0, metavar="DAYS", help="How long results are kept here.")] = 30.0,
@@ -109,7 +112,7 @@ def node(
     from adn.server.worker import predict_for_page, predict_plainly
 
     if not (is_loopback(host) or networks or tls):
-        raise InputError("--host lets other machines in: say which by --from, or ask for certificates by --tls.")
+        raise InputError("--host lets other machines in: say which with --from, or require certificates with --tls.")
     files = [str(path) for path in tls or ()]
     wishes = Wishes(lang, Asked(volume_limit_ml, keep_old))
     gate = Gate(tuple(accept or ()), tuple(networks or ()), tls_context(*files, server=True) if files else None)

@@ -17,10 +17,12 @@ Data = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(help="Name of shipped weights (see 'adn info'), a .safetensors file, or a .toml that averages some."),
+    typer.Option(
+        help="Name of shipped weights (see 'adn info'), a .safetensors file, or a .toml file that averages several."
+    ),
 ]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Cases at a time; default: one per core.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to run the networks.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="How many cases to process at once; default: one per core.")]
 Fold = Annotated[int | None, typer.Option(min=0, help="The fold of the split to validate on.")]
 Anatomy = Annotated[
     Path | None, typer.Option(help="Folder of head label maps (FreeSurfer labels, NIfTI); default: a template brain.")
@@ -40,5 +42,5 @@ KeepOld = Annotated[
 ]
 Lang = Annotated[
     str,
-    typer.Option("--lang", help="Language of the report: en, de, tr. Kinds and numbers, for programs, stay the same."),
+    typer.Option("--lang", help="Language of the report: en, de or tr. What programs read stays the same."),
 ]

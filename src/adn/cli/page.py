@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 Host = Annotated[str, typer.Option(help="Address to bind to; any but this machine's own needs a token.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")]
 Token = Annotated[
     str | None, typer.Option(help="Token that every visitor must give; generated and printed if --host needs one.")
 ]

@@ -23,13 +23,16 @@ def predict(
         list[str],
         typer.Argument(
             metavar="SCAN",
-            help="Head CT: .nii .nii.gz .nrrd .mha, a DICOM file, folder or .zip. Many of them: a CSV with a column "
-            "path, a BIDS data set, s3://BUCKET/FOLDER, or with --jobs or --scheduler any one folder.",
+            help="Head CT: .nii .nii.gz .nrrd .mha, a DICOM file, folder or .zip. For an archive: a CSV with a "
+            "column 'path', a BIDS data set, s3://BUCKET/FOLDER or, with --jobs or --scheduler, any folder.",
         ),
     ],
     out: Results,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Scans at a time, each in its own process with its share of cores.")
+        int | None,
+        typer.Option(
+            min=1, help="How many scans to process at once, each in its own process with its share of the cores."
+        ),
     ] = None,
     series: Annotated[
         str | None,

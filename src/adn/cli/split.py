@@ -33,7 +33,8 @@ def split(
 ) -> None:
     """Split a data set by patient, balanced by infarct size; write a CSV for training and benchmark.
 
-    All scans of a patient stay together. Cases without infarct mask are left out; nnU-Net's imagesTs stay for testing.
+    All scans of a patient stay together. Cases without an infarct mask are left out; nnU-Net's imagesTs are kept for
+    testing.
     """
     from adn.datasets.layouts import find_cases
     from adn.datasets.splits import Shares, split_data

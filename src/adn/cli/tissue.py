@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def tissue(
     scans: Scans,
     out: Results,
-    jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, each in its own process.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="How many scans to process at once, each in its own process.")] = 1,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,

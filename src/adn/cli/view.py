@@ -12,7 +12,7 @@ from adn.cli.page import LOOPBACK, Host, Open, Port, Token, check_extra, chosen_
 
 def view(
     results: Annotated[
-        list[Path], typer.Argument(metavar="OUT", help="Result folders of 'adn predict', or a folder of such.")
+        list[Path], typer.Argument(metavar="OUT", help="Result folders of 'adn predict', or a folder of them.")
     ],
     host: Host = LOOPBACK,
     port: Port = 0,

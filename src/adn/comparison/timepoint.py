@@ -56,7 +56,9 @@ def read_time_point(results: Path, given: Path, case: str | None = None) -> Time
         because = reasons(remarks)
         raise InputError(f"needed a scan that can be judged, but it is not assessable, because {because}.", given)
     if any(remark.kind == "part_of_head" for remark in remarks):
-        raise InputError("needed a whole head, but only a part of one was scanned: growth cannot be told.", given)
+        raise InputError(
+            "needed a whole head, but only a part of one was scanned, so growth cannot be measured.", given
+        )
     stored = read_scan(results)
     scan = stored.with_data(np.asarray(stored.data, np.float32)).reoriented("SPL")
     brain, infarct = (read_volume(results / f"{name}{SUFFIX}").reoriented("SPL") for name in ("brain_mask", "infarct"))

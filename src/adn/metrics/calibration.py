@@ -54,7 +54,7 @@ def fit_interval(marked_ml: Sequence[float], true_ml: Sequence[float], cover: fl
     The square root makes errors of small and of large infarcts alike. Raises InputError for fewer than ten cases.
     """
     if len(marked_ml) < 10:
-        raise InputError(f"An interval needs ten cases or more, but got {len(marked_ml)}.")
+        raise InputError(f"An interval needs ten or more cases, but got {len(marked_ml)}.")
     errors = np.sqrt(np.asarray(true_ml)) - np.sqrt(np.asarray(marked_ml))
     tail, n = (1 - cover) / 2, len(errors)
     ranks = np.floor(tail * (n + 1)) - 1, np.ceil((1 - tail) * (n + 1)) - 1  # of n + 1, the case to come among them

@@ -149,7 +149,7 @@ def _as_of_today(values: dict[str, Any]) -> dict[str, Any]:
         if key in RENAMED:
             kept[section][name] = RENAMED[key].get(value, value) if isinstance(value, bool) else value
         elif value != RETIRED[key]:
-            raise ConfigError(f"Recipe: {key} = {value} was a setting of adn 0.1; there is none any more.")
+            raise ConfigError(f"Recipe: {key} = {value} was a setting of adn 0.1 and no longer exists.")
     return kept
 
 

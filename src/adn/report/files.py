@@ -35,7 +35,7 @@ def save_prediction(
     """
     case = prediction.case
     if case in ("", ".", "..") or Path(case).name != case:
-        raise InputError(f"A case name must do as a folder name, but came as '{case}': leave out slashes.")
+        raise InputError(f"A case name must be usable as a folder name, but '{case}' is not: leave out slashes.")
     target = Path(folder) / case
     with atomic_folder(target, marker=RESULT_FILE, overwrite=overwrite) as partial:
         _write_all(prediction, partial, language)

@@ -35,7 +35,9 @@ def store(files: list[UploadFile], staged: Path, limits: Limits) -> Kind:
     images = [file for file, kind in kinds if kind == "dicom"]
     others = [(file, kind) for file, kind in kinds if kind not in ("dicom", None)]
     if len(others) > 1 or (others and images):
-        raise ProblemError(415, f"This upload holds several scans or archives, but a case {_NEEDED}. Send them singly.")
+        raise ProblemError(
+            415, f"This upload holds several scans or archives, but a case {_NEEDED}. Send them one at a time."
+        )
     if images:
         (target / "dicom").mkdir()
         for number, file in enumerate(images):
@@ -46,7 +48,7 @@ def store(files: list[UploadFile], staged: Path, limits: Limits) -> Kind:
     file, kind = others[0]
     assert kind is not None
     if kind != "zip" and nifti_bytes(file.file) > limits.unpacked_mb * 2**20:
-        raise ProblemError(413, f"This NIfTI file holds more than {limits.unpacked_mb} MiB: no head CT is as large.")
+        raise ProblemError(413, f"This NIfTI file holds more than {limits.unpacked_mb} MiB: no head CT is that large.")
     _copy(file, target / _FILES[kind])
     if kind == "zip":
         check_zip(target / _FILES[kind], limits)

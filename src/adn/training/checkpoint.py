@@ -88,5 +88,5 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     except (OutputError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
         reason = error.__cause__ if isinstance(error, OutputError) else error
         raise OutputError(
-            f"Cannot write the checkpoint {path} ({reason}); free some space, then go on by `resume`."
+            f"Cannot write the checkpoint {path} ({reason}); free some space, then continue with `resume`."
         ) from error

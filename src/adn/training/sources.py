@@ -45,7 +45,7 @@ class Source:
 
     def __post_init__(self) -> None:
         if (self.heads or self.heads_split) and not (self.data and self.heads):
-            raise InputError("`heads` and `heads_split` go with `data`: outlined cases there, whole heads here.")
+            raise InputError("`heads` and `heads_split` go with `data`, which holds the outlined cases.")
         if self.data is None and (self.split or self.fold is not None):
             raise InputError("`split` and `fold` choose among cases on disk: use them with `data`.")
         if self.data and (self.anatomy or self.lesions) and not self.heads:
@@ -97,8 +97,8 @@ def open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
     """
     if bool(source.heads) != bool(recipe.train.mix.used):
         raise InputError(
-            f"Whole heads go with a recipe that mixes sources (train.mix), and such a recipe needs outlined cases and "
-            f"whole heads; recipe '{recipe.name}' {'mixes' if recipe.train.mix.used else 'mixes none'}."
+            f"A recipe that mixes sources (train.mix) needs whole heads (`heads`), and no other recipe takes them; "
+            f"recipe '{recipe.name}' {'mixes sources' if recipe.train.mix.used else 'does not mix sources'}."
         )
     sets = open_mix(recipe, source, pool) if source.heads else _open_sets(recipe, source, pool)
     if recipe.train.augment != "released":  # other augmentations are the baselines' own (`baseline_data`)
@@ -186,7 +186,7 @@ def open_cases(recipe: Recipe, source: Source) -> tuple[dict[str, Cases], dict[s
     log.info("outlined: %s whole heads: %s", outlined.note, whole.note)
     if outlined.validation is outlined.train or whole.validation is whole.train:
         raise InputError(
-            f"{source.data} and {source.heads}: need cases of two patients and more each, so that some are held out."
+            f"{source.data} and {source.heads}: each needs cases of two or more patients, so that some can be held out."
         )
     libraries = {"train": library(source, "train"), "validation": library(source, "val")}
     parts = {}

@@ -30,9 +30,9 @@ def check(
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """List every problem of a data set before any training, with its cause and remedy.
+    """List every problem of a data set before training, with its cause and remedy.
 
-    Exit code 0: nothing blocks training; 4: something does (marked "blocks"). OUT/check.html shows every case.
+    Exit code 0: nothing prevents training; 4: something does (marked "blocks"). OUT/check.html shows every case.
     """
     from adn.datasets.check import check_data
 

@@ -25,7 +25,7 @@ def import_aisd(
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """Turn your own AISD downloads into cases to train and test on; nothing is downloaded, nothing of SRC is changed.
+    """Turn your own AISD downloads into cases to train and test on; nothing is downloaded, and SRC is not changed.
 
     Each DST/<case> gets ct.nii.gz and infarct.nii.gz (mask values 1, 2, 3, 5; invisible infarct, 4: ignore.nii.gz).
 

@@ -20,7 +20,7 @@ def import_cpaisd(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn your own CPAISD download into cases; nothing is downloaded, nothing of SRC is changed.
+    """Turn your own CPAISD download into cases; nothing is downloaded, and SRC is not changed.
 
     Each DST/<case> gets ct.nii.gz, infarct.nii.gz (the core) and seen.nii.gz; core.nii.gz and penumbra.nii.gz apart.
 

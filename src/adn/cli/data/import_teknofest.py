@@ -18,7 +18,7 @@ def import_teknofest(
     as_drawn: Annotated[bool, typer.Option("--as-drawn", help="Leave speckled masks as they are.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn your own TEKNOFEST-2021 download (ischemia) into cases; nothing is downloaded, nothing of SRC is changed.
+    """Turn your own TEKNOFEST-2021 download (ischemia) into cases; nothing is downloaded, and SRC is not changed.
 
     Each DST/<case> gets ct.nii.gz, infarct.nii.gz and seen.nii.gz: a part of a head, its slices at their true heights.
 

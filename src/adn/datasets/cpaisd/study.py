@@ -94,7 +94,7 @@ def _read_header(files: SliceFiles) -> Header:
     if header.frames > 1 or header.modality not in ("CT", ""):
         raise InputError(f"raw.dcm holds {header.frames} images of modality {header.modality}, needed one of CT")
     if header.orientation is None or header.plane != "axial":
-        raise InputError(f"raw.dcm says nothing of an axial slice (ImageOrientationPatient: {header.plane})")
+        raise InputError(f"raw.dcm does not describe an axial slice (ImageOrientationPatient: {header.plane})")
     return header
 
 
