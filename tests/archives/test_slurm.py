@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ def slurm(tmp_path, monkeypatch):
         until(lambda: "idle" in told("sinfo", "-h", "-o", "%T"), 60)
         yield
     finally:
+        with suppress(Exception):  # a node that is stopped while a job ends would stay
+            until(lambda: not told("squeue", "-h"), 60)
         for name in ("slurmd", "slurmctld", "munged"):
             if (pid := tmp_path / f"{name}.pid").exists():
                 os.kill(int(pid.read_text()), signal.SIGTERM)
