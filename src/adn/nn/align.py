@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adn.config import AlignConfig, GridConfig
-from adn.nn.norm import GroupNorm
+from adn.nn.norm import QuickGroupNorm
 from adn.space.warp import rigid_matrix
 
 
@@ -21,7 +21,7 @@ class PreActivationBlock(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(2):
-            norm = GroupNorm(max(channels // 4, 1), channels)
+            norm = QuickGroupNorm(max(channels // 4, 1), channels)
             layers += [norm, nn.ReLU(), nn.Conv3d(channels, channels, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 

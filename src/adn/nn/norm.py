@@ -32,7 +32,7 @@ class _PlanarBackward(torch.autograd.Function):
         return dx.contiguous(memory_format=_last(x)), d_weight, d_bias, None, None
 
 
-class GroupNorm(nn.GroupNorm):
+class QuickGroupNorm(nn.GroupNorm):
     """GroupNorm over (N, C, H, W) or (N, C, D, H, W); the answer is of the same memory format."""
 
     def forward(self, input: Tensor) -> Tensor:

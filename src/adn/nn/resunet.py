@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adn.nn.attention import MirrorAttention
-from adn.nn.norm import GroupNorm
+from adn.nn.norm import QuickGroupNorm
 
 Kernel = tuple[int, int, int]
 
@@ -21,7 +21,7 @@ class NormConv(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, groups: int, kernel: Kernel, relu: bool = True) -> None:
         convolution = nn.Conv3d(in_channels, out_channels, kernel, padding="same", bias=False)
-        super().__init__(GroupNorm(groups, in_channels), convolution, *([nn.ReLU(inplace=True)] if relu else []))
+        super().__init__(QuickGroupNorm(groups, in_channels), convolution, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class ResBlock(nn.Module):

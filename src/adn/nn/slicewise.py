@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adn.nn.norm import GroupNorm
+from adn.nn.norm import QuickGroupNorm
 
 GROUPS = 8
 NORM_EPSILON = 1e-5
@@ -16,22 +16,15 @@ RARE_LOGIT = -3.0  # of an untrained network: infarct is rare, and the first ste
 EMPTY_LOGIT = -12.0  # where a slice shows nothing at all
 
 
-class SliceNorm(GroupNorm):
-    """GroupNorm of eight groups over (N, C, H, W)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(GROUPS, channels, eps=NORM_EPSILON)
-
-
 class SliceBlock(nn.Module):
     """[Conv 3 × 3, GroupNorm] twice on a residual; ReLU between them and after the sum, dropout last."""
 
     def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
         super().__init__()
         self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-        self.first_norm = SliceNorm(out_channels)
+        self.first_norm = QuickGroupNorm(GROUPS, out_channels, eps=NORM_EPSILON)
         self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.second_norm = SliceNorm(out_channels)
+        self.second_norm = QuickGroupNorm(GROUPS, out_channels, eps=NORM_EPSILON)
         self.short_cut = nn.Conv2d(in_channels, out_channels, 1)
         self.dropout = nn.Dropout(dropout)
 

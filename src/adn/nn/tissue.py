@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adn.config import TissueConfig
-from adn.nn.norm import GroupNorm
+from adn.nn.norm import QuickGroupNorm
 from adn.space.labels import TissueLabel
 
 _SQUARE = 2
@@ -28,7 +28,7 @@ class _NormConv(nn.Sequential):
         depth, height, width = kernel
         padding = (depth // 2, height // 2, width // 2)
         convolution = nn.Conv3d(in_channels, out_channels, kernel, padding=padding, bias=False)
-        super().__init__(GroupNorm(8, in_channels), convolution, *([nn.ReLU(inplace=True)] if relu else []))
+        super().__init__(QuickGroupNorm(8, in_channels), convolution, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class _ResBlock(nn.Module):

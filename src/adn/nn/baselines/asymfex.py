@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from adn.nn.attention import LocalAttention
 from adn.nn.baselines.nnunet import Sides, plan, start_rare
-from adn.nn.norm import GroupNorm
+from adn.nn.norm import QuickGroupNorm
 from adn.space.warp import mirror
 
 FEATURES = (32, 64, 128, 256, 320)
@@ -39,8 +39,10 @@ class Comparison(nn.Module):
         super().__init__()
         self.attention = LocalAttention(channels)
         self.small, self.large = nn.Conv3d(channels, channels, 1), nn.Conv3d(channels, channels, 3, padding=1)
-        self.gate_norm = GroupNorm(8, channels)
-        self.fuse = nn.Sequential(nn.Conv3d(2 * channels, channels, 3, padding=1), GroupNorm(8, channels), nn.GELU())
+        self.gate_norm = QuickGroupNorm(8, channels)
+        self.fuse = nn.Sequential(
+            nn.Conv3d(2 * channels, channels, 3, padding=1), QuickGroupNorm(8, channels), nn.GELU()
+        )
 
     def forward(self, own: Tensor, mirrored: Tensor) -> Tensor:
         """Features of both streams at one level → what the decoder gets, the same shape."""
