@@ -1,14 +1,15 @@
 """The ruler: any weights, on real patients and heads, by the road of `adn predict`; Markdown tables.
 
     python benchmarks/quality/patients.py WEIGHTS... --real DIR -o OUT [--part validation|test] [--test]
-        [--lesions DIR] [--heads DIR] [--cpaisd DIR] [--virtual DIR]
+        [--lesions DIR] [--heads DIR] [--cpaisd DIR] [--virtual DIR] [--about CSV]
 
 --real: teknofest/ and phe_sich/ as `tools/real_cases.py` writes them. --lesions: SOOP's masks, to be laid on the
 whole heads. --heads: the real heads. --cpaisd: cases of `adn data import-cpaisd`, or images/ and masks/ of single
-slices. --virtual: VP-52. Where a folder is not given its table is left out. Only acquired voxels count. OUT keeps every
-prediction but CPAISD's, by the weights' bytes, so a stopped run goes on and metrics can be made again (after a change
-of the road, take a new OUT); OUT/cases.csv has a row for each case. Contrast is measured between an outlined infarct
-and its mirrored twin, whose place the alignment of `fast-plus` tells for all weights alike.
+slices. --virtual: VP-52. --about: `case`, `vendor` and `thickness_mm` of outlined parts. Where a folder is not given
+its table is left out. Only acquired voxels count. OUT keeps every prediction but CPAISD's, by the weights' bytes, so
+a stopped run goes on and metrics can be made again (after a change of the road, take a new OUT); OUT/cases.csv has a
+row for each case. Contrast is measured between an outlined infarct and its mirrored twin, whose place the alignment
+of `fast-plus` tells for all weights alike.
 
 The test part judges and chooses nothing: it needs --test, and each use is noted in benchmarks/splits/test_uses.csv.
 """
@@ -219,7 +220,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--part", choices=("validation", "test"), default="validation")
     parser.add_argument("--test", action="store_true", help="yes, score the test part, and note it")
-    for name in ("real", "lesions", "heads", "cpaisd", "virtual"):
+    for name in ("real", "lesions", "heads", "cpaisd", "virtual", "about"):
         parser.add_argument(f"--{name}", type=Path)
     arguments = parser.parse_args()
     if (arguments.part == "test") != arguments.test:
@@ -244,6 +245,10 @@ def main() -> None:
     for model in models:
         own = [row for row in rows if row["sha256"] == model.weights.sha256]
         print("\n".join(report(model.weights.name, own, arguments.part)))
+        if arguments.about:
+            with arguments.about.open(newline="", encoding="utf-8") as file:
+                about = {line["case"]: line for line in csv.DictReader(file)}
+            print("\n".join(tables.scanner_table([row for row in own if row["kind"] == "outlined"], about)))
         if arguments.cpaisd:
             from cpaisd_ruler import cpaisd_lines
 

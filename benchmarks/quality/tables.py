@@ -72,6 +72,24 @@ def patient_table(patients: Sequence[Row]) -> list[str]:
     return lines
 
 
+def scanner_table(rows: Sequence[Row], about: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Dice on outlined parts by maker and slice thickness. rows: of cases; about: case → `vendor`, `thickness_mm`."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        facts = about[row["case"]]
+        thick = float(facts["thickness_mm"])
+        groups[facts["vendor"]].append(row)
+        groups["slices below 3 mm" if thick < 3 else "3 to 4.5 mm" if thick < 4.5 else "5 mm and more"].append(row)
+    lines = ["| scanner, slices | patients | Dice, mean (95 %) | side right | error, mL |", "|---|---|---|---|---|"]
+    for name in sorted(groups, key=lambda name: (not name.isupper(), "more" in name, "below" not in name, name)):
+        patients = by_patient(groups[name])
+        side = mean(patients, "side_right")
+        cells = [name, str(len(patients)), with_interval([row["dice"] for row in patients])]
+        cells += ["" if side is None else f"{side:.0%}", number(mean(patients, "error_ml"), 1)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def laid_table(rows: Sequence[Row]) -> list[str]:
     """Virtual infarcts on whole heads."""
     lines = ["| laid | n | found | Dice | side right | volume error, mL |", "|---|---|---|---|---|---|"]

@@ -37,6 +37,21 @@ def test_patients_by_size_and_contrast():
     assert lines["1.5–3 HU"].startswith("| 1.5–3 HU | 1 | 0.80 |")
 
 
+def test_patients_by_maker_and_slices():
+    rows = [{**row, "case": case} for row, case in zip(SERIES, ("a1", "a2", "b1"), strict=True)]
+    about = {
+        case: {"vendor": vendor, "thickness_mm": mm}
+        for case, vendor, mm in (("a1", "GE", "2.5"), ("a2", "GE", "5.0"), ("b1", "SIE", "5.0"))
+    }
+    names = [line.split(" | ")[:3] for line in tables.scanner_table(rows, about)[2:]]
+    assert names == [
+        ["| GE", "1", "0.40"],
+        ["| SIE", "1", "0.80"],
+        ["| slices below 3 mm", "1", "0.20"],
+        ["| 5 mm and more", "2", "0.70 (0.60 to 0.80)"],
+    ]
+
+
 def test_strata_hold_every_size_and_contrast_once():
     for ml in (0.1, 9.9, 10.0, 30.0, 30.1, 70.0, 71.0):
         assert sum(belongs({"reference_ml": ml}) for _, belongs in tables.SIZES) == 1
