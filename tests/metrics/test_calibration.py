@@ -44,7 +44,7 @@ def test_an_interval_holds_the_share_it_promises_of_new_cases():
         bounds = np.array([volume_interval(ml, errors) for ml in marked])
         held.append(((bounds[:, 0] <= true) & (true <= bounds[:, 1])).mean())
     assert 0.78 <= np.mean(held) <= 0.88
-    with pytest.raises(InputError, match="ten cases"):
+    with pytest.raises(InputError, match="ten or more cases"):
         fit_interval([1.0], [2.0])
 
 
