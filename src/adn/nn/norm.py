@@ -11,8 +11,8 @@ _LARGE = 1000  # pixels or voxels of a channel; smaller ones are as fast either 
 
 
 class _PlanarBackward(torch.autograd.Function):
-    """GroupNorm whose gradient is computed channel by channel: in PyTorch's own, on a CPU, bf16 with channels last
-    takes two to thirteen times the time of that, the copies included (`benchmarks/speed/training_step.py`)."""
+    """GroupNorm whose gradient is computed channel by channel: PyTorch's own is slow on a CPU for bf16 with channels
+    last, even with the copies counted."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, epsilon: float) -> Tensor:
