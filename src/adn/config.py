@@ -49,7 +49,7 @@ class NetworkConfig(Section):
     """Networks D and F, and the asymmetry between them."""
 
     d_backbone: Backbone = "resunet"  # the kind of network that D is
-    f_backbone: Backbone = "resunet"  # and F
+    f_backbone: Backbone = "resunet"  # the kind of network that F is
     channels: tuple[int, ...] = (32, 64, 128, 256)  # of each level, finest first
     dropout: float = Field(default=0.0, ge=0, lt=1)  # share of values dropped after every level
     polarity: Polarity = "dark"  # A = max(X′ − X, 0), or of bright lesions max(X − X′, 0)
@@ -132,7 +132,7 @@ class PatchConfig(Section):
     size: tuple[int, int, int] | None = None  # D, H, W of what is scored; None: by `share`
     share: float | None = Field(default=None, gt=0, le=1)  # of the box's sides; None, too: the whole box
     per_sample: int = Field(default=1, ge=1)  # pieces from each scan
-    infarct_share: float = Field(default=1 / 3, ge=0, le=1)  # so many are centred on the infarct, where there is one
+    infarct_share: float = Field(default=1 / 3, ge=0, le=1)  # of pieces are centred on the infarct, where there is one
 
     @property
     def used(self) -> bool:

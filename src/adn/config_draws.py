@@ -1,6 +1,6 @@
 """Sections of a recipe with the ranges from which virtual patients, their poses and looks at them are drawn.
 
-Draws are uniform unless a comment says otherwise. Places are in MNI space, LPS mm, of the left side.
+`PatientsConfig` says how they are drawn.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ Age = Literal["hyperacute", "acute", "subacute"]
 class StageConfig(Section):
     """Infarcts of one age. Grey matter darkens first, which is the loss of grey-white contrast."""
 
-    drop_hu: Range  # of grey matter
-    white: Share  # of white matter, as a share of that: at least
-    most_swelling_mm: float  # of displacement
+    drop_hu: Range  # how much darker grey matter becomes
+    white: Share  # darkening of white matter as a share of that, at least; see `white_width`
+    most_swelling_mm: float  # how far an infarct pushes its surroundings away, at most
 
 
 class StagesConfig(Section):
     """Infarcts by age."""
 
+    # the age of an infarct is one of these; what stands here twice is twice as likely
     occurring: Annotated[tuple[Age, ...], Field(min_length=1)] = ("hyperacute", "acute", "acute", "subacute")
+    # the same for easy patients of a curriculum
     occurring_easy: Annotated[tuple[Age, ...], Field(min_length=1)] = ("acute", "subacute")
 
     hyperacute: StageConfig = StageConfig(drop_hu=(2.0, 4.0), white=0.2, most_swelling_mm=1.0)
@@ -50,9 +52,9 @@ class StagesConfig(Section):
 class TerritoryConfig(Section):
     """Procedural infarcts of one artery (regions are in `virtual.lesions`)."""
 
-    name: str
-    share: Share  # of infarcts whose volume fits
-    volume_ml: Range
+    name: str  # of the artery or region
+    share: Share  # of infarcts whose volume fits, against the shares of the others that fit
+    volume_ml: Range  # only an infarct of such a volume is of this artery
 
 
 def _territories() -> tuple[TerritoryConfig, ...]:
@@ -75,14 +77,14 @@ def _territories() -> tuple[TerritoryConfig, ...]:
 class InfarctsConfig(Section):
     """Infarcts of virtual patients."""
 
-    healthy_share: Share = 0.3  # of patients without acute infarct
-    second_share: Share = 0.1  # of the others have two
-    old_share: Share = 0.15  # of patients have an old one
-    old_fluid: Share = 0.95  # of its tissue; with less, old ones look like strong subacute ones
+    healthy_share: Share = 0.3  # of patients have no acute infarct
+    second_share: Share = 0.1  # of those with an acute infarct have two
+    old_share: Share = 0.15  # of patients have an old infarct
+    old_fluid: Share = 0.95  # share of an old infarct that is fluid; with less, it looks like a strong subacute one
     # share of infarcts that are procedural and large although masks are given: the whole territory of a large artery,
     # as CT shows it; masks from MRI, often after treatment, seldom do
     large_share: Share = 0.25
-    large_ml: Range = (40.0, 300.0)  # log-uniform
+    large_ml: Range = (40.0, 300.0)  # volume of those; log-uniform
     # quantiles in steps of 5 % of the 656 SOOP masks (OpenNeuro ds004889) of at least 0.5 mL, which 5 mm slices can
     # show; the last is the largest infarct that fits one hemisphere
     volume_ml: Annotated[tuple[float, ...], Field(min_length=2)] = (
@@ -92,96 +94,96 @@ class InfarctsConfig(Section):
     territories: tuple[TerritoryConfig, ...] = _territories()
     stages: StagesConfig = StagesConfig()
     white_width: float = 0.4  # width of the range of white matter's share above its minimum; the share is at most 1
-    edge_mm: Range = (0.8, 3.0)
-    most_effacement: Share = 0.9
+    edge_mm: Range = (0.8, 3.0)  # σ of an infarct's soft edge
+    most_effacement: Share = 0.9  # how far sulci in an acute infarct close, drawn from 0 (open) up to this (1: closed)
     # final share of easy patients of a curriculum, reached after 1 / easy_pace of the run; with none, networks forget
     # large infarcts
     easy_at_last: Share = 0.3
-    easy_pace: float = Field(default=1.5, gt=0)
+    easy_pace: float = Field(default=1.5, gt=0)  # the share of easy patients falls from 1 over 1 / easy_pace of the run
     easy_least: Share = 0.4  # quantile of volume above which easy infarcts lie
 
 
 class HeadsConfig(Section):
     """How virtual heads differ."""
 
-    max_in_plane_deg: float = 30.0
-    max_roll_deg: float = 12.0
-    max_pitch_deg: float = 15.0
-    max_shift_mm: float = 30.0  # in plane
-    max_shift_z_mm: float = 10.0
-    scale_in_plane: Range = (0.94, 1.06)
-    scale_z: Range = (0.95, 1.05)
-    warp_mm: Range = (1.0, 4.0)
-    torque_mm: Range = (-2.0, 4.0)
+    max_in_plane_deg: float = 30.0  # rotation within the slice, at most so far either way
+    max_roll_deg: float = 12.0  # tilt towards a shoulder, at most so far either way
+    max_pitch_deg: float = 15.0  # nodding, at most so far either way
+    max_shift_mm: float = 30.0  # in plane, at most so far along x and along y
+    max_shift_z_mm: float = 10.0  # along the body, at most so far either way
+    scale_in_plane: Range = (0.94, 1.06)  # factor of the head's width, and another of its length
+    scale_z: Range = (0.95, 1.05)  # factor of its height
+    warp_mm: Range = (1.0, 4.0)  # amplitude of a smooth random deformation
+    torque_mm: Range = (-2.0, 4.0)  # how far the left half lies in front of the right one
     atrophy_power: float = 1.5  # power of a uniform number, so that much atrophy is rare
-    one_sided: Range = (-0.5, 0.5)  # difference of atrophy between the sides in some heads
-    even_sided: Range = (-0.12, 0.12)  # in the others
-    one_sided_share: Share = 0.25  # of sulci and ventricles
-    one_sided_fissures_share: Share = 0.3  # of the Sylvian fissures
-    white_hu: Range = (22.0, 35.0)
-    grey_above_white_hu: Range = (6.0, 12.0)
-    # a scanner's HU error affects fluid and brain alike
-    csf_hu: Range = (0.0, 9.0)
-    csf_per_white: float = 0.5  # HU per HU by which white matter differs from 27
-    bone_hu: Range = (800.0, 1400.0)
-    choroid_hu: Range = (35.0, 250.0)  # log-uniform
-    mottle_hu: Range = (0.3, 1.5)
-    leukoaraiosis_share: Share = 0.6
-    most_leukoaraiosis: float = 1.6  # rare when high, like atrophy
+    one_sided: Range = (-0.5, 0.5)  # added to the atrophy of the left, taken from that of the right, in some heads
+    even_sided: Range = (-0.12, 0.12)  # the same in the other heads
+    one_sided_share: Share = 0.25  # of heads are so one-sided in sulci and ventricles
+    one_sided_fissures_share: Share = 0.3  # of heads are so one-sided in the Sylvian fissures
+    white_hu: Range = (22.0, 35.0)  # mean of white matter
+    grey_above_white_hu: Range = (6.0, 12.0)  # so much denser is grey matter on average
+    csf_hu: Range = (0.0, 9.0)  # of fluid where white matter is 27 HU
+    # change of that per HU by which white matter differs from 27: a scanner's HU error affects fluid and brain alike
+    csf_per_white: float = 0.5
+    bone_hu: Range = (800.0, 1400.0)  # of compact bone
+    choroid_hu: Range = (35.0, 250.0)  # of dense places in the choroid plexus; log-uniform
+    mottle_hu: Range = (0.3, 1.5)  # σ of smooth random variation within the brain's tissue
+    leukoaraiosis_share: Share = 0.6  # of patients have white matter that is darker around the ventricles
+    most_leukoaraiosis: float = 1.6  # of its degree, of which 1 is up to 7 HU; rare when high, like atrophy
 
 
 class CalcificationConfig(Section):
     """Calcified globus pallidus or pineal gland."""
 
-    x_mm: Range = (0.0, 25.0)
-    y_mm: Range = (-10.0, 25.0)
-    z_mm: Range = (-5.0, 15.0)
-    half_axes_mm: tuple[float, float, float] = (3.0, 4.0, 3.0)
-    hu: Range = (60.0, 200.0)
+    x_mm: Range = (0.0, 25.0)  # of its centre, to the side
+    y_mm: Range = (-10.0, 25.0)  # to the back
+    z_mm: Range = (-5.0, 15.0)  # upwards
+    half_axes_mm: tuple[float, float, float] = (3.0, 4.0, 3.0)  # of the ellipsoid along x, y, z
+    hu: Range = (60.0, 200.0)  # of all of it
 
 
 class BleedConfig(Section):
     """Bleeds."""
 
-    x_mm: Range = (5.0, 55.0)
-    y_mm: Range = (-50.0, 70.0)
-    z_mm: Range = (-20.0, 50.0)
-    half_axis_mm: Range = (2.0, 9.0)  # along x
-    ratio_y: Range = (0.7, 1.5)  # of the others to that
-    ratio_z: Range = (0.7, 1.3)
-    hu: Range = (50.0, 80.0)
+    x_mm: Range = (5.0, 55.0)  # of its centre, to the side
+    y_mm: Range = (-50.0, 70.0)  # to the back
+    z_mm: Range = (-20.0, 50.0)  # upwards
+    half_axis_mm: Range = (2.0, 9.0)  # of the ellipsoid along x
+    ratio_y: Range = (0.7, 1.5)  # of its half axis along y to that along x
+    ratio_z: Range = (0.7, 1.3)  # of its half axis along z to that along x
+    hu: Range = (50.0, 80.0)  # of all of it
 
 
 class ArteryConfig(Section):
     """A hyperdense middle cerebral artery."""
 
-    x_mm: Range = (12.0, 32.0)
-    y_mm: Range = (-8.0, 4.0)
-    z_mm: Range = (-18.0, -10.0)
-    half_length_mm: Range = (5.0, 10.0)
-    radius_mm: float = 1.8
-    hu: Range = (50.0, 75.0)
+    x_mm: Range = (12.0, 32.0)  # of its middle, to the side
+    y_mm: Range = (-8.0, 4.0)  # to the back
+    z_mm: Range = (-18.0, -10.0)  # upwards
+    half_length_mm: Range = (5.0, 10.0)  # along x
+    radius_mm: float = 1.8  # across
+    hu: Range = (50.0, 75.0)  # of all of it
 
 
 class MetalConfig(Section):
     """One kind of metal."""
 
-    x_mm: Range
-    y_mm: Range
-    z_mm: Range
-    radius_mm: Range
-    streak_hu: Range
+    x_mm: Range  # of its centre, to the side
+    y_mm: Range  # to the back
+    z_mm: Range  # upwards
+    radius_mm: Range  # of the ball that it is
+    streak_hu: Range  # strength of the streaks that fan out from it; half of that 12 mm from its centre
 
 
 class ExtrasConfig(Section):
-    """Bright spots and metal."""
+    """Bright spots and metal. Places are mm from the origin of MNI space; either side is drawn, with equal chance."""
 
     bright_share: Share = 0.3  # of patients have fewer than `bright_below` bright spots, the others none
-    bright_below: int = Field(default=3, ge=1)
+    bright_below: int = Field(default=3, ge=1)  # their number is from 0 to one less than this
     calcification: CalcificationConfig = CalcificationConfig()
     bleed: BleedConfig = BleedConfig()
     artery: ArteryConfig = ArteryConfig()
-    metal_share: Share = 0.04
+    metal_share: Share = 0.04  # of patients have one piece of metal, of any of the kinds below
     metal: Annotated[tuple[MetalConfig, ...], Field(min_length=1)] = (
         MetalConfig(x_mm=(2, 35), y_mm=(-25, 0), z_mm=(-18, -5), radius_mm=(1.5, 3), streak_hu=(20, 80)),  # clip
         # cochlear implant or earring
@@ -193,36 +195,39 @@ class ExtrasConfig(Section):
 class ScannersConfig(Section):
     """How virtual patients are scanned."""
 
+    # thickness of all slices of a scan is one of these; what stands here more often is more likely
     slice_mm: Annotated[tuple[float, ...], Field(min_length=1)] = (3.0, 5.0, 5.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
-    gap_share: Share = 0.15  # have slices further apart than they are thick, by a factor of
-    gap: Range = (1.0, 1.4)
-    max_step_mm: float = 10.0
-    cut_share: Share = 0.1  # of scans end within the head, below and above alike
-    below_mm: Range = (75.0, 110.0)
-    cut_below_mm: Range = (35.0, 62.0)
-    above_mm: Range = (82.0, 95.0)
-    cut_above_mm: Range = (45.0, 66.0)
-    pixel_mm: Range = (0.40, 0.60)
-    wide_pixel_share: Share = 0.2
-    wide_pixel_mm: Range = (0.6, 1.0)
-    # the gantry is tilted to make up for the head's pitch, to so many degrees
-    tilt_share: Share = 0.4
-    tilt_off_deg: Range = (-8.0, 8.0)
-    max_tilt_deg: float = 24.0
-    noise_hu: Range = (2.2, 9.0)  # log-uniform
-    grain_mm: Range = (0.6, 1.5)
-    blur_mm: Range = (0.3, 1.0)
-    sharpen_share: Share = 0.4
-    sharpen: Range = (0.0, 0.4)
-    cupping_hu: Range = (-1.0, 3.0)
-    ramp_hu: Range = (-1.2, 1.2)
-    streak_hu: Range = (0.0, 6.0)
-    mask_error_mm: Range = (-1.5, 1.5)
-    headrest_share: Share = 0.7
+    gap_share: Share = 0.15  # of scans may have slices further apart than they are thick
+    gap: Range = (1.0, 1.4)  # in those, the distance of slices over their thickness
+    max_step_mm: float = 10.0  # the distance of slices in those, at most
+    cut_share: Share = 0.1  # of scans end within the head at the bottom, and as many at the top
+    below_mm: Range = (75.0, 110.0)  # how far a scan reaches below the brain's centre; the brain reaches about 65 mm
+    cut_below_mm: Range = (35.0, 62.0)  # the same of scans that end within the head at the bottom
+    above_mm: Range = (82.0, 95.0)  # how far a scan reaches above the brain's centre; the brain reaches about 70 mm
+    cut_above_mm: Range = (45.0, 66.0)  # the same of scans that end within the head at the top
+    pixel_mm: Range = (0.40, 0.60)  # side of a pixel
+    wide_pixel_share: Share = 0.2  # of scans have wider pixels
+    wide_pixel_mm: Range = (0.6, 1.0)  # side of a pixel in those
+    tilt_share: Share = 0.4  # of scans have the gantry tilted to make up for the head's pitch
+    tilt_off_deg: Range = (-8.0, 8.0)  # how far the tilt differs from the pitch
+    max_tilt_deg: float = 24.0  # of the gantry, at most so far either way
+    noise_hu: Range = (2.2, 9.0)  # σ at 0.45 mm pixels and 5 mm slices; log-uniform
+    grain_mm: Range = (0.6, 1.5)  # correlation width of the noise
+    blur_mm: Range = (0.3, 1.0)  # point spread, Gaussian σ in plane
+    sharpen_share: Share = 0.4  # of scans have a sharp kernel
+    sharpen: Range = (0.0, 0.4)  # in those, how much of what a blur of σ 0.9 mm takes away is added on top
+    cupping_hu: Range = (-1.0, 3.0)  # how much denser the brain is near the skull than in the middle
+    ramp_hu: Range = (-1.2, 1.2)  # rise of the HU from the middle to 75 mm on the left, and their fall on the right
+    streak_hu: Range = (0.0, 6.0)  # σ of the streaks between the petrous bones, where these are largest
+    mask_error_mm: Range = (-1.5, 1.5)  # how far outwards the brain mask's edge is off, for training
+    headrest_share: Share = 0.7  # of scans show the headrest
 
 
 class PatientsConfig(Section):
-    """What virtual patients are drawn from (`virtual.draw`)."""
+    """What virtual patients are drawn from (`virtual.draw`).
+
+    Draws are uniform unless a text says otherwise; a pair of numbers is the least and the most.
+    """
 
     infarcts: InfarctsConfig = InfarctsConfig()
     heads: HeadsConfig = HeadsConfig()
@@ -237,12 +242,12 @@ class PatientsConfig(Section):
 class PosesConfig(Section):
     """Where virtual brains lie: for T at any pose, for D and F where alignment leaves them (`feed.virtual`)."""
 
-    heads: int = Field(default=120, ge=1)  # are rendered for T, which learns from geometry, and turned again and again
-    max_in_plane_deg: float = 32.0  # heads lie up to 30° turned in the scanner; roll is `align.max_roll_deg`
-    max_shift_mm: tuple[float, float, float] = (30.0, 20.0, 10.0)  # x, y, z
+    heads: int = Field(default=120, ge=1)  # rendered for T, which learns from geometry, and turned again and again
+    max_in_plane_deg: float = 32.0  # either way; heads lie up to 30° turned in the scanner; roll: `align.max_roll_deg`
+    max_shift_mm: tuple[float, float, float] = (30.0, 20.0, 10.0)  # of heads along x, y, z, either way
     left_over_deg: float = 0.8  # σ of roll and in-plane rotation that alignment leaves
     left_over_mm: float = 0.8  # σ of shift across the mid-plane
-    max_left_over_mm: float = 6.0  # along the mid-plane, y and z
+    max_left_over_mm: float = 6.0  # of the shift along the mid-plane, y and z, either way
 
 
 class LooksConfig(Section):
@@ -251,28 +256,28 @@ class LooksConfig(Section):
     Ranges are wider than real scans', so that what is learnt does not hang on one of them.
     """
 
-    healthy_share: Share = 0.1  # without infarct
-    least_ml: float = 0.3  # of infarct on the box; less is not asked for, as 5 mm slices do not show it
-    visible_hu: float = 0.0  # a look whose infarct is less dark against its twin, or below least_ml, is drawn again,
-    tries: int = Field(default=1, ge=1)  # up to so many looks in all
-    early_share: Share = 0.6  # faint, in places only, without an edge, sulci closed
-    early_large_share: Share = 0.75  # of the early: a large artery's territory
-    early_drop_hu: Range = (1.0, 9.0)  # of grey matter
-    early_drop_power: float = 1.3  # above 1: the fainter, the more often
-    early_white: Range = (0.3, 1.1)  # of white matter, as a share of that
-    early_edge_mm: Range = (1.5, 12.0)  # log-uniform
-    early_edge_of_radius: float = 0.4  # and at most so much of a procedural infarct's radius
-    early_edge_of_mask_mm: float = 4.0  # or of one from a mask, of which the smallest would be lost in a wider one
+    healthy_share: Share = 0.1  # of looks show no infarct
+    least_ml: float = 0.3  # a look with less infarct on the box is drawn again, as 5 mm slices do not show it
+    visible_hu: float = 0.0  # and so is one whose infarct is less dark than this against its twin
+    tries: int = Field(default=1, ge=1)  # looks drawn at most; the last of them is shown as it is
+    early_share: Share = 0.6  # of looks show early infarcts: faint, in places only, without an edge, sulci closed
+    early_large_share: Share = 0.75  # of early infarcts are of a large artery's territory
+    early_drop_hu: Range = (1.0, 9.0)  # how much darker an early infarct makes grey matter
+    early_drop_power: float = 1.3  # power of the uniform number in that; above 1: the fainter, the more often
+    early_white: Range = (0.3, 1.1)  # darkening of white matter as a share of that
+    early_edge_mm: Range = (1.5, 12.0)  # σ of an early infarct's soft edge; log-uniform
+    early_edge_of_radius: float = 0.4  # that is at most so much of a procedural infarct's radius
+    early_edge_of_mask_mm: float = 4.0  # or so wide, of one from a mask: the smallest would be lost in a wider one
     patchy: Range = (0.2, 0.8)  # σ, relative, of the darkening from place to place
     noise_hu: Range = (1.0, 6.0)  # of the scanner, log-uniform
     grain_mm: Range = (0.6, 1.5)  # of its noise
     rough_hu: float = 6.0  # σ of noise on top: so much times the square of a uniform number
-    mask_error_mm: Range = (-1.5, 1.5)  # of the brain's outline
-    gain: Range = (0.8, 1.3)  # of contrast about the brain's mean
-    denser_hu: Range = (-4.0, 8.0)
+    mask_error_mm: Range = (-1.5, 1.5)  # how far outwards the brain mask's edge is off
+    gain: Range = (0.8, 1.3)  # factor of contrast about the brain's mean
+    denser_hu: Range = (-4.0, 8.0)  # added to the whole brain
     grey_hu: Range = (-3.0, 3.0)  # added to grey matter
-    uneven_hu: Range = (0.0, 4.0)  # smooth shading that differs between the sides
-    blur_share: Share = 0.25
-    blur_voxels: Range = (0.3, 0.6)  # σ in plane
-    stack_share: Share = 0.3  # copies of one slice, as single slices are read
-    stack_of_area: float = 0.5  # which holds so much of the largest slice's brain
+    uneven_hu: Range = (0.0, 4.0)  # σ of smooth shading that differs between the sides
+    blur_share: Share = 0.25  # of looks are blurred in plane
+    blur_voxels: Range = (0.3, 0.6)  # σ of that
+    stack_share: Share = 0.3  # of looks are copies of one slice, as single slices are read
+    stack_of_area: float = 0.5  # that slice holds at least so much of the brain in the largest one

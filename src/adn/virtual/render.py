@@ -191,7 +191,7 @@ def _coarse_values(
     lateral = coarse_mm[..., 0]
     # the mid-sagittal plane stays flat: x moves less near it
     wobble[0] *= (lateral.abs() / 25).clamp(max=1.0)
-    # torque: the right frontal and the left occipital pole protrude
+    # torque: where it is positive, the left frontal and the right occipital pole protrude
     wobble[1] += plan.torque_mm * torch.tanh(lateral / 40) * 0.5
     canonical = (coarse_mm / torch.tensor(plan.scale, device=device)).movedim(-1, 0) + wobble
     mni = apply(head.mni_from_aligned, canonical)
