@@ -1,8 +1,35 @@
 """Memory that one network frees serves the next, and the results stay what they are."""
 
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
 import torch
 
 from adn.work.memory import freed_memory_kept, give_memory_back
+
+PAGES = """
+import ctypes, resource
+from adn.work.memory import trim_as_glibc_does
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+
+def asked_for():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    place = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(2**24)))
+    ctypes.memset(place, 1, 2**24)
+    libc.free(place)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+asked_for()
+print(asked_for())
+trim_as_glibc_does()
+asked_for()
+print(asked_for())
+"""
 
 
 def test_results_do_not_depend_on_where_memory_comes_from():
@@ -14,3 +41,12 @@ def test_results_do_not_depend_on_where_memory_comes_from():
         pass
     give_memory_back()
     assert torch.equal(once, kept)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_a_worker_of_dask_is_not_made_to_ask_for_every_array_anew():
+    environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
+    pages = subprocess.run([sys.executable, "-c", PAGES], env=environment, capture_output=True, text=True, check=True)
+    as_dask_sets_it, as_glibc_does = map(int, pages.stdout.split())
+    assert as_dask_sets_it > 4000
+    assert as_glibc_does < 40

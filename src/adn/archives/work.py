@@ -17,6 +17,7 @@ from adn.archives.shelves import Layout, put, result_of
 from adn.errors import AdnError
 from adn.io.atomic import scratch_folder
 from adn.prediction.batch import Networks, Outcome, Predictor, Request, Task
+from adn.work.memory import trim_as_glibc_does
 from adn.work.pool import Failure, attempt
 
 WORKPLACE = ".adn-work"  # in the output folder: what is not whole yet
@@ -83,5 +84,6 @@ def failed_row(item: Item, error: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _kept(networks: Networks) -> Networks:
-    """The same for every scan of a process, so that they are loaded once."""
+    """The same for every scan of a process, so that they are loaded once; called before its first scan."""
+    trim_as_glibc_does()
     return networks

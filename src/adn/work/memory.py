@@ -17,6 +17,15 @@ def give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def trim_as_glibc_does() -> None:
+    """Leave it to the C library when free memory goes back to the system, whatever `MALLOC_TRIM_THRESHOLD_` says.
+
+    dask sets that to 64 KB for its workers, and then every array of 128 KB and more is asked for, cleared and given
+    back anew.
+    """
+    _set_options(_AS_BEFORE)
+
+
 @contextlib.contextmanager
 def freed_memory_kept(kept: bool = True) -> Iterator[None]:
     """Within it, freed memory serves the next layer of a network and is not handed back to the system in between.
