@@ -6,7 +6,7 @@
 OUT: as `benchmarks/studies/table_1.py` fills it; rows and folds that are not done yet are left out and said. DIR of
 --real: teknofest/ as `tools/real_cases.py` writes it. --shipped: weights from virtual patients alone. Only acquired
 voxels count. The weights `fast-plus` tell for all rows alike where brain and mid-plane lie. Writes <row>.csv to --csv
-(a line a case) and prints Markdown: a patient counts once, by the mean of its series.
+(a line a case) and prints what `table_1_tables.py` makes of these rows.
 
 The test part judges and chooses nothing: it needs --test as well, is marked by the mean of the folds' networks, and
 each use is noted in benchmarks/splits/test_uses.csv. --limit: of the water rule, as the folds chose it.
@@ -16,38 +16,30 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rules
-import tables
 from cases import RulerCase, mask_of, outlined
 from numpy.typing import NDArray
 from patients import ALIGNED_BY, Found, counted, left_share, note_test_use, predicted
+from table_1_tables import COLUMNS, DARKER, SHIPPED, TEST, WATER, everything
 
 import adn
-from adn.benchmark import METHODS, REFERENCE
+from adn.benchmark import METHODS
 from adn.config import Recipe
 from adn.errors import InputError
 from adn.findings.measure import measure
 from adn.io.atomic import atomic_path
 from adn.metrics.lesions import lesion_agreement
 from adn.metrics.overlap import dice
-from adn.metrics.statistics import bootstrap_mean, holm, wilcoxon_p
 from adn.metrics.surface import hd95_all_voxels_mm, hd95_mm, surface_dice
 from adn.recipes import load_recipe
 from adn.space.volume import Volume
 
 FOLDS = 3
-DARKER, WATER, SHIPPED = "rule-darker", "rule-water", "virtual-only"
-COLUMNS: tuple[str, ...] = (
-    "patient", "case", "fold", "reference_ml", "darker_hu", "marked_ml", "dice", "hd95_mm", "hd95_all_voxels_mm",
-    "surface_dice_5mm", "error_ml", "lesion_f1", "side_right",
-)  # fmt: skip
-SHOWN = {"dice": 3, "hd95_mm": 1, "hd95_all_voxels_mm": 1, "surface_dice_5mm": 3, "error_ml": 1, "lesion_f1": 2,
-         "side_right": 2}  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -168,54 +160,6 @@ def out_of_fold(by_limit: dict[float, list[Row]]) -> list[Row]:
     return kept
 
 
-def by_patient(rows: Sequence[Row]) -> dict[str, Row]:
-    """One row a patient: means over its series that have a value."""
-    patients = dict.fromkeys(row["patient"] for row in rows)
-    keys = [name for name in COLUMNS if name not in ("patient", "case", "fold")]
-    return {p: {key: tables.mean([r for r in rows if r["patient"] == p], key) for key in keys} for p in patients}
-
-
-def main_table(found: dict[str, dict[str, Row]]) -> list[str]:
-    """All rows: means with intervals, Dice less that of ADN with Holm's p."""
-    versus = found.get(REFERENCE)
-    head = ["row", "n", *SHOWN, f"Dice − {REFERENCE}", "p, Holm"]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    tests = {name: paired(rows, versus) for name, rows in found.items() if versus and name != REFERENCE}
-    corrected = dict(zip(tests, holm([p for _, p in tests.values()]), strict=True))
-    for name, rows in found.items():
-        cells = [name, str(len(rows))]
-        for key, digits in SHOWN.items():
-            known = [row[key] for row in rows.values() if row[key] is not None]
-            interval = bootstrap_mean(known)
-            missing = f" ({len(rows) - len(known)} missing)" if len(known) < len(rows) else ""
-            around = f" [{interval.low:.{digits}f}, {interval.high:.{digits}f}]" if interval else ""
-            cells.append(f"{np.mean(known):.{digits}f}{around}{missing}" if known else "")
-        p = corrected.get(name)
-        cells += [tests[name][0] if name in tests else "", "" if p is None else f"{p:.3f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def paired(rows: dict[str, Row], versus: dict[str, Row]) -> tuple[str, float | None]:
-    """Mean difference of Dice over common patients with its interval, and Wilcoxon's p."""
-    differences = [rows[p]["dice"] - versus[p]["dice"] for p in rows if p in versus]
-    interval = bootstrap_mean(differences)
-    if interval is None:
-        return "", None
-    return f"{np.mean(differences):+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]", wilcoxon_p(differences)
-
-
-def strata_table(found: dict[str, dict[str, Row]]) -> list[str]:
-    """Mean Dice by size and by contrast."""
-    strata: list[tuple[str, Callable[[Row], bool]]] = [*tables.SIZES, *tables.CONTRASTS]
-    lines = [f"| Dice | {' | '.join(name for name, _ in strata)} |", "|---|" + "---|" * len(strata)]
-    for name, rows in found.items():
-        chosen = [[row["dice"] for row in rows.values() if belongs(row)] for _, belongs in strata]
-        cells = [f"{np.mean(values):.2f} (n = {len(values)})" if values else "" for values in chosen]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
-
-
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """A line a case; what a case has not is empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,9 +190,8 @@ def main() -> None:
         arguments.rows = sorted(rows, key=lambda name: (order.index(name.partition("@")[0]), name))
     found = scored(arguments)
     for name, rows in found.items():
-        write_csv(rows, arguments.csv / (f"{name}-test.csv" if arguments.test else f"{name}.csv"))
-    patients = {name: by_patient(rows) for name, rows in found.items()}
-    print("\n".join([*main_table(patients), "", *strata_table(patients)]))
+        write_csv(rows, arguments.csv / f"{name}{TEST if arguments.test else ''}.csv")
+    print("\n".join(everything(found)))
 
 
 if __name__ == "__main__":

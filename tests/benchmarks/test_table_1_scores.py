@@ -74,15 +74,3 @@ def test_what_was_not_acquired_is_not_scored(one):
     more = block.copy()
     more[0] = True
     assert judged.row(more)["dice"] == 1.0
-
-
-def test_the_table_pairs_patients_with_adn():
-    def of(*values):
-        return {
-            f"P{i}": {"dice": v, **dict.fromkeys(list(table_1_scores.SHOWN)[1:], None)} for i, v in enumerate(values)
-        }
-
-    lines = table_1_scores.main_table({"adn": of(0.5, 0.4, 0.3), "sean": of(0.4, 0.3, 0.2)})
-    assert "| sean | 3 | 0.300" in lines[3]
-    assert "-0.100 [-0.100, -0.100]" in lines[3]
-    assert lines[2].endswith("|  |  |")

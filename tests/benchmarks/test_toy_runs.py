@@ -162,6 +162,7 @@ RUNS = {
     "speed/operations": "--recipe tiny --rows resunet --samples 10",
     "speed/synth_speed": "-n 1",
     "quality/assessable_heads": "cases -n 1",
+    "quality/table_1_tables": "--csv scores",
     "quality/tissue_levels": "cases -n 1 --painted cases --heads 1",
     "quality/skull_stripping": "-n 1",
     "quality/alignment": "-n 2 --matrix 64 --weights tiny.safetensors",
