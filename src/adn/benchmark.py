@@ -250,8 +250,8 @@ def _share_t(base: Recipe, work: _Work) -> None:
     aligner = load_aligner(base.train.mix.align_with)
     if aligner.recipe.align != base.align:
         raise InputError(
-            f"Recipe '{base.name}' needs the [align] of the weights that its samples are aligned with, "
-            f"{base.train.mix.align_with}, because all rows use their T."
+            f"All rows use the T of {base.train.mix.align_with}, with which samples are aligned, but the section "
+            f"[align] of recipe '{base.name}' is not that of those weights; copy it from there."
         )
     with atomic_path(run / ALIGN, make_folder=True) as temporary:
         torch.save({"model": aligner.network.state_dict()}, temporary)

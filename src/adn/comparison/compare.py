@@ -69,7 +69,11 @@ def against(first: TimePoint, point: TimePoint, given: Path) -> TimePoint:
     Raises InputError where the two do not belong together.
     """
     if first.result.get("polarity") != point.result.get("polarity"):
-        raise InputError("was predicted with weights for other lesions (dark, bright) than the first: use one.", given)
+        raise InputError(
+            "needed scans that were predicted with weights for the same lesions, but one was for dark ones and the "
+            "first for bright ones, or the other way round; predict both with the same weights.",
+            given,
+        )
     match = register(first.head, point.head)
     if match.brain_dice >= LEAST_BRAIN_DICE and match.covered < LEAST_COVERED:
         raise InputError(

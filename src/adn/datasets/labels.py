@@ -30,7 +30,9 @@ def read_labels(path: Path, scan: Volume) -> Volume:
     """
     labels = read_label_image(path).reoriented(scan.grid.axes)
     if not labels.grid.same_as(scan.grid):
-        raise InputError(f"must be on the grid of its CT, {scan.grid}, has {labels.grid}; resample it (nearest).", path)
+        raise InputError(
+            f"must be on the grid of its CT, {scan.grid}, but is on {labels.grid}; resample it (nearest).", path
+        )
     return Volume(np.rint(labels.data).astype(np.uint8), scan.grid, labels.unit)
 
 

@@ -20,6 +20,7 @@ from adn.work.progress import Progress
 
 PARTS = ("train", "validation", "test")
 COLUMNS = ("case", "subject", "part", "fold", "infarct_ml")
+_AGAIN = "; make the split again with 'adn split'."
 HELD_OUT = 0.15  # of the patients, where nobody says how many
 
 
@@ -79,7 +80,7 @@ def read_split(path: Path | str) -> Split:
     split = read_rows(path)
     problems = leaks(split)
     if problems:
-        raise InputError(f"{problems[0]}; make the split again with 'adn split'.", path)
+        raise InputError(f"{problems[0]}{_AGAIN}", path)
     return split
 
 
@@ -96,10 +97,12 @@ def read_rows(path: Path | str) -> Split:
     rows = tuple(_row(path, line, text) for line, text in lines)
     twice = [case for case, count in Counter(row.case for row in rows).items() if count > 1]
     if not rows or twice:
-        raise InputError(f"{path}: " + (f"case '{twice[0]}' is listed twice." if twice else "the split is empty."))
+        raise InputError(
+            f"{path}: " + (f"case '{twice[0]}' is listed twice{_AGAIN}" if twice else f"the split is empty{_AGAIN}")
+        )
     folds = sorted({row.fold for row in rows if row.fold is not None})
     if folds != list(range(len(folds))):
-        raise InputError(f"folds must be numbered from 0 without gaps, but are {folds}.", path)
+        raise InputError(f"folds must be numbered from 0 without gaps, but are {folds}{_AGAIN}", path)
     return Split(rows)
 
 
@@ -203,7 +206,11 @@ def cases_of_part(cases: Sequence[Case], split: Path, part: str, fold: int | Non
     names = getattr(parts.parts(fold or 0 if part == "test" and parts.folds else fold), part)
     chosen = [case for case in cases if case.name in set(names)]
     if len(chosen) < len(names) or not chosen:
-        raise InputError(f"its part '{part}' has {len(names)} cases, of which {len(chosen)} are there.", split)
+        raise InputError(
+            f"its part '{part}' has {len(names)} cases, but only {len(chosen)} of them are in the data set; give the "
+            "data set that was split, or split this one.",
+            split,
+        )
     return chosen
 
 

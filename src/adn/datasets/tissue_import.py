@@ -117,7 +117,7 @@ def _on_grid(path: Path, scan: Volume) -> Volume:
     rounded = image.grid.shape == scan.grid.shape and image.grid.mm_apart(scan.grid.affine) <= ROUNDED_MM
     if not rounded:
         raise InputError(
-            f"needs the grid of ct.nii.gz, {scan.grid}, has {image.grid}; write the maps in native space, "
+            f"needs the grid of ct.nii.gz, {scan.grid}, but has {image.grid}; write the maps in native space, "
             "or resample them onto the CT.",
             path,
         )

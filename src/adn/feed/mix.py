@@ -128,7 +128,8 @@ class MixedSamples(Dataset[Sample]):
         for name, share in self.mix.shares.items():
             if share and not there[name]:
                 raise InputError(
-                    f"The recipe's train.mix.{name} has a share of {share:g}, but there are no such cases."
+                    f"The recipe's train.mix.{name} has a share of {share:g}, but there are no such cases; add some, "
+                    "or set it to 0."
                 )
         self.weights = [1.0 if hu >= self.mix.visible_hu else self.mix.invisible_weight for hu in cases.contrasts_hu]
         self.shapes, self.heights = cases.shapes, cases.heights  # computed once here rather than in every worker

@@ -202,7 +202,7 @@ def _likeness(plane: NDArray, found: NDArray) -> float:
 def _demand(mark: str, name: str, what: str, where: Path) -> None:
     if mark not in name:
         raise InputError(
-            f"the series has {what}, which could not be corrected; give it as a NIfTI file that is.", where
+            f"the series has {what}, which could not be corrected; correct it elsewhere and give it as NIfTI.", where
         )
 
 

@@ -116,7 +116,9 @@ def _subject(folder: Path) -> str:
 def _from_csv(table: Path) -> list[MaskFiles]:
     columns, rows = read_table(table)
     if not ({"name", "case"} & set(columns) and "infarct" in columns):
-        raise InputError(f"needs the columns name and infarct, has {', '.join(columns) or 'none'}.", table)
+        raise InputError(
+            f"needs the columns name and infarct, but the columns are: {', '.join(columns) or 'none'}.", table
+        )
     return [_from_row(table, number, row) for number, row in rows if row["infarct"]]
 
 

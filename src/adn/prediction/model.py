@@ -53,5 +53,8 @@ def _load_network(path: Path) -> tuple[ADN | Baseline, Recipe]:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"{path}: does not fit the networks of its recipe '{recipe.name}'.") from error
+        raise WeightsError(
+            f"{path}: its tensors do not fit the networks of its own recipe '{recipe.name}'; give weights as "
+            "`adn train` wrote them."
+        ) from error
     return network, recipe

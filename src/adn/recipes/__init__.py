@@ -149,7 +149,9 @@ def _as_of_today(values: dict[str, Any]) -> dict[str, Any]:
         if key in RENAMED:
             kept[section][name] = RENAMED[key].get(value, value) if isinstance(value, bool) else value
         elif value != RETIRED[key]:
-            raise ConfigError(f"Recipe: {key} = {value} was a setting of adn 0.1 and no longer exists.")
+            raise ConfigError(
+                f"Recipe: {key} = {value} was a setting of adn 0.1 and no longer exists; leave it out, or use adn 0.1."
+            )
     return kept
 
 

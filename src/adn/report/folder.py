@@ -21,7 +21,8 @@ def read_result(results: Path) -> dict[str, Any]:
         return json.loads((results / RESULT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"needed a result folder of adn predict, but {RESULT_FILE} cannot be read.", results
+            f"needed a result folder of adn predict, but its {RESULT_FILE} cannot be read; predict the scan again.",
+            results,
         ) from error
 
 

@@ -207,7 +207,7 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
         try:
             return await run_in_threadpool(cases.correct, record, packed)
         except OSError as error:
-            raise ProblemError(507, f"The corrected mask could not be stored ({error.strerror}).") from error
+            raise ProblemError(507, f"The mask could not be stored ({error.strerror}); make room for it.") from error
 
 
 def _add_file_routes(app: FastAPI, cases: Cases) -> None:

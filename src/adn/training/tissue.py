@@ -29,7 +29,9 @@ def fit_tissue(recipe: Recipe, source: Source, stage: Stage, machine: Machine, h
         raise InputError(f"Recipe '{recipe.name}' learns from virtual patients only: give no `data`.")
     config, seed = stage.config, recipe.train.seed
     if config.batch_size != 1:
-        raise InputError("train.tissue.batch_size must be 1, because heads differ in size; use accumulation.")
+        raise InputError(
+            f"train.tissue.batch_size must be 1, because heads differ in size, but is {config.batch_size}."
+        )
     model, count = TissueNet(recipe.tissue), recipe.train.validation_samples
     heads = VirtualHeads(recipe, library(source, "train"), seed, config.max_epochs * config.epoch_samples)
     held_out = VirtualHeads(recipe, library(source, "val"), seed + 1, count)

@@ -149,7 +149,10 @@ def _procedural_shapes(least_ml: float) -> dict[str, Shape]:
 
 def _among(files: Mapping[str, Path], name: str, what: str) -> Path:
     if name not in files:
-        raise InputError(f"The plan needs the {what} {name}, but the folder you gave does not have it.")
+        raise InputError(
+            f"The plan needs the {what} {name}, but the folder you gave does not have it; give the folder that the "
+            "patient was made from."
+        )
     return files[name]
 
 

@@ -46,11 +46,11 @@ class Study:
 def read_study(files: StudyFiles) -> Study:
     """Read a study and prove its order. Raises InputError, a sentence with the reason, where it is not clean."""
     if not files.slices:
-        raise InputError("There are no slices.")
+        raise InputError("There are no slices; copy the study again.")
     headers = _each(files.slices, _read_header)
     shape, where = headers[0].shape, Path("raw.dcm")
     if len({header.shape for header in headers}) > 1:
-        raise InputError("The slices have different sizes.")
+        raise InputError("The slices have different sizes, so they are not one scan.")
     series = Series(tuple(headers))
     numbers, step = _places(series, where)
     order = [headers[frame] for frame in series.order]

@@ -140,7 +140,8 @@ def _lay(series: FoundSeries, line: ImportedSeries, close: bool) -> tuple[PartOf
         places.append(series.places[place] if series.places else place)
     if not planes or len({plane.shape for plane in planes}) > 1:
         reasons = " ".join(problems[len(line.problems) :][:2])
-        raise InputError(f"No slice can be used. {reasons}" if not planes else "The slices have different sizes.")
+        mixed = "The slices have different sizes, so they are not one scan."
+        raise InputError(mixed if planes else f"No slice can be used. {reasons}")
     first = series.slices[0]
     spacing = (first.thickness_mm, *first.spacing_mm)
     hu, outline = np.stack(planes), np.stack(masks)
