@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,20 @@ def head(
 
     shape and spacing_mm are along S, P, L; the result's array axes grow towards `axes`.
     """
-    grid = Grid.centred(shape, spacing_mm, centre_mm)
+    made = _head(tuple(shape), tuple(spacing_mm), tuple(centre_mm))
+    return made.with_data(made.data.copy()).reoriented(axes)
+
+
+@lru_cache(maxsize=16)
+def _head(shape: tuple[int, ...], spacing_mm: tuple[float, ...], centre_mm: tuple[float, ...]) -> Volume:
+    """In SPL; made once a process, since tests ask for the same few again and again."""
+    grid = Grid.centred(shape, spacing_mm, centre_mm)  # type: ignore[arg-type]
     x, y, z = _world(grid) - np.reshape(centre_mm, (3, 1, 1, 1))
     hu = np.full(shape, -1000.0, dtype=np.float32)
     for scale, value in ((1.0, 40.0), (0.94, 1100.0), (0.86, 32.0)):
         hu[(x / 70) ** 2 + (y / 88) ** 2 + (z / 68) ** 2 <= scale**2] = value
     hu[ball(grid, centre_mm)] = 6.0
-    return Volume(hu, grid).reoriented(axes)
+    return Volume(hu, grid)
 
 
 def ball(grid: Grid, centre_mm: Sequence[float] = (3.0, -7.0, 20.0)) -> np.ndarray:

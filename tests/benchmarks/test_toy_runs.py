@@ -220,6 +220,7 @@ SLOW = {
     "quality/tissue_levels",
     "speed/archive",
     "speed/install_size",
+    "speed/operations",
     "speed/paper_networks",
     "speed/predict_cost",
     "speed/row_step",
