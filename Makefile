@@ -37,9 +37,10 @@ viewer:
 	npm --prefix web ci --no-audit --no-fund
 	npm --prefix web run build
 
-# Two processes, a test file in one of them. One thread each: more would only wait for each other.
+# Two processes, a test file in one of them. One thread each: more would only wait for each other. Bytecode is kept, or
+# each program that a test starts would compile adn again.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 # What stands on a library's interface: files and DICOM, geometry, networks, pictures, report, command line.
 # Warnings of old libraries are no faults of ours.

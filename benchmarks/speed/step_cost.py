@@ -58,6 +58,7 @@ def measure(scan: Path, times: int) -> None:
     """Predict the scan so often; prints the last time."""
     steps = Steps()
     import adn
+    from adn.report import save_prediction
 
     weights = adn.load_model()
     for number in range(times):
@@ -68,7 +69,7 @@ def measure(scan: Path, times: int) -> None:
         prediction = adn.predict(opened, weights, progress=steps.begin)
         steps.begin("write")
         with tempfile.TemporaryDirectory() as folder:
-            adn.save_prediction(prediction, Path(folder))
+            save_prediction(prediction, Path(folder))
         steps.begin("")
         del prediction, opened
     print("\n".join([f"{scan.name}, adn {adn.__version__}", "", *steps.lines(), ""]))

@@ -35,7 +35,7 @@ class Asked:
     volume_limit_ml: what the infarct's volume is held against. keep_old: what looks like an old infarct stays marked.
     """
 
-    volume_limit_ml: float = 70.0  # of a core that trials of thrombectomy ask about
+    volume_limit_ml: float = 70.0  # core volume that thrombectomy trials ask about
     keep_old: bool = False
 
     def __post_init__(self) -> None:

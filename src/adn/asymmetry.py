@@ -13,7 +13,7 @@ from adn.space.warp import mirror
 
 _FLUID_HU = 15.0  # surely fluid, or cut away: the median of what lies above stands for the brain
 _FLUID_SHARE = 0.55  # what is darker than this share of that median is left out as fluid: 18 HU where the brain has 33
-_LEAST_SHARE = 0.3  # of the voxels about a place are parenchyma
+_LEAST_SHARE = 0.3  # least share of parenchyma among the voxels around a point
 _FULL_HU = 10.0  # against the brain's median, count as 1
 _MOST = 4.0  # of these; beyond lie calcification, blood and what partial volume leaves of bone
 Reach = Literal["contrast", "broad_contrast"]

@@ -40,9 +40,9 @@ _MAX_PIXEL_MM = 2.5
 _RIND_HU = 300.0  # brighter at the border is bone rather than brain; the classical stripper cuts at 180 to 350
 _RIND_MM = 3.0
 _MIN_ONE_PIECE = 0.97  # of all that the network calls brain lies in one piece
-_PIECE = 0.1  # of the largest piece: so much is brain, too, in a part of a head, where lobes may lie apart
+_PIECE = 0.1  # least size, relative to the largest, of a piece that is brain in a part of a head
 _NO_BRAIN: frozenset[DoubtKind] = frozenset({"empty", "pieces", "uncertain"})  # so no real head was found
-_MAX_UNSURE = 0.12  # of the brain's volume may have a probability between 0.2 and 0.8
+_MAX_UNSURE = 0.12  # largest share of the brain's volume with a probability between 0.2 and 0.8
 
 
 @dataclass(frozen=True, eq=False)

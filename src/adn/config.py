@@ -35,8 +35,8 @@ class AlignConfig(Section):
     coordinates: bool = True  # T gets the brain times coordinates and their products, too
     max_in_plane_deg: float = 60.0  # paper, section 3
     max_roll_deg: float = 15.0  # 0 in the paper
-    max_shift_x: float = 0.5  # of the grid's width; paper: half the image
-    max_shift_y: float = 0.0  # of the grid's height; invisible to L_T, so held
+    max_shift_x: float = 0.5  # fraction of the grid's width; paper: half the image
+    max_shift_y: float = 0.0  # fraction of the grid's height; L_T cannot see it, so it is fixed
     zero_start: bool = True  # T's last layer starts at 0, so that an untrained T is the identity
     per_brain: bool = True  # L_T divided by the brain's mean, so that it does not depend on head size
     reconstruction: bool = False  # add ‖I − T⁻¹(X′)‖₁ to L_T
@@ -50,7 +50,7 @@ class NetworkConfig(Section):
 
     d_backbone: Backbone = "resunet"  # the kind of network that D is
     f_backbone: Backbone = "resunet"  # the kind of network that F is
-    channels: tuple[int, ...] = (32, 64, 128, 256)  # of each level, finest first
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # channels of each level, finest first
     dropout: float = Field(default=0.0, ge=0, lt=1)  # share of values dropped after every level
     polarity: Polarity = "dark"  # A = max(X′ − X, 0), or of bright lesions max(X − X′, 0)
     p_form: Literal["probability", "fraction"] = "fraction"  # P = σ(D) or A · σ(D)
@@ -63,7 +63,7 @@ class NetworkConfig(Section):
     f_inputs: tuple[OfX | OfP, ...] = ("salient",)  # the channels of F
     fluid_edge_hu: float = Field(default=0.0, ge=0)  # contrasts let go of fluid over so many HU; 0: all at once
     neighbours: int = Field(default=0, ge=0)  # D and F see what is known of X in so many slices above and below, too
-    supervised_levels: int = Field(default=1, ge=1)  # of D's and F's decoders, finest first; paper: the finest alone
+    supervised_levels: int = Field(default=1, ge=1)  # levels of both decoders, finest first; paper: the finest alone
     d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
     mirror_average: bool = False  # predict X and X′ and average; ADN alone
 
@@ -78,7 +78,7 @@ class LossConfig(Section):
         "zero_asymmetry"  # where P is to be 0 (paper: where A is)
     )
     intrinsic: Literal["absolute_mean", "positive_mean"] = "absolute_mean"  # −|mean(A − P)| or −mean(max(A − P, 0))
-    tissue_maps: Literal["precomputed", "network"] = "precomputed"  # of the case, or read off the aligned volume
+    tissue_maps: Literal["precomputed", "network"] = "precomputed"  # from the case, or computed from the aligned volume
     infarct_removal: Literal["before_mirroring", "after_intersection"] = "before_mirroring"  # from tissue maps
     invisible: Literal["excluded", "background"] = "excluded"  # infarct that only other images show (AISD's label 4)
     warm_start_weight: float = 10.0  # λ again, our reading
@@ -116,7 +116,7 @@ class FitConfig(Section):
     weight_decay: float = 5e-4  # of AdamW
     poly_power: float = 0.9  # the rate falls as (1 - share of all steps done) to this power
     warmup_steps: int = 0  # learning rate rises from 0 over these
-    clip_norm: float = Field(default=5.0, ge=0)  # of the gradient; 0: not clipped
+    clip_norm: float = Field(default=5.0, ge=0)  # largest gradient norm; 0: no clipping
     # what is validated and kept is the mean of the weights over about so many last steps (exponential); 0: as they are
     average_steps: int = Field(default=0, ge=0)
     curriculum: bool = False  # of segment, on virtual patients: easy ones first
@@ -130,7 +130,7 @@ class PatchConfig(Section):
     """Training on pieces of the box, for baselines without alignment."""
 
     size: tuple[int, int, int] | None = None  # D, H, W of what is scored; None: by `share`
-    share: float | None = Field(default=None, gt=0, le=1)  # of the box's sides; None, too: the whole box
+    share: float | None = Field(default=None, gt=0, le=1)  # fraction of the box's sides; None: the whole box
     per_sample: int = Field(default=1, ge=1)  # pieces from each scan
     infarct_share: float = Field(default=1 / 3, ge=0, le=1)  # of pieces are centred on the infarct, where there is one
 
@@ -253,7 +253,7 @@ class EnsembleMember(Section):
     """One set of weights in an ensemble."""
 
     weights: str  # a name, or a path from the ensemble's folder: a .safetensors file or a run folder
-    share: float = Field(default=1.0, gt=0)  # of the mean of logits, against those of the others
+    share: float = Field(default=1.0, gt=0)  # weight in the mean of logits, relative to the other members
 
 
 class EnsembleConfig(Section):

@@ -52,7 +52,7 @@ class StagesConfig(Section):
 class TerritoryConfig(Section):
     """Procedural infarcts of one artery (regions are in `virtual.lesions`)."""
 
-    name: str  # of the artery or region
+    name: str  # the artery or region
     share: Share  # of infarcts whose volume fits, against the shares of the others that fit
     volume_ml: Range  # only an infarct of such a volume is of this artery
 
@@ -138,7 +138,7 @@ class CalcificationConfig(Section):
     x_mm: Range = (0.0, 25.0)  # of its centre, to the side
     y_mm: Range = (-10.0, 25.0)  # to the back
     z_mm: Range = (-5.0, 15.0)  # upwards
-    half_axes_mm: tuple[float, float, float] = (3.0, 4.0, 3.0)  # of the ellipsoid along x, y, z
+    half_axes_mm: tuple[float, float, float] = (3.0, 4.0, 3.0)  # half axes of the ellipsoid along x, y, z
     hu: Range = (60.0, 200.0)  # of all of it
 
 
@@ -148,7 +148,7 @@ class BleedConfig(Section):
     x_mm: Range = (5.0, 55.0)  # of its centre, to the side
     y_mm: Range = (-50.0, 70.0)  # to the back
     z_mm: Range = (-20.0, 50.0)  # upwards
-    half_axis_mm: Range = (2.0, 9.0)  # of the ellipsoid along x
+    half_axis_mm: Range = (2.0, 9.0)  # half axis of the ellipsoid along x
     ratio_y: Range = (0.7, 1.5)  # of its half axis along y to that along x
     ratio_z: Range = (0.7, 1.3)  # of its half axis along z to that along x
     hu: Range = (50.0, 80.0)  # of all of it
@@ -171,7 +171,7 @@ class MetalConfig(Section):
     x_mm: Range  # of its centre, to the side
     y_mm: Range  # to the back
     z_mm: Range  # upwards
-    radius_mm: Range  # of the ball that it is
+    radius_mm: Range  # radius of the ball
     streak_hu: Range  # strength of the streaks that fan out from it; half of that 12 mm from its centre
 
 
@@ -210,7 +210,7 @@ class ScannersConfig(Section):
     wide_pixel_mm: Range = (0.6, 1.0)  # side of a pixel in those
     tilt_share: Share = 0.4  # of scans have the gantry tilted to make up for the head's pitch
     tilt_off_deg: Range = (-8.0, 8.0)  # how far the tilt differs from the pitch
-    max_tilt_deg: float = 24.0  # of the gantry, at most so far either way
+    max_tilt_deg: float = 24.0  # largest gantry tilt, either way
     noise_hu: Range = (2.2, 9.0)  # σ at 0.45 mm pixels and 5 mm slices; log-uniform
     grain_mm: Range = (0.6, 1.5)  # correlation width of the noise
     blur_mm: Range = (0.3, 1.0)  # point spread, Gaussian σ in plane
@@ -247,7 +247,7 @@ class PosesConfig(Section):
     max_shift_mm: tuple[float, float, float] = (30.0, 20.0, 10.0)  # of heads along x, y, z, either way
     left_over_deg: float = 0.8  # σ of roll and in-plane rotation that alignment leaves
     left_over_mm: float = 0.8  # σ of shift across the mid-plane
-    max_left_over_mm: float = 6.0  # of the shift along the mid-plane, y and z, either way
+    max_left_over_mm: float = 6.0  # largest remaining shift along the mid-plane, y and z, either way
 
 
 class LooksConfig(Section):
@@ -269,7 +269,7 @@ class LooksConfig(Section):
     early_edge_of_radius: float = 0.4  # that is at most so much of a procedural infarct's radius
     early_edge_of_mask_mm: float = 4.0  # or so wide, of one from a mask: the smallest would be lost in a wider one
     patchy: Range = (0.2, 0.8)  # σ, relative, of the darkening from place to place
-    noise_hu: Range = (1.0, 6.0)  # of the scanner, log-uniform
+    noise_hu: Range = (1.0, 6.0)  # scanner noise, log-uniform
     grain_mm: Range = (0.6, 1.5)  # of its noise
     rough_hu: float = 6.0  # σ of noise on top: so much times the square of a uniform number
     mask_error_mm: Range = (-1.5, 1.5)  # how far outwards the brain mask's edge is off

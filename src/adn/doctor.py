@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 LEAST_MEMORY_GB, LEAST_DISK_GB = 2.0, 1.0  # for one scan of 60 thick slices, and its report
-EXTRAS = {  # of the package: the modules of each, and what it is for
+EXTRAS = {  # extras of the package: the modules of each, and what it is for
     "train": (("monai", "tensorboard"), "adn train, adn benchmark"),
     "serve": (("fastapi", "uvicorn", "python_multipart"), "adn serve, adn view"),
     "node": (("pynetdicom", "dicomweb_client", "fastapi"), "adn node"),
@@ -41,7 +41,7 @@ EXTRAS = {  # of the package: the modules of each, and what it is for
 # 2.1 were the networks, whose piece took 0.025 s there (fp32: 0.047 s), the rest everything else, of 0.030 s a piece.
 NETWORK_PIECES, OTHER_PIECES = 82, 265
 _TRIES = 5
-_BUSY = 0.8  # of a core: less is what a process gets that waits for others
+_BUSY = 0.8  # share of a core; a process that gets less is waiting for others
 
 
 @dataclass(frozen=True)

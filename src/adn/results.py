@@ -14,7 +14,7 @@ from adn.remarks import Remark, blocking, warnings
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 
-USUAL_BRAIN_ML = (900.0, 1900.0)  # of a whole head; here, since reports load nothing heavy
+USUAL_BRAIN_ML = (900.0, 1900.0)  # of a whole head; defined here because reports must not load anything heavy
 RESULT_FILE = "result.json"  # by which a result folder is known
 Side = Literal["left", "right", "both", "none"]
 DISCLAIMER = "For research use only. Not a medical device; not for diagnosis or treatment decisions."

@@ -19,7 +19,7 @@ from adn.io.digest import sha256
 
 LEDGER = "archive.sqlite"
 WAITING, DONE, FAILED, SET_ASIDE = range(4)
-ROWS_A_PART = 10_000  # of the table
+ROWS_A_PART = 10_000  # rows of the table
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS scans (

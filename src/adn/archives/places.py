@@ -13,7 +13,7 @@ from typing import Any
 from adn.errors import InputError
 from adn.results import RESULT_FILE
 
-HEAD_BYTES = 2**16  # of a DICOM file hold what tells its study
+HEAD_BYTES = 2**16  # the start of a DICOM file, which is enough to tell its study
 _ADDRESS = re.compile(r"(?P<store>(?P<kind>[a-z][a-z0-9+.-]+)://[^/]+)/*(?P<key>.*)", re.I)
 _STORES = {"s3", "gs", "az"}
 _PAGE = 1000  # files that object storage names at a time

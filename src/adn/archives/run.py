@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
     from tornado.ioloop import PeriodicCallback
 
-TRIES = 2  # of a scan whose worker ends
+TRIES = 2  # how often a scan whose worker ends is tried
 _LISTED_AT_ONCE = 200
 _LISTING_S = 0.2  # then workers are looked after again
 _WAIT_S = 0.5  # for a scan to end; lets Ctrl-C through

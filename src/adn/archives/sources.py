@@ -17,7 +17,7 @@ from adn.io.digest import sha256
 from adn.io.names import case_name, safe_name, scan_suffix
 from adn.io.text import table_rows
 
-COLUMNS = ("path", "scan", "ct")  # of a table, the first that is there names the scans
+COLUMNS = ("path", "scan", "ct")  # columns of a table that may name the scans; the first one present is used
 _NAMES = ("case", "name")
 _HALF = (".nhdr", ".mhd")  # the voxels lie in another file
 _OTHERS = (".json", ".csv", ".tsv", ".txt", ".md", ".html", ".png", ".jpg", ".pdf", ".xml")  # no need to look inside
@@ -120,7 +120,7 @@ def study_of(head: bytes) -> str:
     if head[128:132] != b"DICM" and head[:2] != b"\x08\x00":
         return ""
     try:
-        with config.disable_value_validation():  # of the whole process, so not for threads
+        with config.disable_value_validation():  # changes the whole process, so not safe in threads
             data = read_partial(BytesIO(head), lambda tag, vr, length: tag > _STUDY_AND_SERIES, force=True)
         return sha256(str(data.StudyInstanceUID))[:_KEY] if data.get("Modality") == "CT" else ""
     except Exception:  # pydicom raises many kinds on damaged bytes

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RESULTS = "results"  # folder of the scans that were given as they are
 # One head twice has more, two heads have less (benchmarks/quality/followup.py, docs/answers.md).
 LEAST_BRAIN_DICE, LEAST_LIKENESS = 0.94, 0.65
-LEAST_COVERED = 0.9  # of the brain of either scan, by the other
+LEAST_COVERED = 0.9  # least share of either scan's brain that the other covers
 
 
 def compare(

@@ -19,7 +19,7 @@ from adn.space.volume import Volume
 
 PREVIEW = "preview.jpg"  # in each case folder
 _PREVIEW_DPI = 140
-Line = TypeVar("Line")  # of a report: a frozen dataclass
+Line = TypeVar("Line")  # a line of a report: a frozen dataclass
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from adn.space.labels import TissueLabel
 from adn.space.volume import Volume
 
 _CONTENT_HU = (0, 80)  # the range that counts as content: brain, whatever a converter did to air and bone
-_OUTSIDE_SHARE, _OUTSIDE_SURE = 0.1, 0.5  # of a mask, outside the brain
+_OUTSIDE_SHARE, _OUTSIDE_SURE = 0.1, 0.5  # shares of a mask outside the brain
 _BRAIN_MEAN_HU = (5.0, 75.0)
 _GAP = 1.5  # times both neighbouring gaps
 

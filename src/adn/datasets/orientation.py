@@ -27,10 +27,10 @@ FLIPS: dict[str, tuple[int, ...]] = {
 }
 _WORK_MM = 1.8  # in plane; finer only costs time
 _TISSUE_HU = (14.0, 60.0)  # brain tissue, a dense infarct in white matter included; no CSF, no calcification
-_EDGE_MM = 3.0  # of the brain, where bone blurs in
+_EDGE_MM = 3.0  # margin of the brain where bone blurs in
 _RING_MM = (1.5, 8.0)  # about the mask, in plane
 _INSIDE_HU = 20.0  # the weight of lying wholly in the brain: 5 % outside counts as much as 1 HU of contrast
-_ENOUGH_TISSUE = 0.3  # of the mask, below which its contrast says nothing
+_ENOUGH_TISSUE = 0.3  # smallest share of the mask whose contrast means something
 _MIN_VOXELS = 40  # about 0.6 mL of 5 mm slices
 SUSPECT, SURE = 3.0, 5.0  # gain in fit (HU); ten virtual patients with right masks stayed below 2.4
 _MIN_CASES, _COMMON_GAIN, _COMMON_ERRORS = 4, 1.5, 2.0

@@ -20,7 +20,7 @@ from adn.figures import contact_sheet
 from adn.io.atomic import atomic_path
 from adn.results import DISCLAIMER
 
-LETTERS = "backslashreplace"  # of a path that is no UTF-8
+LETTERS = "backslashreplace"  # for a path that is not UTF-8
 COLUMNS = ("case", "problem", "blocks", "cause", "remedy")
 PICTURE_SLICES = 7
 _DPI, _QUALITY = 120, 80  # about 60 kB a case, so that a page of 400 cases still opens

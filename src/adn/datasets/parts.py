@@ -22,7 +22,7 @@ _CLOSE_MM = 2.0  # holes of a threshold's speckle are smaller
 SPECKLED = 0.05  # closing and filling add this share and more to a speckled mask, and less to one drawn by hand
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
 _RANGE_HU = (-1024.0, 3071.0)  # what scanners store
-_OFF_STEP = 0.1  # of a step: how far a slice may lie from its number's place
+_OFF_STEP = 0.1  # how far, in steps, a slice may lie from where its number puts it
 _TALLEST_MM = 600.0  # with the neck; numbers that span more are not slice numbers
 
 

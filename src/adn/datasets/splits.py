@@ -21,7 +21,7 @@ from adn.work.progress import Progress
 PARTS = ("train", "validation", "test")
 COLUMNS = ("case", "subject", "part", "fold", "infarct_ml")
 _AGAIN = "; make the split again with 'adn split'."
-HELD_OUT = 0.15  # of the patients, where nobody says how many
+HELD_OUT = 0.15  # default share of the patients
 
 
 class Parts(NamedTuple):

@@ -16,7 +16,7 @@ from adn.space.volume import Volume
 
 _BY_NAME = {tissue.name: tissue for tissue in TISSUES}
 SPM12 = ("c1", "c2", "c3")  # prefixes of GM, WM and CSF probabilities
-MIN_BRAIN = 0.5  # of the three probabilities together
+MIN_BRAIN = 0.5  # least sum of the three probabilities
 ROUNDED_MM = 0.1  # SPM and FreeSurfer round affines in their own ways
 MIN_SHARE = 0.05  # of all labelled voxels is GM, and WM: less is another mapping
 

@@ -18,7 +18,7 @@ LEVELS_MM = (6.0, 32.0)  # MNI z of the basal ganglia and of what lies above the
 _SHORT: dict[AspectsRegion, str] = {"caudate": "C", "lentiform": "L", "internal capsule": "IC", "insula": "I"}
 _REGION_COLOUR = "#7fd0ff"
 _LABEL_MM = 9.0  # apart, so that names of neighbouring deep regions do not overlap
-_LEAST_MM2 = 40.0  # of a region in a slice; slivers are left out
+_LEAST_MM2 = 40.0  # smallest area of a region in a slice; slivers are left out
 
 
 def standard_slices(prediction: Prediction) -> tuple[int, int]:

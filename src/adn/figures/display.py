@@ -14,7 +14,7 @@ from adn.space.volume import Volume
 
 Crop = tuple[slice, slice]
 STROKE_WINDOW_HU = (20.0, 60.0)  # width 40, level 40: what stroke readers use for early ischaemia
-_SHOWS_MUCH = 0.3  # of the largest area of brain: less shows little but skull base or vertex
+_SHOWS_MUCH = 0.3  # share of the largest brain area; slices with less show mostly skull base or vertex
 SLAB_MM = 5.0  # thinner slices are too noisy to read; 5 mm is how clinical heads are reconstructed
 
 

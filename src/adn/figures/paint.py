@@ -29,7 +29,7 @@ Face = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _POINTS = 72.0  # in an inch
 _BANDS_ALPHA = 0.8
 _FINER = 4  # lines are drawn so many times larger, which smooths their edges
-_RIM = 0.15  # of the font's size, about each letter
+_RIM = 0.15  # outline around each letter, as a share of the font size
 _ACCENTS = {"\u0302": "ˆ", "\u0303": "˜"}  # combining: what stands above a letter on its own
 # van der Walt's and Smith's scales (CC0) at 52 even places.
 _SCALES: dict[Scale, str] = {

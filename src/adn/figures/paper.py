@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SIDE_MM, _STEP_MM = 200.0, 0.8  # of an aligned picture
-_BOX = 0.145  # of a picture in the framework, share of the figure's width
+_BOX = 0.145  # width of a picture in the framework, as a share of the figure's width
 
 
 def method_comparison(

@@ -17,8 +17,8 @@ from adn.atlas import ASPECTS_REGIONS
 from adn.findings.twins import Twins, places
 from adn.findings.water import MARKED_FROM_HU, TISSUE_HU, Pairs, net_water_uptake, tissue_pairs
 
-AFFECTED_SHARE = 0.2  # of a region's tissue is marked: it loses its point
-LEAST_SEEN = 0.5  # of a region's usual volume must be brain in sight
+AFFECTED_SHARE = 0.2  # a region with a larger share of its tissue marked loses its point
+LEAST_SEEN = 0.5  # least share of a region's usual volume that must be visible brain
 SIDES: tuple[OneSide, OneSide] = ("left", "right")
 
 

@@ -14,13 +14,13 @@ from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
-LEAST_MEDIAN_HU = 13.0  # of the brain; heads have 17 to 40
+LEAST_MEDIAN_HU = 13.0  # lowest median of the brain; heads have 17 to 40
 AIR_HU = (-1100.0, -900.0)
 LEAST_CONTRAST_HU = 2.0  # quartiles of tissue apart; heads have 4 to 13
 MOST_MIRRORED = 0.6  # of voxels equal their mirror twin; chance makes 0.1
 MOST_REPEATED = 0.95  # of voxels equal those of the next slice; slices doubled by resampling have 0.8
 MOST_FLAT = 0.6  # of neighbouring voxels are equal; scans have 0.05 to 0.25, label maps 0.9
-LEAST_WIDTH_MM, LEAST_LENGTH_MM, LEAST_HEIGHT_MM = 95.0, 115.0, 85.0  # of a brain; heads have 111, 135 and 100
+LEAST_WIDTH_MM, LEAST_LENGTH_MM, LEAST_HEIGHT_MM = 95.0, 115.0, 85.0  # smallest brain; heads have 111, 135 and 100
 MOST_WIDTH_MM, MOST_LENGTH_MM = 180.0, 225.0  # heads have up to 150 and 201
 LEAST_AREA_CM2 = 25.0  # of brain in some slice; whole heads have 120 and more
 _DARK_HU, _LEAST_DARK = -300.0, 0.02

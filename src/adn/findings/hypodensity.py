@@ -20,7 +20,7 @@ SMOOTHING_MM = 5.0  # full width at half maximum, in plane
 SLAB_MM = 5.0  # thinner slices are averaged to this first
 PARENCHYMA_HU = 15.0  # below lies CSF
 _BRIGHTEST_HU = 80.0  # above lies bone or calcification
-_MIN_TISSUE = 0.5  # of the smoothing's weight lies in parenchyma
+_MIN_TISSUE = 0.5  # least share of the smoothing weight that must lie in parenchyma
 
 
 def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -25,18 +25,18 @@ _SMOOTHING_MM = 1.8
 _KEPT_HU = (-20.0, 80.0)
 _PLACES = np.arange(-round(_HALF_MM / _ACROSS_MM), round(_HALF_MM / _ACROSS_MM) + 1) * _ACROSS_MM
 _FURTHEST_MM, _LIKELY_MM = 14.0, 7.0  # a midline lies no further off; shifts spread about the plane
-_SLIT_HU, _WIDEST_MM = 4.0, 22.0  # of a third ventricle, below the tissue on both sides of it
-_TISSUE_PERCENTILE = 70  # of a profile; what is brighter, such as a bleed, makes nothing beside it a slit
+_SLIT_HU, _WIDEST_MM = 4.0, 22.0  # a third ventricle: HU below the tissue on both sides, and largest width
+_TISSUE_PERCENTILE = 70  # of a profile, so that a bleed does not make its surroundings look like a slit
 _TOGETHER_MM, _FEWEST_SLITS = 2.0, 5  # slits of one ventricle; profiles must show it
 _HORNS_HU = 6.0  # below the tissue
 _RIDGE_HU, _HORN_MM, _NEAR_MM = (
     0.5,
     10.5,
     4.0,
-)  # of a septum above the horns, which lie so near; from the third ventricle
+)  # a septum: HU above the horns beside it, their distance, and its distance from the third ventricle
 _FEWEST = 3  # profiles must show a septum
 _FLUID_HU = 18.0
-_NARROW, _LEAST_ML = 0.6, 5.0  # of the other side's fluid, where that has so much
+_NARROW, _LEAST_ML = 0.6, 5.0  # share of the other side's fluid, and the least that the other side must have
 
 
 class _Level(NamedTuple):

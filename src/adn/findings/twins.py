@@ -18,7 +18,7 @@ from adn.space.volume import Volume
 
 IN_PLANE_MM, ALONG_MM = 2.0, 5.0
 _KEPT_HU = (-50.0, 200.0)  # bone and air at the brain's edge count no further
-_ALL_BRAIN = 0.95  # of a block
+_ALL_BRAIN = 0.95  # share of a block
 _ALL_TWIN = 0.9
 
 

@@ -12,12 +12,12 @@ from adn.findings.twins import Twins
 
 TISSUE_HU = (20.0, 80.0)  # below lies fluid, above blood or calcification
 MARKED_FROM_HU = 12.0  # where marked: infarcts of some days reach down to it (docs/report.md)
-_MIRROR_FLUID_HU = 23.0  # of the twin: interpolation mixes fluid with the tissue beside it
+_MIRROR_FLUID_HU = 23.0  # limit for the twin, where interpolation mixes fluid with the tissue beside it
 _FEWEST_BLOCKS = 4
-_CLEAR_SHARE = 0.1  # of a region's blocks must lie away from fluid, or those beside it are used, too
+_CLEAR_SHARE = 0.1  # least share of a region's blocks away from fluid; with less, those beside fluid are used, too
 # How unequal sides are: the region's shape is laid on so many other places of the brain, in steps of 12 mm.
 _STEP_MM, _REACH = 12.0, (3, 7, 7)
-_MOST_BLOCKS, _LEAST_SHARE, _FEWEST_PLACES = 400, 0.3, 10  # of the shape; on tissue; that must be found
+_MOST_BLOCKS, _LEAST_SHARE, _FEWEST_PLACES = 400, 0.3, 10  # blocks of the shape; their share on tissue; places needed
 _USUAL_SPREAD_PERCENT = 2.9  # where they are not: the error on virtual patients
 
 

@@ -14,7 +14,7 @@ from adn.errors import WeightsError
 from adn.nn.adn import ADN, AdnOutput
 from adn.nn.baselines import Baseline
 
-_LEAST = 1e-4  # probabilities are kept so far from 0 and 1, so that no member can outvote all others
+_LEAST = 1e-4  # logits are taken of probabilities clamped to [1e-4, 1 − 1e-4], so that no member can outvote all others
 _SHARED = ("method", "grid", "align")
 _SHARED_NETWORK = ("polarity", "clamp_q", "clamp_compensated", "zero_outside")  # what prediction does with the maps
 
@@ -22,8 +22,8 @@ _SHARED_NETWORK = ("polarity", "clamp_q", "clamp_compensated", "zero_outside")  
 class Ensemble(nn.Module):
     """Ŷ is the weighted mean of the members' logits, A, P, Q and X̂ are those of their maps.
 
-    A mean of logits asks for agreement: a mark stays where one member is sure and the others do not deny it. Called as
-    its members are; T is the first one's.
+    A voxel stays marked where one member is confident and the others do not disagree. Called as its members are; T is
+    the first one's.
     """
 
     def __init__(self, members: Sequence[ADN | Baseline], shares: Sequence[float]) -> None:

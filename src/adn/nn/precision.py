@@ -12,7 +12,7 @@ from adn.errors import DeviceError
 
 Precision = Literal["fp32", "bf16"]
 _PROBES = 3
-_BF16_SHARE = 0.05  # of the largest gradient: rounding to bf16 moves it by 1 %
+_BF16_SHARE = 0.05  # share of the largest gradient; rounding to bf16 changes it by 1 %
 Network = TypeVar("Network", bound=nn.Module)
 
 

@@ -13,10 +13,10 @@ from adn.space.volume import Volume
 
 COARSE_MM = 2.0  # working voxel; the inner table's gaps are wider, the run time is seconds
 BONE_HU = 130.0  # above fresh blood (90) and half a thin bone's partial volume
-PLAUSIBLE_ML = (300.0, 2300.0)  # of a whole brain
+PLAUSIBLE_ML = (300.0, 2300.0)  # volume of a whole brain
 _PART_ML_PER_MM = 1.5  # 15 cm² of brain in a slice
 BRAIN_MEAN_HU = (5.0, 75.0)
-MIN_COVER = 0.5  # of the brain's shell has bone near it
+MIN_COVER = 0.5  # least share of the brain's shell with bone nearby
 _COVER_MM = 5.0
 _DENSE_HU, _AIR_HU = 350.0, -100.0
 _MAX_DENSE = 0.03  # calcification and a shunt are less

@@ -8,7 +8,7 @@ from adn.space.geometry import Grid
 from adn.space.units import WHOLE_BRAIN_MM
 from adn.space.volume import Volume
 
-LEAST_MM, LEAST_SLICES = 45.0, 7  # of a stack that the networks and morphology can work on
+LEAST_MM, LEAST_SLICES = 45.0, 7  # smallest stack that the networks and morphology can work on
 
 
 def copies_needed(slices: int, slice_mm: float, least_mm: float = LEAST_MM) -> tuple[int, int]:

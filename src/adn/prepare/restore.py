@@ -17,14 +17,14 @@ from adn.space.volume import Volume
 
 _AIR_HU, _BONE_HU, _SKIN_HU = -1000.0, 1000.0, 40.0
 _LOWEST_FLOOR_HU = -700.0  # air lies below; a floor above it has swallowed the air
-_LEAST_FLOOR = 0.05  # of the voxels lie on the floor
+_LEAST_FLOOR = 0.05  # least share of voxels at the lowest value
 _HIGHEST_TOP_HU = 500.0  # the skull is brighter
-_LEAST_TOP = 0.002  # of the voxels lie on the top
+_LEAST_TOP = 0.002  # least share of voxels at the highest value
 _LEAST_BONE = 0.1  # of what is brighter than water; parts of heads have 0.16 and more, stripped brains up to 0.05
 _BRIGHT_HU, _WATER_HU, _VOID_HU = 130.0, 5.0, -300.0
-_PIECE = 0.05  # of the largest piece of bone: smaller ones are calcification and blood
+_PIECE = 0.05  # share of the largest piece of bone; smaller ones are calcification and blood
 _SPECK_MM = 1.5  # half width of what noise leaves on a fill value inside tissue
-_LEAST_GAP = 0.05  # of the tissue's volume: where the skull was
+_LEAST_GAP = 0.05  # share of the tissue's volume where the skull was
 _BACKGROUND = 0.3  # of all voxels have the value that fills what was removed
 _CLOSE_MM = 6.0
 _RING_MM = (1.5, 8.0, 14.0)  # outside the brain: inner and outer table, skin

@@ -25,8 +25,8 @@ from adn.space.affine import Affine
 from adn.space.geometry import RAS_FROM_LPS
 
 SEG_NAME, SR_NAME, PICTURE_NAME = "infarct_seg.dcm", "infarct_sr.dcm", "infarct_key_{}.dcm"
-_OUTSIDE = 0.6  # of a voxel by which a slice's middle may lie beyond the scan: rounding
-_REFERENCE = [  # of the source, what a SEG refers to: never text
+_OUTSIDE = 0.6  # how far, in voxels, rounding may put a slice's centre outside the scan
+_REFERENCE = [  # what a SEG refers to in its source: never text
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
     "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
     "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "LossyImageCompression",

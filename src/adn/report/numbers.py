@@ -204,7 +204,7 @@ def write_results_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     A path that ends in .tsv gets tabs, and `n/a` where there is no value, as BIDS wants.
     """
     tabs = path.suffix == ".tsv"
-    letters = "backslashreplace"  # of a file name that is no UTF-8
+    letters = "backslashreplace"  # for a file name that is not UTF-8
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8", errors=letters) as file:
         between, end = ("\t", "\n") if tabs else (",", "\r\n")
         writer = csv.DictWriter(file, CSV_COLUMNS, delimiter=between, lineterminator=end)

@@ -11,7 +11,7 @@ from adn.lang import Words, words
 from adn.remarks import Kind, Remark, blocking
 from adn.results import Measurements, Prediction, TerritoryShare
 
-_MIN_SHARE = 0.1  # of the infarct: lesser territories are not named
+_MIN_SHARE = 0.1  # territories with a smaller share of the infarct are not named
 _MAIN_SHARE = 0.6  # a territory with so much stands alone in the verdict
 # Quality checks in the order in which they can spoil a result, and the remarks that speak against each.
 _CHECKS: dict[str, tuple[Kind, ...]] = {

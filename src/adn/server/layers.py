@@ -20,7 +20,7 @@ from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
 ALIGNED = "aligned_"
-FINEST_MM = 1.0  # of the aligned images: finer voxels only make them heavy
+FINEST_MM = 1.0  # voxel size of the aligned images; finer voxels would only add bytes
 MARGIN_MM = 5.0  # around the brain
 AIR_HU = -1024.0
 SCAN, MASK = "scan", "brain_mask"

@@ -21,8 +21,8 @@ from adn.space.affine import Affine
 
 _RAS_AXES = {"R": (0, 1.0), "L": (0, -1.0), "A": (1, 1.0), "P": (1, -1.0), "S": (2, 1.0), "I": (2, -1.0)}
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-SAME_VOXEL = 0.01  # of a voxel: how far an affine written with few decimals is off
-_SINGLE = 1e-4  # of a voxel: the precision in which files store affines
+SAME_VOXEL = 0.01  # error, in voxels, of an affine written with few decimals
+_SINGLE = 1e-4  # precision, in voxels, with which files store affines
 
 
 @dataclass(frozen=True, eq=False)

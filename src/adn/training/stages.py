@@ -86,7 +86,7 @@ class _Run:
     out: Path
     machine: Machine
     watch: Watch
-    licence: str  # of the weights that come of it
+    licence: str  # licence of the resulting weights
 
     def stage(self, name: str, config: FitConfig, **settings: Any) -> Stage:
         settings = {"precision": self.recipe.train.precision, "collate": collate, **settings}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.io.text import letters
 
-PARTS = {"train": "train", "val": "validation", "test": "test"}  # of the archive's folders
+PARTS = {"train": "train", "val": "validation", "test": "test"}  # names of the archive's folders
 CORE, PENUMBRA = 1, 2
 _DEEPEST = 3  # folders between what is given and the parts
 

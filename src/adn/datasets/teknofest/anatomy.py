@@ -16,7 +16,7 @@ _COARSE_MM = 2.0
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
 _SLOPE_MM2 = 10.0  # over the stack; of 133 outlined series 81 had more, and 3 of these ran against the rule
 SAME_HEAD = 0.9355  # of 141 outlined series: 4 of the 7 pairs of one head lie above (3 by themselves), no other pair
-_SIDES = (120, 104)  # of a picture of 2 mm pixels about the head's middle
+_SIDES = (120, 104)  # sides of a picture of 2 mm pixels around the head's centre
 _SHIFTS = 4  # pixels that two pictures may be moved against each other
 
 

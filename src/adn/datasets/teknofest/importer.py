@@ -42,7 +42,7 @@ LICENCE = (
     "2022;54(3):248-258, doi 10.5152/eurasianjmed.2022.22096), published for further research without a stated licence."
 )
 _VERSION = 2  # raise when the import changes, so that cases are imported anew
-_HELD_OUT = 25 / 137  # of the patients, to validate and to test
+_HELD_OUT = 25 / 137  # share of the patients held out for validation, and for testing
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_SIEMENS_PREFIX = 22  # of the last component: 6 characters, then 16 of date and time
+_SIEMENS_PREFIX = 22  # length of the last component: 6 characters, then 16 of date and time
 _MAKERS = (
     ("GE", "1.2.840.113619."),
     ("Siemens", "1.3.12.2."),

@@ -29,7 +29,7 @@ _NEAR = 5  # voxels of 8 mm across: points within two of the brain tell where it
 _SKETCH = 4  # of so many points one is enough to choose the start, and to come near
 # Adults differ by so much: penalties that matter only where a scan shows half a brain. Pitch in rad, shifts in mm.
 _SPREAD = np.array([0.08, 0.08, 0.08, 0.25, 40.0, 40.0])
-_FLUID_WEIGHT = 1.0  # of the density map against the outline
+_FLUID_WEIGHT = 1.0  # weight of the density map relative to the outline
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 FEATURES = (30, 30, 40, 40, 40, 40, 50, 50)  # published modelConfig.cfg, both pathways
 HIDDEN = (150, 150)  # the "fully connected" layers, as 1³ convolutions
 RESIDUAL_AT = (4, 6, 8)  # layers, from 1, that get the input of the layer before added
-STEP = 3  # of the coarse pathway
+STEP = 3  # step of the coarse pathway
 _LOSS = len(FEATURES)  # voxels that valid 3³ convolutions consume on each side
 _THICK = 2.0  # slices this much thicker than pixels are wide are coarse enough as they are
 
