@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from step_cost import cpu_seconds
+
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # read by torch when it is loaded
 
 
@@ -31,12 +33,6 @@ def measure(scan: Path, times: int) -> None:
     """CPU seconds, system time and children (dcm2niix) included, of each of `times` + 1 predictions; prints them."""
     import resource
 
-    def used() -> float:
-        return sum(
-            usage.ru_utime + usage.ru_stime
-            for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-        )
-
     from adn.prediction.batch import Networks, Request, Task, predict_one
 
     networks, seconds, before = Networks(), [], 0.0
@@ -44,8 +40,8 @@ def measure(scan: Path, times: int) -> None:
     for _ in range(times + 1):
         with tempfile.TemporaryDirectory() as folder:
             predict_one(Task(scan, "scan"), Request(Path(folder)), networks)
-        seconds.append(used() - before)
-        before = used()
+        seconds.append(cpu_seconds() - before)
+        before = cpu_seconds()
     warm = sorted(seconds[1:])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -13,7 +13,7 @@ from adn.space.geometry import bounding_box
 _FLUID_HU = 14.0  # in a brain of usual brightness
 _BELOW_BRAIN_HU = 10.0  # at least, so that the tissue of a scan that reads too dark is not taken for fluid
 _MOSTLY = 0.5  # of what is marked
-OLD_SHARE = 0.7  # parts with a larger share are no longer marked; true infarcts have less (docs/answers.md)
+OLD_SHARE = 0.7  # share as dark as fluid from which a part is not marked; true infarcts have less (docs/answers.md)
 _LEAST_ML = 0.25  # least tissue of a part that has a twin to compare with
 
 

@@ -33,7 +33,7 @@ _RIDGE_HU, _HORN_MM, _NEAR_MM = (
     0.5,
     10.5,
     4.0,
-)  # a septum: HU above the horns beside it, their distance, and its distance from the third ventricle
+)  # a septum: least HU above the horns, how far out these are looked for, most distance from the third ventricle
 _FEWEST = 3  # profiles must show a septum
 _FLUID_HU = 18.0
 _NARROW, _LEAST_ML = 0.6, 5.0  # share of the other side's fluid, and the least that the other side must have
