@@ -1,4 +1,4 @@
-# make demo: install, make a virtual patient, find its infarct.   make check: seconds.
+# make demo: install, make a virtual patient, find its infarct.   make check: style and types, minutes.
 # make test: install, tests in JOBS=2 processes.
 # make coverage: the tests, and what they do not reach.   make docs: the site.
 # make lowest: tests with the oldest versions that pyproject.toml allows, in .venv-lowest.
