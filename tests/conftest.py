@@ -1,5 +1,6 @@
 """Shapes and dtypes in the signatures of tensor space are checked while tests run, and only then; a browser for all."""
 
+import gc
 import logging
 import os
 import shutil
@@ -9,6 +10,15 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["adn.nn", "adn.losses", "adn.asymmetry", "adn.space.warp"], "beartype.beartype")
+
+
+def pytest_sessionstart():
+    gc.disable()  # what is imported while tests are collected stays; to look through it again and again takes seconds
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -208,8 +208,16 @@ RUNS = {
 }
 
 
-# More than about 3 CPU seconds each, most of them in processes of their own.
+# More than about 1 CPU second each.
 SLOW = {
+    "quality/alignment",
+    "quality/blood",
+    "quality/followup",
+    "quality/old_infarcts",
+    "quality/territory_parts",
+    "quality/weights",
+    "speed/synth_speed",
+    "studies/side_by_side",
     "quality/arteries",
     "quality/boxes",
     "quality/midline",

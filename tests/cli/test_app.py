@@ -206,8 +206,7 @@ def test_info_is_json_for_programs(run):
     assert facts["devices"][0] == "cpu"
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("stop", "jobs"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
 def test_an_interruption_is_130_and_leaves_nothing_partial(tmp_path, stop, jobs):
     program = [sys.executable, str(Path(__file__).parents[1] / "stand_ins.py")]
     arguments = [*map(str, scans(tmp_path, "a", "b")), "-o", "out", "--jobs", str(jobs)]

@@ -47,7 +47,7 @@ def write_stacks(parts, path, *, mixed=False, **values):
     return path / "enhanced.dcm"
 
 
-@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize(("scanned", "mixed"), [(0.0, True), (12.0, False)], indirect=["scanned"])
 def test_each_stack_reads_as_from_files_of_its_own(scanned, mixed, tmp_path):
     file = write_stacks(scanned, tmp_path / "in", mixed=mixed, StackID="12", FrameAcquisitionDateTime=TIMES)
     chosen = open_scan(file)

@@ -32,7 +32,7 @@ def phantom() -> tuple[Volume, Volume]:
         {"rotation_deg": (10.0, 15.0, -20.0)},
         {"shape": (22, 128, 112), "spacing_mm": (10.0, 1.8, 1.8)},
         {"shape": (100, 110, 100), "spacing_mm": (2.0, 2.1, 2.1), "noise_hu": 12.0},
-        {"shape": (60, 250, 230), "spacing_mm": (3.3, 0.9, 0.9)},
+        pytest.param({"shape": (60, 250, 230), "spacing_mm": (3.3, 0.9, 0.9)}, marks=pytest.mark.slow),
         {"bone_hu": 350.0},
         {"noise_hu": 25.0},
         {"shape": (24, 128, 112), "shift_mm": -10.0},  # vertex and base outside

@@ -88,14 +88,15 @@ def test_each_epoch_tells_its_rows_and_pictures_of_samples(finished):
 
 
 def test_a_run_that_was_killed_goes_on_from_its_record_to_the_same_weights(finished, tmp_path):
-    """SIGKILL in a process of its own, in the middle of an epoch of D + F; `resume` knows the rest."""
+    """SIGKILL in a process of its own, in the middle of an epoch of D + F, with the same T; `resume` knows the rest."""
     here = Path(__file__)
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    ended = subprocess.run([sys.executable, here, tmp_path / "run"], env=environment, timeout=500, check=False)
+    command = [sys.executable, here, tmp_path / "run", finished[0]]
+    ended = subprocess.run(command, env=environment, timeout=500, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "run" / "weights.safetensors").exists()
     resume(tmp_path / "run")
@@ -154,7 +155,8 @@ if __name__ == "__main__":
     from adn.training import fit
 
     fit.CHECKPOINT_SECONDS = 0.0
-    train(small_recipe(), sys.argv[1], machine=Machine("cpu"), watch=Watch(die_in_the_third_step))
+    begin = Begin(align=Path(sys.argv[2]), stages=("segment",))
+    train(small_recipe(), sys.argv[1], begin=begin, machine=Machine("cpu"), watch=Watch(die_in_the_third_step))
 
 
 def test_fine_tuning_begins_where_the_weights_end_and_leaves_t_as_it_is(finished, tmp_path):
