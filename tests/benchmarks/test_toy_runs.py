@@ -184,6 +184,7 @@ RUNS = {
     "studies/network_inputs": "--cases cases -o inputs --weights tiny.safetensors",
     "quality/followup": "-n 1 --matrix 64",
     "quality/table_1_scores": "table --real real --rows adn --shipped tiny.safetensors --csv table-1",
+    "quality/table_1_pictures": "table --real real --rows adn -o picture.png",
     "quality/where_p_lies": "table --real real --rows adn",
     "quality/old_infarcts": "cases results",
     "quality/slabs": "results cases --at base",
