@@ -1,4 +1,4 @@
-"""Zip and tar archives from outside, taken apart without trusting them."""
+"""Unpacks untrusted zip and tar archives safely."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _KEPT_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".dcm")
 
 
 def extract(path: Path, folder: Path) -> list[Path]:
-    """Write the archive's files into `folder` under plain numbers (known suffixes kept), and return them in order.
+    """Write the archive's files into `folder` as numbered files (known suffixes kept), and return them in order.
 
-    Archived names never become paths, so nothing can land outside `folder`. Raises InputError for a broken or
-    encrypted archive, for one that tries to leave its folder or holds links, and for one that is far too large.
+    Archived names never become paths, so nothing can land outside `folder`. Raises InputError if the archive is broken,
+    encrypted or far too large, if a name points outside the folder, or if it holds links.
     """
     what = (
         "needed a zip with DICOM files, but the archive is broken or packed in an unknown way; "
@@ -53,9 +53,9 @@ def extract(path: Path, folder: Path) -> list[Path]:
 
 
 def check(path: Path, max_bytes: int = MAX_TOTAL_BYTES, max_files: int = MAX_ENTRIES, max_ratio: int = 1000) -> None:
-    """Raise InputError for a zip that `extract` would refuse, or that unpacks beyond the given limits. Unpacks nothing.
+    """Raise InputError for a zip that `extract` would refuse or that exceeds the given limits. Unpacks nothing.
 
-    max_ratio: bytes unpacked per byte of the archive; head CTs have 2 to 5, bombs hundreds and more.
+    max_ratio: unpacked bytes per archive byte; 2 to 5 for head CTs, hundreds or more for decompression bombs.
     """
     with _explained(path), zipfile.ZipFile(path) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
@@ -70,10 +70,10 @@ def check(path: Path, max_bytes: int = MAX_TOTAL_BYTES, max_files: int = MAX_ENT
 
 
 def named_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
-    """Each file of a zip or tar (compressed or not) with its archived name and its bytes, in the archive's order.
+    """Yield each file of a zip or tar (compressed or not): its archived name and its bytes, in the archive's order.
 
-    The name is for reading only: never make a path of it. Raises InputError as `extract` does; a tar is tested while it
-    is read, so what came before a fault has been given out already.
+    Never build a path from the name. Raises InputError as `extract` does; a tar is checked while it is read, so the
+    files before a fault have been yielded already.
     """
     with _explained(path):
         if zipfile.is_zipfile(path):
@@ -91,7 +91,7 @@ def named_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
 def _explained(
     path: Path, what: str = "the archive is broken or packed in an unknown way; copy it again."
 ) -> Iterator[None]:
-    """Whatever zipfile, tarfile and what they unpack with raise at broken bytes, as InputError."""
+    """Turn whatever zipfile, tarfile and their decompressors raise on broken data into InputError."""
     try:
         yield
     except InputError:
@@ -99,7 +99,7 @@ def _explained(
     except _BROKEN as error:
         raise InputError(what, path) from error
     except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # the disk's, not that of bzip2 or of a place before the beginning
+        if error.errno not in (None, errno.EINVAL):  # a disk error, not one from bzip2 or a negative seek
             raise
         raise InputError(what, path) from error
 
@@ -157,7 +157,7 @@ def _write(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder
     suffix = next((known for known in _KEPT_SUFFIXES if name.endswith(known)), "")
     target = folder / f"{index:06d}{suffix}"
     with archive.open(member) as source, target.open("wb") as sink:
-        shutil.copyfileobj(source, sink, 2**20)  # zipfile stops at the size its directory states
+        shutil.copyfileobj(source, sink, 2**20)  # zipfile stops at the size stated in the zip's directory
     if target.stat().st_size != member.file_size:
         raise InputError("the archive is broken (a file is shorter than stated); copy it again.", path)
     return target

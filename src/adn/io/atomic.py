@@ -1,8 +1,9 @@
-"""The only writer: files and folders that appear complete or not at all. No other module renames or removes any, or
-makes temporary ones.
+"""Files and folders that appear complete or not at all. No other module renames or removes files or folders, or makes
+temporary ones.
 
-While it is written, a file has a hidden name beside its target, `.<target>.partial-<process>-<machine><chance>`, by
-which `sweep` recognises and removes what a killed process left, also whenever the same target is written again.
+While it is being written, a file has a hidden name beside its target, `.<target>.partial-<process>-<machine><random>`.
+By that name `sweep` recognises and removes what a killed process left; this also happens whenever the same target is
+written again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from adn.io.digest import sha256
 
 
 def _machine() -> str:
-    """Four letters for the machine, or the container of it, in which a process number means something."""
+    """Four hexadecimal digits for the machine or container within which process numbers are unique."""
     try:
         container = os.readlink("/proc/self/ns/pid")
     except OSError:  # not Linux
@@ -33,15 +34,15 @@ def _machine() -> str:
 
 _MACHINE = _machine()
 _HIDDEN = re.compile(r"\.(?P<name>.+)\.(?P<kind>partial|old|gone)-(?P<process>\d+)-(?P<machine>[0-9a-f]{4})[0-9a-f]{6}")
-_at_work: set[str] = set()  # hidden names that this process is writing now
+_at_work: set[str] = set()  # hidden names that this process is writing at the moment
 
 
 @contextmanager
 def atomic_path(path: Path | str, *, make_folder: bool = False) -> Iterator[Path]:
-    """Yield a temporary name in the folder of `path`; at the end of the block the file there replaces `path`.
+    """Yield a temporary name in the folder of `path`; at the end of the block that file replaces `path`.
 
-    Whatever ends the block early (an error, Ctrl-C) removes the temporary file and leaves `path` as it was. Raises
-    OutputError where the folder is absent (and `make_folder` is not asked for) or not writable, or the disk is full.
+    If the block ends early (an error, Ctrl-C), the temporary file is removed and `path` stays as it was. Raises
+    OutputError if the folder is absent (without `make_folder`) or not writable, or the disk is full.
     """
     path = Path(path)
     try:
@@ -58,11 +59,11 @@ def atomic_path(path: Path | str, *, make_folder: bool = False) -> Iterator[Path
 def atomic_folder(
     target: Path, *, marker: str = "", only: Collection[str] = (), overwrite: bool = False
 ) -> Iterator[Path]:
-    """Yield a hidden folder beside `target`; at the end of the block it is renamed to `target`, as a whole.
+    """Yield a hidden folder beside `target`; at the end of the block it is renamed to `target` as a whole.
 
-    Whatever ends the block early leaves nothing. overwrite: replace an earlier result, known by its file `marker` and,
-    where `only` is given, by holding nothing but files of these names. Raises OutputError where `target` is there
-    already, or the disk is full or not writable.
+    If the block ends early, nothing is left. overwrite: replace an earlier result, recognised by its file `marker` and,
+    if `only` is given, by holding nothing but files of these names. Raises OutputError if `target` already exists, or
+    the disk is full or not writable.
     """
     sweep(target.parent, target.name)
     check_folder_free(target, marker=marker, only=only, overwrite=overwrite)
@@ -71,11 +72,11 @@ def atomic_folder(
         with _hidden(target, "partial") as partial:
             partial.mkdir()
             yield partial
-            # another run may have been faster
+            # another run may have created it meanwhile
             check_folder_free(target, marker=marker, only=only, overwrite=overwrite)
             _replace_folder(partial, target)
     except OSError as error:
-        # The error names the hidden folder: raise it again with the name that the user gave.
+        # The error names the hidden folder: raise it with the user's name for the folder instead.
         reason = error.__cause__ if isinstance(error, OutputError) else error
         if not isinstance(reason, OSError):
             raise
@@ -84,9 +85,9 @@ def atomic_folder(
 
 @contextmanager
 def scratch_folder(inside: Path | None = None) -> Iterator[Path]:
-    """A new folder for work, readable by its owner only, removed with all it holds at the end of the block.
+    """Yield a new working folder, readable by its owner only, removed with its content at the end of the block.
 
-    inside: where it is made, so that what it holds can be moved to its place (`move_folder`); None: the system's
+    inside: where to create it, so that its content can be moved from there (`move_folder`); None: the system's
     temporary folder.
     """
     target = Path(tempfile.gettempdir()) / "adn" if inside is None else inside / "scratch"
@@ -96,49 +97,49 @@ def scratch_folder(inside: Path | None = None) -> Iterator[Path]:
 
 
 def move_folder(source: Path, target: Path) -> None:
-    """Give a folder another name on the same disk, at once. Raises FileExistsError where there is one already."""
+    """Rename a folder atomically on the same disk. Raises FileExistsError if `target` exists."""
     if target.exists():
         raise FileExistsError(errno.EEXIST, "is there already", str(target))
     source.rename(target)
 
 
 def move_file(source: Path, target: Path) -> None:
-    """Give a file another name on the same disk, at once, in the place of what has that name."""
+    """Rename a file atomically on the same disk, replacing `target` if it exists."""
     os.replace(source, target)
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Give a file a second name on the same disk, without a copy. Raises FileExistsError where there is one already."""
+    """Hard-link a file on the same disk. Raises FileExistsError if `target` exists."""
     os.link(source, target)
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file into a folder that nobody reads yet (`scratch_folder`, `atomic_folder`), and flush it to the disk."""
+    """Copy a file into a folder that nobody reads yet (`scratch_folder`, `atomic_folder`) and flush it to disk."""
     shutil.copyfile(source, target)
     with target.open("r+b") as file:
         os.fsync(file.fileno())
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file that adn made; one that is absent is no error."""
+    """Remove a file that adn made; a missing file is not an error."""
     path.unlink(missing_ok=True)
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder that adn made: it vanishes for readers at once, then its content goes. An absent one is no error.
+    """Remove a folder that adn made, hiding it from readers before deleting it. A missing folder is not an error.
 
-    Raises OSError where it cannot be renamed, and then nothing of it is touched.
+    Raises OSError if it cannot be renamed; then nothing in it has been touched.
     """
     if not folder.exists():
         return
-    with _hidden(folder, "gone") as gone, suppress(FileNotFoundError):  # another was faster
+    with _hidden(folder, "gone") as gone, suppress(FileNotFoundError):  # another process has just removed it
         folder.rename(gone)
 
 
 def check_folder_free(target: Path, *, marker: str = "", only: Collection[str] = (), overwrite: bool = False) -> None:
-    """Raise OutputError where `target` is there already, unless it may be overwritten and is an earlier result.
+    """Raise OutputError if `target` exists, unless it may be overwritten and is an earlier result.
 
-    marker, only: as of `atomic_folder`.
+    marker, only: as in `atomic_folder`.
     """
     if not (target.exists() or target.is_symlink()):
         return
@@ -158,7 +159,7 @@ def check_folder_free(target: Path, *, marker: str = "", only: Collection[str] =
 
 
 def check_writable(folder: Path) -> None:
-    """Raise OutputError unless files can be made in `folder`, or in its nearest existing parent. Leaves nothing."""
+    """Raise OutputError unless files can be created in `folder` or its nearest existing parent. Leaves no trace."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=nearest):
@@ -170,11 +171,11 @@ def check_writable(folder: Path) -> None:
 
 
 def sweep(folder: Path, name: str | None = None, *, owned: bool = False) -> int:
-    """Remove what killed processes left half written in a folder; returns how many files and folders.
+    """Remove half-written files and folders that killed processes left in `folder`; return how many.
 
-    name: of one target only. What another process writes now, or one of another machine or user wrote, is left alone,
-    unless the folder is `owned`: nobody but this process writes there. A result that was about to be replaced when
-    its process was killed is put back.
+    name: only for this target. Leftovers of running processes, or of other machines and users, are left alone unless
+    the folder is `owned`, meaning that only this process writes there. A result that was about to be replaced when its
+    process was killed is restored.
     """
     count = 0
     with suppress(OSError), os.scandir(folder) as entries:
@@ -188,7 +189,7 @@ def sweep(folder: Path, name: str | None = None, *, owned: bool = False) -> int:
 
 
 def _left(entry: os.DirEntry[str], match: re.Match[str]) -> bool:
-    """True if it is ours, and the process that wrote under this name has ended."""
+    """Whether it belongs to this user and machine, and nothing is writing it any more."""
     mine = not hasattr(os, "geteuid") or entry.stat(follow_symlinks=False).st_uid == os.geteuid()
     if match["machine"] != _MACHINE or not mine:
         return False
@@ -211,13 +212,13 @@ def _alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # another user's
+        return True  # it belongs to another user
     return True
 
 
 @contextmanager
 def _hidden(target: Path, kind: str) -> Iterator[Path]:
-    """A hidden name beside a target; at the end of the block nothing is left of it, or of those of killed processes."""
+    """Yield a hidden name beside `target`, after sweeping leftovers; remove it at the end of the block."""
     sweep(target.parent, target.name)
     path = _hidden_name(target, kind)
     _at_work.add(path.name)
@@ -255,9 +256,9 @@ def _replace_folder(partial: Path, target: Path) -> None:
 
 
 def explain_write_error(error: OSError, path: Path | None = None) -> str:
-    """One sentence for a failed write: what was to be written, why it failed, what to do.
+    """One sentence about a failed write: what was to be written, why it failed, what to do.
 
-    path: what was to be written; None: something below the system's temporary folder.
+    path: the intended output; None: something in the system's temporary folder.
     """
     what = str(path) if path else f"to the temporary folder {tempfile.gettempdir()} ($TMPDIR)"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

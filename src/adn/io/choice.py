@@ -12,15 +12,16 @@ from adn.io.series import FEW_SLICES, Header, Series
 from adn.io.stacks import stacks
 from adn.remarks import Remark
 
-_PHASES = 4  # stacks of one series at the same places: perfusion
+_PHASES = 4  # this many stacks of one series at the same positions are the phases of a perfusion scan
 
 
 def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) -> tuple[Series, list[Remark]]:
-    """Pick the axial head CT with the most slices, or the series `wanted` names; remark where there were several.
+    """Pick the axial head CT with the most slices, or the series that `wanted` names; remark if there were several.
 
-    where: a file of a series stands for its own stack of slices. wanted: SeriesInstanceUID, series number, part of the
-    description, or a place in the list that messages give, as '#2'. Raises InputError where there is no CT, or nothing
-    fits, listing what there is; and where there are several patients and nothing is wanted.
+    where: the path as given; if it is a single file, the stack containing that file is preferred. wanted:
+    SeriesInstanceUID, series number, part of the description, or a position in the list shown in messages, such as
+    '#2'. Raises InputError, listing what was found, if there is no CT or nothing matches; also if there are several
+    patients and `wanted` is None.
     """
     series = _group(header for header in headers if not header.localizer)
     if wanted is not None:
@@ -57,9 +58,9 @@ def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) ->
 
 
 def _ranked(series: Sequence[Series]) -> list[Series]:
-    """Best first: by grade, without phases of perfusion and without contrast in the vessels, then by preference.
+    """Best first: by grade, then no perfusion phases, then no contrast in the vessels, then by preference.
 
-    Vessels are looked at only where several series are of the best grade.
+    Vessels are examined only if several series share the best grade.
     """
     uids = [one.first.uid for one in series]
     grades = {id(one): (*one.grade(), uids.count(one.first.uid) < _PHASES) for one in series}
@@ -70,7 +71,7 @@ def _ranked(series: Sequence[Series]) -> list[Series]:
 
 
 def _choices(ranked: Sequence[Series]) -> list[str]:
-    """Each series as a message lists it: numbered, and if two look alike, with what distinguishes them."""
+    """Each series as listed in messages: numbered, with whatever tells it apart from others that look the same."""
     start = min((one.first.seconds for one in ranked if one.first.seconds is not None), default=0.0)
     later = [(one.first.seconds or start) - start for one in ranked]
     taken = [f", taken {wait / 60:.1f} min after the first" if wait else "" for wait in later]
@@ -88,7 +89,7 @@ def _choices(ranked: Sequence[Series]) -> list[str]:
 
 
 def _part_of_series(first: Header) -> str:
-    """What distinguishes a stack from others of its series."""
+    """What tells a stack apart from the others of its series."""
     acquisition = f", acquisition {first.acquisition}" if first.acquisition else ""
     stack = f", stack {first.stack}" if first.stack else ""
     frames = "" if first.whole else f", frames from {first.numbers[0] + 1}"
@@ -96,7 +97,7 @@ def _part_of_series(first: Header) -> str:
 
 
 def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None:
-    """Refuse images that each have a SeriesInstanceUID of their own, none of which is a scan by itself."""
+    """Refuse images that each have a SeriesInstanceUID of their own: none of them is a scan by itself."""
     alike = [
         one
         for one in headers

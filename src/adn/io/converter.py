@@ -1,4 +1,4 @@
-"""The program that converts DICOM: dcm2niix of PyPI's package, else the one on the PATH (conda, Debian)."""
+"""The program that converts DICOM: dcm2niix from its PyPI package, else the one on the PATH (conda, Debian)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS = 30
 
 
 def converter() -> str:
-    """Path of the program. Raises AdnError where there is none."""
+    """Path of the program. Raises AdnError if it is not installed."""
     try:
         import dcm2niix
     except ImportError:
@@ -31,9 +31,9 @@ def converter() -> str:
 
 @cache
 def converter_version() -> str:
-    """As 1.0.20250506; 'absent' where there is no program that runs, 'unknown' where it says none.
+    """Version such as 1.0.20250506; 'absent' if no program runs, 'unknown' if it does not report a version.
 
-    The program itself is asked only where PyPI's package is not there.
+    The program itself is run only if the PyPI package is not installed.
     """
     try:
         return metadata.version("dcm2niix")
@@ -46,7 +46,8 @@ def converter_version() -> str:
 
 
 def said_version() -> str:
-    """What the program says. Raises AdnError where there is none, OSError or SubprocessError where it does not run."""
-    run = subprocess.run([converter(), "--version"], capture_output=True, text=True, timeout=_SECONDS)  # ends with 3
+    """The version the program reports. Raises AdnError if it is absent, OSError or SubprocessError if it does not run."""
+    # its exit code here is 3, so it is not checked
+    run = subprocess.run([converter(), "--version"], capture_output=True, text=True, timeout=_SECONDS)
     found = _VERSION.search(run.stdout + run.stderr)
     return found.group(1) if found else "unknown"

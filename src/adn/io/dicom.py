@@ -1,4 +1,7 @@
-"""DICOM series to one volume, by dcm2niix: gantry tilt, uneven gaps, vendors' habits. Padding is masked here."""
+"""Converts a DICOM series to one volume with dcm2niix, which handles gantry tilt, uneven gaps and vendor quirks.
+
+The result is checked against the headers, and padding is masked here.
+"""
 
 from __future__ import annotations
 
@@ -31,22 +34,22 @@ from adn.remarks import Remark
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
-LOWEST_AIR_HU = -1000.0  # a padding value above this would be tissue: the tag is wrong
-TILT_DEG = 0.5  # below: no visible shear (under 1 mm at the ends of a head)
-SMALL_TILT_DEG = 1.0  # dcm2niix leaves so small a tilt alone, and so may adn (under 2 mm)
-SIDEWAYS_DEG = 1.0  # dcm2niix corrects a shear along the rows' direction only
-INSIDE_SHARE = 0.95  # of an acquired slice lies in the converted volume
-SAMPLES = 64  # rows and columns of each acquired slice that are looked for in the converted volume
-SAME_HU = 1.0  # rounding of rescaled values
-SAME_SHARE = 0.999  # of the samples, where conversion resampled nothing
-TIE = 0.1  # of correlation: thin slices resemble their neighbours
+LOWEST_AIR_HU = -1000.0  # a padding value above this would be tissue, so the tag must be wrong
+TILT_DEG = 0.5  # a smaller tilt causes no visible shear (under 1 mm at the ends of a head)
+SMALL_TILT_DEG = 1.0  # dcm2niix does not correct a smaller tilt, and adn accepts that (under 2 mm)
+SIDEWAYS_DEG = 1.0  # more than this is not corrected: dcm2niix undoes shear along the image columns only
+INSIDE_SHARE = 0.95  # least share of an acquired slice that must lie inside the converted volume
+SAMPLES = 64  # rows and columns sampled from each acquired slice to find it again in the converted volume
+SAME_HU = 1.0  # tolerance for the rounding of rescaled values
+SAME_SHARE = 0.999  # share of samples that must agree if conversion resampled nothing
+TIE = 0.1  # margin in correlation, because thin slices resemble their neighbours
 SHEARED_DEG = 0.05  # more than this moves the ends of a head by a quarter of a pixel
-LEAST_SHARE = 0.02  # of a slice is not air; emptier ones are not looked for
-ALIKE = 0.9  # correlation of a slice with its place in a volume that was resampled
-_SEEN_HU = (-200.0, 300.0)  # what is compared where values were interpolated
+LEAST_SHARE = 0.02  # slices with a smaller share of non-air are too empty to check
+ALIKE = 0.9  # least correlation of a slice with the same position in a resampled volume
+_SEEN_HU = (-200.0, 300.0)  # range that is compared if values were interpolated
 CONVERT_SECONDS = 900
-BYTES_A_VOXEL = 12  # of what dcm2niix writes at most: as stored, tilt corrected, made even
-# The tags by which dcm2niix takes a series apart; none of them says where a slice lies.
+BYTES_A_VOXEL = 12  # the most dcm2niix writes per voxel: as stored, tilt-corrected and evenly spaced
+# The tags by which dcm2niix splits a series; none of them says where a slice lies.
 _ALIKE = {"SeriesInstanceUID": "2.25.1", "SeriesNumber": 1, "AcquisitionNumber": 1}
 _ALIKE |= {"SeriesDescription": "adn", "ProtocolName": "adn"}
 _ALIKE |= dict.fromkeys(("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"), "120000")
@@ -56,31 +59,31 @@ log = logging.getLogger(__name__)
 
 
 def load(path: Path, *, wanted: str | None = None) -> tuple[Volume, NDArray[np.bool_], list[Remark]]:
-    """Read the head CT series of a DICOM folder (with what is below it), or of the series that a file belongs to.
+    """Read the head CT series in a DICOM folder and its subfolders, or the series that a single file belongs to.
 
     Returns the volume (float32 HU), a mask of voxels that were not measured (same shape), and remarks.
-    Raises InputError where there is no readable CT series.
+    Raises InputError if there is no readable CT series.
     """
     return load_headers(headers_at(path, wanted), path, wanted=wanted)
 
 
 def headers_at(path: Path, wanted: str | None) -> list[Header]:
-    """Headers of a folder's images; of a file's own series, unless another one is `wanted`. Raises InputError."""
+    """Headers of a folder's images, or of a file's own series unless `wanted` names another. Raises InputError."""
     headers = read_headers(folder_files(path))
     own = read_headers([path]) if path.is_file() else []
     if len(own) > 1:
-        return own  # stacks of the file that was named
+        return own  # several stacks in the file that was given
     if path.is_file() and wanted is None:
         if not own:
             raise InputError("needed a DICOM image, but the file holds none; give a file of the CT series.", path)
         if own[0].multi_frame:
-            return own  # the file that was named, not another one of its series
+            return own  # the file that was given, not others of its series
         headers = [header for header in headers if (header.uid, header.patient) == (own[0].uid, own[0].patient)]
     return headers
 
 
 def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> tuple[Volume, NDArray, list[Remark]]:
-    """As `load`, from headers already read."""
+    """The same as `load`, from headers already read."""
     if not headers:
         raise InputError("needed a head CT, but there are no DICOM images in it; give the series' folder.", where)
     series, remarks = choose(headers, where, wanted)
@@ -98,7 +101,7 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
     _check_found_again(volume, series, planes, where, resampled="_Eq" in name or tilt > SHEARED_DEG)
     if uneven(gaps):
         _demand("_Eq", name, f"distances of {gaps.min():.1f} to {gaps.max():.1f} mm between slices", where)
-    elif "_Eq" in name:  # a slice moved within its plane: dcm2niix takes that for distance
+    elif "_Eq" in name:  # a slice is offset within its plane, which dcm2niix mistakes for a larger gap
         gaps = np.linalg.norm(np.diff(series.positions, axis=0), axis=1)
     if "_Eq" in name:
         least, most, step = float(gaps.min()), float(gaps.max()), volume.grid.spacing_mm[2]
@@ -109,7 +112,7 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
 
 
 def tilt_deg(series: Series) -> float:
-    """Angle between the slices' normal and the direction in which they follow each other, degrees."""
+    """Angle between the slices' normal and the stacking direction, degrees."""
     points = series.positions
     if len(points) < 2:
         return 0.0
@@ -119,7 +122,7 @@ def tilt_deg(series: Series) -> float:
 
 
 def _sideways_deg(series: Series) -> float:
-    """By how much the slices move along their columns' axis while they follow each other, degrees."""
+    """Angle by which the stacking direction leans along the slices' rows (left-right in an axial scan), degrees."""
     assert series.first.orientation is not None
     along = series.positions[-1] - series.positions[0]
     sine = abs(series.first.orientation[:3] @ along) / max(float(np.linalg.norm(along)), 1e-6)
@@ -127,10 +130,11 @@ def _sideways_deg(series: Series) -> float:
 
 
 def _placed(volume: Volume, series: Series) -> Volume:
-    """Put a tilt-corrected volume where the headers say: for one sign of the tilt dcm2niix's origin is centimetres off.
+    """Move a tilt-corrected volume to where the headers put it; for one sign of tilt dcm2niix's origin is cm off.
 
-    It shears by moving each slice along its rows, adding rows so that all fit; so the first row and slice of its grid
-    are those of the outermost acquired ones. Shape and directions are right (dcm2niix issue 259).
+    To undo the shear, dcm2niix shifts each slice along its columns and adds rows so that all fit; the first row and
+    slice of its grid are therefore those of the outermost acquired ones. Its shape and directions are correct
+    (dcm2niix issue 259).
     """
     first = series.first
     assert first.orientation is not None
@@ -144,17 +148,17 @@ def _placed(volume: Volume, series: Series) -> Volume:
 
 
 def thinning(series: Series) -> int:
-    """The step, along rows and columns, of the pixels that are looked for again."""
+    """Step in pixels, along rows and columns, at which each slice is sampled for the check after conversion."""
     return max(1, min(series.first.shape) // SAMPLES)
 
 
 def _check_found_again(
     volume: Volume, series: Series, planes: NDArray[np.float32], where: Path, *, resampled: bool
 ) -> None:
-    """Raise InputError unless each acquired slice lies in the volume where its header puts it.
+    """Raise InputError unless each acquired slice is in the volume where its header puts it.
 
-    planes: (slices, rows, columns) HU, every `thinning`-th pixel. Compared exactly if conversion resampled nothing, by
-    correlation if it did.
+    planes: (slices, rows, columns) HU, every `thinning`-th pixel. Values are compared directly and, if conversion
+    resampled, by correlation.
     """
     from scipy.ndimage import map_coordinates
 
@@ -183,9 +187,9 @@ def _equal(plane: NDArray, found: NDArray) -> bool:
 
 
 def _likest(plane: NDArray, own: NDArray, others: list[NDArray], seen: NDArray[np.bool_]) -> bool:
-    """True where a slice correlates with its own place in the volume, and no more with those of its neighbours.
+    """Whether a slice correlates with its own position in the volume, and not clearly better with a neighbour's.
 
-    A slice that is nearly all air, as above the vertex, is accepted: the others decide.
+    A slice that is nearly all air, as above the vertex, is accepted: the other slices decide.
     """
     if (plane[seen] > _SEEN_HU[0]).mean() < LEAST_SHARE:
         return True
@@ -194,7 +198,7 @@ def _likest(plane: NDArray, own: NDArray, others: list[NDArray], seen: NDArray[n
 
 
 def _likeness(plane: NDArray, found: NDArray) -> float:
-    """Correlation of what is brighter than air and darker than bone; 0 if one of them is uniform."""
+    """Correlation of the values clipped to between air and bone; 0 if either is uniform."""
     a, b = (np.clip(values, *_SEEN_HU) for values in (plane, found))
     return 0.0 if min(a.std(), b.std()) < SAME_HU else float(np.corrcoef(a, b)[0, 1])
 
@@ -207,10 +211,10 @@ def _demand(mark: str, name: str, what: str, where: Path) -> None:
 
 
 def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.float32]]:
-    """Run dcm2niix on this series alone: its best volume, the name it gave it, and the acquired slices, thinned.
+    """Run dcm2niix on this series; return its best volume, that file's name and the acquired slices, thinned.
 
-    It is given copies, one per slice, sorted by position and renumbered, because it trusts instance numbers, and splits
-    a series where times or numbers change within it.
+    dcm2niix trusts instance numbers and splits a series if times or numbers change within it, so it runs on copies:
+    one file per slice, sorted by position and renumbered.
     """
     program = converter()
     with scratch_folder() as temporary:
@@ -250,16 +254,16 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
 
 
 def _check_space(folder: Path, series: Series) -> None:
-    """Raise OSError where dcm2niix, which does not say so, lacked the space for the volume and corrected versions."""
+    """Raise OSError if the disk lacks space for dcm2niix's output, since dcm2niix does not report that itself."""
     needed = series.slices * series.first.shape[0] * series.first.shape[1] * BYTES_A_VOXEL
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDArray[np.float32]]:
-    """Write the copies into `folder`; yield each slice in HU, every `step`-th pixel, in the order of `positions`.
+    """Write the copies into `folder`; yield each slice in HU, every `thinning`-th pixel, in the order of `positions`.
 
-    Raises InputError where pixel data is incomplete, which some tools would read as zeros.
+    Raises InputError if pixel data is incomplete, which some tools would read as zeros.
     """
     from pydicom import config, dcmwrite
 
@@ -270,7 +274,7 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
         yield from pixels_hu(header, checked(header, where), where)[series.order, ::step, ::step]
         return
     for number, (header, data, plane) in enumerate(_images(series, where), start=1):
-        content = BytesIO()  # pydicom would hide why a file cannot be written
+        content = BytesIO()  # pydicom would hide the reason for a failed write to disk
         try:
             with config.disable_value_validation():
                 data.InstanceNumber = number
@@ -278,19 +282,19 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
                     setattr(data, tag, value)
                 implicit = {} if "TransferSyntaxUID" in data.file_meta else {"implicit_vr": True, "little_endian": True}
                 dcmwrite(content, data, **implicit)
-        except Exception as error:  # in other tags, which nothing has read so far
+        except Exception as error:  # damage in tags that have not been read until now
             raise damaged(header, where) from error
         (folder / f"{number:06d}.dcm").write_bytes(content.getbuffer())
         yield plane[::step, ::step]
 
 
 def _copied_singly(series: Series) -> bool:
-    """Whether the converter gets one file per slice: always, except for a multi-frame file with one stack."""
+    """Whether the converter is given one file per slice: always, except for a multi-frame file with one stack."""
     return series.first.frames == 1 or not series.first.whole
 
 
 def _images(series: Series, where: Path) -> Iterator[tuple[Header, Any, NDArray[np.float32]]]:
-    """Each slice's header, the image as pydicom has it and its HU, in the order of `positions`."""
+    """Each slice's header, its pydicom data set and its HU, in the order of `positions`."""
     if not series.first.whole:  # some frames of a file with several stacks
         (header,) = series.headers
         planes = pixels_hu(header, checked(header, where), where)
@@ -304,7 +308,7 @@ def _images(series: Series, where: Path) -> Iterator[tuple[Header, Any, NDArray[
 
 
 def _best_output(folder: Path) -> Path | None:
-    """The largest volume, and of its versions the corrected one: the file beside it is geometrically false."""
+    """The largest volume, in its corrected version if there is one: the uncorrected file's geometry is wrong."""
     versions: dict[str, list[Path]] = defaultdict(list)
     for path in files_below(folder):
         if path.suffix == ".nii":
@@ -316,7 +320,7 @@ def _best_output(folder: Path) -> Path | None:
 
 
 def _unmeasured(volume: Volume, series: Series, *, tilted: bool) -> NDArray[np.bool_]:
-    """Voxels of the scanner's padding value, and those that tilt correction added beside the slices."""
+    """Voxels with the scanner's padding value, and those that tilt correction added outside the slices."""
     mask = np.zeros_like(volume.data, dtype=bool)
     paddings = {h.padding_hu for h in series.headers if h.padding_hu is not None and h.padding_hu < LOWEST_AIR_HU}
     for value in paddings:

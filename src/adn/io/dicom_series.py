@@ -1,4 +1,4 @@
-"""Writes a volume in HU as an axial CT series like a scanner's, gantry tilt included. Never a real patient."""
+"""Writes a virtual patient's volume in HU as an axial CT series like a scanner's, including gantry tilt."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ TUBE_KV = 120.0
 def write_ct_series(volume: Volume, folder: Path, *, name: str, seed: str, comment: str) -> list[Path]:
     """Write one file per axial slice, `0001.dcm` the lowest, into a new `folder`; return the files.
 
-    volume: HU, any axis order; values are rounded and kept within −1024…3071. Its grid may be sheared as a tilted
-    gantry shears it: square slices that drift along their columns; else slices follow their normal. name: becomes the
-    patient's, VIRTUAL^name. seed: UIDs are made of it, so that the same seed and volume give the same bytes. comment:
-    goes into every file. Raises OSError where the folder is there or cannot be written.
+    volume: HU, any axis order; values are rounded and clipped to −1024…3071. Its grid may be sheared as by a tilted
+    gantry (rectangular slices, each offset along its columns); otherwise slices are stacked along their normal. name:
+    becomes the patient name, VIRTUAL^name. seed: source of the UIDs, so that the same seed and volume give the same
+    bytes. comment: stored in every file. Raises OSError if the folder exists or cannot be written.
     """
     upright = volume.reoriented("SPL")
     folder.mkdir()
@@ -50,9 +50,9 @@ def write_ct_series(volume: Volume, folder: Path, *, name: str, seed: str, comme
 
 
 def gantry_tilt_deg(grid: Grid) -> float:
-    """Angle by which the slices of a grid lean away from the direction in which they follow each other, degrees.
+    """Angle by which the slices of a grid deviate from being perpendicular to the stacking direction, degrees.
 
-    Positive where the front of a slice lies higher than its back, in a grid whose slices follow each other upwards.
+    Positive if the front of a slice is higher than its back, with slices ordered upwards.
     """
     affine = RAS_FROM_LPS @ grid.reoriented("SPL").affine
     up, down = (affine[:3, axis] / np.linalg.norm(affine[:3, axis]) for axis in (0, 1))
@@ -60,7 +60,7 @@ def gantry_tilt_deg(grid: Grid) -> float:
 
 
 def _template(grid: Grid, name: str, seed: str, comment: str) -> FileDataset:
-    """What all slices share. grid: SPL."""
+    """Tags that all slices share. grid: SPL."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = CTImageStorage, ExplicitVRLittleEndian
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
@@ -104,5 +104,5 @@ def _describe_pixels(data: FileDataset, shape: tuple[int, int, int]) -> None:
 
 
 def _decimals(values: NDArray | tuple | list) -> list[Any]:
-    """Decimal strings, which hold 16 characters: −0.0 and 1e-17 become plain zeros."""
+    """Decimal strings, limited to 16 characters; −0.0 and 1e-17 become plain zeros."""
     return [DSfloat(round(float(value), 9) + 0.0, auto_format=True) for value in values]

@@ -1,4 +1,4 @@
-"""SHA-256 of bytes and of files: the one place that computes it."""
+"""SHA-256 of bytes and of files; no other module computes it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 def sha256(*parts: bytes | str) -> str:
-    """SHA-256 of the parts one after the other (text as UTF-8), 64 hexadecimal digits."""
+    """SHA-256 of the concatenated parts (text as UTF-8), 64 hexadecimal digits."""
     return _of(parts).hexdigest()
 
 
 def sha256_bytes(*parts: bytes | str) -> bytes:
-    """The same as 32 bytes."""
+    """The same digest as 32 bytes."""
     return _of(parts).digest()
 
 
 def file_sha256(*paths: Path) -> str:
-    """SHA-256 of the files' contents one after the other, 64 hexadecimal digits. Raises OSError."""
+    """SHA-256 of the files' concatenated contents, 64 hexadecimal digits. Raises OSError."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as stream:

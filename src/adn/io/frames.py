@@ -1,4 +1,4 @@
-"""Frames of a multi-frame (enhanced) image: which stacks of slices they make, and each as an image of its own."""
+"""Frames of a multi-frame (enhanced) image: groups them into stacks of slices, and turns each into a single image."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _STORED = (np.int16, np.uint16, np.int32)
 
 
 def stack_headers(header: Header, data: Any) -> list[Header]:
-    """A multi-frame image as one header a stack of its frames; as it is where a frame's place is not recorded.
+    """One header per stack of frames in a multi-frame image; unchanged if any frame's position is not recorded.
 
-    header: of the whole file. data: the same file as pydicom reads it, without pixels.
+    header: of the whole file. data: the same file as read by pydicom, without pixels.
     """
     groups = data.get("PerFrameFunctionalGroupsSequence") or []
     if header.frames < 2 or len(groups) != header.frames or len(header.positions) != header.frames:
@@ -39,7 +39,7 @@ def stack_headers(header: Header, data: Any) -> list[Header]:
 
 
 def _stack(frames: Sequence[Header]) -> Header:
-    """Some of a file's frames as one header."""
+    """One header for some of a file's frames."""
     return replace(
         frames[0],
         frames=len(frames),
@@ -51,7 +51,7 @@ def _stack(frames: Sequence[Header]) -> Header:
 
 
 def _frame(header: Header, data: Any, shared: Any, group: Any, number: int) -> Header:
-    """One frame as an image of its own."""
+    """The header of a single frame, as if it were an image of its own."""
 
     def value(sequence: str, keyword: str, plain: Any = None) -> Any:
         return tags.nested(plain, shared, group, sequence, keyword)
@@ -81,9 +81,9 @@ def _frame(header: Header, data: Any, shared: Any, group: Any, number: int) -> H
 
 
 def as_image(frame: Header, plane: NDArray[np.float32]) -> Any:
-    """A frame as a classic CT image for a converter: it says where the frame lies, and nothing about the patient.
+    """A frame as a classic CT image for the converter, with its geometry but nothing about the patient.
 
-    plane: HU. Raises InputError where the values cannot be stored again.
+    plane: HU. Raises InputError if the values cannot be converted back to integers that fit.
     """
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian

@@ -1,4 +1,4 @@
-"""Whether these numbers can be the HU of a head CT; checked for every file, whatever its format."""
+"""Checks that the values can be the HU of a head CT; applied to every file, whatever its format."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from adn.space.geometry import Grid, bounding_box
 from adn.space.volume import Volume
 
 MIN_IN_PLANE_MM = 80.0  # a cropped brain is still 120 mm wide
-MIN_STEP_MM = 0.2  # between slices; no scanner has less
-MAX_SIDE_MM = 700.0  # the widest scanners' field of view
-MAX_ORIGIN_MM = 1e5  # from the frame's zero, which lies in or near the scanner
+MIN_STEP_MM = 0.2  # between slices; no scanner goes below this
+MAX_SIDE_MM = 700.0  # field of view of the widest scanners
+MAX_ORIGIN_MM = 1e5  # from the coordinate origin, which lies in or near the scanner
 THIN_MM, THICK_MM = 2.5, 10.0
 AIR_HU = -700.0
 AIR_SHARE = 0.02
-SOFT_TISSUE_HU = (-160.0, 160.0)  # where the commonest value other than air lies: fat to fresh blood and plastic
+SOFT_TISSUE_HU = (-160.0, 160.0)  # range of the most common value besides air: fat to fresh blood and plastic
 BRAIN_MEDIAN_HU = (5.0, 70.0)
 BRAIN_SPREAD_HU = 80.0  # between the quartiles, in the middle of a head without air around it
-_MANY_VOXELS = 2**22  # of more, every second along each axis is enough
+_MANY_VOXELS = 2**22  # above this, every second voxel along each axis is enough
 _HINT = "give the CT in Hounsfield units (air −1000, water 0)"
 
 
 class NotHounsfieldError(InputError):
-    """The values are no HU: an MR, or a CT that was rescaled."""
+    """The values are not HU: an MR, or a CT that was rescaled."""
 
 
 def check_grid(grid: Grid, where: str) -> list[Remark]:
-    """Raise InputError where the field of view cannot hold a head; remark thin or thick slices."""
+    """Raise InputError if the field of view cannot hold a head; remark on thin or thick slices."""
     upright = grid.reoriented("SPL")
     height, depth, width = (n * step for n, step in zip(upright.shape, upright.spacing_mm, strict=True))
     size = f"{width:.0f} × {depth:.0f} mm in plane, {height:.0f} mm from bottom to top"
@@ -40,7 +40,7 @@ def check_grid(grid: Grid, where: str) -> list[Remark]:
             where,
         )
     away_mm = float(np.abs(grid.affine[:3, 3]).max())
-    if not away_mm < MAX_ORIGIN_MM:  # nor NaN
+    if not away_mm < MAX_ORIGIN_MM:  # also true for NaN
         raise InputError(
             f"needed places in millimetres, but the image's origin lies {away_mm:.3g} mm away; "
             "check the image's header.",
@@ -57,7 +57,7 @@ def check_grid(grid: Grid, where: str) -> list[Remark]:
 
 
 def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str) -> None:
-    """Raise NotHounsfieldError: these cannot be HU of a head. measured: True where they count (None: everywhere)."""
+    """Raise NotHounsfieldError if the values cannot be a head's HU. measured: voxels to check (None: all)."""
     thinned = (slice(None, None, 2 if volume.data.size > _MANY_VOXELS else 1),) * 3
     values = volume.data[thinned] if measured is None else volume.data[thinned][measured[thinned]]
     if values.size == 0:
@@ -93,7 +93,7 @@ def _mode(values: NDArray) -> float | None:
 
 
 def _middle(data: NDArray, background: float) -> NDArray:
-    """The values in the central half of what is not background, along each axis."""
+    """Values in the central half, along each axis, of the box around everything above `background`."""
     inside = data > background
     quarters = ((part, (part.stop - part.start) // 4) for part in bounding_box(inside))
     values = data[tuple(slice(part.start + quarter, part.stop - quarter) for part, quarter in quarters)]

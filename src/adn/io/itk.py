@@ -1,8 +1,8 @@
-"""NRRD and MetaImage (.nrrd, .nhdr, .mha, .mhd) through SimpleITK. They use LPS coordinates; a `Volume` uses RAS.
+"""Reads NRRD and MetaImage (.nrrd, .nhdr, .mha, .mhd) with SimpleITK. They use LPS coordinates; a `Volume` uses RAS.
 
-Both formats may name another file that holds the voxels. A file from outside must not choose what is read, so .nrrd and
-.mha have to hold their own voxels, and .nhdr and .mhd may name one file in their own folder. ITK is told which of its
-readers to use, and never chooses one by content.
+Both formats may name another file that holds the voxels. An untrusted file must not choose what is read, so .nrrd and
+.mha have to hold their own voxels, and .nhdr and .mhd may name one file in their own folder. ITK is told which reader
+to use; it never chooses one by content.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ _UNITS = {
 _UNITS |= {name: name for name in MM_PER_UNIT}
 _UNIT_WORDS = {"m": "metres", "cm": "centimetres", "um": "micrometres"}
 _HEADER_BYTES = 2**16
-_NO_LETTERS = {chr(code) for code in range(0xDC80, 0xDD00)}  # what Python makes of bytes that are no UTF-8
+_NO_LETTERS = {chr(code) for code in range(0xDC80, 0xDD00)}  # surrogates by which Python keeps bytes that are not UTF-8
 _META_BYTES = {
     b"MET_CHAR": 1, b"MET_UCHAR": 1, b"MET_SHORT": 2, b"MET_USHORT": 2, b"MET_INT": 4, b"MET_UINT": 4,
     b"MET_FLOAT": 4, b"MET_LONG": 8, b"MET_ULONG": 8, b"MET_LONG_LONG": 8, b"MET_ULONG_LONG": 8, b"MET_DOUBLE": 8,
 }  # fmt: skip
 _PLACE_KEYS = {b"offset", b"position", b"origin", b"transformmatrix", b"rotation", b"orientation"}
 _PLACE_KEYS |= {b"spaceorigin", b"spacedirections", b"axismins", b"axismaxs"}
-_MOST_BYTES = 8  # a voxel
-MAX_DIMENSIONS = 10  # of MetaImage; the last ones are 1 where there is one volume
+_MOST_BYTES = 8  # per voxel
+MAX_DIMENSIONS = 10  # MetaImage's limit; those beyond the third must have size 1
 
 
 def load(path: Path) -> tuple[Volume, list[Remark]]:
     """Read one 3D volume as float32 in the file's own axis order, with remarks on its orientation.
 
-    Raises InputError, naming the file, for anything that is not one readable 3D volume of numbers, and for a file whose
-    voxels lie elsewhere than in itself or, for .nhdr and .mhd, in a file of the same folder.
+    Raises InputError, naming the file, for anything but one readable 3D volume of numbers, and if the voxels are stored
+    anywhere other than in the file itself or, for .nhdr and .mhd, in a file of the same folder.
     """
     import SimpleITK as sitk
 
@@ -117,9 +117,9 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
 
 @contextmanager
 def name_for_itk(path: Path, beside: Iterable[bytes] = ()) -> Iterator[str]:
-    """A name for the file that is UTF-8, a link if its own is not: otherwise ITK would end this process.
+    """Yield a UTF-8 name for the file, a symbolic link if its own name is not UTF-8, which would make ITK abort.
 
-    beside: names of files of the same folder that its header may ask for.
+    beside: names of files in the same folder that its header may refer to.
     """
     if not set(str(path)) & _NO_LETTERS:
         yield str(path)
@@ -133,7 +133,7 @@ def name_for_itk(path: Path, beside: Iterable[bytes] = ()) -> Iterator[str]:
 
 
 def _check_sides(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
-    """Raise InputError if a MetaImage does not give its size: ITK trusts such numbers, and the process dies."""
+    """Raise InputError if a MetaImage does not state a valid size: ITK would trust it and crash the process."""
     fields, keys = dict(lines), [key for key, _ in lines]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice:
@@ -148,7 +148,7 @@ def _check_sides(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
 
 
 def _check_places(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
-    """Raise InputError if a number that places the voxels is none: ITK would take 0."""
+    """Raise InputError if a field that positions the voxels is not numeric: ITK would read it as 0."""
     fields = dict(reversed(lines))
     for key in _PLACE_KEYS & set(fields):
         text = re.sub(rb"[(),]", b" ", fields[key]).replace(b"none", b"")
@@ -161,9 +161,9 @@ def _check_places(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
 
 
 def _check_packed(path: Path, fields: dict[bytes, bytes], head: bytes) -> None:
-    """Raise InputError if packed voxels are incomplete.
+    """Raise InputError if compressed voxels are incomplete.
 
-    ITK compares no checksum, and fills what is missing with whatever the memory held before.
+    ITK verifies no checksum and leaves uninitialised memory where data is missing.
     """
     nrrd = head[:4] == NRRD_MAGIC
     if nrrd:
@@ -179,7 +179,7 @@ def _check_packed(path: Path, fields: dict[bytes, bytes], head: bytes) -> None:
     try:
         voxels = math.prod(int(side) for side in sides.split()) * int(fields.get(b"elementnumberofchannels", b"1"))
         size = int(fields.get(b"compresseddatasize", b"0"))
-        unsaid = attached and not nrrd and size < 1  # ITK then unpacks nothing
+        unsaid = attached and not nrrd and size < 1  # ITK then decompresses nothing
         if int(fields.get(b"lineskip", b"0")) or voxels > MAX_VOXELS or unsaid:
             raise ValueError
         with file.open("rb") as stream:
@@ -197,7 +197,7 @@ def _check_packed(path: Path, fields: dict[bytes, bytes], head: bytes) -> None:
 
 
 def _data_at(head: bytes) -> int:
-    """Where the voxels begin: behind a NRRD's empty line, or a MetaImage's line of ElementDataFile."""
+    """Where the voxels begin: after a NRRD's first empty line, or a MetaImage's ElementDataFile line."""
     if head[:4] == NRRD_MAGIC:
         found = re.search(rb"\n\r?\n", head)
         return found.end() if found else 0
@@ -211,7 +211,7 @@ def _data_at(head: bytes) -> int:
 
 
 def _says_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:
-    """Whether the header tells left from right. A NRRD does so by the name of its space; ITK assumes LPS otherwise."""
+    """Whether the header tells left from right. A NRRD does so by naming its space; otherwise ITK assumes LPS."""
     if not nrrd:
         return any(key in _ORIENTATION_KEYS for key, _ in lines)
     return any(key == b"space" and _SPACES.fullmatch(value) for key, value in lines) and any(
@@ -220,8 +220,8 @@ def _says_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:
 
 
 def _with_named_sides(lps: NDArray[np.float64], lines: list[tuple[bytes, bytes]]) -> NDArray[np.float64]:
-    """The affine as the header says: of a left-anterior-superior NRRD, SimpleITK before 2.5.6 changed left and right in
-    place of front and back. Other spaces stay as ITK has them.
+    """The affine as the header states it: for left-anterior-superior NRRD files, SimpleITK before 2.5.6 flipped left
+    and right instead of front and back. Other spaces are kept as ITK reads them.
     """
     values = dict(reversed(lines))
     if not _LAS.fullmatch(values.get(b"space", b"")):
@@ -235,9 +235,9 @@ def _with_named_sides(lps: NDArray[np.float64], lines: list[tuple[bytes, bytes]]
 
 
 def _check_voxel_size(path: Path, lines: list[tuple[bytes, bytes]], nrrd: bool) -> None:
-    """Raise InputError where the size of a voxel is absent, 0 or no number: ITK would take 1 mm."""
+    """Raise InputError if the voxel size is absent, 0 or not a number: ITK would assume 1 mm."""
     if nrrd:
-        values = dict(reversed(lines))  # of two, the first: what looks like the second may be voxels
+        values = dict(reversed(lines))  # the first of duplicates wins: a later match may be voxel data
         vectors = re.findall(rb"\(([^)]*)\)", values.get(b"spacedirections", b""))
         steps = [_norm(vector) for vector in vectors] if vectors else _numbers(values.get(b"spacings", b""))
         known = sum(0 < abs(step) < math.inf for step in steps) >= 3
@@ -257,7 +257,7 @@ def _norm(vector: bytes) -> float:
 
 
 def _numbers(text: bytes) -> list[float]:
-    """The numbers of a line; NaN for words."""
+    """The numbers in a line; NaN for words."""
     found = []
     for word in text.replace(b",", b" ").split():
         try:
@@ -290,10 +290,10 @@ def _check_size(path: Path, size: tuple[int, ...], components: int) -> None:
 
 
 def _nrrd_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
-    """(field, value) of each line that could be one; fields in lower case without spaces.
+    """(field, value) of each line that looks like a field; field names in lower case without spaces.
 
-    The header ends at an empty line. Voxels follow, which do not look like fields, so they are read as well: what
-    another reader might take for the header is seen here, too.
+    The header ends at an empty line. The voxel data that follows is scanned too, since it should not look like fields:
+    whatever another reader might take for header is then seen here as well.
     """
     if len(head) == _HEADER_BYTES and not re.search(rb"\n\r?\n", head):
         raise InputError(f"needed a NRRD file, but its header does not end within {_HEADER_BYTES} bytes.", path)
@@ -304,7 +304,7 @@ def _nrrd_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
 def _meta_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
     """(key, value) up to ElementDataFile, which ends the header; keys in lower case.
 
-    Anything but short lines of `key = value` is refused, since ITK could take it for something else.
+    Anything but short `key = value` lines is refused, since ITK might interpret it differently.
     """
     found = []
     for line in head.split(b"\n"):
@@ -318,7 +318,7 @@ def _meta_lines(path: Path, head: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _check_data_file(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a header that points to voxels outside the file or, for the formats made of two files, the folder."""
+    """Refuse a header that points to voxels outside the file or, for the two-file formats, outside its folder."""
     for value in (value for key, value in lines if key in _DATA_FILE_KEYS and value not in _ATTACHED):
         if path.suffix.lower() not in DETACHED_SUFFIXES:
             raise InputError(
@@ -335,7 +335,7 @@ def _check_data_file(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
 
 
 def _in_same_folder(path: Path, value: bytes) -> bool:
-    """True for the plain name of a file beside `path`; not for lists, patterns of names, or links to elsewhere."""
+    """True for the plain name of a file beside `path`; not for lists, name patterns, or links to elsewhere."""
     name = value.decode(errors="replace")
     if not name or Path(name).name != name or name.upper().startswith("LIST") or set(name) & set("\\%\0\ufffd"):
         return False

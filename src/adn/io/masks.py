@@ -1,4 +1,4 @@
-"""Masks of many cases: which files there are, by case, each read as zeros and ones."""
+"""Masks of many cases: finds the files of each case and reads every mask as zeros and ones."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LOOKED_FOR = (
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """The files of one case. ignore: where nothing is scored (AISD's invisible infarct).
+    """The files of one case. ignore: voxels left out of scoring (AISD's invisible infarct).
 
-    seen: 1 where something was acquired, 0 in slices made between or beside those; None: everywhere.
-    subject: what it shares with similar cases (patient, head); '' if unknown.
+    seen: 1 in slices that were acquired, 0 in slices filled in between or beyond them; None: all were acquired.
+    subject: the patient or head that the case shares with others; '' if unknown.
     """
 
     name: str
@@ -42,12 +42,12 @@ class MaskFiles:
 
 
 def find_masks(path: Path | str) -> dict[str, MaskFiles]:
-    """Every mask in a place, by case name, sorted.
+    """Find every mask at `path`, keyed and sorted by case name.
 
-    path: a folder with a folder per case (as `adn predict`, `adn synth` write them), or with a mask file per case; one
-    case folder; one mask file; or a CSV with the columns name (or case) and infarct, and, where known, probability,
-    brain, ignore, seen and subject, its paths relative to it (a row without infarct is a case without mask). Raises
-    InputError where there is no mask, one is absent or two share a name.
+    path: a folder holding one folder per case (as `adn predict` and `adn synth` write them) or one mask file per case;
+    a single case folder; a single mask file; or a CSV with the columns name (or case) and infarct and, where known,
+    probability, brain, ignore, seen and subject, with paths relative to the CSV (rows without infarct are skipped).
+    Raises InputError if there are no masks, a listed one is missing, or two share a name.
     """
     path = Path(path)
     if not path.exists():
@@ -71,7 +71,7 @@ def find_masks(path: Path | str) -> dict[str, MaskFiles]:
 
 
 def read_mask(path: Path) -> Volume:
-    """A mask as uint8 0 and 1 in the file's own axis order. Raises InputError, naming the file, for other values."""
+    """Read a mask as uint8 0 and 1 in the file's own axis order. Raises InputError, naming the file, otherwise."""
     volume = nifti.read_volume(path) if path.name.lower().endswith((".nii", ".nii.gz")) else itk.load(path)[0]
     mask = volume.data != 0
     if not np.array_equal(volume.data, mask):
@@ -105,7 +105,7 @@ def _from_case(folder: Path) -> MaskFiles:
 
 
 def _subject(folder: Path) -> str:
-    """The head that a virtual patient was made from, or the patient that `sub-<patient>_…` names; else ''."""
+    """The head that a virtual patient was made from, or the patient named by `sub-<patient>_…`; '' otherwise."""
     try:
         return f"head {json.loads((folder / 'plan.json').read_text(encoding='utf-8'))['head']}"
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Names of cases: from the file, safe as folder names, all different."""
+"""Case names: derived from the file name, safe as folder names, and unique."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".zip")
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
-_NAMELESS = {"ct", "dicom"}  # what a scan is called inside a folder that bears the patient's name
+_NAMELESS = {"ct", "dicom"}  # generic names, used inside a folder that carries the case's name
 
 
 def case_name(path: Path | str) -> str:
-    """A scan's name: the file without its suffixes, the folder of a DICOM file, or the folder itself.
+    """A scan's name: the file name without suffixes, the folder of a DICOM file, or the folder itself.
 
-    A scan that is only called ct or dicom takes the name of its folder.
+    A scan named just ct or dicom takes the name of its parent folder.
 
     >>> case_name("scans/sub-01.nii.gz"), case_name("scans/sub-02/ct.nii.gz")
     ('sub-01', 'sub-02')
@@ -26,7 +26,7 @@ def case_name(path: Path | str) -> str:
 
 
 def _named(path: Path | str) -> Path:
-    """The file or folder whose name is the scan's."""
+    """The file or folder that gives the scan its name."""
     path = Path(os.path.abspath(path))
     if path.is_file() and (path.suffix.lower() in _DICOM_SUFFIXES or is_dicom(path)):
         path = path.parent
@@ -39,9 +39,9 @@ def _stem(path: Path) -> str:
 
 
 def case_names(paths: Sequence[Path | str]) -> list[str]:
-    """One name per scan, in order: the file's; if names clash, with the parent folder in front; if needed, numbered.
+    """One name per scan, in order; names that clash are prefixed with the parent folder and, if needed, numbered.
 
-    Names that differ only in case clash, because they do on some file systems.
+    Names that differ only in case count as clashing, because they do on some file systems.
 
     >>> case_names(["a/head.nii.gz", "b/Head.nii.gz"])
     ['a_head', 'b_Head']
@@ -58,12 +58,12 @@ def case_names(paths: Sequence[Path | str]) -> list[str]:
 
 
 def scan_suffix(path: Path | str) -> str:
-    """The suffix that marks a file as a scan, in lower case; '' if it has none of them."""
+    """The suffix that marks a file as a scan, in lower case; '' if it has none."""
     return next((suffix for suffix in _SUFFIXES if Path(path).name.lower().endswith(suffix)), "")
 
 
 def is_dicom(path: Path) -> bool:
-    """True where the file has DICOM's preamble."""
+    """Whether the file has the DICOM preamble."""
     try:
         with path.open("rb") as stream:
             return stream.read(132)[128:] == b"DICM"
@@ -88,6 +88,6 @@ def _parent(path: Path | str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A text as the name of a folder: Latin letters, digits, dots, dashes and underscores."""
+    """Turn a text into a folder name made of Latin letters, digits, dots, dashes and underscores."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-") or "scan"

@@ -1,4 +1,4 @@
-"""NIfTI in (any axis order, obliquity, scaling) and out (atomic, on exactly the grid given)."""
+"""Reads NIfTI (any axis order, obliquity, scaling) and writes it (atomically, on exactly the given grid)."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from adn.space.volume import Volume
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_VOXELS = 2**29  # 512 × 512 × 2048; more is no head CT, but a damaged header or a decompression bomb
-MOST_BEHIND_MB = 64  # behind the voxels, where nothing should be
+MOST_BEHIND_MB = 64  # most data after the voxels, where there should be none
 COMPRESS_LEVEL = 1  # maps are mostly zero and scans noisy: higher levels cost seconds and save 5 %
-try:  # the same format and size in a fifth of the time; it has no wheel for rare processors
+try:  # same format and size in a fifth of the time, but no wheels for uncommon processors
     from isal.igzip import IGzipFile as GzipWriter
 except ImportError:
     from gzip import GzipFile as GzipWriter
 _KNOWN_CODES = set(range(6))  # of sform and qform
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
-_UNITS = {0: "mm", 1: "m", 2: "mm", 3: "um"}  # by the lower three bits of xyzt_units; 0: not said
-APART_MM = 0.3  # qform and sform; quaternions in single precision move the ends of a head by a third of that
-_ROUNDING_MM = 1e-6  # how far reorienting a grid and back moves it
-_SIZE_SHARE = 1e-3  # by which voxel sizes may differ from the sform's
+_UNITS = {0: "mm", 1: "m", 2: "mm", 3: "um"}  # by the lower three bits of xyzt_units; 0: not stated
+APART_MM = 0.3  # qform and sform may differ by this; single-precision quaternions account for a third of it
+_ROUNDING_MM = 1e-6  # shift from reorienting a grid and back
+_SIZE_SHARE = 1e-3  # share by which voxel sizes may differ from the sform's
 _PLACE_FIELDS = (
     "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
     "srow_x", "srow_y", "srow_z", "xyzt_units",
@@ -51,12 +51,12 @@ def read_volume(path: Path | str, dtype: DTypeLike = np.float32, unit: str = "HU
 
 
 def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[Volume, list[Remark]]:
-    """As `read_volume`, with remarks on the orientation the file records."""
-    logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # its header remarks go to stderr otherwise
+    """The same as `read_volume`, with remarks on the orientation recorded in the file."""
+    logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # otherwise it prints header warnings to stderr
     try:
         with _open(path) as stream:
             image_class = _image_class(path, stream)
-            header = image_class.header_class.from_fileobj(stream, check=False)  # checking makes sizes of 0 to 1
+            header = image_class.header_class.from_fileobj(stream, check=False)  # checking turns sizes of 0 into 1
             stream.seek(0)
             image = image_class.from_stream(stream)
             shape = _shape_3d(path, image.shape)
@@ -79,9 +79,9 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
 
 
 def _own(data: NDArray) -> NDArray:
-    """The data if it has memory of its own; else a copy, since it may be mapped from the file.
+    """The data if it owns its memory, else a copy, since it may be mapped from the file.
 
-    In the file's order, in which later steps read and write.
+    The file's memory order is kept, because later steps read and write in it.
     """
     owner = data
     while isinstance(owner.base, np.ndarray):
@@ -90,7 +90,7 @@ def _own(data: NDArray) -> NDArray:
 
 
 def _read_to_end(stream: IO[bytes]) -> None:
-    """Read to the end of a gzip stream, where its checksum is tested. Raises EOFError if that is far away."""
+    """Read to the end of a gzip stream, where its checksum is verified. Raises EOFError if that is far away."""
     for _ in range(MOST_BEHIND_MB):
         if not stream.read(2**20):
             return
@@ -98,7 +98,7 @@ def _read_to_end(stream: IO[bytes]) -> None:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """The bytes, decompressed where the content (not the name) says so."""
+    """The file's bytes, decompressed if the content (not the name) is gzip."""
     with path.open("rb") as stream:
         compressed = stream.read(2) == GZIP_MAGIC
     return cast(IO[bytes], gzip.open(path, "rb")) if compressed else path.open("rb")
@@ -140,7 +140,7 @@ def _values(path: Path, image: Any, dtype: DTypeLike) -> NDArray:
 
 
 def _placed(path: Path, shape: tuple[int, int, int], header: Any, image: Any) -> tuple[Grid, list[Remark]]:
-    """Where the voxels lie, in mm, and remarks on it. header: as stored, uncorrected."""
+    """The grid in mm, and remarks on it. header: as stored, uncorrected."""
     sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
     if not {sform_code, qform_code} <= _KNOWN_CODES:
         raise InputError(
@@ -182,7 +182,7 @@ def _placed(path: Path, shape: tuple[int, int, int], header: Any, image: Any) ->
 
 
 def _unit(path: Path, header: Any) -> str:
-    """The unit of lengths; mm if none is given, as most software omits it."""
+    """The unit of length; mm if none is given, since much software omits it."""
     code = int(header["xyzt_units"]) & 7
     if code not in _UNITS:
         raise InputError(
@@ -194,7 +194,7 @@ def _unit(path: Path, header: Any) -> str:
 
 
 def _qform(image: Any, mm: float) -> NDArray[np.float64] | None:
-    """The qform's affine in mm; None where its numbers are no rotation."""
+    """The qform's affine in mm; None if its numbers do not form a rotation."""
     try:
         qform = np.array(image.header.get_qform(coded=False), np.float64)
     except (HeaderDataError, ValueError):
@@ -204,7 +204,7 @@ def _qform(image: Any, mm: float) -> NDArray[np.float64] | None:
 
 
 def _disagreement(grid: Grid, qform: NDArray[np.float64] | None, sizes_agree: bool) -> list[Remark]:
-    """How the rest of the header disagrees with the sform, which was used."""
+    """How the rest of the header disagrees with the sform, the one that is used."""
     if qform is not None and (apart := grid.mm_apart(qform)) > APART_MM:
         mirrored = bool(np.linalg.det(qform[:3, :3]) * np.linalg.det(grid.affine[:3, :3]) < 0)
         return [Remark("orientations_disagree", {"apart_mm": apart, "mirrored": mirrored})]
@@ -216,11 +216,11 @@ def _one_line(error: BaseException) -> str:
 
 
 def write_volume(volume: Volume, path: Path | str) -> None:
-    """Write `.nii.gz` (or `.nii`) on exactly the volume's grid, keeping its dtype; the file appears whole or never.
+    """Write `.nii.gz` (or `.nii`) on exactly the volume's grid and in its dtype; the file appears whole or not at all.
 
-    The sform holds the affine (code 1), the qform too where a rotation with spacing can express it; on the grid of a
-    file whose header readers understand in different ways, that header's fields are kept (`FiledPlace`). Masks of bool
-    become uint8. Raises OutputError where the file cannot be written.
+    The sform holds the affine (code 1), and so does the qform if a rotation with spacing can express it. If the grid
+    came from a file whose header readers interpret differently, that header's fields are kept (`FiledPlace`). Boolean
+    masks become uint8. Raises OutputError if the file cannot be written.
     """
     path = Path(path)
     data = volume.data

@@ -1,4 +1,4 @@
-"""Pixel data of a DICOM file, complete and in HU."""
+"""Reads the pixel data of a DICOM file: checked for completeness, and in HU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BITS = (8, 16, 32)
 
 
 def checked(header: Header, where: Path) -> Any:
-    """One file as pydicom reads it, its pixel data complete."""
+    """The file's pydicom data set. Raises InputError unless its pixel data is complete."""
     from pydicom import config, dcmread
 
     if min(header.shape) < 1:
@@ -55,9 +55,9 @@ def _packed(data: Any) -> bool:
 
 
 def pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
-    """(frames, rows, columns) in HU, of the frames that the header stands for."""
+    """(frames, rows, columns) in HU, for the frames that the header covers."""
     if _packed(data):
-        import SimpleITK as sitk  # unpacks what pydicom cannot without further packages
+        import SimpleITK as sitk  # decompresses what pydicom cannot without extra packages
 
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
@@ -66,7 +66,7 @@ def pixels_hu(header: Header, data: Any, where: Path) -> NDArray[np.float32]:
             try:
                 every = sitk.GetArrayFromImage(reader.Execute()).astype(np.float32).reshape(-1, *header.shape)
                 return every[header.numbers]
-            except (RuntimeError, ValueError, IndexError) as error:  # its sides are not those of the header
+            except (RuntimeError, ValueError, IndexError) as error:  # its shape differs from the header's
                 raise _truncated(header, where) from error
     count = (max(header.numbers) + 1) * header.shape[0] * header.shape[1]
     stored = np.frombuffer(data.PixelData, _sample_type(data), count).reshape(-1, *header.shape)[header.numbers]
@@ -86,6 +86,6 @@ def _truncated(header: Header, where: Path) -> InputError:
 
 
 def damaged(header: Header, where: Path) -> InputError:
-    """The refusal of a file whose header cannot be read."""
+    """The InputError for a file whose header cannot be read."""
     name = "" if header.path == where else f"{header.path.name}: "
     return InputError(f"{name}the DICOM header is damaged; copy the series again.", where)

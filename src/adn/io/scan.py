@@ -1,4 +1,4 @@
-"""`open_scan`: reads any file or folder that holds a head CT as a `Scan` that can be trusted, or refuses clearly."""
+"""`open_scan`: reads a head CT from any supported file or folder as a checked `Scan`, or refuses with a clear error."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from adn.remarks import Remark
 from adn.results import Scan
 from adn.space.volume import Volume
 
-FILL_HU = -1024.0  # lowest value of a 12-bit CT; what unmeasured voxels get
-UNMEASURED_HU = -1100.0  # nothing in a patient, noise in air included, reads lower
+FILL_HU = -1024.0  # lowest value of a 12-bit CT; assigned to unmeasured voxels
+UNMEASURED_HU = -1100.0  # no measured voxel is lower, not even noise in air
 _IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
@@ -35,13 +35,13 @@ class _Reading(NamedTuple):
 
 
 def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
-    """Read a head CT: NIfTI, NRRD or MetaImage, also alone in a folder or .zip, or DICOM as a file, folder or .zip.
+    """Read a head CT: NIfTI, NRRD or MetaImage (or the only one in a folder or .zip), or DICOM as file, folder or .zip.
 
     series: SeriesInstanceUID, series number or part of a description, for DICOM with several series. Returns float32
     HU in the file's own axis order, finite everywhere; unmeasured voxels (padding) are −1024 HU and marked. Raises
-    InputError, naming the file, where it is no readable head CT.
+    InputError, naming the file, if it is not a readable head CT.
     """
-    from adn.io.upright import turned_remarks  # what it needs takes a while to load
+    from adn.io.upright import turned_remarks  # its imports are slow
     from adn.io.vessels import enhanced_remarks
 
     path = Path(path)
@@ -66,9 +66,9 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
 
 @contextmanager
 def open_series(path: Path | str, *, series: str | None = None) -> Iterator[Series]:
-    """The DICOM series that `open_scan` reads there; its files are available until the end of the block.
+    """Yield the DICOM series that `open_scan` would read; its files are available until the end of the block.
 
-    Raises InputError where there is none.
+    Raises InputError if there is none.
     """
     path = Path(path)
     if _zipped(path):
@@ -95,7 +95,7 @@ def _read(path: Path, series: str | None) -> _Reading:
 
 
 def _read_folder(path: Path, series: str | None) -> _Reading:
-    """A DICOM series, or the only image file."""
+    """Read a DICOM series, or the only image file."""
     headers = dicom.headers_at(path, series)
     images = [] if headers else [file for file in files_below(path) if file.name.lower().endswith(_IMAGE_SUFFIXES)]
     if len(images) > 1:
@@ -120,7 +120,7 @@ def _read_image(path: Path, head: bytes) -> _Reading:
     if head[:2] == nifti.GZIP_MAGIC or path.name.lower().endswith((".nii", ".nii.gz")):
         volume, remarks = nifti.load(path)
         return _Reading(volume, "nifti", None, remarks)
-    if head[:2] == b"\x08\x00":  # DICOM from before the preamble
+    if head[:2] == b"\x08\x00":  # old-style DICOM without a preamble
         return _Reading(*_dicom_order(dicom.load(path)))
     raise InputError(
         "needed a head CT as .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, a DICOM file, folder or .zip, but the "
@@ -143,7 +143,7 @@ def _read_zip(path: Path, series: str | None) -> _Reading:
 
 
 def _zipped(path: Path) -> bool:
-    """Recognised by content as well, since a name may be wrong."""
+    """Whether it is a zip, by content as well as by name, since the name may be wrong."""
     if not path.is_file():
         return False
     with path.open("rb") as stream:
@@ -152,7 +152,7 @@ def _zipped(path: Path) -> bool:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[tuple[list[Header], list[Path]]]:
-    """DICOM headers and image files of a zip, there until the end of the block."""
+    """Yield a zip's DICOM headers and image files, which exist until the end of the block."""
     with scratch_folder() as folder:
         files = archive.extract(path, folder)
         images = [file for file in files if file.name.endswith(_IMAGE_SUFFIXES)]
@@ -165,7 +165,7 @@ def _dicom_order(loaded: tuple[Volume, NDArray[np.bool_], list[Remark]]) -> tupl
 
 
 def _fill(reading: _Reading, where: str) -> tuple[Volume, NDArray[np.bool_] | None, list[Remark]]:
-    """Give voxels without a measurement −1024 HU; return the volume, their mask (None: there are none), remarks."""
+    """Set unmeasured voxels to −1024 HU; return the volume, their mask (None if there are none) and remarks."""
     data = reading.volume.data
     broken = ~np.isfinite(data)
     count = int(broken.sum())
@@ -177,6 +177,6 @@ def _fill(reading: _Reading, where: str) -> tuple[Volume, NDArray[np.bool_] | No
     if reading.unmeasured is not None:
         missing |= reading.unmeasured
     filled = data if data.dtype == np.float32 and data.flags.writeable else data.astype(np.float32)
-    np.copyto(filled, np.float32(FILL_HU), where=missing)  # in place: nothing else holds what was read
+    np.copyto(filled, np.float32(FILL_HU), where=missing)  # in place: nothing else uses this array
     np.maximum(filled, np.float32(FILL_HU), out=filled)
     return reading.volume.with_data(filled), missing if missing.any() else None, remarks

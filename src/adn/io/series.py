@@ -1,4 +1,4 @@
-"""DICOM headers of a folder, and the series they make up. Nothing that names a patient is kept."""
+"""DICOM headers of a folder and the series they form. Nothing that identifies a patient is kept."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _OTHER_BODY = re.compile(r"chest|thora|abdo|pelvi|lung|spine|neck|knee|hip\b|sho
 _HEAD = re.compile(r"head|brain|skull|cereb|crani|kopf|neuro", re.I)
 _WORDS = re.compile(r"[^\W_]+")
 _SHARP_KERNEL = re.compile(r"bone|edge|sharp|lung|detail|^[HBJ][fr]?[67]\d|^Y[CE]$", re.I)
-FEW_SLICES = 5  # a series with fewer is hardly the one that was meant
+FEW_SLICES = 5  # a series with fewer is unlikely to be the intended one
 _LOCALIZER = {"LOCALIZER", "SCOUT", "SCANOGRAM", "TOPOGRAM"}
 _REFORMAT = {"MPR", "MIP", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "AVERAGE", "VRT", "3D"}
 
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What adn needs of one DICOM file. positions: LPS mm of each frame's first voxel; orientation: row, column.
+    """What adn needs from one DICOM file. positions: LPS mm of each frame's first voxel. orientation: row, column.
 
-    spacing_mm: NaN where it is not recorded. seconds: of the day, of the acquisition. patient: distinguishes patients
-    within one run of adn, and means nothing else. A multi-frame file may hold several stacks of slices, which have a
-    header each. whole: False where it stands for some frames only. each: the frames as headers of their own; none
-    where their places are not recorded. frame: number in the file, from 0. stack: what the file calls it.
+    spacing_mm: NaN if not recorded. seconds: acquisition time, in seconds since midnight. patient: tells patients apart
+    within one run of adn and means nothing else. A multi-frame file may hold several stacks of slices, each with its
+    own header. whole: False if the header covers only some of the file's frames. each: one header per frame; empty
+    if their positions are not recorded. frame: number in the file, from 0. stack: the file's StackID.
     """
 
     path: Path
@@ -77,68 +77,68 @@ class Header:
 
     @property
     def multi_frame(self) -> bool:
-        """Whether it is of a file that holds more than one frame."""
+        """Whether its file holds more than one frame."""
         return self.frames > 1 or not self.whole
 
     @property
     def numbers(self) -> list[int]:
-        """Which frames of the file it stands for, from 0, as `positions` has them."""
+        """The frames of the file that it covers, from 0, in the order of `positions`."""
         return list(range(self.frames)) if self.whole else [frame.frame for frame in self.each]
 
     @property
     def localizer(self) -> bool:
-        """A scout, for planning."""
+        """Whether it is a scout image, used for planning."""
         return bool(self.kind & _LOCALIZER)
 
     @property
     def derived(self) -> bool:
-        """Computed from other images."""
+        """Whether it was computed from other images."""
         return bool(self.kind & (_REFORMAT | {"DERIVED", "SECONDARY"}))
 
     @property
     def normal(self) -> NDArray[np.float64]:
-        """Unit vector across the slices, LPS; zero without an orientation."""
+        """Unit vector perpendicular to the slices, LPS; zero without an orientation."""
         if self.orientation is None:
             return np.zeros(3)
         return np.cross(self.orientation[:3], self.orientation[3:])
 
     @property
     def plane(self) -> str:
-        """The anatomical plane nearest to the slices'."""
+        """The anatomical plane closest to that of the slices."""
         return "unknown" if self.orientation is None else _PLANES[int(np.argmax(np.abs(self.normal)))]
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Images that belong together: one series, one plane, one size, no localizers."""
+    """Images that belong together: same series, plane and size, no localizers."""
 
     headers: tuple[Header, ...]
 
     @property
     def first(self) -> Header:
-        """One header, for what all share."""
+        """The first header, for values that all share."""
         return self.headers[0]
 
     @cached_property
     def positions(self) -> NDArray[np.float64]:
-        """(slices, 3) LPS mm of the first voxel of each slice, along the slice normal, without repeats."""
+        """(slices, 3) LPS mm of the first voxel of each slice, sorted along the slice normal, without repeats."""
         return np.concatenate([header.positions for header in self.headers])[self.order]
 
     @cached_property
     def order(self) -> NDArray[np.intp]:
-        """Of all headers' frames in a row, those that make up the slices, as `positions` has them."""
+        """Indices, into the frames of all headers in sequence, of the slices, in the order of `positions`."""
         points = np.concatenate([header.positions for header in self.headers])
         along = np.round(points @ self.first.normal, 2)
         return np.unique(along, return_index=True)[1]
 
     @property
     def slices(self) -> int:
-        """Number of slices at different places."""
+        """Number of slices at distinct positions."""
         return len(self.positions) or len(self.headers)
 
     @cached_property
     def shines(self) -> bool:
-        """Whether vessels are as bright as after a contrast agent. Reads some of the pixels, once."""
+        """Whether vessels are as bright as with a contrast agent. Reads pixels of some slices on first use."""
         from adn.io.pixels import checked, pixels_hu
         from adn.io.vessels import ENHANCED_MM2, MOST_SLICES, bright_mm2_of
 
@@ -157,12 +157,12 @@ class Series:
 
     @property
     def gap_mm(self) -> float:
-        """Middle distance between slices, 0 where there is none."""
+        """Median distance between slices; 0 if there is only one."""
         gaps = np.abs(np.diff(self.positions @ self.first.normal))
         return float(np.median(gaps)) if len(gaps) else 0.0
 
     def label(self) -> str:
-        """The series as a warning names it: number, description, plane, slices."""
+        """The series as named in messages: number, description, plane, slices."""
         first = self.first
         words = [f"series {first.number}" if first.number is not None else "a series without number"]
         words += [f"'{first.description}'"] if first.description else []
@@ -172,7 +172,7 @@ class Series:
         return f"{' '.join(words)} ({', '.join(marks)})"
 
     def grade(self) -> tuple[bool, ...]:
-        """Larger is better: a CT whose places are known, whole, axial, original, of the head, without contrast."""
+        """Larger is better: CT with an orientation, enough slices, axial, the head, not derived, no contrast agent."""
         first = self.first
         about = f"{first.body} {first.description}"
         elsewhere = bool(_OTHER_BODY.search(about)) and not _HEAD.search(about)
@@ -186,12 +186,12 @@ class Series:
         )
 
     def preference(self) -> tuple[float, ...]:
-        """Larger is better, within a grade: a soft kernel, then the most slices."""
+        """Larger is better, within a grade: soft kernel, then more slices, then the lower series number."""
         return not _SHARP_KERNEL.search(self.first.kernel), self.slices, -(self.first.number or 0)
 
 
 def read_headers(paths: Iterable[Path]) -> list[Header]:
-    """Headers of the files that are DICOM images; copies are dropped. Raises InputError for damaged ones."""
+    """Headers of those files that are DICOM images; duplicates are dropped. Raises InputError for damaged ones."""
     headers: dict[tuple, Header] = {}
     for path in paths:
         for header in _read_header(path):
@@ -200,13 +200,13 @@ def read_headers(paths: Iterable[Path]) -> list[Header]:
 
 
 def files_below(folder: Path, *, recursive: bool = True) -> list[Path]:
-    """All plain files of a folder in a fixed order; hidden ones are left out."""
+    """All regular files of a folder in a fixed order, without hidden ones."""
     found = folder.rglob("*") if recursive else folder.iterdir()
     return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
 
 
 def _read_header(path: Path) -> list[Header]:
-    """One header a stack of slices; none where the file holds no image."""
+    """One header per stack of slices; none if the file holds no image."""
     from pydicom import config, dcmread
 
     if not is_dicom(path) and not _old_style(path):
@@ -214,7 +214,7 @@ def _read_header(path: Path) -> list[Header]:
             raise InputError("needed a DICOM file, but it is empty or damaged; copy the series again.", path)
         return []
     try:
-        with config.disable_value_validation():  # its warnings quote values, which may be personal
+        with config.disable_value_validation():  # validation warnings quote values, which may be personal
             data = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
             if "Rows" in data:
                 return stack_headers(_header(path, data), data)
@@ -227,7 +227,7 @@ def _read_header(path: Path) -> list[Header]:
 
 
 def _old_style(path: Path) -> bool:
-    """DICOM without preamble: begins with group 0008, little endian, and a small element number."""
+    """Whether it is DICOM without a preamble: starts with group 0008, little endian, and a small element number."""
     with path.open("rb") as stream:
         head = stream.read(8)
     return len(head) == 8 and head[:2] == b"\x08\x00" and head[3] == 0
@@ -274,7 +274,7 @@ def _header(path: Path, data: Any) -> Header:
 
 
 def _impersonal(data: Any, said: Any) -> str:
-    """A description; empty if a technician typed the patient's name, ID or a date into it."""
+    """A free-text value; empty if someone typed the patient's name, ID or a date into it."""
     text = " ".join(str(said or "").split())
     personal = _WORDS.findall(f"{data.get('PatientName') or ''} {data.get('PatientID') or ''}".lower())
     words = _WORDS.findall(text.lower())
@@ -284,5 +284,5 @@ def _impersonal(data: Any, said: Any) -> str:
 
 
 def folder_files(path: Path) -> list[Path]:
-    """Candidates for a series: a folder's files (below it too), or the files beside a single one."""
+    """Candidate files of a series: all files in a folder and its subfolders, or a single file and its siblings."""
     return files_below(path) if path.is_dir() else files_below(Path(os.path.abspath(path)).parent, recursive=False)

@@ -1,6 +1,6 @@
-"""Between the acquired slices of a series and the volume made from them.
+"""Maps between the acquired slices of a series and the volume converted from them.
 
-The headers say where each slice lies, so all of this holds for a tilted gantry and for uneven distances too.
+Positions come from the headers, so this also works with a tilted gantry and uneven gaps.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from adn.space.affine import Affine
 from adn.space.geometry import RAS_FROM_LPS, Grid, bounding_box
 from adn.space.volume import Volume
 
-SAME_VOXEL = 3  # decimals of an index: a slice that conversion left where it was keeps its values exactly
-OWN_PLANE = 0.25  # of the distance between planes: alternating distances (9.0 and 8.9 mm) add up over a head
+SAME_VOXEL = 3  # decimals kept of an index, so that slices left in place by conversion keep their exact values
+OWN_PLANE = 0.25  # share of the slice distance: errors from alternating gaps (9.0 and 8.9 mm) add up over a head
 
 
 class Place(NamedTuple):
-    """Fractional index of points in the stack of acquired slices; arrays of one shape. slice: held at the ends."""
+    """Fractional indices of points in the stack of acquired slices, in arrays of one shape. slice: held at the ends."""
 
     slice: NDArray[np.float64]
     row: NDArray[np.float64]
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
 
 def place_of(points: NDArray[np.float64], series: Series) -> Place:
-    """Where points (…, 3), LPS mm, lie in the stack; between two slices the rows shift linearly, as the stack does."""
+    """Where points (…, 3), LPS mm, lie in the stack; between slices, the in-plane offset is interpolated linearly."""
     right, down = _directions(series)
     first, positions = series.first, series.positions
     heights, height = positions @ first.normal, points @ first.normal
@@ -39,7 +39,7 @@ def place_of(points: NDArray[np.float64], series: Series) -> Place:
 
 
 def measured_rows(grid: Grid, series: Series) -> NDArray[np.bool_]:
-    """(rows, slices) of a tilt-corrected grid: True where the acquired, slanted stack of slices has rows."""
+    """(rows, slices) of a tilt-corrected grid: True for rows that the acquired, slanted stack covers."""
     rows, slices = np.meshgrid(np.arange(grid.shape[1]), np.arange(grid.shape[2]), indexing="ij")
     index = np.stack([np.zeros_like(rows), rows, slices, np.ones_like(rows)], axis=-1)
     row = place_of((index @ (RAS_FROM_LPS @ grid.affine).T)[..., :3], series).row
@@ -47,7 +47,7 @@ def measured_rows(grid: Grid, series: Series) -> NDArray[np.bool_]:
 
 
 def labels_on_grid(labels: NDArray[np.uint8], series: Series, grid: Grid) -> NDArray[np.uint8]:
-    """Labels of the acquired slices (m, rows, columns) on the grid that the series was converted to, nearest voxel."""
+    """Transfer labels of the acquired slices (m, rows, columns) to the converted volume's grid, by nearest voxel."""
     heights = series.positions @ series.first.normal
     marked = heights[labels.any(axis=(1, 2))]
     reach = float(np.diff(heights).max(initial=0.0))
@@ -63,10 +63,10 @@ def labels_on_grid(labels: NDArray[np.uint8], series: Series, grid: Grid) -> NDA
 
 
 def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
-    """A volume on the voxels of the acquired slices, (slices, rows, columns) in the order of `series.positions`.
+    """Resample a volume to the acquired slices, (slices, rows, columns) in the order of `series.positions`.
 
-    One linear interpolation; 0 outside the volume. Where conversion kept the slices, each takes its own plane, even if
-    the volume's even steps place it a little off.
+    One linear interpolation; 0 outside the volume. If conversion kept the slices, each reads its own plane, even if the
+    volume's even spacing puts that plane slightly off.
     """
     from scipy.ndimage import map_coordinates
 
@@ -74,7 +74,7 @@ def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
     data = volume.data.astype(np.float32)
     if not data.any():
         return result
-    filled = bounding_box(data != 0)  # outside it all is 0: most of a slice is not brain
+    filled = bounding_box(data != 0)  # all zero outside, and most of a slice is not brain
     low, high = (np.array(ends) for ends in zip(*((part.start - 1, part.stop) for part in filled), strict=True))
     for plane, index in zip(result, slice_indices(volume.grid, series), strict=True):
         near = ((index > low) & (index < high)).all(axis=-1)
@@ -83,7 +83,7 @@ def volume_on_slices(volume: Volume, series: Series) -> NDArray[np.float32]:
 
 
 def slice_indices(grid: Grid, series: Series, step: int = 1) -> Iterator[NDArray[np.float64]]:
-    """For each acquired slice, the index in `grid` of every `step`-th of its voxels, (rows, columns, 3)."""
+    """For each acquired slice, the indices in `grid` of every `step`-th voxel, (rows, columns, 3)."""
     right, down = _directions(series)
     first = series.first
     rows, columns = np.meshgrid(*(np.arange(0, side, step) for side in first.shape), indexing="ij")
@@ -95,7 +95,7 @@ def slice_indices(grid: Grid, series: Series, step: int = 1) -> Iterator[NDArray
 
 
 def _steps_to_plane(index_from_lps: NDArray, grid: Grid, series: Series) -> NDArray[np.float64]:
-    """(slices, 3): what to add to a slice's index to be on its own plane; 0 where conversion made other planes."""
+    """(slices, 3): correction that moves each slice's index onto its own plane; 0 if conversion resampled slices."""
     axis = int(np.argmax(np.abs(index_from_lps[:3, :3] @ series.first.normal) * grid.spacing_mm))
     steps = np.zeros((len(series.positions), 3))
     place = series.positions @ index_from_lps[axis, :3] + index_from_lps[axis, 3]
@@ -105,20 +105,20 @@ def _steps_to_plane(index_from_lps: NDArray, grid: Grid, series: Series) -> NDAr
 
 
 def thickness_mm(series: Series) -> NDArray[np.float64]:
-    """What each acquired slice stands for: half the distance to each neighbour; at the ends, all of it to the one."""
+    """Thickness each acquired slice represents: half the gap on either side; at the ends, the whole of the one gap."""
     gaps = np.abs(np.diff(series.positions @ series.first.normal))
     return (np.r_[gaps[:1], gaps] + np.r_[gaps, gaps[-1:]]) / 2
 
 
 def _directions(series: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit vectors in which columns and rows follow each other, LPS."""
+    """Unit vectors along increasing column index and increasing row index, LPS."""
     orientation = series.first.orientation
     assert orientation is not None
     return orientation[:3], orientation[3:]
 
 
 def _planes(grid: Grid) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Each plane of the last array axis with its voxels' places, LPS mm (n0, n1, 3)."""
+    """Each plane along the last array axis: its index and its voxels' positions, LPS mm (n0, n1, 3)."""
     lps = RAS_FROM_LPS @ grid.affine
     i, j = np.meshgrid(np.arange(grid.shape[0]), np.arange(grid.shape[1]), indexing="ij")
     flat = i[..., None] * lps[:3, 0] + j[..., None] * lps[:3, 1] + lps[:3, 3]

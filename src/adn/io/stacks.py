@@ -1,6 +1,6 @@
-"""Which DICOM images form one stack of slices, proved by their positions. Numbers are not trusted.
+"""Finds which DICOM images form one stack of slices. Positions decide; instance numbers are not trusted.
 
-A series may hold more than one stack: parts that were scanned again, phases, two fields of view, the same images twice.
+A series may hold more than one stack: repeated parts, phases, two fields of view, or the same images twice.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from adn.errors import InputError
 if TYPE_CHECKING:
     from adn.io.series import Header, Series
 
-SAME_PLACE_MM = 0.1  # two slices nearer than this are one place; positions are rounded to 0.01 or so
-SAME_PLACE_SHARE = 0.25  # of the distance between slices, where that is less
+SAME_PLACE_MM = 0.1  # slices closer than this are at the same position; positions are rounded to 0.01 or so
+SAME_PLACE_SHARE = 0.25  # of the distance between slices, if that is less
 UNEVEN_SHARE = 0.1  # of the median distance between slices
 UNEVEN_MM = 0.3
 ORIENTATION_DEG = 0.1
 SPACING_SHARE = 1e-3
-LINE_MM = 0.5  # slices may lie this far from one straight line, or half a pixel
-_FEWEST = 3  # slices of a stack that was scanned again
+LINE_MM = 0.5  # slices may lie this far from one straight line, or half a pixel if that is more
+_FEWEST = 3  # slices that a repeated part must have
 
 
 def stacks(headers: Sequence[Header]) -> list[list[Header]]:
-    """Headers of one series, plane and matrix as stacks, each without two slices at one place.
+    """Split headers of one series, plane and matrix into stacks with no two slices at the same position.
 
-    Images of equal pixels at equal places count once. A series stays whole where its slices fill one regular stack in
-    any order; it is taken apart by field of view, acquisition or instance number where parts of it overlap.
+    Images with identical pixels and position count once. A series stays whole if its slices, in any order, fill one
+    regular stack; if parts of it overlap, it is split by field of view, stack ID, acquisition or instance number.
     """
     if any(header.multi_frame for header in headers):
         return [[header] for header in headers]
@@ -42,7 +42,7 @@ def stacks(headers: Sequence[Header]) -> list[list[Header]]:
 
 
 def apart(images: Sequence[Header]) -> list[list[Header]]:
-    """Images of one plane and matrix, which are no copies of one another, as stacks: see `stacks`."""
+    """Split images of one plane and matrix, without duplicates, into stacks; see `stacks`."""
     if _at_one_place(images):
         return [list(images)]
     found = [list(images)]
@@ -52,7 +52,7 @@ def apart(images: Sequence[Header]) -> list[list[Header]]:
 
 
 def check_stack(series: Series, where: Path) -> None:
-    """Raise InputError, naming the tag, unless all slices share one plane and lie on one line at different places."""
+    """Raise InputError, naming the tag, unless all slices are parallel and lie on one line at distinct positions."""
     headers = [image for header in series.headers for image in header.each or (header,)]
     if min(headers[0].shape) < 1:
         raise _wrong(where, "Rows or Columns", "is absent or 0")
@@ -80,12 +80,12 @@ def check_stack(series: Series, where: Path) -> None:
 
 
 def gaps_mm(series: Series) -> NDArray[np.float64]:
-    """Distances between neighbouring slices across their planes, mm."""
+    """Distances between neighbouring slices, perpendicular to their planes, mm."""
     return np.abs(np.diff(series.positions @ series.first.normal))
 
 
 def uneven(gaps: NDArray) -> bool:
-    """True where the distances differ enough to misplace structures if taken as equal."""
+    """Whether the distances differ enough to misplace structures if they were treated as equal."""
     if len(gaps) < 2:
         return False
     middle = float(np.median(gaps))
@@ -113,7 +113,7 @@ def _placed(header: Header) -> bool:
 
 
 def _at_one_place(headers: Sequence[Header]) -> bool:
-    """True where headers put everything at one place, as some exports do: no stack can be made of them."""
+    """Whether all headers give the same position, as in some exports, so that no stack can be built."""
     places = np.concatenate([header.positions for header in headers])
     return len(places) > _FEWEST and bool(np.ptp(places, axis=0).max() < SAME_PLACE_MM)
 
@@ -126,7 +126,7 @@ def _angle_deg(one: Header, other: Header) -> float:
 
 
 def _off_line_mm(series: Series) -> float:
-    """How far the slice farthest from the straight line through all of them lies beside it, mm."""
+    """Largest distance of a slice from the straight line fitted to all of them, mm."""
     points = series.positions
     if len(points) < 3:
         return 0.0
@@ -142,14 +142,14 @@ def _heights(headers: Iterable[Header]) -> NDArray[np.float64]:
 
 
 def _nearest_mm(heights: NDArray) -> float:
-    """What counts as one place among these heights."""
+    """Largest distance at which two of these heights count as the same position, mm."""
     gaps = np.diff(np.unique(np.round(heights, 2)))
     gaps = gaps[gaps > SAME_PLACE_MM / 2]
     return min(SAME_PLACE_MM, SAME_PLACE_SHARE * float(np.median(gaps))) if len(gaps) else SAME_PLACE_MM
 
 
 def _parted(headers: list[Header], key: Callable[[Header], Any]) -> list[list[Header]]:
-    """Apart by `key` where the parts overlap in height and do not fill each other's gaps evenly; else as it is."""
+    """Split by `key` if the parts overlap in height without filling each other's gaps evenly; otherwise unchanged."""
     parts: dict[Any, list[Header]] = {}
     for header in headers:
         parts.setdefault(key(header), []).append(header)
@@ -167,14 +167,14 @@ def _heights_in(headers: list[Header], first: Header) -> list[float]:
 
 
 def _regular(headers: list[Header]) -> bool:
-    """True where all slices together lie at different places, evenly."""
+    """Whether all slices together are evenly spaced, at distinct positions."""
     heights = np.sort(_heights(headers))
     gaps = np.diff(heights)
     return bool((gaps > _nearest_mm(heights)).all()) and not uneven(gaps)
 
 
 def _first_fit(parts: list[list[Header]]) -> list[list[Header]]:
-    """Parts that do not overlap stay together: rotations of one scan have an acquisition number each."""
+    """Merge parts that do not overlap: each rotation of one scan may have its own acquisition number."""
     normal = parts[0][0]
     found: list[list[Header]] = []
     for part in parts:
@@ -203,7 +203,7 @@ def _acquisition(header: Header) -> Any:
 
 
 def _run_of(headers: Sequence[Header]) -> Callable[[Header], int]:
-    """Which run of instance numbers a slice is of: slices go up or down in one run, and start again in the next."""
+    """The run of instance numbers that a slice belongs to: within a run, slices go up or down without turning back."""
     ordered = sorted(headers, key=lambda header: (header.instance_number or 0, str(header.path)))
     heights = _heights(ordered)
     runs, run, direction = {}, 0, 0.0
@@ -220,7 +220,7 @@ def _run_of(headers: Sequence[Header]) -> Callable[[Header], int]:
 
 
 def _without_copies(headers: Sequence[Header]) -> list[Header]:
-    """In the order of instance numbers; of images with equal pixels at one place, the first."""
+    """Sort by instance number; of images with equal pixels at the same position, keep the first."""
     ordered = sorted(headers, key=lambda header: (header.instance_number or 0, str(header.path)))
     kept: list[int] = []
     for place, rivals in enumerate(_at_the_same_place(ordered)):
@@ -232,7 +232,7 @@ def _without_copies(headers: Sequence[Header]) -> list[Header]:
 
 
 def _one_a_place(headers: list[Header]) -> list[list[Header]]:
-    """Images that lie where another one does begin a stack of their own."""
+    """Split so that no stack has two images at the same position."""
     found: list[list[int]] = [[]]
     for place, rivals in enumerate(_at_the_same_place(headers)):
         free = next((stack for stack in found if not rivals & set(stack)), None)
@@ -243,7 +243,7 @@ def _one_a_place(headers: list[Header]) -> list[list[Header]]:
 
 
 def _at_the_same_place(headers: Sequence[Header]) -> list[set[int]]:
-    """For each image, which others lie at its place."""
+    """For each image, the indices of the others at its position."""
     heights = _heights(headers)
     near = _nearest_mm(heights)
     found: list[set[int]] = [set() for _ in headers]
@@ -258,7 +258,7 @@ def _at_the_same_place(headers: Sequence[Header]) -> list[set[int]]:
 
 
 def _pixels(header: Header) -> bytes:
-    """The pixel data, whatever the header says."""
+    """The raw pixel data, regardless of the header."""
     from pydicom import config, dcmread
 
     with config.disable_value_validation():

@@ -1,4 +1,4 @@
-"""Tables and JSON that people write: whatever program saved them, and however it encodes letters."""
+"""Reads tables and JSON that people write, whatever program saved them and in whatever encoding."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from typing import Any, NamedTuple
 from adn.errors import InputError
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_SEPARATORS = ",;\t"  # a spreadsheet of Germany or France writes semicolons, UTF-16 comes with tabs
+_SEPARATORS = ",;\t"  # German and French spreadsheets write semicolons; UTF-16 exports use tabs
 _OLD = "adn-latin-1"
 
 
 class Row(NamedTuple):
-    """One line of a table. number: of the line in the file, the header's being 1; cells: by column, without spaces."""
+    """One row of a table. number: line number in the file (the header is line 1). cells: stripped values by column."""
 
     number: int
     cells: dict[str, str]
 
 
 class Table(NamedTuple):
-    """columns: names in lower case, without spaces about them."""
+    """columns: names in lower case, stripped of surrounding spaces."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV of commas, semicolons or tabs, in UTF-8, UTF-16 or Latin-1, with a byte order mark or without.
+    """Read a CSV separated by commas, semicolons or tabs, in UTF-8, UTF-16 or Latin-1, with or without a BOM.
 
-    Empty lines are left out, cells that a line lacks are ''. Raises InputError, naming the file, where it is no table.
+    Empty lines are skipped; missing cells are ''. Raises InputError, naming the file, if it is not a table.
     """
     columns, rows = table_rows(path)
     return Table(columns, tuple(rows))
 
 
 def table_rows(path: Path) -> tuple[tuple[str, ...], Iterator[Row]]:
-    """As `read_table`, for tables of any length: the lines are read as they are asked for."""
+    """The columns and rows of `read_table`, for tables of any length: rows are read lazily."""
     rows = _lines(path)
-    return next(rows), rows  # type: ignore[return-value] - the first is the header
+    return next(rows), rows  # type: ignore[return-value] - the first item is the header
 
 
 def _lines(path: Path) -> Iterator[Any]:
-    """The columns, then each line."""
+    """Yield the columns, then each row."""
     try:
         with path.open("rb") as stream:
             head = stream.read(4)
@@ -74,7 +74,7 @@ def _rows(reader: Any, columns: tuple[str, ...]) -> Iterator[Row]:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON in UTF-8 or UTF-16, with a byte order mark or without. Raises InputError, naming the file."""
+    """Read JSON in UTF-8 or UTF-16, with or without a byte order mark. Raises InputError, naming the file."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -82,7 +82,7 @@ def read_json(path: Path) -> Any:
 
 
 def decoded(content: bytes) -> str:
-    """Text from bytes, a byte order mark left out. What is no UTF-8 counts as Latin-1 of Windows (code page 1252)."""
+    """Decode bytes, dropping a byte order mark. Bytes that are not UTF-8 are read as Windows code page 1252."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, _OLD if encoding == "utf-8" else "strict")
@@ -90,20 +90,20 @@ def decoded(content: bytes) -> str:
 
 
 def letters(name: str) -> str:
-    """A file's name as letters that can be written, where its bytes are no UTF-8; any other as it is."""
+    """A file name as printable text if its bytes are not UTF-8; any other name unchanged."""
     return name if name.isascii() else decoded(os.fsencode(name))
 
 
 def found_path(folder: Path, text: str) -> Path | None:
-    """The path that a table names, relative to its folder; None where there is no such file.
+    """The path that a table names, relative to its folder; None if there is no such file.
 
-    A name that is no UTF-8 on disk is found by its bytes.
+    A file whose name on disk is not UTF-8 is found by its code page 1252 bytes.
     """
     for name in (text, _as_bytes(text)):
         try:
             if name and (folder / name).exists():
                 return folder / name
-        except (OSError, ValueError):  # too long, or with a zero byte: no file
+        except (OSError, ValueError):  # too long, or contains a zero byte: not a file name
             continue
     return None
 
@@ -116,7 +116,7 @@ def _as_bytes(text: str) -> str:
 
 
 def _latin_1(error: UnicodeError) -> tuple[str, int]:
-    """Those bytes that are no UTF-8, one letter each."""
+    """Codec error handler: decode each byte that is not UTF-8 as one letter."""
     assert isinstance(error, UnicodeDecodeError)
     letters = error.object[error.start : error.end]
     return "".join(bytes([one]).decode("cp1252", "replace").replace("\ufffd", chr(one)) for one in letters), error.end

@@ -1,7 +1,7 @@
-"""Does a head lie in its array as the header says? Converters turn one without the other.
+"""Checks that the head is oriented as the header says; some converters rotate one without the other.
 
-Bone and air, at 8 mm, are laid on an average head in the 24 ways an array can be turned (left and right look alike, so
-a mirrored head cannot be told). What misfits least should be the way that the header says.
+Bone and air, at 8 mm, are compared with an average head in the 24 orientations an array can have (a mirrored head
+cannot be recognised, because left and right look alike). The best fit should be the orientation in the header.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from adn.space.geometry import bounding_box
 from adn.space.units import WHOLE_BRAIN_MM
 from adn.space.volume import Volume
 
-SURE_SHARE = 0.06  # by which another way must misfit less, of a whole head: docs/reliability.md
-SURE_SHARE_OF_PART = 0.12  # of a part of a head
-LEAST_MM = 20.0  # of a head from bottom to top, or nothing is said
-_STEP_MM, _SIDES = 8.0, (40, 60, 80)  # of the cube in which heads are compared; the smallest that holds the scan
-_FINE_MM = 2.5  # pixels are left out down to this
+SURE_SHARE = 0.06  # by how much less another orientation of a whole head must misfit; docs/reliability.md
+SURE_SHARE_OF_PART = 0.12  # the same for a part of a head
+LEAST_MM = 20.0  # scans shorter than this from bottom to top are not checked
+_STEP_MM, _SIDES = 8.0, (40, 60, 80)  # voxel and cube sizes for the comparison; the smallest cube that fits is used
+_FINE_MM = 2.5  # voxels are skipped as long as the spacing stays within this
 _MARGIN_MM = 30.0
-_BONE_HU, _AIR_HU = (100.0, 400.0), (0.0, -1000.0)  # share of bone, of air: 0 to 1
+_BONE_HU, _AIR_HU = (100.0, 400.0), (0.0, -1000.0)  # HU at which the share of bone or air is 0 and 1
 _BODY = 0.3  # share of air below which a voxel is body
-_SURELY, _LEAST_AIR, _LEAST_BONE = 0.7, 0.02, 0.002  # less is cut to a window, or a head without skull
-_THIN_MM = 6.0  # half width of what is no head: headrest, hair
+# A scan with less air was clipped to a window; with less bone, it has no skull. Shares count from _SURELY.
+_SURELY, _LEAST_AIR, _LEAST_BONE = 0.7, 0.02, 0.002
+_THIN_MM = 6.0  # half width of things that are not head: headrest, hair
 _WEIGHTS = np.array([2.0, 1.0], np.float32)[:, None, None, None]  # of bone, air
-# Heads that are turned, nod or are large differ from the average one, and are no news.
+# Turned, nodding or large heads are normal deviations from the average one, so the comparison allows for them.
 _TURNS_DEG, _NODS_DEG, _SIZES = (-30.0, -15.0, 0.0, 15.0, 30.0), (-18.0, 0.0, 18.0), (0.9, 1.0, 1.1)
 
 
 class Way(NamedTuple):
-    """How an array in SPL order must be turned to show a head in SPL order: order of axes, then which are flipped."""
+    """How an array labelled SPL must be turned so that the head really is SPL: axis order, then axes to flip."""
 
     order: tuple[int, int, int]
     flipped: tuple[bool, bool, bool]
@@ -50,7 +51,7 @@ WAYS = tuple(
 
 
 class Misfit(NamedTuple):
-    """How badly a head fits the average one as the header says, and as it fits best."""
+    """How badly a head fits the average one, oriented as the header says and as it fits best."""
 
     as_said: float
     best: float
@@ -58,7 +59,7 @@ class Misfit(NamedTuple):
 
 
 def turned_remarks(volume: Volume) -> list[Remark]:
-    """A remark where the head lies in another way than the header says. volume: HU."""
+    """A remark if the head is oriented differently than the header says. volume: HU."""
     upright = volume.view("SPL")
     height_mm = upright.grid.shape[0] * upright.grid.spacing_mm[0]
     shares = bone_and_air(upright) if height_mm >= LEAST_MM else None
@@ -74,13 +75,13 @@ def turned_remarks(volume: Volume) -> list[Remark]:
 
 
 def is_sure(found: Misfit, height_mm: float) -> bool:
-    """Whether the other way fits so much better that the header must be wrong. height_mm: of the scan."""
+    """Whether another orientation fits so much better that the header must be wrong. height_mm: of the scan."""
     least = SURE_SHARE if height_mm >= WHOLE_BRAIN_MM else SURE_SHARE_OF_PART
     return found.way != AS_SAID and found.best < (1 - least) * found.as_said
 
 
 def in_words(way: Way) -> str:
-    """How the head seems to lie, to be read after 'it seems to be'."""
+    """How the head seems to be oriented, phrased to follow 'it seems to be'."""
     upside_down, back_to_front = way.flipped[:2]
     if way.order == AS_SAID.order:
         exchanged = ["upside down"] * upside_down + ["back to front"] * back_to_front
@@ -91,9 +92,9 @@ def in_words(way: Way) -> str:
 
 
 def bone_and_air(upright: Volume) -> NDArray[np.float32] | None:
-    """Shares of bone and air and whether it was scanned (3, n, n, n) in voxels of 8 mm, the head in the middle.
+    """Shares of bone and air, and where the scan has data, (3, n, n, n) in voxels of 8 mm with the head centred.
 
-    upright: HU, SPL. Only the head is left, without table and headrest. None where there is none, or no air or bone.
+    upright: HU, SPL. Table and headrest are removed. None if there is no head, air or bone.
     """
     steps = [max(1, int(_FINE_MM / mm)) for mm in upright.grid.spacing_mm]
     hu = upright.data[tuple(slice(step // 2, None, step) for step in steps)]
@@ -116,7 +117,7 @@ def bone_and_air(upright: Volume) -> NDArray[np.float32] | None:
 
 
 def _head(body: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The largest part of what is not air that is not thin within slices, filled."""
+    """The largest part of the body that is not thin within slices, with holes filled."""
     disc = np.ones((1, *(2 * max(1, round(_THIN_MM / mm)) + 1 for mm in spacing[1:])), bool)
     labelled: Any = ndimage.label(ndimage.binary_erosion(body, disc))
     parts, count = labelled
@@ -130,7 +131,7 @@ def _head(body: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.b
 
 
 def _mean_matrix(part: slice, mm: float, side: int) -> NDArray[np.float64]:
-    """(side, n): which share of each coarse voxel each fine one of the box fills, the box in the middle."""
+    """(side, n): the share of each coarse voxel covered by each fine voxel of the box, with the box centred."""
     count = part.stop - part.start
     edges = (np.arange(count + 1) - count / 2) * mm / _STEP_MM + side / 2
     low, high = edges[:-1], edges[1:]
@@ -139,14 +140,14 @@ def _mean_matrix(part: slice, mm: float, side: int) -> NDArray[np.float64]:
 
 
 def compare(shares: NDArray[np.float32]) -> Misfit:
-    """How a head (as of `bone_and_air`) fits the average one in each of the ways."""
+    """Compare a head (from `bone_and_air`) with the average one in every orientation."""
     misfits = dict(zip(WAYS, misfits_of(shares, (average_head(shares.shape[1]),), WAYS)[0], strict=True))
     best = min(WAYS, key=lambda way: misfits[way])
     return Misfit(misfits[AS_SAID], misfits[best], best)
 
 
 def compare_in_detail(shares: NDArray[np.float32], way: Way) -> Misfit:
-    """As the header says, and in one other way, with an average head that may be turned, nod, and vary in size."""
+    """Compare the header's orientation with one other, against average heads that turn, nod and vary in size."""
     side = shares.shape[1]
     heads = (average_head(side, turn, nod, size) for turn, nod, size in product(_TURNS_DEG, _NODS_DEG, _SIZES))
     misfits = np.array(misfits_of(shares, heads, (AS_SAID, way)))
@@ -154,7 +155,7 @@ def compare_in_detail(shares: NDArray[np.float32], way: Way) -> Misfit:
 
 
 def varied_heads(side: int) -> Iterator[NDArray[np.float32]]:
-    """Average heads that are turned, nod, and vary in size."""
+    """Average heads that turn, nod and vary in size."""
     for turn, nod, size in product(_TURNS_DEG, _NODS_DEG, _SIZES):
         yield average_head(side, turn, nod, size)
 
@@ -162,9 +163,9 @@ def varied_heads(side: int) -> Iterator[NDArray[np.float32]]:
 def misfits_of(
     shares: NDArray[np.float32], heads: Iterable[NDArray[np.float32]], ways: Sequence[Way]
 ) -> list[list[float]]:
-    """For each average head and way, the mean squared difference where it is least, over all shifts.
+    """For each average head and orientation, the smallest mean squared difference over all shifts.
 
-    Σ m (x − t)² = Σ m x² − 2 Σ m x t + Σ m t²: three correlations, summed up before one inverse transform.
+    Σ m (x − t)² = Σ m x² − 2 Σ m x t + Σ m t²: three correlations, summed before one inverse transform.
     """
     values, scanned = shares[:2], shares[2]
     constant = float((_WEIGHTS * values**2 * scanned).sum())
@@ -182,9 +183,9 @@ def misfits_of(
 
 
 def _as_stored(spectrum: NDArray[np.complexfloating], way: Way) -> NDArray[np.complexfloating]:
-    """The spectrum of a head turned as it would be stored, but for a shift of one voxel, which is looked for anyway."""
+    """The spectrum of a head turned as it would be stored, up to a one-voxel shift, which the search covers anyway."""
     for axis, flip in enumerate(way.flipped):
-        if flip:  # of a real image, mirrored: frequencies change their sign
+        if flip:  # mirroring an image negates its frequencies
             spectrum = np.roll(np.flip(spectrum, axis), 1, axis)
     return spectrum.transpose(np.argsort(way.order))
 
@@ -196,7 +197,7 @@ def _stored_head() -> NDArray[np.float32]:
 
 
 def average_head(side: int, turn_deg: float = 0.0, nod_deg: float = 0.0, size: float = 1.0) -> NDArray[np.float32]:
-    """Shares of bone and air (2, side, side, side) of an average head, SPL, 8 mm; the neck goes on below."""
+    """Shares of bone and air (2, side, side, side) of an average head, SPL, 8 mm; the neck continues to the bottom."""
     stored = _stored_head()
     turn, nod = np.deg2rad([turn_deg, nod_deg])
     about_d = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])

@@ -1,7 +1,7 @@
-"""Do vessels shine as after a contrast agent? Looked at in slices through the vault, where bone is a plain ring.
+"""Detects contrast agent from bright vessels, in slices through the vault, where the skull is a simple ring.
 
-Without an agent hardly anything there is brighter than 100 HU but for calcified plexus and pineal, which few slices
-show; arteries, veins and sinuses with an agent are in all of them.
+Without contrast, hardly anything there exceeds 100 HU except calcified plexus and pineal gland, which few slices show;
+enhanced arteries, veins and sinuses appear in all of them.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from scipy import ndimage
 from adn.remarks import Remark
 from adn.space.volume import Volume
 
-ENHANCED_MM2 = 10.0  # in half of the slices: see docs/reliability.md
+ENHANCED_MM2 = 10.0  # median over slices; see docs/reliability.md
 BRIGHT_HU = (100.0, 600.0)  # above fresh blood and noise, below metal
-LEAST_SLICES, LEAST_MM = 4, 40.0  # through the vault, or nothing is said
-MOST_SLICES = 24  # are looked at
+LEAST_SLICES, LEAST_MM = 4, 40.0  # needed through the vault for a result
+MOST_SLICES = 24  # most slices examined
 _SLAB_MM, _PIXEL_MM = 4.0, 0.9  # thin slices and pixels are averaged
 _BONE_HU, _AIR_HU = 200.0, -300.0
 _SKULL_MM2 = 400.0  # smaller parts are vessels and calcification
-_RIM_MM = 3.0  # into which bone blurs
-_VAULT_MM = 18.0  # of bone at most; what lies deeper is skull base
-_BASE_MM2, _INSIDE_MM2, _SINUS_MM2 = 60.0, 4000.0, 500.0  # least of the brain, most of bone within and of air
+_RIM_MM = 3.0  # width beside the skull into which bone blurs
+_VAULT_MM = 18.0  # greatest depth of bone in the vault; deeper bone is skull base
+_BASE_MM2, _INSIDE_MM2, _SINUS_MM2 = 60.0, 4000.0, 500.0  # most skull base, least brain, most enclosed air
 
 
 def enhanced_remarks(volume: Volume) -> list[Remark]:
-    """A remark where vessels are as bright as after a contrast agent. volume: HU, any axis order."""
+    """A remark if vessels are as bright as with a contrast agent. volume: HU, any axis order."""
     bright = bright_mm2(volume)
     return [] if bright is None or bright <= ENHANCED_MM2 else [Remark("contrast_seen", {"bright_mm2": bright})]
 
 
 def bright_mm2(volume: Volume) -> float | None:
-    """Area of what is as bright as vessels with an agent, the median of slices through the vault; None: too few."""
+    """Median area per vault slice that is as bright as enhanced vessels, mm²; None if there are too few slices."""
     upright = volume.view("SPL")
     slice_mm, row_mm, column_mm = upright.grid.spacing_mm
     count = max(1, round(_SLAB_MM / slice_mm))
@@ -49,7 +49,7 @@ def bright_mm2(volume: Volume) -> float | None:
 
 
 def bright_mm2_of(planes: Sequence[NDArray], pixel_mm: tuple[float, float], apart_mm: float) -> float | None:
-    """The same of some axial slices (rows, columns), HU, so far apart; which way they are turned does not count."""
+    """The same for axial slices (rows, columns) in HU, `apart_mm` apart; their in-plane orientation is irrelevant."""
     areas = [_bright(_averaged(plane, pixel_mm), pixel_mm) for plane in planes]
     known = [area for area in areas if area is not None]
     enough = len(known) >= LEAST_SLICES and len(known) * apart_mm >= LEAST_MM
@@ -57,7 +57,7 @@ def bright_mm2_of(planes: Sequence[NDArray], pixel_mm: tuple[float, float], apar
 
 
 def _averaged(plane: NDArray, pixel_mm: tuple[float, float]) -> NDArray[np.float32]:
-    """(rows, columns) with larger pixels."""
+    """The slice (rows, columns), averaged to larger pixels."""
     rows, columns = _factors(pixel_mm)
     plane = plane[: len(plane) // rows * rows, : plane.shape[1] // columns * columns].astype(np.float32)
     return plane.reshape(len(plane) // rows, rows, -1, columns).mean((1, 3))
@@ -69,7 +69,7 @@ def _factors(pixel_mm: tuple[float, float]) -> tuple[int, int]:
 
 
 def _bright(plane: NDArray[np.float32], pixel_mm: tuple[float, float]) -> float | None:
-    """mm² of one slice; None where it does not pass through the vault."""
+    """Bright area in one slice, mm²; None if the slice does not pass through the vault."""
     sampling = [mm * factor for mm, factor in zip(pixel_mm, _factors(pixel_mm), strict=True)]
     pixel_mm2 = sampling[0] * sampling[1]
     body = np.argwhere(plane > _AIR_HU)

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with the recipe inside, hash-checked when they ship with the package."""
+"""Weights on disk: safetensors with the recipe in the header, hash-checked if they ship with the package."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NO_LICENCE = "Not stated in the file."
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One set of weights, or an ensemble of them. shipped: inside the package.
+    """One set of weights, or an ensemble of several. shipped: part of the package.
 
-    members: files of an ensemble's weights, in its order. ensemble: what its file says. sha256, megabytes: of the file,
-    and of an ensemble of its file and its members' one after the other. licence: under what the weights may be used,
-    and what they were trained on; several notes are lines of their own.
+    members: the weight files of an ensemble, in its order. ensemble: the content of its file. sha256, megabytes: of the
+    file; for an ensemble, of its file followed by its members' files. licence: the terms of use and what the weights
+    were trained on, one note per line.
     """
 
     name: str
@@ -44,7 +44,7 @@ class WeightsFile:
 
 
 def shipped_folder() -> Path:
-    """Where the package keeps its weights."""
+    """The package's folder of weights."""
     return Path(str(resources.files("adn") / "weights"))
 
 
@@ -55,10 +55,10 @@ def list_weights() -> list[WeightsFile]:
 
 
 def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
-    """Weights by name (in the package) or path; None is the default.
+    """Find weights by name (in the package) or path; None means the default.
 
-    A .toml file averages several (`config.EnsembleConfig`). Raises WeightsError if any of them is absent or damaged,
-    ConfigError if the .toml file is invalid.
+    A .toml file averages several weights (`config.EnsembleConfig`). Raises WeightsError if any of them is absent or
+    damaged, ConfigError if the .toml file is invalid.
     """
     found, hashes = _describe(_locate(str(name_or_path or DEFAULT)))
     expected = _expected_hashes()
@@ -69,7 +69,7 @@ def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
 
 
 def _locate(wanted: str, folder: Path = Path()) -> Path:
-    """The file of weights by name or by path, from `folder`."""
+    """The weights' file, by name or by path relative to `folder`."""
     for suffix in (".safetensors", ".toml"):
         inside = shipped_folder() / f"{wanted}{suffix}"
         if inside.is_file():
@@ -124,7 +124,7 @@ def _expected_hashes() -> dict[str, str]:
 def save_weights(
     tensors: dict[str, Tensor], recipe: dict[str, Any], path: Path, half: bool = True, licence: str = ""
 ) -> None:
-    """Write tensors (float16 if half) with the recipe, and the licence if there is one, in the header; atomic."""
+    """Write tensors atomically (float16 if `half`), with the recipe and any licence in the header."""
     import torch
     from safetensors.torch import save
 
@@ -136,7 +136,7 @@ def save_weights(
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors as float32, and the recipe they were trained with. Raises WeightsError for any other file."""
+    """Read tensors as float32, and the recipe they were trained with. Raises WeightsError for any other file."""
     from safetensors import SafetensorError, safe_open
 
     try:
