@@ -1,4 +1,7 @@
-"""Where a head with a bleed cannot serve as a reference for infarcts: the blood. Its oedema has to be outlined."""
+"""Finds blood in a head with a bleed, where the head cannot serve as infarct-free reference.
+
+The oedema around a bleed has to be outlined by hand.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,15 @@ from adn.prepare import coarse as cm
 from adn.space.volume import Volume
 
 BLOOD_HU = 50.0
-_ABOVE_MEDIAN_HU = 15.0  # and so much brighter than the brain, which in some scans is near 45 HU
-_OPEN_MM = 2.0  # half width of what is too thin for a bleed: falx, tentorium, vessels
-_RIM_MM = 6.0  # blur of bone and the sinuses along the skull: what lies there alone is no bleed
+_ABOVE_MEDIAN_HU = 15.0  # least excess over the brain's median, which in some scans is near 45 HU
+_OPEN_MM = 2.0  # half width of structures too thin for a bleed: falx, tentorium, vessels
+_RIM_MM = 6.0  # margin along the skull, with blurred bone and sinuses: parts entirely inside it are not bleeds
 _MIN_ML = 0.3  # smaller spots are calcification and noise
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
 
 
 def find_blood(ct: Volume, brain: Volume) -> NDArray[np.bool_]:
-    """Compact parts of the brain brighter than 50 HU, on the scan's own grid; those along the bone only are left out.
+    """Compact parts of the brain brighter than 50 HU, on the scan's own grid, except those only along the bone.
 
     ct: HU; brain: mask on its grid; both SPL. Opened within slices by 2 mm; parts under 0.3 mL are left out.
     """

@@ -1,4 +1,4 @@
-"""`adn data check`: each case of a data set on its own, then all cases against each other."""
+"""`adn data check`: inspects each case of a data set on its own, then compares all cases with each other."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TABLE, PAGE = "check.csv", "check.html"
 
 @dataclass(frozen=True)
 class Check:
-    """What was found. inspections: by case name, without volumes. findings: those that block training first.
+    """The result. inspections: sorted by case name, without volumes. findings: those that block training come first.
 
-    failed: cases that could not be looked at, and why (a process ran out of memory, say).
+    failed: cases that could not be inspected, and why (for example, a process ran out of memory).
     """
 
     inspections: tuple[Inspection, ...]
@@ -44,10 +44,10 @@ def check_data(
 ) -> Check:
     """List every problem of a data set, with its cause and remedy.
 
-    data: any layout of `find_cases`. out: gets check.csv and check.html, a page with a picture of every case. split: a
-    CSV of `adn split`, to look for leaks. jobs: cases at a time, None: one per core. progress: called with (done,
-    all). Raises InputError where there are no cases or the split cannot be read, OutputError where `out` cannot be
-    written to.
+    data: any layout of `find_cases`. out: folder for check.csv and check.html, a page with a picture of every case.
+    split: a CSV from `adn split`, to check for leaks. jobs: cases at a time; None: one per core. progress: called with
+    (done, all). Raises InputError if there are no cases or the split cannot be read, OutputError if `out` is not
+    writable.
     """
     if out is not None:
         check_writable(out)

@@ -1,4 +1,4 @@
-"""Problems between cases: duplicates, leaks between the parts of a split, masks flipped throughout the data set."""
+"""Finds problems between cases: duplicates, leaks across a split, and masks flipped throughout the data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHOLE_SET = "(all cases)"
 
 
 def compare_cases(inspections: Sequence[Inspection], split: Split | None = None) -> list[Finding]:
-    """Problems between cases: duplicates by content, leaks between the parts of a split, masks flipped throughout."""
+    """Find duplicates by content, leaks between the parts of a split, and masks flipped throughout the data set."""
     findings = [*_duplicates(inspections, split), *_repeated_masks(inspections)]
     flip = common_flip([one.fit for one in inspections])
     if flip:

@@ -1,7 +1,7 @@
-"""Write a data set in another layout: nnU-Net raw, or BIDS with masks in derivatives. Whole or not at all.
+"""Exports a data set to another layout, whole or not at all: nnU-Net raw, or BIDS with masks in derivatives.
 
-Scans and masks are read and written anew on the scan's grid, so that DICOM becomes NIfTI and nothing of a header that
-might name a patient is carried over.
+Scans and masks are read and rewritten on the scan's grid, so that DICOM becomes NIfTI and no header fields that might
+identify a patient are carried over.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from adn.work.progress import Progress
 Layout = Literal["nnunet", "bids"]
 _MARKERS = {"nnunet": "dataset.json", "bids": "dataset_description.json"}
 BIDS_VERSION = "1.10.0"
-# CT is not in the standard yet (proposal 24), so its validator is told to pass the folders and what is in them.
+# CT is not in the standard yet (proposal 24), so the BIDS validator is told to ignore these folders.
 BIDS_IGNORED = "**/ct\n**/ct/**\n"
 
 
 def export_cases(
     cases: Sequence[Case], layout: Layout, out: Path, split: Split | None = None, progress: Progress | None = None
 ) -> int:
-    """Write cases to a new folder `out` as nnU-Net raw data set or BIDS; returns how many.
+    """Write cases to a new folder `out` as an nnU-Net raw data set or BIDS; return how many.
 
-    nnU-Net holds only cases with a mask; with a split, its test cases go to imagesTs and labelsTs, and its folds (or
-    validation part) to splits_final.json. Raises InputError for a split with BIDS and, naming the
-    case, where one cannot be read; OutputError where `out` is there already.
+    nnU-Net gets only cases with a mask; with a split, test cases go to imagesTs and labelsTs, and the folds (or
+    validation part) to splits_final.json. Raises InputError for a split with BIDS and, naming the case, if one cannot
+    be read; OutputError if `out` already exists.
     """
     if split and layout == "bids":
         raise InputError("`split` is for nnU-Net: BIDS has no place for it; leave it out.")
@@ -54,7 +54,7 @@ def export_cases(
 
 
 def _write_case(case: Case, ct: Path, labels: dict[str, Path]) -> None:
-    """Write the CT and those label images (by kind) that the case has."""
+    """Write the CT, and the label images that the case has. labels: target paths by kind."""
     try:
         scan = open_scan(case.ct).volume
         for path in (ct, *labels.values()):
@@ -70,14 +70,14 @@ def _write_case(case: Case, ct: Path, labels: dict[str, Path]) -> None:
 
 
 def _compact(scan: Volume) -> Volume:
-    """Whole HU as 16 bit, as scanners store them."""
+    """Convert integer HU to 16 bit, as scanners store them."""
     whole = np.rint(scan.data)
     fits = np.array_equal(whole, scan.data) and abs(whole).max() < 2**15
     return scan.with_data(whole.astype(np.int16)) if fits else scan
 
 
 class _Nnunet:
-    """imagesTr, labelsTr, dataset.json, and what a split adds."""
+    """Writes imagesTr, labelsTr, dataset.json, and the extra files of a split."""
 
     def __init__(self, cases: Sequence[Case], split: Split | None) -> None:
         self.cases, self.split = cases, split
@@ -112,7 +112,7 @@ class _Nnunet:
 
 
 class _Bids:
-    """sub-<label>[/ses-<n>]/ct, with the label images in derivatives/masks."""
+    """Writes sub-<label>[/ses-<n>]/ct, with the label images in derivatives/masks."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self.cases = cases
@@ -159,7 +159,7 @@ class _Bids:
 
 
 def _subject_labels(cases: Sequence[Case]) -> dict[str, str]:
-    """Letters and digits only, as BIDS wants; numbered where two subjects would be alike."""
+    """BIDS labels by subject: letters and digits only, numbered if two subjects would get the same one."""
     labels: dict[str, str] = {}
     for subject in sorted({case.subject for case in cases}):
         plain = re.sub(r"[^A-Za-z0-9]", "", subject.removeprefix("sub-")) or "x"

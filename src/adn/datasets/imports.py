@@ -23,7 +23,7 @@ Line = TypeVar("Line")  # a line of a report: a frozen dataclass
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """What an earlier import noted of a case; None where there is none that can be read."""
+    """What an earlier import recorded about a case; None if there is no readable record."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -32,12 +32,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def line_of(kind: type[Line], values: Mapping[str, Any]) -> Line:
-    """A report's line from what a record holds: JSON has lists for tuples."""
+    """Rebuild a report line from a record, turning JSON lists back into tuples."""
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def write_part_cases(imported: Iterable[tuple[str, str]], path: Path) -> None:
-    """Write the table of parts of heads, (case, patient) each; ct, infarct and seen lie in folders beside it."""
+    """Write the table of imported cases, given as (case, patient); ct, infarct and seen are in folders beside it."""
     cases = []
     for case, patient in imported:
         ct, infarct, seen = (path.parent / case / f"{name}.nii.gz" for name in ("ct", "infarct", "seen"))
@@ -48,16 +48,16 @@ def write_part_cases(imported: Iterable[tuple[str, str]], path: Path) -> None:
 def draw_preview(
     path: Path, ct: Volume, infarct: Volume, penumbra: Volume | None = None, numbers: Sequence[int] | None = None
 ) -> None:
-    """Six slices about the infarct (and penumbra), plain and outlined, as JPEG. See `figures.case_sheet`."""
+    """Draw six slices around the infarct (and penumbra), plain and outlined, as JPEG. See `figures.case_sheet`."""
     from adn.figures import case_sheet
 
     case_sheet(ct, infarct, penumbra, numbers).paint(_PREVIEW_DPI).save(path, format="jpeg")
 
 
 def draw_part(path: Path, part: PartOfHead, infarct: Volume | None = None, penumbra: Volume | None = None) -> None:
-    """The same of a part of a head: acquired slices only, numbered as in its ct.nii.gz from below.
+    """The same for a part of a head: acquired slices only, numbered from below as in its ct.nii.gz.
 
-    infarct: what is outlined in red; None: the part's own.
+    infarct: the mask outlined in red; None: the part's own.
     """
     masks = [mask and part.acquired(mask) for mask in (infarct or part.infarct, penumbra)]
     assert masks[0] is not None
@@ -66,7 +66,7 @@ def draw_part(path: Path, part: PartOfHead, infarct: Volume | None = None, penum
 
 
 def pictures(cases: Iterable[str], folder: Path) -> dict[str, str]:
-    """The picture of each case as a data URI, by case."""
+    """The picture of each case as a data URI, keyed by case."""
     return {case: _data_uri(folder / case / PREVIEW) for case in cases}
 
 
@@ -75,7 +75,7 @@ def _data_uri(path: Path) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page as HTML text. template: its path below this package."""
+    """Render a page as HTML text. template: its path inside this package."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def load(name: str) -> str:
@@ -88,7 +88,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def write_lines(lines: Sequence[Any], path: Path, more: Mapping[str, Callable[[Any], Any]] | None = None) -> None:
-    """One row for each line (a dataclass), for a spreadsheet. more: columns before its fields, by name."""
+    """Write one CSV row per line (a dataclass), for a spreadsheet. more: extra leading columns, by name."""
     more = more or {}
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

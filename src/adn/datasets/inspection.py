@@ -1,4 +1,4 @@
-"""What is wrong with one case, found before any training: each problem with its cause and remedy."""
+"""Inspects one case before training and reports each problem with its cause and remedy."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from adn.results import Scan
 from adn.space.labels import TissueLabel
 from adn.space.volume import Volume
 
-_CONTENT_HU = (0, 80)  # the range that counts as content: brain, whatever a converter did to air and bone
+_CONTENT_HU = (0, 80)  # brain range that is hashed as content, regardless of what a converter did to air and bone
 _OUTSIDE_SHARE, _OUTSIDE_SURE = 0.1, 0.5  # shares of a mask outside the brain
 _BRAIN_MEAN_HU = (5.0, 75.0)
-_GAP = 1.5  # times both neighbouring gaps
+_GAP = 1.5  # a gap this many times wider than both neighbouring ones means a lost slice
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one case holds. content, mask_content: hashes of its brain's HU and of its mask, None where unreadable.
+    """The result for one case. content, mask_content: hashes of its HU and of its mask; None if unreadable or empty.
 
     fit: see `adn.datasets.orientation.fits`. scan, infarct: for a picture; infarct is None if it is on another grid.
     """
@@ -51,7 +51,7 @@ class Inspection:
 
 
 def inspect_case(case: Case) -> Inspection:
-    """Look at one case by itself. Whatever is wrong becomes a finding; nothing is raised for bad input."""
+    """Inspect one case on its own. Every problem becomes a finding; nothing is raised for bad input."""
     notes = _Notes(case.name)
     try:
         scan = open_scan(case.ct)
@@ -100,7 +100,7 @@ class _Notes:
 
 
 def _brain(case: Case, scan: Scan, notes: _Notes) -> NDArray[np.bool_] | None:
-    """The brain (SPL): the case's own mask if it can be used, else stripped; None where there is none."""
+    """The brain mask (SPL): the case's own if usable, else from skull stripping; None if there is neither."""
     volume = scan.volume.reoriented("SPL")
     given = _labels(case.brain, "brain mask", (0, 1), volume, notes) if case.brain else None
     if given is not None and given.data.any():
@@ -130,7 +130,7 @@ def _brain(case: Case, scan: Scan, notes: _Notes) -> NDArray[np.bool_] | None:
 
 
 def _labels(path: Path, what: Label, allowed: Sequence[int], volume: Volume, notes: _Notes) -> Volume | None:
-    """A label image on the scan's grid (SPL, uint8), or None with findings of what is wrong."""
+    """A label image on the scan's grid (SPL, uint8), or None after noting what is wrong."""
     try:
         labels = read_label_image(path).reoriented("SPL")
     except InputError as error:
@@ -178,7 +178,7 @@ def _differing_grids(path: Path, what: Label, labels: Volume, volume: Volume, no
 
 
 def _infarct(case: Case, volume: Volume, seen: NDArray[np.bool_], notes: _Notes) -> Volume | None:
-    """The infarct in slices that were acquired."""
+    """The infarct mask, restricted to acquired slices."""
     if case.infarct is None:
         notes.add(
             "no mask",
@@ -199,7 +199,7 @@ def _infarct(case: Case, volume: Volume, seen: NDArray[np.bool_], notes: _Notes)
 
 
 def _place(case: Case, volume: Volume, brain: NDArray[np.bool_], infarct: Volume, notes: _Notes) -> dict[str, float]:
-    """Whether the mask lies where an infarct can be, and is darker than its surroundings."""
+    """Note a mask that looks flipped or lies outside the brain; return its fit (see `orientation.fits`)."""
     mask = infarct.data > 0
     fit = fits(volume.data, brain, mask, volume.grid.spacing_mm)
     flip, gain = best_flip(fit)
@@ -230,7 +230,7 @@ def _slices(
     seen: NDArray[np.bool_],
     notes: _Notes,
 ) -> None:
-    """Slices that are missing, blank or repeated among those acquired, and remarks from reading the scan."""
+    """Note missing, blank or repeated slices among the acquired ones, and remarks from reading the scan."""
     remedy = "Export the whole series again; if slices are lost, leave the case out."
     if scan.source == "dicom" and case.ct.suffix != ".zip":
         series, _ = choose(read_headers(folder_files(case.ct)), case.ct)
@@ -259,7 +259,7 @@ def _slices(
 
 
 def missing_slices(gaps_mm: NDArray) -> list[int]:
-    """Indices of gaps that are much wider than both neighbours: a slice is lost (protocols change gaps once)."""
+    """Indices of gaps much wider than both neighbours, where a slice is lost (protocols change the gap only once)."""
     return [
         i
         for i, gap in enumerate(gaps_mm)
@@ -281,6 +281,6 @@ def _contrast(scan: Scan, notes: _Notes) -> None:
 
 
 def _content(volume: Volume) -> str:
-    """A hash of what the scan shows, whatever its file format, axis order, or treatment of air and bone."""
+    """A hash of the scan's content, independent of file format, axis order, and treatment of air and bone."""
     values = np.clip(np.rint(volume.data), *_CONTENT_HU).astype(np.uint8)
     return sha256(f"{values.shape}", values.tobytes())

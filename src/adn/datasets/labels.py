@@ -1,4 +1,4 @@
-"""Label images of a case: read from any format, reoriented to their CT, measured."""
+"""Reads a case's label images from any format, reorients them to their CT, and measures them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adn.space.volume import Volume
 
 
 def read_label_image(path: Path) -> Volume:
-    """A label image as stored (float32, so that fractions and odd values can be seen). Raises InputError."""
+    """Read a label image as stored (float32, so that fractions and odd values are noticed). Raises InputError."""
     if path.name.lower().endswith((".nii", ".nii.gz")):
         return read_volume(path, np.float32, "label")
     try:
@@ -23,10 +23,10 @@ def read_label_image(path: Path) -> Volume:
 
 
 def read_labels(path: Path, scan: Volume) -> Volume:
-    """A label image as uint8 in the axis order of its scan. Raises InputError where it lies on another grid.
+    """Read a label image as uint8 in the axis order of its scan. Raises InputError if it is on another grid.
 
-    Files of one lattice in different axis orders (left to right or right to left) are the same lattice, and get the
-    scan's affine, should theirs be rounded.
+    The axis order may differ (such as left to right or right to left), and the result gets the scan's affine, in case
+    the file's own is rounded.
     """
     labels = read_label_image(path).reoriented(scan.grid.axes)
     if not labels.grid.same_as(scan.grid):
@@ -37,7 +37,7 @@ def read_labels(path: Path, scan: Volume) -> Volume:
 
 
 def read_infarct(path: Path, scan: Volume) -> Volume:
-    """An infarct mask, uint8 0 or 1. Raises InputError for another grid or other values."""
+    """Read an infarct mask, uint8 0 or 1. Raises InputError for another grid or other values."""
     labels = read_labels(path, scan)
     if labels.data.max(initial=0) > 1:
         values = ", ".join(str(value) for value in np.unique(labels.data)[:6])
@@ -46,6 +46,6 @@ def read_infarct(path: Path, scan: Volume) -> Volume:
 
 
 def infarct_ml(path: Path) -> float:
-    """Volume of a mask file, mL: every voxel above one half counts."""
+    """Volume of a mask file, mL, counting every voxel above one half."""
     mask = read_label_image(path)
     return float(np.count_nonzero(mask.data > 0.5)) * mask.grid.voxel_ml

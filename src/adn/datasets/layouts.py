@@ -1,4 +1,4 @@
-"""Data sets as people keep them: which files belong to which patient. Only names and small text files are read."""
+"""Finds which files of a data set belong to which patient. Only names and small text files are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from adn.io.text import found_path, letters, read_json, read_table
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 LABELS = ("infarct", "tissue", "brain", "ignore", "seen")
-LICENCE = "licence.txt"  # beside the cases: under what weights that are trained on them may be used
+LICENCE = "licence.txt"  # beside the cases: the terms of use of weights trained on them
 CSV_COLUMNS = ("name", "subject", "ct", *LABELS)
 _INFARCT = re.compile(r"infarct|lesion|stroke|isch", re.I)
 BIDS_CT = re.compile(r"_ct\.nii(\.gz)?$", re.I)
@@ -32,12 +32,12 @@ LOOKED_FOR = (
 
 @dataclass(frozen=True)
 class Case:
-    """The files of one scan. subject: the patient; scans of one patient share it and never part in a split.
+    """The files of one scan. subject: the patient; a split never separates scans of the same patient.
 
     ct: an image file, or a file, folder or zip with DICOM. infarct, tissue (1 GM, 2 WM, 3 CSF), brain: label images
-    on the CT's grid, or None where there is none. ignore: where nothing is scored (AISD's invisible infarct).
-    seen: 1 in slices that were acquired, 0 in those made between or beside them; None: all were.
-    test: the data set itself keeps the case for the end (nnU-Net's imagesTs), it trains only if a split says so.
+    on the CT's grid, or None. ignore: voxels left out of scoring (AISD's invisible infarct). seen: 1 in slices that
+    were acquired, 0 in slices filled in between or beyond them; None: all were acquired. test: the data set itself
+    reserves the case for testing (nnU-Net's imagesTs); it is used for training only if a split says so.
     """
 
     name: str
@@ -55,7 +55,7 @@ def find_cases(path: Path | str) -> list[Case]:
     """List the cases of a data set, sorted by name, whatever its layout (see docs/your-data.md).
 
     path: a folder of cases, a CSV of paths (or a folder with cases.csv), a BIDS data set, or an nnU-Net raw data set.
-    Raises InputError, naming what was looked for, where nothing matches, and for absent files and names that are alike.
+    Raises InputError if nothing matches, naming what was looked for, and for missing files and duplicate names.
     """
     path = Path(path)
     if not path.exists():
@@ -76,9 +76,9 @@ def find_cases(path: Path | str) -> list[Case]:
 
 
 def read_licence(path: Path) -> str:
-    """What `licence.txt` beside the cases says of weights that are trained on them; nothing where there is none.
+    """The text of `licence.txt` beside the cases, about weights trained on them; '' if there is none.
 
-    path: as for `find_cases`. Raises InputError where it cannot be read.
+    path: as in `find_cases`. Raises InputError if the file cannot be read.
     """
     file = (path if path.is_dir() else path.parent) / LICENCE
     if not file.is_file():
@@ -90,18 +90,18 @@ def read_licence(path: Path) -> str:
 
 
 def write_licence(folder: Path, licence: str) -> None:
-    """Write `licence.txt` beside the cases, which every training on them copies into its weights."""
+    """Write `licence.txt` beside the cases; training on them copies its text into the weights."""
     with atomic_path(folder / LICENCE) as temporary:
         temporary.write_text(f"{licence}\n", encoding="utf-8")
 
 
 def write_cases(cases: Iterable[Case], path: Path, *, relative: bool = False) -> None:
-    """Write cases as a CSV of paths, which `find_cases` reads, and `adn evaluate` as references.
+    """Write cases as a CSV of paths, which `find_cases` reads, and `adn evaluate` accepts as references.
 
-    relative: to the table's folder, which all files must then be below, so that the folder can be moved.
+    relative: write paths relative to the table's folder, so that it can be moved; all files must then be inside it.
     """
     home = path.parent.resolve()
-    letters = "surrogateescape"  # a path that is no UTF-8 keeps its bytes
+    letters = "surrogateescape"  # a path that is not UTF-8 keeps its bytes
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=letters) as file:
         writer = csv.writer(file)
         writer.writerow(CSV_COLUMNS)
@@ -145,7 +145,7 @@ def _from_folders(path: Path) -> Iterable[Case]:
 
 
 def _corrected(folder: Path) -> list[Case]:
-    """Results in which a reader corrected the mask (`adn serve`, `adn view`), here or a folder below: its last one."""
+    """Results whose mask a reader corrected (`adn serve`, `adn view`), here or one level down, with the last mask."""
     found = []
     for place in (folder, *sorted(folder.glob("*/"))):
         numbers = [int(match[1]) for file in place.glob("corrected_*.json") if (match := _VERSION.fullmatch(file.name))]
@@ -161,7 +161,7 @@ def _image(folder: Path, stem: str) -> Path | None:
 
 
 def _dicom_in(folder: Path) -> Path | None:
-    """`dicom/` or a zip of it, or the case folder itself where DICOM lies anywhere below it."""
+    """`dicom/` or a zip of it, or the case folder itself if there is DICOM anywhere inside it."""
     for place in (folder / "dicom", folder / "dicom.zip", folder / "ct.zip"):
         if place.exists():
             return place
@@ -170,7 +170,7 @@ def _dicom_in(folder: Path) -> Path | None:
 
 
 def _subject(name: str) -> str:
-    """'sub-07' of 'sub-07_ses-2' and the like; otherwise every case is a patient of its own."""
+    """'sub-07' from 'sub-07_ses-2' and the like; otherwise every case is a patient of its own."""
     match = re.match(r"sub-[A-Za-z0-9]+", name)
     return match.group() if match else name
 
@@ -255,7 +255,7 @@ def _from_bids(path: Path) -> Iterable[Case]:
         named = {kind: [f for f in masks if kind in _entity(f).split()] for kind in ("ignore", "seen")}
         brains = [file for file in masks if "brain" in _entity(file)]
         infarcts = [file for file in masks if _INFARCT.search(_entity(file))]
-        if not infarcts:  # a single mask that says nothing of itself
+        if not infarcts:  # accept a single mask without a label in its name
             infarcts = [file for file in masks if not _entity(file)]
         tissues = [file for file in mine if re.search(r"_dseg\.nii(\.gz)?$", file.name)]
         found = (infarcts, tissues, brains, named["ignore"], named["seen"])

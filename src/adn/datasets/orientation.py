@@ -1,8 +1,8 @@
-"""Whether a mask lies where its infarct is, or would after a flip: some converters turn only one of the two files.
+"""Checks whether a mask fits its scan as stored or only after a flip: some converters flip only one of the two files.
 
-Two signs count. A mask lies inside the brain. And an infarct is darker than the brain around it, so the ring about the
-mask is brighter than the mask. Early infarcts show little of the second, so a single small mask may pass; a whole data
-set that is flipped does not (`common_flip`).
+Two signs count: a mask lies inside the brain, and an infarct is darker than the brain around it, so the ring around
+the mask is brighter than the mask. Early infarcts show little contrast, so a single small flipped mask may go
+unnoticed; a whole flipped data set does not (`common_flip`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from adn.prepare import coarse as cm
 
-# Array axes in SPL order. Two at a time are turns by 180°.
+# Array axes in SPL order. Flipping two at a time is a rotation by 180°.
 FLIPS: dict[str, tuple[int, ...]] = {
     "": (),
     "a slice reversal": (0,),
@@ -26,13 +26,13 @@ FLIPS: dict[str, tuple[int, ...]] = {
     "a flip of all three axes": (0, 1, 2),
 }
 _WORK_MM = 1.8  # in plane; finer only costs time
-_TISSUE_HU = (14.0, 60.0)  # brain tissue, a dense infarct in white matter included; no CSF, no calcification
-_EDGE_MM = 3.0  # margin of the brain where bone blurs in
-_RING_MM = (1.5, 8.0)  # about the mask, in plane
-_INSIDE_HU = 20.0  # the weight of lying wholly in the brain: 5 % outside counts as much as 1 HU of contrast
-_ENOUGH_TISSUE = 0.3  # smallest share of the mask whose contrast means something
-_MIN_VOXELS = 40  # about 0.6 mL of 5 mm slices
-SUSPECT, SURE = 3.0, 5.0  # gain in fit (HU); ten virtual patients with right masks stayed below 2.4
+_TISSUE_HU = (14.0, 60.0)  # brain tissue, including a dense infarct in white matter, but no CSF or calcification
+_EDGE_MM = 3.0  # margin of the brain into which bone blurs
+_RING_MM = (1.5, 8.0)  # distances of the ring from the mask, in plane
+_INSIDE_HU = 20.0  # weight of lying inside the brain: 5 % outside counts as much as 1 HU of contrast
+_ENOUGH_TISSUE = 0.3  # smallest share of the mask that must be tissue for its contrast to count
+_MIN_VOXELS = 40  # about 0.6 mL in 5 mm slices
+SUSPECT, SURE = 3.0, 5.0  # gain in fit (HU); ten virtual patients with correct masks stayed below 2.4
 _MIN_CASES, _COMMON_GAIN, _COMMON_ERRORS = 4, 1.5, 2.0
 
 
@@ -70,7 +70,7 @@ def _fit(values: NDArray, inside: NDArray, tissue: NDArray, lesion: NDArray, rin
 
 
 def best_flip(fit: Mapping[str, float]) -> tuple[str, float]:
-    """The flip after which a mask fits best, and by how much better than as stored (HU); ('', 0) where none does."""
+    """The flip after which a mask fits best, and the gain over the stored mask (HU); ('', 0) if no flip is better."""
     if not fit:
         return "", 0.0
     name = max(fit, key=lambda flip: fit[flip])
@@ -78,7 +78,7 @@ def best_flip(fit: Mapping[str, float]) -> tuple[str, float]:
 
 
 def common_flip(all_fits: Sequence[Mapping[str, float]]) -> str:
-    """The flip after which the masks of a data set fit better on the whole; '' where none is sure."""
+    """The flip after which the masks of a data set fit better on the whole; '' if none is certain."""
     known = [fit for fit in all_fits if fit]
     if len(known) < _MIN_CASES:
         return ""

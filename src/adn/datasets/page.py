@@ -23,17 +23,17 @@ from adn.results import DISCLAIMER
 LETTERS = "backslashreplace"  # for a path that is not UTF-8
 COLUMNS = ("case", "problem", "blocks", "cause", "remedy")
 PICTURE_SLICES = 7
-_DPI, _QUALITY = 120, 80  # about 60 kB a case, so that a page of 400 cases still opens
+_DPI, _QUALITY = 120, 80  # about 60 kB per case, so that a page of 400 cases still opens
 
 
 def inspect_and_draw(case: Case) -> tuple[Inspection, bytes]:
-    """What one case holds, without its volumes, and its picture, as `write_page` takes them."""
+    """Inspect one case; return the result without its volumes, and the picture, as `write_page` takes them."""
     inspection = inspect_case(case)
     return replace(inspection, scan=None, infarct=None), picture(inspection)
 
 
 def picture(inspection: Inspection) -> bytes:
-    """A row of slices with the infarct outlined, as JPEG; nothing where the scan could not be read."""
+    """A row of slices with the infarct outlined, as JPEG; empty if the scan could not be read."""
     if inspection.scan is None:
         return b""
     scan = inspection.scan
@@ -45,7 +45,7 @@ def picture(inspection: Inspection) -> bytes:
 
 
 def write_table(findings: Sequence[Finding], path: Path) -> None:
-    """The problems as CSV, one line each; whole or not at all."""
+    """Write the problems as CSV, one line each; whole or not at all."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=LETTERS) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -60,7 +60,7 @@ def write_page(
     pictures: Mapping[str, bytes],
     path: Path,
 ) -> None:
-    """One self-contained page: the verdict, the problems between cases, then every case with its picture.
+    """Write one self-contained page: the verdict, the problems between cases, then every case with its picture.
 
     where: what was checked. pictures: JPEG by case name. No scripts, nothing from the network.
     """
@@ -95,7 +95,7 @@ def write_page(
 
 
 def _weight(findings: Sequence[Finding]) -> int:
-    """Blocked cases first, then those with remarks."""
+    """Sort weight: 2 for cases that block training, 1 for those with other findings, 0 otherwise."""
     return 2 if any(one.blocks for one in findings) else int(bool(findings))
 
 

@@ -1,4 +1,4 @@
-"""Parts of heads: slices with gaps between them, laid at their true heights, and which of them were acquired."""
+"""Parts of heads: places slices with gaps between them at their true heights and records which were acquired."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from adn.prepare.part import copies_needed
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
-_CLOSE_MM = 2.0  # holes of a threshold's speckle are smaller
-SPECKLED = 0.05  # closing and filling add this share and more to a speckled mask, and less to one drawn by hand
+_CLOSE_MM = 2.0  # the holes that thresholding leaves are smaller
+SPECKLED = 0.05  # closing and filling add at least this share to a speckled mask, and less to one drawn by hand
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
 _RANGE_HU = (-1024.0, 3071.0)  # what scanners store
-_OFF_STEP = 0.1  # how far, in steps, a slice may lie from where its number puts it
-_TALLEST_MM = 600.0  # with the neck; numbers that span more are not slice numbers
+_OFF_STEP = 0.1  # tolerance, in steps, for gaps that are not exact multiples of the step
+_TALLEST_MM = 600.0  # head and neck; numbers that span more are not slice numbers
 
 
 @dataclass(frozen=True, eq=False)
 class PartOfHead:
     """A part of a head on one regular grid, SPL. ct: int16 HU; infarct, seen: uint8.
 
-    seen: 1 in slices that were acquired. Others lie between their acquired neighbours, or repeat the end of a short
-    stack.
+    seen: 1 in slices that were acquired. The others are interpolated between acquired neighbours, or repeat the end of
+    a short stack.
     """
 
     ct: Volume
@@ -44,12 +44,12 @@ class PartOfHead:
         return float(((self.infarct.data > 0) & (self.seen.data > 0)).sum()) * self.infarct.grid.voxel_ml
 
     def acquired(self, volume: Volume) -> Volume:
-        """The acquired slices alone of a volume on this grid, as for a picture."""
+        """Only the acquired slices of a volume on this grid, for example for a picture."""
         data = volume.data[self.seen.data.any(axis=(1, 2))]
         return Volume(data, Grid.centred(data.shape, volume.grid.spacing_mm), volume.unit)
 
     def write(self, folder: Path) -> None:
-        """Write ct.nii.gz, infarct.nii.gz and seen.nii.gz into a folder that exists. Raises OutputError."""
+        """Write ct.nii.gz, infarct.nii.gz and seen.nii.gz into an existing folder. Raises OutputError."""
         for name, volume in (("ct", self.ct), ("infarct", self.infarct), ("seen", self.seen)):
             write_volume(volume, folder / f"{name}.nii.gz")
 
@@ -57,13 +57,13 @@ class PartOfHead:
 def lay_slices(
     hu: NDArray, infarct: NDArray, spacing_mm: tuple[float, float, float], places: Sequence[int] | None = None
 ) -> PartOfHead:
-    """Lay slices at their heights on a regular grid, lowest first.
+    """Place slices at their heights on a regular grid, lowest first.
 
     hu, infarct: (n, rows, columns), rows to posterior, columns to patient left; HU are clipped to what scanners store.
-    spacing_mm: of neighbouring slices, rows and columns. places: rising slice numbers, a step of which is
-    spacing_mm[0]; None where there are no gaps. Slices between them are interpolated linearly, the infarct by the
-    distance from its border; a stack that is too short gets copies of its ends, as at prediction
-    (`adn.prepare.part`). Raises InputError for numbers that do not rise, or are not as many as the slices.
+    spacing_mm: of neighbouring slices, rows and columns. places: rising slice numbers, one step being spacing_mm[0];
+    None if there are no gaps. Slices in the gaps are interpolated linearly, the infarct by the distance from its
+    border; a stack that is too short gets copies of its ends, as at prediction (`adn.prepare.part`). Raises InputError
+    if the numbers do not rise, or their count differs from the slices'.
     """
     steps = list(range(len(hu))) if places is None else [int(place) - int(places[0]) for place in places]
     if len(steps) != len(hu) or hu.shape != infarct.shape or any(b <= a for a, b in pairwise(steps)):
@@ -84,7 +84,7 @@ def lay_slices(
 
 
 def lay_mask(mask: NDArray, spacing_mm: tuple[float, float, float], places: Sequence[int]) -> Volume:
-    """Lay a mask (n, rows, columns) on the grid that `lay_slices` gives for the same numbers."""
+    """Place a mask (n, rows, columns) on the grid that `lay_slices` makes for the same numbers."""
     steps = [int(place) - int(places[0]) for place in places]
     inside = np.zeros((steps[-1] + 1, *mask.shape[1:]), np.uint8)
     for plane, place in zip(mask, steps, strict=True):
@@ -96,9 +96,9 @@ def lay_mask(mask: NDArray, spacing_mm: tuple[float, float, float], places: Sequ
 
 
 def slice_numbers(heights_mm: Sequence[float]) -> tuple[list[int], float]:
-    """Numbers from 0 on for slices at rising heights, and the step between neighbouring numbers, mm.
+    """Slice numbers from 0 for slices at rising heights, and the distance that one number stands for, mm.
 
-    Raises InputError where the distances are no multiples of their smallest, so that no even step holds all slices.
+    Raises InputError if the distances are not multiples of the smallest, so that no even step fits all slices.
     """
     gaps = np.diff(np.asarray(heights_mm, np.float64))
     if not len(gaps) or gaps.min() <= 0:
@@ -114,12 +114,12 @@ def slice_numbers(heights_mm: Sequence[float]) -> tuple[list[int], float]:
 
 
 def _ends(height: int, spacing_mm: tuple[float, float, float]) -> tuple[tuple[int, int], ...]:
-    """Copies of the first and the last slice that a stack of this height gets, as `numpy.pad` takes them."""
+    """Numbers of copies of the first and last slice for a stack of this height, as `numpy.pad` takes them."""
     return copies_needed(height, spacing_mm[0]), (0, 0), (0, 0)
 
 
 def _between(ct: NDArray[np.int16], low: int, high: int) -> None:
-    """Fill the slices between two acquired ones."""
+    """Interpolate the slices between two acquired ones."""
     first, last = ct[low].astype(np.float32), ct[high].astype(np.float32)
     for place in range(low + 1, high):
         share = (place - low) / (high - low)
@@ -127,7 +127,7 @@ def _between(ct: NDArray[np.int16], low: int, high: int) -> None:
 
 
 def _mask_between(mask: NDArray[np.uint8], low: int, high: int) -> None:
-    """The same for a mask: by the distance from its border, or half way where one of the two is empty."""
+    """The same for a mask: by distance from its border, or by the nearer slice if one of the two is empty."""
     if high - low < 2:
         return
     both = mask[low].any() and mask[high].any()
@@ -149,9 +149,10 @@ def _depth(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
 def close_speckles(
     infarct: NDArray, spacing_mm: tuple[float, float, float], limit: float = SPECKLED
 ) -> tuple[NDArray[np.uint8], float]:
-    """Close and fill a mask that a threshold left speckled, slice by slice; others stay as they are.
+    """Close and fill, slice by slice, a mask that thresholding left speckled; other masks are left alone.
 
-    infarct: (n, rows, columns). limit: share that closing must add. Returns the mask, uint8, and that share.
+    infarct: (n, rows, columns). limit: share that closing must add to count as speckled. Returns the mask, uint8, and
+    the share added.
     """
     mask = infarct > 0
     if not mask.any():

@@ -1,4 +1,4 @@
-"""What can be wrong with a data set: a closed list, each finding with its case, cause and remedy."""
+"""The closed list of problems a data set can have, and `Finding`, which gives case, cause and remedy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ VALUES: dict[Label, Problem] = {
     "ignore mask": "ignore mask values",
     "mask of what was seen": "mask of what was seen values",
 }
-OF_MASK: dict[Kind, Problem] = {  # what a remark on the brain mask means for a data set
+OF_MASK: dict[Kind, Problem] = {  # the data set problem behind each remark on a brain mask
     "part_of_head": "brain cut off",
     "vertex_cut": "brain cut off",
     "base_cut": "brain cut off",
@@ -69,7 +69,7 @@ OF_MASK: dict[Kind, Problem] = {  # what a remark on the brain mask means for a 
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem. blocks: training would fail on it or learn something false. cause, remedy: for people."""
+    """One problem. blocks: training would fail or learn something wrong. cause, remedy: sentences for the user."""
 
     case: str
     kind: Problem

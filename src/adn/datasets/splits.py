@@ -1,4 +1,4 @@
-"""Who trains and who tests: splits by patient, stratified by infarct volume, stored as a CSV."""
+"""Splits a data set into training, validation and test patients, stratified by infarct volume, stored as a CSV."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HELD_OUT = 0.15  # default share of the patients
 
 
 class Parts(NamedTuple):
-    """Names of the cases that train, validate and test; no patient is in two of the parts."""
+    """Names of the cases for training, validation and test; no patient is in two parts."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -45,7 +45,7 @@ class SplitRow:
 
 @dataclass(frozen=True)
 class Split:
-    """A split as read. folds: how many there are; 0 for a hold-out."""
+    """A split of a data set, with folds or as a hold-out."""
 
     rows: tuple[SplitRow, ...]
 
@@ -55,9 +55,9 @@ class Split:
         return len({row.fold for row in self.rows if row.fold is not None})
 
     def parts(self, fold: int | None = None) -> Parts:
-        """The three parts. fold: which fold validates (the others train); needed where there are folds.
+        """The three parts. fold: the one used for validation (the others train); required if there are folds.
 
-        Raises InputError for a fold that is not there, or none where one is needed.
+        Raises InputError for a fold that does not exist, or if one is required but not given.
         """
         if self.folds:
             if fold is None or not 0 <= fold < self.folds:
@@ -74,8 +74,8 @@ class Split:
 def read_split(path: Path | str) -> Split:
     """Read a split: a CSV with columns case, subject or patient, part (train, validation, test), fold (may be empty).
 
-    Raises InputError for a missing column, an unknown part, a case that is listed twice, folds that are not numbered
-    from 0, or a patient in two parts or folds.
+    Raises InputError for a missing column, an unknown part, a case listed twice, folds that are not numbered from 0, or
+    a patient in two parts or folds.
     """
     split = read_rows(path)
     problems = leaks(split)
@@ -85,7 +85,7 @@ def read_split(path: Path | str) -> Split:
 
 
 def read_rows(path: Path | str) -> Split:
-    """As `read_split`, without looking for leaks."""
+    """The same as `read_split`, without checking for leaks."""
     path = Path(path)
     columns, lines = read_table(path)
     lacking = [name for name in ("case", "part") if name not in columns]
@@ -135,7 +135,7 @@ def leaks(split: Split) -> list[str]:
 
 
 def write_split(split: Split, path: Path | str) -> None:
-    """Write a split as `read_split` reads it; whole or not at all."""
+    """Write a split as a CSV for `read_split`; whole or not at all."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -146,10 +146,10 @@ def write_split(split: Split, path: Path | str) -> None:
 
 @dataclass(frozen=True)
 class Shares:
-    """How a data set is to be split. folds: k-fold over the cases that do not test; 0: one validation part.
+    """How a data set is to be split. folds: k for k-fold over the non-test cases; 0: one validation part.
 
-    validation: fraction of the patients, where there are no folds. test: fraction that is kept for the end; None:
-    `HELD_OUT`, or nobody where there are folds, or the data set itself keeps cases for testing.
+    validation: fraction of the patients, if there are no folds. test: fraction of the patients; None: `HELD_OUT`, or 0
+    if there are folds or the data set itself reserves cases for testing.
     """
 
     folds: int = 0
@@ -167,9 +167,9 @@ def split_data(
 ) -> Split:
     """Split a data set by patient, every infarct size in every part, and write the CSV `out`.
 
-    data: any layout of `find_cases`; cases without infarct mask are left out, those that it keeps for testing test.
-    progress: called with (done, all) as masks are measured. Raises InputError where there are no masks or too few
-    patients, OutputError where `out` cannot be written, or is there already and is not to be overwritten.
+    data: any layout of `find_cases`; cases without infarct mask are left out, and those it reserves for testing stay in
+    the test part. progress: called with (done, all) as masks are measured. Raises InputError if there are no masks or
+    too few patients, OutputError if `out` cannot be written, or already exists and `overwrite` is False.
     """
     check_writable(out.parent)
     if shares.folds == 1:
@@ -198,9 +198,9 @@ def split_data(
 
 
 def cases_of_part(cases: Sequence[Case], split: Path, part: str, fold: int | None = None) -> list[Case]:
-    """Those of `cases` that are in one part of a split, a CSV of `adn split`. fold: the one that validates.
+    """The cases in one part of a split, a CSV from `adn split`. fold: the one used for validation.
 
-    The test part is the same for every fold, which need not be named then. Raises InputError where a case is absent.
+    The test part is the same for every fold, so it needs no `fold`. Raises InputError if a case is absent.
     """
     parts = read_split(split)
     names = getattr(parts.parts(fold or 0 if part == "test" and parts.folds else fold), part)
@@ -223,9 +223,9 @@ def make_split(
 ) -> Split:
     """Split (case, subject, infarct mL) by subject so that every part has its share of every infarct size.
 
-    folds: k-fold over all but the test cases (`validation` is then unused); 0: a hold-out. test, validation: shares of
-    the subjects. A subject counts by the largest infarct of its scans. The same seed gives the same split, whatever the
-    order of `cases`. Raises InputError where there are too few subjects.
+    folds: k for k-fold over all but the test cases (`validation` is then unused); 0: a hold-out. test, validation:
+    shares of the subjects. A subject is ranked by its largest infarct. The same seed gives the same split, whatever the
+    order of `cases`. Raises InputError if there are too few subjects.
     """
     largest: dict[str, float] = defaultdict(float)
     for _, subject, volume in cases:
@@ -256,14 +256,14 @@ def _part(subject: str, testing: set[str], validating: set[str]) -> str:
 
 
 def _spread(ranked: Sequence[str], fraction: float, rng: np.random.Generator) -> set[str]:
-    """One of every 1 / fraction neighbours in the order of volume, at random; at least one where any are wanted."""
+    """Pick one at random from every 1 / fraction neighbours by volume; at least one if `fraction` is above 0."""
     count = min(max(round(fraction * len(ranked)), int(fraction > 0)), len(ranked))
     blocks = np.array_split(np.arange(len(ranked)), count) if count else []
     return {ranked[int(rng.choice(block))] for block in blocks}
 
 
 def _fold(ranked: Sequence[str], folds: int, rng: np.random.Generator) -> dict[str, int]:
-    """Every run of k neighbours in the order of volume is dealt to the k folds."""
+    """Deal each run of k neighbours by volume to the k folds, in random order."""
     return {
         ranked[start + i]: int(fold)
         for start in range(0, len(ranked), folds)

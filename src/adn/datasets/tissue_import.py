@@ -1,4 +1,4 @@
-"""Import tissue maps made by other programs: SPM12's c1, c2 and c3, or any label image with a mapping."""
+"""Imports tissue maps made by other programs: SPM12's c1, c2 and c3, or any label image with a mapping."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BY_NAME = {tissue.name: tissue for tissue in TISSUES}
 SPM12 = ("c1", "c2", "c3")  # prefixes of GM, WM and CSF probabilities
 MIN_BRAIN = 0.5  # least sum of the three probabilities
 ROUNDED_MM = 0.1  # SPM and FreeSurfer round affines in their own ways
-MIN_SHARE = 0.05  # of all labelled voxels is GM, and WM: less is another mapping
+MIN_SHARE = 0.05  # least share of GM, and of WM, among labelled voxels; less means a wrong mapping
 
 # FreeSurferColorLUT.txt: aseg, the parcels of aparc and wmparc
 _CORTEX = (*range(1000, 3000), *range(11100, 13000))
@@ -31,7 +31,7 @@ FREESURFER = {label: tissue for tissue, labels in _FREESURFER.items() for label 
 
 
 def parse_labels(text: str) -> dict[int, TissueLabel]:
-    """'freesurfer', or 'LABEL=TISSUE,…' such as '1=GM,2=WM,3=CSF', → what each label is. Raises InputError."""
+    """Parse 'freesurfer', or 'LABEL=TISSUE,…' such as '1=GM,2=WM,3=CSF', into a tissue per label. Raises InputError."""
     if text.strip().lower() == "freesurfer":
         return dict(FREESURFER)
     try:
@@ -49,11 +49,11 @@ def parse_labels(text: str) -> dict[int, TissueLabel]:
 def import_tissue(
     case: Path, source: str | None = None, labels: Mapping[int, int] | None = None, overwrite: bool = False
 ) -> Path:
-    """Write `tissue.nii.gz` (1 GM, 2 WM, 3 CSF, on the CT's grid) into a case folder; returns its path.
+    """Write `tissue.nii.gz` (1 GM, 2 WM, 3 CSF, on the CT's grid) into a case folder; return its path.
 
     case: a folder with `ct.nii.gz`. source: name of a label image in that folder, read with `labels`; None: SPM12's
-    probabilities, the files there that begin with c1, c2 and c3. Labels without a mapping count as outside the brain.
-    Raises InputError where a file is absent, lies on another grid, or holds what cannot be such maps.
+    probabilities, in files there that begin with c1, c2 and c3. Labels without a mapping count as outside the brain.
+    Raises InputError if a file is missing, is on another grid, or cannot be such a map.
     """
     ct, out = case / "ct.nii.gz", case / "tissue.nii.gz"
     if not ct.is_file():
@@ -77,7 +77,7 @@ def _from_probabilities(case: Path, scan: Volume) -> NDArray[np.uint8]:
         raise InputError(
             f"c1 and c2 reach {maps[:2].max():.2f} only; give SPM12's probabilities as it wrote them.", case
         )
-    # the first of equals wins: GM before WM before CSF
+    # in a tie the first wins: GM before WM before CSF
     return np.where(maps.sum(0) >= MIN_BRAIN, np.take(TISSUES, maps.argmax(0)), TissueLabel.OUTSIDE).astype(np.uint8)
 
 
@@ -112,7 +112,7 @@ def _from_labels(path: Path, labels: Mapping[int, int], scan: Volume) -> NDArray
 
 
 def _on_grid(path: Path, scan: Volume) -> Volume:
-    """An image in its scan's axis order. Raises InputError where it lies on another grid."""
+    """Read an image in its scan's axis order. Raises InputError if it is on another grid."""
     image = read_label_image(path).reoriented(scan.grid.axes)
     rounded = image.grid.shape == scan.grid.shape and image.grid.mm_apart(scan.grid.affine) <= ROUNDED_MM
     if not rounded:

@@ -46,7 +46,7 @@ def converter_version() -> str:
 
 
 def said_version() -> str:
-    """The version the program reports. Raises AdnError if it is absent, OSError or SubprocessError if it does not run."""
+    """The version the program reports. Raises AdnError if it is absent, OSError or SubprocessError if it fails."""
     # its exit code here is 3, so it is not checked
     run = subprocess.run([converter(), "--version"], capture_output=True, text=True, timeout=_SECONDS)
     found = _VERSION.search(run.stdout + run.stderr)

@@ -1,4 +1,4 @@
-"""One case of AISD: its PNGs paired with its DICOM, the label policy, and the case folder, whole or not at all."""
+"""Imports one AISD case: pairs its PNGs with its DICOM, maps the labels, and writes the case folder atomically."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ from adn.remarks import notes as noted
 from adn.space.volume import Volume
 
 INFARCT_VALUES = (1, 2, 3, 5)  # remote, clear acute, blurred acute, infarct (method, section 6)
-INVISIBLE_VALUE = 4  # invisible acute: kept apart, for training to leave out and scoring to count both ways
+INVISIBLE_VALUE = 4  # invisible acute: kept apart; left out of training, and scored both ways
 LATE_DICOM = frozenset(("0091465", "0091468", "0091505", "0091519"))  # in dicom-3.tar.gz, published after the others
 RECORD = "aisd.json"
 _VERSION = 2  # raise when the import changes, so that cases are imported anew
 
 
 class Assumed(NamedTuple):
-    """What a PNG does not say: HU of grey levels 0 and 255, and mm between slices, rows, columns. known: from cases."""
+    """What PNGs do not record: HU of grey levels 0 and 255, and mm between slices, rows, columns.
+
+    known: the number of cases with DICOM that these are medians of.
+    """
 
     window_hu: tuple[float, float]
     spacing_mm: tuple[float, float, float]
@@ -45,9 +48,9 @@ class Assumed(NamedTuple):
 class Imported:
     """One line of the report.
 
-    outcome: 'imported' or 'left out'. hu: 'dicom', or 'png' where estimated. order: how the
-    PNGs run against the DICOM slices from below, 'same' or 'reversed'. turn: 0, or how a PNG is turned or flipped (see
-    `aisd_match.turned`). problems: plain sentences; empty for a clean case. notes: what was handled, such as a tilt.
+    outcome: 'imported' or 'left out'. hu: 'dicom', or 'png' if estimated. order: whether the PNGs run in the order of
+    the DICOM slices from below, 'same' or 'reversed'. turn: 0, or how a PNG is turned or flipped (see `match.turned`).
+    problems: plain sentences; empty for a clean case. notes: what was corrected or adapted, such as a tilt.
     """
 
     case: str
@@ -71,9 +74,9 @@ class _Pictures(NamedTuple):
 
 
 def import_case(files: CaseFiles, destination: Path, assumed: Assumed | None) -> Imported | None:
-    """Write one case folder; None if its DICOM is of no use and nothing is assumed yet: then it waits for the others.
+    """Write one case folder; None if its DICOM is unusable and nothing is assumed yet, so that it is imported last.
 
-    A folder made of the same files is kept. What is wrong with the case's files is reported in the line, not raised.
+    A folder made from the same files is kept. Problems with the files are reported in the line, not raised.
     """
     folder, digest = destination / files.case, _digest(files)
     old = read_record(folder / RECORD) or {"digest": None}
@@ -88,7 +91,7 @@ def import_case(files: CaseFiles, destination: Path, assumed: Assumed | None) ->
         line = replace(line, problems=line.problems + pictures.remarks)
         found = _from_dicom_or_png(files, pictures, line, assumed)
     except InputError as error:
-        if read_record(folder / RECORD) is not None:  # an earlier import must not stay and look like this one's
+        if read_record(folder / RECORD) is not None:  # or an earlier import would look like the result of this one
             remove_folder(folder)
         return replace(line, problems=(*line.problems, str(error)))
     if found is None:
@@ -114,7 +117,7 @@ def _from_dicom_or_png(
 
 
 def _read_pictures(files: CaseFiles) -> _Pictures:
-    """The case's PNGs in order of their numbers. Raises InputError where images and masks do not belong together."""
+    """Read the case's PNGs in order of their numbers. Raises InputError if images and masks do not match."""
     if set(files.images) != set(files.masks):
         odd = sorted(set(files.images) ^ set(files.masks))
         raise InputError(
@@ -140,7 +143,7 @@ def _read_pictures(files: CaseFiles) -> _Pictures:
 
 
 def _from_dicom(files: CaseFiles, pictures: _Pictures, line: Imported) -> tuple[Volume, Volume, Imported]:
-    """The scan as DICOM says it, the labels carried onto its grid. Raises Unmatched, or InputError where ambiguous."""
+    """The scan from DICOM, and the labels on its grid. Raises Unmatched, or InputError if the match is ambiguous."""
     folder = Path(os.path.commonpath([path.parent for path in files.dicom]))
     series, match, slices = _find_series(files, folder, pictures)
     scan = open_scan(folder, series=series.first.uid)
@@ -171,7 +174,7 @@ def _from_dicom(files: CaseFiles, pictures: _Pictures, line: Imported) -> tuple[
 
 
 def _find_series(files: CaseFiles, folder: Path, pictures: _Pictures) -> tuple[Series, Match, int]:
-    """The series that the PNGs were made of: the one that correlates best where there are several."""
+    """The series that the PNGs were made from; if several match, the one that correlates best."""
     headers = read_headers(files.dicom)
     needed = np.asarray(pictures.labels.any(axis=(1, 2)))
     found: list[tuple[float, Series, Match, int]] = []
@@ -193,7 +196,7 @@ def _find_series(files: CaseFiles, folder: Path, pictures: _Pictures) -> tuple[S
 def _from_png(
     files: CaseFiles, pictures: _Pictures, line: Imported, assumed: Assumed
 ) -> tuple[Volume, Volume, Imported]:
-    """The scan as the PNGs show it, its window and voxel size assumed; the labels lie on it as they are."""
+    """The scan from the PNGs alone, with assumed window and voxel size; the labels apply without resampling."""
     ct = png_volume(pictures.images, assumed.window_hu, assumed.spacing_mm)
     upright = ct.volume.with_data(pictures.labels[::-1] if ct.reversed else pictures.labels, "label")
     low, high = assumed.window_hu
@@ -225,7 +228,7 @@ def _measured(line: Imported, labels: Volume) -> Imported:
 
 
 def _write_case(folder: Path, ct: Volume, labels: Volume, record: dict[str, Any]) -> None:
-    """The case folder, whole or not at all, replacing one from an earlier import."""
+    """Write the case folder, whole or not at all, replacing one from an earlier import."""
     infarct = labels.with_data(np.isin(labels.data, INFARCT_VALUES).astype(np.uint8))
     invisible = labels.with_data((labels.data == INVISIBLE_VALUE).astype(np.uint8))
     with atomic_folder(folder, marker=RECORD, overwrite=True) as partial:
@@ -238,12 +241,12 @@ def _write_case(folder: Path, ct: Volume, labels: Volume, record: dict[str, Any]
 
 
 def _plain(assumed: Assumed | None) -> list | None:
-    """As JSON gives it back."""
+    """The same value as JSON would return it."""
     return None if assumed is None else json.loads(json.dumps(assumed))
 
 
 def _digest(files: CaseFiles) -> str:
-    """Changes with any file of the case: its content."""
+    """A hash that changes with any file of the case: PNGs by content, DICOM by name and size."""
     parts: list[bytes | str] = [f"{_VERSION}"]
     for path in (*(files.images[n] for n in sorted(files.images)), *(files.masks[n] for n in sorted(files.masks))):
         parts += [path.stem, path.read_bytes()]

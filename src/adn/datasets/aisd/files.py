@@ -1,4 +1,4 @@
-"""AISD as users hold it: PNG trees, DICOM trees, zips and tar files, in any mixture, listed by case."""
+"""Lists AISD's files by case, from PNG trees, DICOM trees, zips and tar files in any mixture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class CaseFiles:
-    """Files of one case. images, masks: slice number → PNG. problems: sentences about files that were passed over."""
+    """Files of one case. images, masks: slice number → PNG. problems: sentences about files that were ignored."""
 
     case: str
     images: dict[int, Path] = field(default_factory=dict)
@@ -39,8 +39,8 @@ class CaseFiles:
 def find_aisd(source: Path, destination: Path) -> dict[str, CaseFiles]:
     """List AISD's cases below `source`, by their seven digits; archives are unpacked into the destination first.
 
-    The kind of a PNG is told by a folder or archive called image or mask, so that a doubled inner folder does no harm.
-    Raises InputError for a broken or unsafe archive, and where nothing of AISD is found.
+    Whether a PNG is an image or a mask follows from a parent folder or archive of that name, so a doubled inner folder
+    does no harm. Raises InputError for a broken or unsafe archive, and if nothing of AISD is found.
     """
     if not source.is_dir():
         raise InputError("needed the folder with AISD's image, mask and dicom downloads; check the name.", source)
@@ -85,19 +85,19 @@ def read_png(path: Path) -> NDArray[np.uint8]:
 
 
 def _files(source: Path, destination: Path) -> Iterator[Path]:
-    """All plain files in a fixed order, linked folders too; hidden ones and what was imported before are left out."""
+    """All regular files in a fixed order, following linked folders, without hidden ones and the destination."""
     seen = {destination.resolve()}
     for folder, names, files in os.walk(source, followlinks=True):
         here = Path(folder)
         names[:] = sorted(n for n in names if not n.startswith(".") and (here / n).resolve() not in seen)
-        seen |= {(here / name).resolve() for name in names}  # a link to a folder above would never end
+        seen |= {(here / name).resolve() for name in names}  # a link to a parent folder would loop forever
         yield from (here / name for name in sorted(files) if not name.startswith("."))
 
 
 def _unpack(archive: Path, work: Path) -> Path:
-    """Unpack what belongs to AISD as <kind>/<id>/<number>; a folder that is there was unpacked whole before.
+    """Unpack what belongs to AISD as <kind>/<id>/<number>; an existing folder is complete and is reused.
 
-    Names are made here from seven digits and a number, so nothing can land outside.
+    Names are built here from seven digits and a number, so nothing can land outside the folder.
     """
     target = work / f"{_ARCHIVE.sub('', archive.name)}-{archive.stat().st_size}"
     if target.is_dir():
@@ -119,7 +119,7 @@ def _unpack(archive: Path, work: Path) -> Path:
 
 
 def _place(name: PurePosixPath) -> tuple[str, str, int] | None:
-    """('image' | 'mask' | 'dicom', case, slice number) that a name stands for; None if it does not belong to AISD."""
+    """('image' | 'mask' | 'dicom', case, slice number) parsed from a name; None if it does not belong to AISD."""
     found = [match.group() for part in name.parts[:-1] for match in _CASE.finditer(part)]
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""AISD (Liang et al. 2021) from a user's own downloads to case folders, with a note on every case that is not clean.
+"""Imports AISD (Liang et al. 2021) from a user's own downloads into case folders, and reports every problem case.
 
 Its licence is non-commercial: adn neither downloads nor ships anything of it.
 """
@@ -30,7 +30,7 @@ _TEST = """
 0226142 0072681 0091538 0538983 0537961 0091646 0072765 0226137 0091621 0091458 0021822 0538319 0226133 0091657 0537925
 0073489 0538502 0091476 0226136 0538532 0073312 0539025 0226309 0226307 0091383 0021092 0537990 0226299 0073060 0538505
 0073424 0091534 0226125 0072691 0538425 0226199 0226261"""
-TEST_CASES = frozenset(_TEST.split())  # the 52 that the data set's authors and the paper test on; all others train
+TEST_CASES = frozenset(_TEST.split())  # the 52 test cases of the data set's authors and of the paper; the rest train
 
 
 def import_aisd(
@@ -39,14 +39,14 @@ def import_aisd(
     jobs: int | None = 1,
     progress: Progress | None = None,
 ) -> list[Imported]:
-    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`ignore.nii.gz`: label 4) for each case that is usable.
+    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz` (`ignore.nii.gz`: label 4) for each usable case.
 
-    source: folder with AISD's downloads, archives or unpacked, of which nothing is changed. A PNG is paired with its
-    DICOM slice by content; without DICOM, HU come from the PNG by the window that the other cases have. Cases imported
-    before from the same files are kept, so a stopped import goes on. Also written: `split.csv` (345 train, 52 test),
-    `import.csv` and `import.html`, a page of all cases. jobs: cases at a time, None: one per core. progress:
-    called with (done, all). Returns a line per case. Raises InputError where `source` holds nothing of AISD or a broken
-    archive, OutputError where nothing can be written.
+    source: folder with AISD's downloads, as archives or unpacked; it is not modified. PNGs are paired with their DICOM
+    slices by content; without DICOM, HU are estimated from the PNGs with the median window of the other cases. Cases
+    already imported from the same files are kept, so an interrupted import can be resumed. Also written: `split.csv`
+    (345 train, 52 test), `import.csv` and `import.html`, a page of all cases. jobs: cases at a time; None: one per
+    core. progress: called with (done, all). Returns a line per case. Raises InputError if `source` holds nothing of
+    AISD or a broken archive, OutputError if nothing can be written.
     """
     source, destination = Path(source), Path(destination)
     destination.mkdir(parents=True, exist_ok=True)
@@ -54,9 +54,8 @@ def import_aisd(
     done: dict[str, Imported] = {}
 
     def run(names: Iterable[str], assumed: Assumed | None) -> None:
-        with ThreadPoolExecutor(
-            max_workers=jobs or cores()
-        ) as pool:  # dcm2niix, zlib and numpy work outside the interpreter lock
+        # threads suffice: dcm2niix, zlib and numpy release the interpreter lock
+        with ThreadPoolExecutor(max_workers=jobs or cores()) as pool:
             waiting = [pool.submit(import_case, cases[name], destination, assumed) for name in names]
             try:
                 for future in waiting:
@@ -93,7 +92,7 @@ def write_report(lines: Sequence[Imported], path: Path) -> None:
 
 
 def _assume(lines: Sequence[Imported]) -> Assumed:
-    """The middle window and voxel size of the cases with DICOM; AISD's usual ones where there are none."""
+    """The median window and voxel size of the cases with DICOM; AISD's usual ones if there are none."""
     known = [line for line in lines if line.hu == "dicom" and line.window_hu and line.spacing_mm]
     if not known:
         return Assumed(NOMINAL_WINDOW_HU, NOMINAL_SPACING_MM, 0)

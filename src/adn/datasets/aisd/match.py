@@ -1,8 +1,8 @@
-"""Which DICOM slice a PNG was made from, found by content.
+"""Finds, by content, which DICOM slice each PNG was made from.
 
-AISD's PNGs show a window of some 100 HU, may run from top to bottom, and carry no geometry. Each PNG is compared with
-each slice in the eight ways a picture can be turned; the order is kept or reversed. Where two readings fit about
-equally well, nothing is guessed.
+AISD's PNGs show a window of about 100 HU, may run from top to bottom, and carry no geometry. Each PNG is compared with
+each slice in the eight ways a picture can be turned or flipped, with the order kept or reversed. If two readings fit
+about equally well, nothing is guessed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from adn.errors import InputError
 from adn.io.series import Series
 
-NOMINAL_WINDOW_HU = (-10.0, 90.0)  # of AISD's PNGs, about (method, section 6); estimated anew for each case
-_SIDE = 128  # pixels a row that are compared: block means hide noise and rounding, keep anatomy
-_SAME = 0.98  # correlation of a picture with its own slice: 0.999 and more; other scans stay below
-_LIKELY = 0.9  # enough to learn the window from, before it is known
+NOMINAL_WINDOW_HU = (-10.0, 90.0)  # approximate window of AISD's PNGs (method, section 6); estimated for each case
+_SIDE = 128  # pixels per side that are compared: block means hide noise and rounding but keep anatomy
+_SAME = 0.98  # least correlation of a picture with its own slice (0.999 and more); other scans stay below
+_LIKELY = 0.9  # correlation at which a pair is good enough to estimate the window from
 _RIVAL = 2.0  # a second reading must lose at least this many times more correlation than the best one
-_RIVAL_FLOOR = 2e-4  # and at least this much more: below it is rounding
-_WORTH = 0.5  # a pair that correlates less is no pair
+_RIVAL_FLOOR = 2e-4  # and at least this much more, since smaller losses are rounding
+_WORTH = 0.5  # pairs that correlate less are not paired
 _INSIDE = (5, 250)  # grey levels that the window did not cut
 
 
@@ -31,9 +31,9 @@ class Unmatched(Exception):
 
 
 class Match(NamedTuple):
-    """slices: for each picture its slice of the stack, −1 where a blank one has none. turn: see `turned`.
+    """slices: for each picture, its slice in the stack; −1 for a blank picture without one. turn: see `turned`.
 
-    reversed: pictures run against the stack. window_hu: HU of grey levels 0 and 255. correlation: the lowest of a pair.
+    reversed: pictures run against the stack. window_hu: HU of grey levels 0 and 255. correlation: lowest of all pairs.
     """
 
     slices: tuple[int, ...]
@@ -44,12 +44,12 @@ class Match(NamedTuple):
 
 
 def turned(pictures: NDArray, turn: int) -> NDArray:
-    """(n, rows, columns), turned in one of eight ways: `turn` % 4 quarter turns, after a transposition from 4 on."""
+    """Turn (n, rows, columns) in one of eight ways: `turn` % 4 quarter turns, after transposing if `turn` ≥ 4."""
     return np.rot90(pictures.swapaxes(1, 2) if turn >= 4 else pictures, turn % 4, axes=(1, 2))
 
 
 class _Reading(NamedTuple):
-    """One way to read the pictures. scores: (n, m) correlations; loss: what the pairs lack to correlate fully."""
+    """One way to read the pictures. scores: (n, m) correlations. loss: 1 − mean correlation of the pairs."""
 
     turn: int
     reversed: bool
@@ -61,8 +61,8 @@ class _Reading(NamedTuple):
 def match_slices(pictures: NDArray[np.uint8], hu: NDArray[np.float32], needed: NDArray[np.bool_]) -> Match:
     """Pair pictures (n, rows, columns) with a stack (m, rows, columns) in HU.
 
-    needed: (n,), True where a picture's place matters (its mask holds something). Raises Unmatched where a picture that
-    is not blank has no slice, and InputError (without a file's name) where several readings fit.
+    needed: (n,), True for pictures whose position matters (their mask is not empty). Raises Unmatched if a picture that
+    is not blank has no slice, and InputError (without a file name) if several readings fit.
     """
     shown = pictures.min(axis=(1, 2)) < pictures.max(axis=(1, 2))
     if not shown.any():
@@ -84,7 +84,7 @@ def match_slices(pictures: NDArray[np.uint8], hu: NDArray[np.float32], needed: N
 
 
 def _readings(pictures: NDArray[np.uint8], hu: NDArray[np.float32], window: tuple[float, float]) -> list[_Reading]:
-    """Every turn and order, the best first. Raises Unmatched where no turn gives the slices' shape."""
+    """Every turn and order, best first. Raises Unmatched if no turn gives the slices' shape."""
     small, stack = _block_means(pictures), _features(_block_means(np.clip(hu, *window)))
     readings = []
     for turn in range(8):
@@ -107,7 +107,7 @@ def _limit(loss: float) -> float:
 
 
 def _demand_one_place(reading: _Reading, own: NDArray, needed: NDArray) -> None:
-    """A slice that no picture took must not fit a picture as well as the slice it got."""
+    """Raise InputError if an unused slice fits a picture about as well as the slice it was paired with."""
     free = np.setdiff1d(np.arange(reading.scores.shape[1]), reading.pairs)
     for i in np.flatnonzero(needed):
         if free.size and 1.0 - reading.scores[i, free].max() < _limit(1.0 - own[i]):
@@ -115,13 +115,13 @@ def _demand_one_place(reading: _Reading, own: NDArray, needed: NDArray) -> None:
 
 
 def _step(rows: int, columns: int) -> int:
-    """Pixels a side of the blocks that are compared: a divisor of both sides, so that blocks turn with the picture."""
+    """Side of the compared blocks, in pixels: a divisor of both sides, so that blocks turn with the picture."""
     largest = max(1, max(rows, columns) // _SIDE)
     return max(step for step in range(1, largest + 1) if rows % step == 0 and columns % step == 0)
 
 
 def _block_means(stack: NDArray) -> NDArray[np.float32]:
-    """(n, rows, columns) averaged in blocks."""
+    """The stack (n, rows, columns), averaged in blocks."""
     n, rows, columns = stack.shape
     step = _step(rows, columns)
     blocks = stack.reshape(n, rows // step, step, columns // step, step)
@@ -129,7 +129,7 @@ def _block_means(stack: NDArray) -> NDArray[np.float32]:
 
 
 def _features(stack: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, pixels): each slice with mean 0 and length 1, so that a product is a correlation."""
+    """(n, pixels): each slice with mean 0 and norm 1, so that a dot product is a correlation."""
     flat = stack.reshape(len(stack), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
@@ -137,7 +137,7 @@ def _features(stack: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _align(scores: NDArray, backwards: bool) -> list[int]:
-    """For each row a column (−1: none), strictly rising (falling), with the largest sum; skipping is free."""
+    """For each row, a column (−1: none), in strictly rising (or falling) order, with the largest sum; gaps cost 0."""
     gain = (scores[:, ::-1] if backwards else scores).astype(np.float64) - _WORTH
     n, m = gain.shape
     best = np.zeros((n + 1, m + 1))
@@ -157,12 +157,12 @@ def _align(scores: NDArray, backwards: bool) -> list[int]:
 def estimate_window(
     pictures: NDArray[np.uint8], hu: NDArray[np.float32], turn: int, pairs: Sequence[int]
 ) -> tuple[float, float]:
-    """HU of grey levels 0 and 255: a line through the pixels that the window did not cut.
+    """HU of grey levels 0 and 255, from a line fitted to the pixels that the window did not clip.
 
-    pairs: for each picture its slice, −1 for none. The nominal window where the pairs tell none.
+    pairs: for each picture its slice, −1 for none. Falls back to the nominal window if the pairs do not determine one.
     """
     found = [i for i, j in enumerate(pairs) if j >= 0]
-    step = _step(*hu.shape[1:])  # a share of the pixels is plenty
+    step = _step(*hu.shape[1:])  # a fraction of the pixels is plenty
     grey = turned(pictures[found], turn)[:, ::step, ::step].astype(np.float64)
     true = hu[[pairs[i] for i in found], ::step, ::step].astype(np.float64)
     inside = (grey > _INSIDE[0]) & (grey < _INSIDE[1])

@@ -1,4 +1,4 @@
-"""A page to look at after an import of AISD: its outcome, what is wrong, and every case with its contour."""
+"""The page that an import of AISD writes: its outcome, the problems, and every case with its contour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def write_page(lines: Sequence[Imported], test_cases: Collection[str], folder: Path, path: Path) -> None:
-    """Write one HTML file with all pictures inside; no links out, no scripts. folder: where the case folders are."""
+    """Write one HTML file with embedded pictures, no external links and no scripts. folder: holds the case folders."""
     with atomic_path(path) as temporary:
         temporary.write_text(render_page(lines, test_cases, folder), encoding="utf-8")
 

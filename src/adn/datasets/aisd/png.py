@@ -1,4 +1,4 @@
-"""A head CT from AISD's PNGs alone, where DICOM is missing: HU by a window, the way up from the head's shape."""
+"""Builds a head CT from AISD's PNGs alone if DICOM is missing: HU from a window, up and down from the head's shape."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
 NOMINAL_SPACING_MM = (5.0, 0.45, 0.45)  # slices, rows, columns: AISD's stated thickness, and 230 mm over 512 pixels
-AIR_HU, BONE_HU = -1000.0, 1500.0  # dense bone: not to be taken for the commonest tissue when the case is read
-_AIR_ML, _BONE_ML = 20.0, 1.0  # parts cut by the window that are as large as this are the room, and the skull
+AIR_HU, BONE_HU = -1000.0, 1500.0  # dense bone, so that it is not taken for the commonest tissue when the case is read
+_AIR_ML, _BONE_ML = 20.0, 1.0  # clipped regions of at least this size are the room and the skull
 _TAPER = 0.8  # the end slices' areas must differ by this much to tell the vertex from the base
 
 
@@ -28,11 +28,11 @@ class PngScan(NamedTuple):
 def png_volume(
     pictures: NDArray[np.uint8], window_hu: tuple[float, float], spacing_mm: tuple[float, float, float]
 ) -> PngScan:
-    """Make a head CT of pictures (n, rows, columns), front up and patient left on image right, as AISD's are.
+    """Make a head CT from pictures (n, rows, columns), front up and patient left on image right, as in AISD.
 
-    window_hu: HU of grey levels 0 and 255. What the window cut is restored as air and bone where it is as large as
-    these, so that the skull can be found; a speck keeps the window's end. Raises InputError where neither end of the
-    stack is clearly the smaller one, so that top and bottom cannot be told.
+    window_hu: HU of grey levels 0 and 255. Large regions clipped by the window are restored as air and bone, so that
+    the skull can be found; specks keep the window's limit. Raises InputError if neither end of the stack is clearly
+    smaller than the other, since top and bottom cannot then be told apart.
     """
     area = (pictures > 0).mean(axis=(1, 2))
     lesser, larger = sorted((float(area[0]), float(area[-1])))
@@ -52,6 +52,6 @@ def png_volume(
 
 
 def _large(mask: NDArray[np.bool_], voxels: float) -> NDArray[np.bool_]:
-    """The face-connected parts of at least that many voxels."""
+    """The face-connected parts of at least `voxels` voxels."""
     parts = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), False)
     return sitk.GetArrayFromImage(sitk.RelabelComponent(parts, minimumObjectSize=max(int(voxels), 1))) > 0

@@ -1,11 +1,11 @@
-"""The published archive as users hold it, unpacked.
+"""Finds the files of the published archive, unpacked.
 
     [dataset/]{train,val,test}/<study>/metadata.json
     [dataset/]{train,val,test}/<study>/<slice>/raw.dcm, image.npz (key `image`), mask.npz (key `mask`)
 
-mask: 0 background, 1 core, 2 penumbra, with the rows and columns of the image. Two public readers of the archive that
-do not know of each other agree on this. Folders' names say nothing of the order of slices. metadata.json (age, sex,
-NIHSS, time) is never opened.
+mask: 0 background, 1 core, 2 penumbra, with the rows and columns of the image. Two independent public readers of the
+archive agree on this. Folder names say nothing about the order of slices. metadata.json (age, sex, NIHSS, time) is
+never opened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from adn.io.text import letters
 
 PARTS = {"train": "train", "val": "validation", "test": "test"}  # names of the archive's folders
 CORE, PENUMBRA = 1, 2
-_DEEPEST = 3  # folders between what is given and the parts
+_DEEPEST = 3  # most folder levels between the given folder and the parts
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class SliceFiles:
 
     @property
     def name(self) -> str:
-        """Of the folder, as a report names the slice."""
+        """The folder's name, by which reports refer to the slice."""
         return letters(self.folder.name)
 
     @property
     def raw(self) -> Path:
-        """The slice as the scanner wrote it: HU and place."""
+        """The slice as the scanner wrote it, with HU and position."""
         return self.folder / "raw.dcm"
 
     @property
@@ -55,7 +55,7 @@ class SliceFiles:
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """One study. case: its name in the import, unlike any other's. part: 'train', 'validation' or 'test'."""
+    """One study. case: its unique name in the import. part: 'train', 'validation' or 'test'."""
 
     case: str
     part: str
@@ -63,9 +63,9 @@ class StudyFiles:
 
 
 def find_studies(source: Path, destination: Path) -> list[StudyFiles]:
-    """Every study below `source`, by part and name; studies of one name in two parts get the part before their names.
+    """Every study below `source`, sorted by part and name; names that occur in two parts are prefixed with the part.
 
-    Raises InputError where there are none, or two copies of the archive.
+    Raises InputError if there are none, or two copies of the archive.
     """
     if not source.is_dir():
         raise InputError("needed the folder with CPAISD's train, val and test; check the name.", source)
@@ -86,7 +86,7 @@ def find_studies(source: Path, destination: Path) -> list[StudyFiles]:
 
 
 def read_array(path: Path, key: str) -> NDArray:
-    """One slice's array, (rows, columns), of numbers. Raises InputError, naming the file alone."""
+    """Read one slice's numeric array, (rows, columns). Raises InputError, giving the file name without its folder."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             array = arrays[key]
@@ -102,7 +102,7 @@ def read_array(path: Path, key: str) -> NDArray:
 
 
 def read_labels(files: SliceFiles, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """A slice's labels: 0, `CORE`, `PENUMBRA`. Raises InputError for others, and for another size than the image's."""
+    """A slice's labels: 0, `CORE`, `PENUMBRA`. Raises InputError for other values or a size unlike the image's."""
     array = read_array(files.mask, "mask")
     if array.shape != shape:
         sides = ("×".join(map(str, size)) for size in (array.shape, shape))
@@ -114,7 +114,7 @@ def read_labels(files: SliceFiles, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _root(source: Path, destination: Path) -> Path:
-    """The folder that holds the parts: `source`, or one below it."""
+    """The folder that holds the parts: `source` or one inside it."""
     roots = []
     for folder, names, _ in os.walk(source):
         here = Path(folder)

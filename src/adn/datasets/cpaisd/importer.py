@@ -1,4 +1,4 @@
-"""CPAISD from a user's own download to case folders, core and penumbra apart, with a note on what is not clean.
+"""Imports CPAISD from a user's own download into case folders, core and penumbra apart, and reports every problem.
 
 Umerenkov et al. 2024, arXiv 2404.02518; CC BY 4.0. adn neither downloads nor ships anything of it.
 """
@@ -45,8 +45,8 @@ class ImportedStudy:
     """One line of the report.
 
     outcome: 'imported' or 'left out'. part: of the split. patient: the first case that shows the same scan. slices:
-    acquired. height: slices from the first to the last, with the gaps. tilt_deg: of the gantry. infarct_ml: what is
-    taught. problems: plain sentences.
+    acquired ones. height: slices from first to last, including gaps. tilt_deg: of the gantry. infarct_ml: volume of
+    the mask used for training. problems: plain sentences.
     """
 
     case: str
@@ -64,7 +64,7 @@ class ImportedStudy:
 
 
 class _Found(NamedTuple):
-    """A study's line, and what distinguishes its slices from others (see `Study.pixels`)."""
+    """A study's line, and the hashes that identify its slices (see `Study.pixels`)."""
 
     line: ImportedStudy
     pixels: tuple[str, ...] = ()
@@ -77,14 +77,14 @@ def import_cpaisd(
     penumbra: bool = False,
     progress: Progress | None = None,
 ) -> list[ImportedStudy]:
-    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz, seen.nii.gz` for every study whose slices are one stack.
+    """Write `destination/<case>/ct.nii.gz, infarct.nii.gz, seen.nii.gz` for every study whose slices form one stack.
 
-    source: the unpacked archive (see `files`), of which nothing is changed. penumbra: infarct.nii.gz is core and
-    penumbra together, else the core; core.nii.gz and penumbra.nii.gz hold them apart in any case. HU, order and
-    distances come from raw.dcm; nothing of the headers or of metadata.json is kept. Cases imported before from the same
-    files are kept, so a stopped import goes on. Also written: cases.csv, split.csv (the archive's own parts),
-    import.csv and import.html, a page of all cases. progress: called with (done, all). Returns a line per study. Raises
-    InputError where there is nothing to import, OutputError where nothing can be written.
+    source: the unpacked archive (see `files`); it is not modified. penumbra: whether infarct.nii.gz holds core and
+    penumbra or only the core; core.nii.gz and penumbra.nii.gz are written either way. HU, order and distances come from
+    raw.dcm; nothing else of the headers, and nothing of metadata.json, is kept. Cases already imported from the same
+    files are kept, so an interrupted import can be resumed. Also written: cases.csv, split.csv (the archive's own
+    parts), import.csv and import.html, a page of all cases. progress: called with (done, all). Returns a line per
+    study. Raises InputError if there is nothing to import, OutputError if nothing can be written.
     """
     source, destination = Path(source), Path(destination)
     studies = find_studies(source, destination)
@@ -108,7 +108,7 @@ def _import_study(files: StudyFiles, destination: Path, penumbra: bool) -> _Foun
     try:
         study = read_study(files)
     except InputError as error:
-        if old:  # an earlier import must not stay and look like this one's
+        if old:  # or an earlier import would look like the result of this one
             remove_folder(folder)
         return _Found(replace(line, problems=(error.what,)))
     part, core, around = _lay(study, penumbra)
@@ -124,7 +124,7 @@ def _import_study(files: StudyFiles, destination: Path, penumbra: bool) -> _Foun
 
 
 def _lay(study: Study, penumbra: bool) -> tuple[PartOfHead, Volume, Volume]:
-    """The part of a head, its core and its penumbra, which do not overlap between acquired slices either."""
+    """The part of a head, its core and its penumbra, which do not overlap, not even in interpolated slices."""
     taught = study.labels > 0 if penumbra else study.labels == CORE
     part = lay_slices(study.hu, taught.astype(np.uint8), study.spacing_mm, study.places)
     core = lay_mask(study.labels == CORE, study.spacing_mm, study.places)
@@ -133,7 +133,7 @@ def _lay(study: Study, penumbra: bool) -> tuple[PartOfHead, Volume, Volume]:
 
 
 def _measured(line: ImportedStudy, study: Study, part: PartOfHead, core: Volume, penumbra: Volume) -> ImportedStudy:
-    """The line of a study that was laid; mL are those of acquired slices."""
+    """The report line of an imported study; volumes count acquired slices only."""
     core_ml, penumbra_ml = (replace(part, infarct=mask).infarct_ml for mask in (core, penumbra))
     problems = []
     if not study.labels.any():
@@ -155,9 +155,9 @@ def _measured(line: ImportedStudy, study: Study, part: PartOfHead, core: Volume,
 
 
 def _with_patients(found: Sequence[_Found]) -> list[ImportedStudy]:
-    """The lines with a patient for each. Studies that share a slice are one patient, in the part that is held out most.
+    """Assign a patient to each line. Studies that share a slice are one patient, placed in the most held-out part.
 
-    Otherwise the same scan would train and test.
+    Otherwise the same scan could be in both training and test.
     """
     order = list(PARTS.values())
     patient = {one.line.case: one.line.case for one in found if one.line.outcome == "imported"}
@@ -198,7 +198,7 @@ def _write_tables(lines: Sequence[ImportedStudy], destination: Path, penumbra: b
 
 
 def render_page(lines: Sequence[ImportedStudy], folder: Path, penumbra: bool) -> str:
-    """The page as HTML text, all pictures inside; no links out, no scripts."""
+    """The page as HTML text with embedded pictures, no external links and no scripts."""
     imported = [line for line in lines if line.outcome == "imported"]
     return render(
         "cpaisd/import.html.j2",
@@ -213,7 +213,7 @@ def render_page(lines: Sequence[ImportedStudy], folder: Path, penumbra: bool) ->
 
 
 def _digest(files: StudyFiles, penumbra: bool) -> str:
-    """Changes with any file of the study that is read, and with what is asked for."""
+    """A hash that changes with any file of the study that is read, and with the options of the import."""
     text = f"{_VERSION} {penumbra} {files.part}"
     for one in files.slices:
         for path in (one.raw, one.mask):

@@ -1,4 +1,4 @@
-"""One study: its slices proved to be one stack, in HU, lowest first, with core and penumbra on them."""
+"""Reads one study: checks that its slices form one stack; returns them in HU, lowest first, with core and penumbra."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from adn.io.stacks import SAME_PLACE_MM, check_stack, gaps_mm
 from adn.space.geometry import RAS_FROM_LPS, Grid
 from adn.space.volume import Volume
 
-_AIR_HU = -1024.0  # beside slices that a tilted gantry shifted
-_SCALED = (0.0, 1.0)  # range of pixels that are no HU
-_NAMED = 2  # slices of a study that a reason names
+_AIR_HU = -1024.0  # fill beside slices that gantry tilt shifted
+_SCALED = (0.0, 1.0)  # range of pixels that are not HU
+_NAMED = 2  # most slices named in an error
 Read = TypeVar("Read")
 
 
@@ -30,9 +30,9 @@ Read = TypeVar("Read")
 class Study:
     """A study's slices, lowest first.
 
-    hu, labels: (n, rows, columns), rows to posterior, columns to patient left. places: rising slice numbers, a step of
-    which is spacing_mm[0]. tilt_deg: between the slices' normal and the way from slice to slice. pixels: by which
-    each slice differs from any other, whatever its header says.
+    hu, labels: (n, rows, columns), rows to posterior, columns to patient left. places: rising slice numbers, one step
+    being spacing_mm[0]. tilt_deg: angle between the slices' normal and the stacking direction. pixels: a hash of each
+    slice's pixels, which identifies it whatever its header says.
     """
 
     hu: NDArray[np.float32]
@@ -44,7 +44,7 @@ class Study:
 
 
 def read_study(files: StudyFiles) -> Study:
-    """Read a study and prove its order. Raises InputError, a sentence with the reason, where it is not clean."""
+    """Read a study and verify its order. Raises InputError, with the reason as a sentence, if it is not usable."""
     if not files.slices:
         raise InputError("There are no slices; copy the study again.")
     headers = _each(files.slices, _read_header)
@@ -70,7 +70,7 @@ def read_study(files: StudyFiles) -> Study:
 
 
 def _each(things: Iterable, read: Callable[..., Read]) -> list[Read]:
-    """What is read of each slice. Raises InputError with the first reasons, where some cannot be read."""
+    """Apply `read` to each slice. Raises InputError with the first reasons if some cannot be read."""
     found, reasons = [], []
     for one in things:
         try:
@@ -99,7 +99,7 @@ def _read_header(files: SliceFiles) -> Header:
 
 
 def _without_raw(files: SliceFiles) -> str:
-    """What is not known of a slice without raw.dcm."""
+    """A sentence about what is unknown for a slice without raw.dcm."""
     try:
         image = read_array(files.image, "image")
     except InputError:
@@ -111,7 +111,7 @@ def _without_raw(files: SliceFiles) -> str:
 
 
 def _places(series: Series, where: Path) -> tuple[list[int], float]:
-    """Slice numbers and the step, mm. Raises InputError unless all slices are one stack at different places."""
+    """Slice numbers and the step, mm. Raises InputError unless all slices form one stack at distinct positions."""
     check_stack(series, where)
     gaps = gaps_mm(series)
     twice = len(series.headers) - len(series.positions) + int((gaps < SAME_PLACE_MM).sum())
@@ -124,13 +124,13 @@ def _places(series: Series, where: Path) -> tuple[list[int], float]:
 
 
 def _along(series: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit vectors along rows' and columns' indices, LPS: downwards, and to the right."""
+    """Unit vectors along increasing row index (down) and column index (right), LPS."""
     assert series.first.orientation is not None
     return series.first.orientation[3:], series.first.orientation[:3]
 
 
 def _shifts(series: Series) -> NDArray[np.intp]:
-    """(n, 2): pixels that each slice lies further down and right than the least; not 0 where the gantry is tilted."""
+    """(n, 2): in-plane offset of each slice, down and right, in pixels from the smallest; nonzero with gantry tilt."""
     off = series.positions - series.positions[0]
     pixels = np.stack([off @ way / step for way, step in zip(_along(series), series.first.spacing_mm, strict=True)], 1)
     whole = np.rint(pixels).astype(np.intp)
@@ -138,7 +138,7 @@ def _shifts(series: Series) -> NDArray[np.intp]:
 
 
 def _shifted(stack: NDArray, shifts: NDArray[np.intp], fill: float) -> NDArray:
-    """Slices moved in their planes by whole pixels, so that no value changes, on a plane that holds all of them."""
+    """Shift slices in plane by whole pixels, which leaves values unchanged, on a canvas large enough for all."""
     rows, columns = stack.shape[1:]
     wide = np.full((len(stack), *(np.array([rows, columns]) + shifts.max(axis=0))), fill, stack.dtype)
     for target, plane, (down, right) in zip(wide, stack, shifts, strict=True):
@@ -147,7 +147,7 @@ def _shifted(stack: NDArray, shifts: NDArray[np.intp], fill: float) -> NDArray:
 
 
 def _grid(series: Series, shape: tuple[int, ...], step_mm: float) -> Grid:
-    """Directions and spacing of the stack; its place does not matter."""
+    """A grid with the stack's directions and spacing; its position does not matter."""
     ways, (row_mm, column_mm) = _along(series), series.first.spacing_mm
     lps = np.eye(4)
     lps[:3, :3] = np.stack([series.first.normal * step_mm, ways[0] * row_mm, ways[1] * column_mm], axis=1)

@@ -1,4 +1,4 @@
-"""What the pictures themselves show: which end of a stack is the lower one, and which stacks show the same head."""
+"""Reads from the images alone which end of a stack is the lower one, and which stacks show the same head."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from adn.prepare import coarse as cm
 Grounds = Literal["bone", "area", "none"]
 _COARSE_MM = 2.0
 _APART_MM = 1000.0  # as slice distance: morphology within slices only
-_SLOPE_MM2 = 10.0  # over the stack; of 133 outlined series 81 had more, and 3 of these ran against the rule
-SAME_HEAD = 0.9355  # of 141 outlined series: 4 of the 7 pairs of one head lie above (3 by themselves), no other pair
-_SIDES = (120, 104)  # sides of a picture of 2 mm pixels around the head's centre
-_SHIFTS = 4  # pixels that two pictures may be moved against each other
+_SLOPE_MM2 = 10.0  # change over the stack; 81 of 133 outlined series had more, and 3 of these broke the rule
+SAME_HEAD = 0.9355  # in 141 outlined series, 4 of the 7 same-head pairs lie above (3 by themselves), and no other pair
+_SIDES = (120, 104)  # size of a picture around the head's centre, in 2 mm pixels
+_SHIFTS = 4  # most pixels by which two pictures are shifted against each other
 
 
 def runs_down(hu: NDArray, pixel_mm: float) -> tuple[bool, Grounds]:
-    """Whether a stack (n, rows, columns) starts at the upper end, and what shows it.
+    """Whether a stack (n, rows, columns) starts at the upper end, and the evidence for it.
 
-    'bone': there is more air and bone between soft tissue near the base. 'area': if there is next to none, the head
-    gets smaller towards the vertex, which held for 43 of 52 series. 'none': a single slice.
+    'bone': there is more air and bone between soft tissue near the base. 'area': if there is hardly any, the head gets
+    smaller towards the vertex, which held for 43 of 52 series. 'none': a single slice.
     """
     if len(hu) < 2:
         return False, "none"
@@ -36,7 +36,7 @@ def runs_down(hu: NDArray, pixel_mm: float) -> tuple[bool, Grounds]:
 
 
 def _cross_sections(hu: NDArray, pixel_mm: float) -> tuple[NDArray, NDArray]:
-    """mm² in each slice of air and bone within the hull of deep soft tissue, and of the head."""
+    """Area in each slice, mm²: of air and bone within the hull of deep soft tissue, and of the head."""
     factor = max(1, round(_COARSE_MM / pixel_mm))
     step = pixel_mm * factor
     spacing = (_APART_MM, step, step)
@@ -53,13 +53,13 @@ def _cross_sections(hu: NDArray, pixel_mm: float) -> tuple[NDArray, NDArray]:
 
 
 def _slope(values: NDArray) -> float:
-    """Change from the first to the last slice by a straight line."""
+    """Change from the first to the last slice, by a straight-line fit."""
     place = np.arange(len(values)) - (len(values) - 1) / 2
     return float((place * values).sum() / (place**2).sum() * (len(values) - 1))
 
 
 def portraits(hu: NDArray, pixel_mm: float) -> NDArray[np.float32]:
-    """Each slice as a picture to recognise the head by, (n, 120, 104): 2 mm pixels about its middle, band-passed."""
+    """A picture of each slice for recognising the head, (n, 120, 104): 2 mm pixels, centred, band-passed."""
     pictures = []
     for plane in hu:
         small = np.asarray(ndimage.zoom(plane.clip(-1000, 1500).astype(np.float32), pixel_mm / _COARSE_MM, order=1))
@@ -75,7 +75,7 @@ def portraits(hu: NDArray, pixel_mm: float) -> NDArray[np.float32]:
 
 
 def likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Correlation of two stacks of `portraits`, moved by a few pixels: the mean of their two best slices."""
+    """Correlation of two stacks of `portraits`, allowing small shifts: the mean of the two best slices."""
     if len(a) > len(b):
         a, b = b, a
     pads = ((0, 0), (0, 2 * _SHIFTS), (0, 2 * _SHIFTS))
@@ -91,7 +91,7 @@ def likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def same_heads(stacks: Mapping[str, NDArray[np.float32]], makers: Mapping[str, str]) -> dict[str, str]:
-    """The patient of each series: the first of the same maker that shows the same head, directly or through others."""
+    """The patient of each series: the first series of the same maker showing the same head, directly or via others."""
     patient = {name: name for name in stacks}
     names: Sequence[str] = list(stacks)
     for place, name in enumerate(names):

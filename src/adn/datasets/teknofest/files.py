@@ -1,4 +1,4 @@
-"""The public download as users hold it: folders DICOM, PNG, OVERLAY or masks, with files named by a number."""
+"""Finds the files of the public download: folders DICOM, PNG, OVERLAY or masks, with files named by a number."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from adn.errors import InputError
 
 _FOLDERS = {"dicom": "dicom", "png": "png", "overlay": "overlay", "mask": "mask", "masks": "mask"}
 _OTHER_PART = re.compile(r"kanama|h(a)?emor+hag|bleed|inme ?_?-?yok|non-?_? ?stroke|no-?_? ?stroke|normal")
-_CHROMA = 40  # of 255 levels: colour that a grey picture does not have
+_CHROMA = 40  # of 255 levels: more colour than a grey picture has
 
 
 @dataclass(frozen=True)
 class SliceFiles:
-    """Files of one slice, by its number. overlay: the picture with the infarct in colour."""
+    """Files of one slice. name: its number. overlay: the picture with the infarct in colour."""
 
     name: str
     dicom: Path
@@ -30,10 +30,10 @@ class SliceFiles:
 
 
 def find_slices(source: Path, destination: Path) -> list[SliceFiles]:
-    """Every slice below `source` that has DICOM, sorted by number; bleeds and heads without stroke are passed over.
+    """Every slice below `source` that has DICOM, sorted by number; bleeds and heads without stroke are skipped.
 
-    Masks and overlays are looked for beside the DICOM folder. Raises InputError where there is no DICOM, or a number
-    is there twice.
+    Masks and overlays are looked for beside the DICOM folder. Raises InputError if there is no DICOM, or a number
+    occurs twice.
     """
     if not source.is_dir():
         raise InputError(f"{source}: needed the folder with the data set's DICOM and OVERLAY folders; check the name.")
@@ -56,9 +56,9 @@ def find_slices(source: Path, destination: Path) -> list[SliceFiles]:
 
 
 def read_mask(files: SliceFiles, shape: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """The outline of a slice, uint8 0 or 1; None where there is no file. Raises InputError for another size.
+    """The outline of a slice, uint8 0 or 1; None if there is no file. Raises InputError if the size differs.
 
-    A mask's values above 0 are infarct; of an overlay, what is in colour.
+    Infarct is what lies above 0 in a mask, or what is coloured in an overlay.
     """
     path = files.mask or files.overlay
     if path is None:
@@ -78,7 +78,7 @@ def read_mask(files: SliceFiles, shape: tuple[int, int]) -> NDArray[np.uint8] | 
 
 
 def _places(source: Path, destination: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
-    """Folders that hold a folder DICOM, with their folders by kind; parts that are no ischemia are left out."""
+    """Folders that contain a folder DICOM, with their subfolders by kind; parts other than ischemia are left out."""
     for folder, names, _ in os.walk(source):
         here = Path(folder)
         names[:] = sorted(
@@ -94,7 +94,7 @@ def _places(source: Path, destination: Path) -> Iterator[tuple[Path, dict[str, P
 
 
 def _plain(name: str) -> str:
-    """Lower case without marks, so that Turkish letters do not matter."""
+    """Lower case without diacritics, so that Turkish letters do not matter."""
     return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
 
 

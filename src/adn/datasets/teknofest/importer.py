@@ -1,4 +1,4 @@
-"""TEKNOFEST-2021's ischemia part from a user's own download to case folders, with a note on what is not clean.
+"""Imports TEKNOFEST-2021's ischemia part from a user's own download into case folders, and reports every problem.
 
 Koç et al., Eurasian J Med 2022;54(3):248-258, doi 10.5152/eurasianjmed.2022.22096. Published "for further research"
 without a stated licence: adn neither downloads nor ships anything of it.
@@ -49,9 +49,10 @@ _HELD_OUT = 25 / 137  # share of the patients held out for validation, and for t
 class ImportedSeries:
     """One line of the report.
 
-    outcome: 'imported' or 'left out'. patient: the first case of the same head. slices: acquired. height: slices from
-    the first to the last, with the gaps. turned: the numbers ran downwards, as told by `direction` (see `runs_down`).
-    closed: share that closing speckles added, 0 where the outline stayed as drawn. problems: plain sentences.
+    outcome: 'imported' or 'left out'. patient: the first case of the same head. slices: acquired ones. height: slices
+    from first to last, including gaps. turned: whether the numbers ran downwards. direction: the evidence for that (see
+    `runs_down`). closed: share that closing speckles added; 0 if the outline stayed as drawn. problems: plain
+    sentences.
     """
 
     case: str
@@ -77,12 +78,12 @@ def import_teknofest(
 ) -> list[ImportedSeries]:
     """Write `destination/<case>/ct.nii.gz, infarct.nii.gz, seen.nii.gz` for every series that can be imported.
 
-    source: the unpacked download, of which nothing is changed. close: close and fill masks that a threshold left
-    speckled. A case is called by the lowest number of its files; nothing of the headers but the maker is kept. Cases
-    imported before from the same files are kept, so a stopped import goes on. Also written: cases.csv with the patients
+    source: the unpacked download; it is not modified. close: close and fill masks that thresholding left speckled. A
+    case is named after the lowest number of its files; only the maker is kept from the headers. Cases already imported
+    from the same files are kept, so an interrupted import can be resumed. Also written: cases.csv with the patients
     (series of one head are one patient), split.csv, import.csv and import.html, a page of all cases. progress: called
-    with (done, all). Returns a line per series. Raises InputError where there is nothing to import or no decoder for
-    it, OutputError where nothing can be written.
+    with (done, all). Returns a line per series. Raises InputError if there is nothing to import or no decoder for it,
+    OutputError if nothing can be written.
     """
     source, destination = Path(source), Path(destination)
     files = find_slices(source, destination)
@@ -122,7 +123,7 @@ def _import_series(series: FoundSeries, destination: Path, close: bool) -> Impor
 
 
 def _lay(series: FoundSeries, line: ImportedSeries, close: bool) -> tuple[PartOfHead, ImportedSeries]:
-    """Read a series, turn it upright and lay its slices at their heights. Raises InputError where none can be used."""
+    """Read a series, order it upwards and place its slices at their heights. Raises InputError if none is usable."""
     planes, masks, places, problems = [], [], [], list(line.problems)
     for place, one in enumerate(series.slices):
         try:
@@ -172,7 +173,7 @@ def _lay(series: FoundSeries, line: ImportedSeries, close: bool) -> tuple[PartOf
 
 
 def _with_patients(lines: Sequence[ImportedSeries], destination: Path) -> list[ImportedSeries]:
-    """The lines with a patient for each; series of one head share one."""
+    """Assign a patient to each line; series of the same head share one."""
     stacks: dict[str, NDArray[np.float32]] = {}
     for line in lines:
         if line.outcome == "imported":
@@ -203,7 +204,7 @@ def _write_tables(lines: Sequence[ImportedSeries], destination: Path) -> None:
 
 
 def render_page(lines: Sequence[ImportedSeries], folder: Path) -> str:
-    """The page as HTML text, all pictures inside; no links out, no scripts."""
+    """The page as HTML text with embedded pictures, no external links and no scripts."""
     imported = [line for line in lines if line.outcome == "imported"]
     return render(
         "teknofest/import.html.j2",
@@ -218,7 +219,7 @@ def render_page(lines: Sequence[ImportedSeries], folder: Path) -> str:
 
 
 def _digest(series: FoundSeries, close: bool) -> str:
-    """Changes with any file of the series, and with what is asked for."""
+    """A hash that changes with any file of the series, and with the options of the import."""
     text = f"{_VERSION} {close}"
     for one in series.slices:
         for path in (one.files.dicom, one.files.mask or one.files.overlay):

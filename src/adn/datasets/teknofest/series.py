@@ -1,4 +1,4 @@
-"""From slices to series: read without the names in their headers, grouped and ordered by their UIDs."""
+"""Groups slices into series and orders them by their UIDs; no names are read from the headers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from adn.datasets.teknofest.files import SliceFiles
 from adn.datasets.teknofest.uids import SERIES_PAUSE, Instance, read_uid
 from adn.errors import InputError
 
-_TALLEST_MM = 220.0  # a head; numbers that span more are not slice numbers
+_TALLEST_MM = 220.0  # height of a head; numbers that span more are not slice numbers
 _LARGEST_STEP = 60
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One slice's files and the few facts of its header that are used. spacing_mm: of rows and columns."""
+    """One slice's files and the few header values that are used. spacing_mm: of rows and columns."""
 
     files: SliceFiles
     instance: Instance
@@ -37,7 +37,7 @@ class Slice:
 class FoundSeries:
     """Slices of one series in the order of their numbers.
 
-    places: their numbers from 0 on, None where they do not tell gaps. problems: sentences.
+    places: their numbers from 0; None if these do not reveal the gaps. problems: sentences.
     """
 
     slices: tuple[Slice, ...]
@@ -46,15 +46,15 @@ class FoundSeries:
 
     @property
     def name(self) -> str:
-        """Of the case: the lowest number of its files."""
+        """The case's name, from the lowest number of its files."""
         lowest = min((one.files.name for one in self.slices), key=lambda name: (len(name), name))
         return f"case_{lowest}"
 
 
 def read_headers(files: Sequence[SliceFiles]) -> tuple[list[Slice], dict[str, str]]:
-    """What the slices' headers tell, and why a slice cannot be used, by its name.
+    """Read the slices' headers; return the usable slices, and by name the reason why others are not.
 
-    Raises InputError where the pixels are packed in a way that nothing installed can unpack.
+    Raises DecoderError if nothing installed can decompress the pixels.
     """
     slices, refused = [], {}
     for one in files:
@@ -85,7 +85,7 @@ def _read_header(files: SliceFiles) -> Slice:
 
 
 class DecoderError(Exception):
-    """Nothing installed unpacks these pixels."""
+    """Nothing installed can decompress these pixels."""
 
 
 def _require_decoder(syntax: UID) -> None:
@@ -101,7 +101,7 @@ def _require_decoder(syntax: UID) -> None:
 
 
 def group(slices: Sequence[Slice]) -> list[FoundSeries]:
-    """Series, sorted by name: same maker, series, pixels, thickness and rows, and no long pause between times."""
+    """Series sorted by name: same maker, series, pixel spacing, thickness and rows, without a long pause in time."""
     alike: dict[tuple, list[Slice]] = defaultdict(list)
     for one in slices:
         instance = one.instance
@@ -119,7 +119,7 @@ def group(slices: Sequence[Slice]) -> list[FoundSeries]:
 
 
 def _ordered(members: list[Slice]) -> FoundSeries:
-    """One series by number; a number that comes twice counts once."""
+    """Order one series by number; a number that occurs twice counts once."""
     problems = []
     by_number: dict[tuple[int, int], Slice] = {}
     for one in members:
@@ -145,7 +145,7 @@ def _ordered(members: list[Slice]) -> FoundSeries:
 
 
 def read_hu(files: SliceFiles) -> NDArray[np.float32]:
-    """HU of a slice. Raises InputError where it cannot be unpacked."""
+    """HU of a slice. Raises InputError if it cannot be decompressed."""
     try:
         data = pydicom.dcmread(files.dicom)
         pixels = data.pixel_array.astype(np.float32)

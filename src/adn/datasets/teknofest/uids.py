@@ -1,25 +1,25 @@
-"""Which series a slice belongs to and where it lies in it, from the scanner's own instance UID alone."""
+"""Derives a slice's series and its position in it from the scanner's instance UID alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-_SIEMENS_PREFIX = 22  # length of the last component: 6 characters, then 16 of date and time
+_SIEMENS_PREFIX = 22  # characters of the last component before the slice number: 6, then 16 of date and time
 _MAKERS = (
     ("GE", "1.2.840.113619."),
     ("Siemens", "1.3.12.2."),
     ("Toshiba", "1.2.392."),
     ("Philips", "1.2.840.113704."),
 )
-SERIES_PAUSE = 600  # more than this between the times of two slices starts another series
+SERIES_PAUSE = 600  # a larger step in time between two slices starts another series
 
 
 @dataclass(frozen=True)
 class Instance:
     """What a slice's UID says about it.
 
-    series: the same for all slices of a series (and, for Toshiba and Philips, of others by the same scanner). time: of
-    the slice, 0 where the UID has none of its own. number: rises with the slices. counts: its steps are slices.
+    series: shared by all slices of a series (for Toshiba and Philips, also by other series of the same scanner). time:
+    of the slice; 0 if the UID has none. number: rises with the slices. counts: whether it rises by one per slice.
     """
 
     maker: str
@@ -30,7 +30,7 @@ class Instance:
 
 
 def read_uid(uid: str) -> Instance | None:
-    """Take an instance UID apart; None where it is not of a form that is known."""
+    """Parse an instance UID; None if its form is not known."""
     parts = uid.split(".")
     maker = next((name for name, root in _MAKERS if uid.startswith(root)), "other")
     if len(parts) < 6 or not all(part.isdigit() for part in parts):
