@@ -29,15 +29,15 @@ from adn.space.labels import TissueLabel
 from adn.space.warp import warp
 
 ALIGNED_VERSION = 1  # raise when aligning changes, so that cases are aligned again
-LEAST_UNIT = 1 / 1024  # the lowest intensity inside the brain, so that fluid differs from the outside
+LEAST_UNIT = 1 / 1024  # lowest intensity inside the brain, so that fluid differs from the outside
 _UNIT = 65535  # intensities are kept as 16-bit fractions of 1
-_UNSCORED_SHARE = 0.25  # of a voxel: then it is not scored
-_TISSUE_SHARE = 0.25  # of a voxel must be known tissue, else its label is 0
+_UNSCORED_SHARE = 0.25  # voxels with a larger unscored share are not scored
+_TISSUE_SHARE = 0.25  # voxels with a smaller share of known tissue get label 0
 
 
 @dataclass(frozen=True, eq=False)
 class Aligner:
-    """T of trained weights, and the recipe it was trained with."""
+    """The T of some trained weights, and the recipe it was trained with."""
 
     network: AlignNet
     recipe: Recipe
@@ -46,7 +46,7 @@ class Aligner:
 
 @lru_cache(maxsize=2)
 def load_aligner(weights: str) -> Aligner:
-    """T of weights given by name or path. Raises WeightsError; InputError if the weights hold no T or several."""
+    """Load T from weights given by name or path. Raises WeightsError; InputError for ensembles or weights without T."""
     found = find_weights(weights)
     if found.members:
         raise InputError(f"{weights}: is an ensemble; name one of its members to align cases with.")

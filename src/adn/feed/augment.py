@@ -14,7 +14,7 @@ from adn.space.warp import mirror, rigid_matrix, warp
 
 GAMMA = 0.25  # intensities in [0, 1] are raised to the power 1 ± this
 IN_PLANE_DEG = 10.0
-_STREAM = 7919  # keeps these seeds apart from those of patients
+_STREAM = 7919  # keeps these seeds separate from those of patients
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def augment_brain(brain: Tensor, change: Augmentation, spacing_mm: tuple[float, 
 
 
 def augment(sample: Sample, change: Augmentation, spacing_mm: tuple[float, float, float]) -> Sample:
-    """The changed brain, with its labels moved alike (nearest voxel)."""
+    """The augmented brain, with its labels moved in the same way (nearest voxel)."""
     return Sample(
         augment_brain(sample.brain, change, spacing_mm),
         _move(sample.infarct, change, spacing_mm, "nearest"),

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from adn.errors import InputError
 from adn.feed.samples import Sample
 
-BRAIN_SD = 0.1  # of intensities in [0, 1] within the brain; nnU-Net's numbers are for images of unit SD
+BRAIN_SD = 0.1  # SD of brain intensities in [0, 1]; nnU-Net's numbers are for images of unit SD
 ANISOTROPIC = 3.0  # slice thickness / pixel size from which rotations are in plane only, by any angle
 _STREAM = 15_485_863
 
@@ -19,8 +19,8 @@ _STREAM = 15_485_863
 class NnUnetAugmented(Dataset[Sample]):
     """Another data set with each sample augmented by its own draw.
 
-    spacing_mm: of the voxels. spatial: also rotate, scale and mirror; else change intensities only, as AsymFeX does,
-    because it needs the mid-plane in its place. Raises InputError if MONAI is not installed.
+    spacing_mm: of the voxels. spatial: also rotate, scale and mirror; otherwise change intensities only, as for
+    AsymFeX, which needs the mid-plane in the middle. Raises InputError if MONAI is not installed.
     """
 
     def __init__(self, dataset: Any, seed: int, spacing_mm: tuple[float, float, float], spatial: bool = True) -> None:

@@ -38,8 +38,8 @@ from adn.work.progress import Progress
 
 PREPARE_VERSION = 6  # raise when reading, stripping, labelling or conforming change, so that cases are prepared again
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
-NOT_SCORED = 2
-_SEEN = 0.49  # share of a model voxel that must be acquired; below ½, so that a slice between two model slices counts
+NOT_SCORED = 2  # value of `Prepared.infarct`
+_SEEN = 0.49  # least acquired share of a scored voxel; below ½, so that a slice between two model slices counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,8 @@ class Prepared:
 def prepare_case(case: Case, grid: GridConfig) -> Prepared:
     """Read one case and resample intensities, reference and tissue to the model grid, each in its own way.
 
-    If the case lacks a brain mask or tissue map, the tissue network finds it. If its result is not plausible, the
-    classical stripper finds the brain and the case adds nothing to L_tissue. Raises InputError.
+    A missing brain mask or tissue map comes from the tissue network. If its result is not plausible, the classical
+    stripper finds the brain and the case adds nothing to L_tissue. Raises InputError.
     """
     if case.infarct is None:
         raise InputError("needs an infarct mask to be trained on, but there is none.", case.ct)
@@ -118,7 +118,7 @@ def case_key(case: Case, grid: GridConfig) -> str:
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return files_below(path)
-    beside = path.suffix.lower() in DETACHED_SUFFIXES  # the file that holds the voxels
+    beside = path.suffix.lower() in DETACHED_SUFFIXES  # the voxels are in a second file
     return sorted(path.parent.glob(f"{path.stem}.*")) if beside else [path]
 
 
@@ -187,7 +187,7 @@ def prepare_data(
 
 
 def _write(prepared: Prepared, case: Case, path: Path) -> None:
-    """Write the bounding box of all that is not empty, and the value that `infarct` has outside it."""
+    """Write the bounding box of everything that is not empty, and the value of `infarct` outside it."""
     around = int(prepared.infarct[0, 0, 0])  # a corner is outside every head
     used = (prepared.brain > 0) | (prepared.infarct != around) | (prepared.tissue > 0)
     box = bounding_box(used)

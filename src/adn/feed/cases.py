@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Chosen(NamedTuple):
-    """Which cases train, which only validate, and a sentence that says so."""
+    """The cases for training and for validation, and a sentence that describes the choice."""
 
     train: list[Case]
     validation: list[Case]
@@ -30,12 +30,12 @@ class Chosen(NamedTuple):
 
 
 def choose_cases(data: Path, split: Path | None = None, fold: int | None = None, seed: int = 0) -> Chosen:
-    """The cases of a data set that train, and those held out to validate; test cases of a split are in neither.
+    """Choose the training and validation cases of a data set; test cases of a split are in neither.
 
-    data: any layout of `find_cases`; cases without an infarct mask are left out. split: a CSV file of `adn split`.
-    fold: the fold that validates. Without a split, cases that the data set reserves for testing are left out. If no
-    part of the split validates, a seeded share of the patients is held out. Raises InputError if the split names other
-    cases than the data set holds, or if nothing is left to train on.
+    data: any layout of `find_cases`; cases without an infarct mask are left out. split: a CSV file from `adn split`.
+    fold: the fold used for validation. Without a split, cases that the data set reserves for testing are left out. If
+    the split has no validation part, a seeded share of the patients is held out. Raises InputError if the split names
+    cases that the data set lacks, or if nothing is left to train on.
     """
     cases = {case.name: case for case in find_cases(data) if case.infarct is not None}
     if not cases:
@@ -65,7 +65,7 @@ def choose_cases(data: Path, split: Path | None = None, fold: int | None = None,
 
 
 def _hold_out(cases: list[Case], seed: int) -> tuple[Sequence[str], Sequence[str]]:
-    """Names that train and names that validate: a share of the patients over all infarct sizes, none of one patient."""
+    """Names for training and validation, with a share of patients of all infarct sizes held out; none if only one."""
     if len({case.subject for case in cases}) < 2:
         return [case.name for case in cases], []
     measured = [(case.name, case.subject, infarct_ml(case.infarct)) for case in cases if case.infarct]
@@ -76,8 +76,8 @@ def _hold_out(cases: list[Case], seed: int) -> tuple[Sequence[str], Sequence[str
 class PreparedCases(Dataset[Sample]):
     """Cases on the model grid, from the cache. Missing ones are prepared first (`adn data prepare` does it faster).
 
-    count: length of the data set; each pass over the cases has a new seeded order. A case without tissue maps adds
-    nothing to L_tissue; a case without a brain mask is skull-stripped.
+    count: length of the data set; each pass over the cases has a new seeded order. See `cache.prepare_case` for cases
+    without a brain mask or tissue map.
     """
 
     def __init__(self, recipe: Recipe, cases: Sequence[Case], count: int) -> None:
@@ -93,7 +93,7 @@ class PreparedCases(Dataset[Sample]):
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        """The sample at this place in pass index // n, whose order is shuffled."""
+        """Sample index % n in the shuffled order of pass index // n, with n cases."""
         n = len(self.files)
         generator = torch.Generator().manual_seed(self.recipe.train.seed * 1_000_003 + index // n)
         prepared = load_prepared(self.files[int(torch.randperm(n, generator=generator)[index % n])])

@@ -16,8 +16,8 @@ from adn.feed.samples import Sample
 from adn.space.warp import mirror
 
 _FLUID_HU = 15.0  # contrast is changed about the median of what is brighter than this
-_EDGE_SHARE = 0.05  # of a voxel must be brain, else it is cut away
-_UNSCORED_SHARE = 0.3  # of a voxel: then it is not scored
+_EDGE_SHARE = 0.05  # voxels with a smaller share of brain become background
+_UNSCORED_SHARE = 0.3  # voxels with a larger unscored share are not scored
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def draw_changes(generator: torch.Generator, config: ChangesConfig) -> Changes:
 
 
 def change(sample: Sample, changes: Changes, grid: GridConfig) -> Sample:
-    """A sample on the brain box, changed; 0 stays 0 outside the brain, and what was not scored stays so."""
+    """Apply the changes to a sample on the brain box; 0 stays 0 outside the brain, and unscored voxels stay unscored."""
     brain, infarct, tissue = (mirror(x[0]) if changes.flip else x[0] for x in sample)
     layers = torch.stack([brain, (brain > 0).float(), (infarct > 0).float(), (infarct < 0).float()], 1)
     places = _places(changes, brain.shape)

@@ -1,4 +1,4 @@
-"""Cut whole heads to a few slices, because outlined cases show only parts of heads."""
+"""Cuts whole heads to a few slices, because outlined cases show only parts of heads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adn.feed.samples import Sample
 
 
 class SliceCounts(NamedTuple):
-    """Numbers of slices of a part on the brain box: copies of the lowest, acquired ones, copies of the highest."""
+    """Slice counts of a part on the brain box: copies of the lowest slice, acquired slices, copies of the highest."""
 
     below: int
     acquired: int
@@ -19,7 +19,7 @@ class SliceCounts(NamedTuple):
 
 
 def slice_counts(sample: Sample) -> SliceCounts:
-    """How a part of a head lies on the box; slices at its ends of which nothing is scored are copies."""
+    """Count the slices of a part of a head on the box; end slices without scored voxels are copies."""
     held = (sample.brain[0] > 0).flatten(1)
     shown = (held & (sample.infarct[0] >= 0).flatten(1)).any(1).nonzero()[:, 0].tolist()
     there = held.any(1).nonzero()[:, 0].tolist()
@@ -29,7 +29,7 @@ def slice_counts(sample: Sample) -> SliceCounts:
 
 
 def cut(sample: Sample, heights: SliceCounts, region: Tensor, slice_share: float, place_share: float) -> Sample:
-    """Cut a head to as many slices as a part has, one of them through a region, and centre them on the box.
+    """Cut a head to as many slices as a part has, at least one through a region, and centre them on the box.
 
     region: (D, H, W), bool. slice_share: which slice of the region, 0 to 1. place_share: where in the part that slice
     lies, 0 to 1. Copies of the end slices are not scored.

@@ -15,11 +15,11 @@ from adn.virtual.draw import draw_patient
 from adn.virtual.folders import FIELD_OF_VIEW_MM, patient_generator, render_plan, scanner_lattice
 from adn.virtual.library import Library
 
-MAX_SLICES = 40  # of more, as thin slices give, a run of so many is drawn, to keep steps short
-NECK_MM = 40.0  # scans may reach this much further down than `draw_patient` lets them
-# Cortex is thinner than slices: with two samples in a 5 mm slice, the tissue of one voxel in nine is a toss-up
+MAX_SLICES = 40  # from taller stacks (thin slices), a random run of this many is used, to keep steps short
+NECK_MM = 40.0  # scans may reach this much further down than `draw_patient` allows
+# Cortex is thinner than slices: with two samples in a 5 mm slice, the tissue of one voxel in nine is a toss-up.
 SLICE_SAMPLE_MM = 1.25
-NOISE = (0.4, 2.0)  # factor of the noise that `draw_patient` gives: from smoothed to thin-sliced scans
+NOISE = (0.4, 2.0)  # factor on the noise from `draw_patient`: from smoothed to thin-sliced scans
 
 
 class HeadSample(NamedTuple):

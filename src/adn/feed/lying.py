@@ -1,4 +1,4 @@
-"""Mixed samples that several methods share: stored on disk, or rotated back to how the head lay in the scanner."""
+"""Mixed samples shared by several methods: stored on disk, or rotated back to how the head lay in the scanner."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from adn.feed.mix import Draw, MixedSamples
 from adn.feed.samples import Sample
 from adn.space.warp import invert_rigid, warp
 
-_EDGE_SHARE = 0.05  # of a voxel must be brain, else it is cut away
-_UNSCORED_SHARE = 0.3  # of a voxel: then it is not scored
+_EDGE_SHARE = 0.05  # voxels with a smaller share of brain become background
+_UNSCORED_SHARE = 0.3  # voxels with a larger unscored share are not scored
 
 
 class StoredSamples(Dataset[Sample]):
     """A mix whose samples are drawn once and stored in a folder, for runs that must see the same samples.
 
-    folder: for this mix and seed only. Intensities are stored in steps of 0.001 HU; the run that draws a sample first
-    sees the stored values, too.
+    folder: for this mix and seed only. Intensities are stored in steps of 0.001 HU; the run that draws a sample also
+    gets the stored values.
     """
 
     def __init__(self, mixed: MixedSamples, folder: Path) -> None:
@@ -42,10 +42,10 @@ class StoredSamples(Dataset[Sample]):
 
 
 class LyingSamples(Dataset[Sample]):
-    """A mix, each sample turned back: a real case to its own pose, a virtual patient to that of a real case.
+    """A mix with each sample rotated back: a real case to its own pose, a virtual patient to that of a real case.
 
-    So the methods that align heads and those that do not are shown the same samples. samples: those of the mix, as they
-    are or kept. grid: its box is what the turned head is cut to.
+    This way, methods that align heads and methods that do not get the same samples. samples: the mix itself, or its
+    stored samples. grid: the rotated head is cut to its box.
     """
 
     def __init__(self, mixed: MixedSamples, samples: Dataset[Sample], grid: GridConfig) -> None:
@@ -55,12 +55,12 @@ class LyingSamples(Dataset[Sample]):
         return len(self.mixed)
 
     def __getitem__(self, index: int) -> Sample:
-        """Sample `index` of the mix, as the head lies."""
+        """Sample `index` of the mix, in its unaligned pose."""
         return lying(self.samples[index], self.poses[self._whose(self.mixed.draw(index))], self.grid)
 
     @cached_property
     def poses(self) -> Mapping[Path, Tensor]:
-        """Of every real case, by its file."""
+        """The pose of every real case, by its file."""
         cases = self.mixed.cases
         return {path: load_pose(path) for path in (*cases.outlined, *cases.whole)}
 
@@ -73,7 +73,7 @@ class LyingSamples(Dataset[Sample]):
 
 
 def lying(sample: Sample, pose: Tensor, grid: GridConfig) -> Sample:
-    """An aligned sample as the head lay, on the grid's box. pose: aligned → model grid, (1, 4, 4) mm."""
+    """Rotate an aligned sample back to its own pose, on the grid's box. pose: aligned → model grid, (1, 4, 4) mm."""
     box, home = grid.box or grid.shape, invert_rigid(pose)
     brain, infarct, tissue = sample
     layers = torch.stack([brain[0], (brain[0] > 0).float(), (infarct[0] > 0).float(), (infarct[0] < 0).float()])
@@ -87,12 +87,12 @@ def lying(sample: Sample, pose: Tensor, grid: GridConfig) -> Sample:
 def lying_validation(
     named: Sequence[tuple[str, Sample]], outlined: Sequence[Path], whole: Sequence[Path], grid: GridConfig
 ) -> list[tuple[str, Sample]]:
-    """What `mix.validation_samples` gives of these files, as the heads lie."""
+    """The samples that `mix.validation_samples` makes from these files, rotated back to their original poses."""
     parts, heads = iter(outlined), iter(whole)
     head, turned = None, []
     for name, sample in named:
         if name == "whole":
-            head = next(heads)  # an infarct that is laid on a head follows it
+            head = next(heads)  # a sample with a laid infarct comes right after its head
         path = next(parts) if name == "outlined" else head
         assert path
         turned.append((name, lying(sample, load_pose(path), grid)))

@@ -1,4 +1,4 @@
-"""Mixes samples of several sources so that the source does not give away whether there is an infarct.
+"""Mixes samples from several sources so that the source does not give away whether there is an infarct.
 
 The sources are outlined parts of heads, unchanged or emptied (the infarct replaced by its mirror twin); whole heads
 without infarct; and virtual patients. Virtual infarcts are laid on a share of the emptied parts and of the whole heads,
@@ -31,10 +31,10 @@ from adn.virtual.folders import patient_generator
 from adn.virtual.overlay import Laid, Shape, Twin, donor_shape, draw_twin, lay_one, replace_by_twin
 
 MixSource = Literal["outlined", "emptied", "whole", "virtual"]
-_MIX_STREAM = 30_000_000  # first index of the draws, apart from those of virtual patients
+_MIX_STREAM = 30_000_000  # first index of the draws, separate from those of virtual patients
 _FLUID_HU = 12.0  # parenchyma is brighter
-_LEAST_TWINS = 10  # voxels with a twin that a contrast is measured on
-_SPREAD_SLICES = 8  # most copies of an end slice, which show its infarct, too
+_LEAST_TWINS = 10  # fewest voxels with a twin for measuring a contrast
+_SPREAD_SLICES = 8  # most copies of an end slice, all of which show its infarct
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class MixedSamples(Dataset[Sample]):
             laid = self._laid(sample, draw) if draw.laid or draw.cut else None
             region = sample.infarct[0] > 0
             if laid and not region.any():
-                # an infarct that is not laid decides, too, where a head is cut, so that the cut gives nothing away
+                # even an infarct that is not added determines where the head is cut, so that the cut reveals nothing
                 region = laid.infarct
                 sample = with_laid(sample, laid, self.recipe.grid) if draw.laid else sample
             if draw.cut:
@@ -201,7 +201,7 @@ class MixedSamples(Dataset[Sample]):
         """A virtual infarct drawn from the draw's seed; the sample does not hold it yet."""
         brain = sample.brain[0] > 0
         generator, hu = torch.Generator().manual_seed(draw.seed), to_hu(sample.brain[0], self.recipe.grid)
-        # whole copies of slices are not scored, but show the same infarct as their neighbours
+        # copied slices are not scored, but show the same infarct as their neighbours
         unscored = (sample.infarct[0] < 0) & ~copies(sample)
         spacing = self.recipe.grid.spacing_mm
         return lay_one(generator, hu, brain, spacing, self.shapes, self.mix.laid, unscored)
@@ -240,14 +240,14 @@ def grown(mask: Tensor, voxels: int) -> Tensor:
 
 
 def copies(sample: Sample) -> Tensor:
-    """Slices of which nothing is scored, (D, H, W), bool: they were not acquired and copy the nearest slice."""
+    """Brain in slices that are not scored at all, (D, H, W), bool: not acquired, but copies of the nearest slice."""
     brain = sample.brain[0] > 0
     unscored = ((sample.infarct[0] < 0) | ~brain).flatten(1).all(1)
     return unscored[:, None, None] & brain
 
 
 def outline(sample: Sample, voxels: int) -> Tensor:
-    """The infarct, also in copies of its slices, dilated in plane by so many voxels; (D, H, W), bool."""
+    """The infarct, including copies of its slices, dilated in plane by `voxels`; (D, H, W), bool."""
     found, copied = sample.infarct[0] > 0, copies(sample)
     for _ in range(_SPREAD_SLICES):
         near = F.max_pool3d(found[None, None].float(), (3, 1, 1), 1, (1, 0, 0))[0, 0] > 0
@@ -256,7 +256,7 @@ def outline(sample: Sample, voxels: int) -> Tensor:
 
 
 def without_blood(sample: Sample, mix: MixConfig, grid: GridConfig) -> Sample:
-    """A whole head in which blood, what the case does not score, and the surroundings of both are not scored."""
+    """A whole head with blood, voxels the case leaves unscored, and the surroundings of both excluded from scoring."""
     brain = sample.brain[0] > 0
     mean = F.avg_pool2d(to_hu(sample.brain[0], grid)[:, None], 3, 1, 1)[:, 0]
     unscored = grown((sample.infarct[0] < 0) | ((mean > mix.blood_hu) & brain), mix.silent_voxels) & brain
@@ -264,7 +264,7 @@ def without_blood(sample: Sample, mix: MixConfig, grid: GridConfig) -> Sample:
 
 
 def emptied(sample: Sample, region: Tensor, twin: Twin, grid: GridConfig) -> Sample:
-    """Replace a region (D, H, W) by its twin: no infarct there. What has no twin or was not acquired is not scored."""
+    """Replace a region (D, H, W) by its twin, free of infarct; voxels without a twin or not acquired are not scored."""
     brain, copied = sample.brain[0] > 0, copies(sample)
     hu, gone = replace_by_twin(to_hu(sample.brain[0], grid), brain, region, twin, grid.spacing_mm)
     kept = sample.infarct[0].clamp(max=0)
@@ -273,7 +273,7 @@ def emptied(sample: Sample, region: Tensor, twin: Twin, grid: GridConfig) -> Sam
 
 
 def filled(sample: Sample, where: Filled, twin: Twin, mix: MixConfig, grid: GridConfig) -> Sample:
-    """Replace a healthy place by its twin, so that a seam as that of `emptied` does not mean "no infarct"."""
+    """Replace a healthy region by its twin, so that a seam like that of `emptied` does not mean "no infarct"."""
     brain, near = sample.brain[0] > 0, outline(sample, mix.grown_voxels)
     hu = to_hu(sample.brain[0], grid)
     free = ((hu > _FLUID_HU) & brain & ~near).nonzero()
@@ -288,7 +288,7 @@ def filled(sample: Sample, where: Filled, twin: Twin, mix: MixConfig, grid: Grid
 
 
 def with_laid(sample: Sample, laid: Laid, grid: GridConfig) -> Sample:
-    """Add a laid infarct to a sample; what is not scored stays so."""
+    """Add a laid infarct to a sample; unscored voxels stay unscored."""
     infarct = torch.where(laid.infarct & (sample.infarct[0] == 0), 1.0, sample.infarct[0])
     return sample._replace(brain=to_unit(laid.hu, sample.brain[0] > 0, grid)[None], infarct=infarct[None])
 

@@ -1,4 +1,4 @@
-"""Parts of a scan as training samples: the patches of nnU-Net, the segments of DeepMedic."""
+"""Cuts training samples into pieces: the patches of nnU-Net, the segments of DeepMedic."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from adn.config import GridConfig
 from adn.feed.samples import Sample
 
 Sides = tuple[int, int, int]
-_STREAM = 104_729  # keeps these seeds apart from those of patients and augmentations
+_STREAM = 104_729  # keeps these seeds separate from those of patients and augmentations
 
 
 def centre_box(sample: Sample, grid: GridConfig) -> Sample:
-    """The middle of a sample on the model grid, as large as the recipe's box."""
+    """The central part of a sample on the model grid, with the size of the recipe's box."""
     box = grid.box or grid.shape
     starts = [(n - side) // 2 for n, side in zip(grid.shape, box, strict=True)]
     place = tuple(slice(a, a + side) for a, side in zip(starts, box, strict=True))
@@ -27,9 +27,9 @@ def centre_box(sample: Sample, grid: GridConfig) -> Sample:
 class Patches(Dataset[Sample]):
     """Pieces of another data set's samples; piece j of sample i depends on (seed, i, j) only.
 
-    Tensors are (n, D, H, W) with n = `count` pieces of sides size + 2 context. A share `infarct_share` of them (rounded
-    at random) is centred on a voxel of infarct, if the sample has any; the others on any voxel of the brain. infarct
-    has the sides `size`: the context is seen but not scored.
+    Tensors are (n, D, H, W) with n = `count` pieces of size `size` + 2 · `context`. A share `infarct_share` of them
+    (rounded at random) is centred on an infarct voxel, if the sample has any; the others on any brain voxel. infarct
+    and tissue have size `size`: the context is seen but not scored.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Patches(Dataset[Sample]):
         return Sample(brain, infarct, tissue)
 
     def _corner(self, pool: Tensor, spare: Tensor, sample: Sample, generator: torch.Generator) -> list[int]:
-        """First voxel of a piece around a random voxel of the pool, moved into the volume if it fits there."""
+        """First voxel of a piece around a random voxel of the pool, shifted to lie inside the volume if it fits."""
         pool = pool if len(pool) else spare
         sides = sample.brain.shape[1:]
         if len(pool):
@@ -66,7 +66,7 @@ class Patches(Dataset[Sample]):
 
 
 def _cut(x: Tensor, corner: list[int], sides: tuple[int, ...]) -> Tensor:
-    """A piece of (D, H, W), 0 beyond the border."""
+    """Cut a piece from (D, H, W), padded with 0 beyond the border."""
     ends = [a + n for a, n in zip(corner, sides, strict=True)]
     inner = tuple(slice(max(a, 0), min(b, side)) for a, b, side in zip(corner, ends, x.shape, strict=True))
     pads = [(max(-a, 0), max(b - side, 0)) for a, b, side in zip(corner, ends, x.shape, strict=True)]
@@ -74,7 +74,7 @@ def _cut(x: Tensor, corner: list[int], sides: tuple[int, ...]) -> Tensor:
 
 
 class Boxed(Dataset[Sample]):
-    """Another data set's samples cut to the recipe's box, for methods that take unaligned heads."""
+    """Another data set's samples, cut to the recipe's box, for methods that take unaligned heads."""
 
     def __init__(self, dataset: Any, grid: GridConfig) -> None:
         self.dataset, self.grid = dataset, grid

@@ -33,13 +33,13 @@ from adn.virtual.library import Library
 from adn.virtual.plan import InfarctPlan, PatientPlan
 from adn.virtual.render import QuietScan, develop, render_quiet, truth
 
-POOL_STREAM = 20_000_000  # first index of the draws of members, apart from those of looks
+POOL_STREAM = 20_000_000  # first index of the members' draws, separate from those of the looks
 STORED_HU = (-300.0, 400.0)  # range of stored slices; half precision resolves 0.1 HU in the brain
 COARSE = (2, 4, 4)  # voxels between which an infarct's swelling is interpolated
 
 
 class Member(NamedTuple):
-    """A patient without acute infarct, in the pose of the scan and before noise, on the box with a margin."""
+    """A patient without acute infarct, in the pose of the scan and without noise, on the box plus a margin."""
 
     plan: PatientPlan
     scan: QuietScan
@@ -47,13 +47,13 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a member: everything about it that is drawn anew.
+    """One look at a member: everything that is drawn anew each time.
 
-    plan: the member's, with other acute infarcts, noise and mask error. left_over: the alignment error. gain: factor of
-    contrast about the brain's mean. denser_hu: added to the brain. grey_hu: added to grey matter. uneven_hu: σ of
-    smooth shading that differs between the sides. rough_hu: σ of noise beyond the scanner's. patchy: relative σ of an
-    infarct's darkening from place to place. blur_voxels: σ in plane. slice_share: picks the one slice, 0 to 1, whose
-    copies replace all; None: all slices. flip: left-right. seed: of fields and noise.
+    plan: the member's, with other acute infarcts, noise and mask error. left_over: the alignment error. gain: contrast
+    factor about the brain's mean. denser_hu: added to the brain. grey_hu: added to grey matter. uneven_hu: σ of smooth
+    shading that differs between the sides. rough_hu: σ of noise beyond the scanner's. patchy: relative σ of the
+    variation of darkening within an infarct. blur_voxels: σ in plane. slice_share: picks one slice, 0 to 1, whose
+    copies replace all others; None: keep all slices. flip: left-right. seed: of fields and noise.
     """
 
     plan: PatientPlan
@@ -76,9 +76,9 @@ class Look:
 
 
 class PooledPatients(Dataset[Sample]):
-    """Looks at a pool of patients on the brain box, for D and F; sample i depends on (seed, i) alone.
+    """Looks at a pool of patients on the brain box, for D and F; sample i depends on (seed, i) only.
 
-    The pool lies in a folder and is rendered on demand, so that runs can resume and share it.
+    The pool is kept in a folder and rendered on demand, so that runs can resume and share it.
     """
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, pool: int, folder: Path) -> None:
@@ -105,13 +105,13 @@ class PooledPatients(Dataset[Sample]):
         raise AssertionError("train.looks.tries is at least 1")
 
     def member(self, place: int) -> Member:
-        """The patient at this place of the pool, read from the folder or rendered and stored there."""
+        """The patient at this position in the pool, read from the folder or rendered and stored there."""
         stored = torch.load(self._rendered(place))
         scan = QuietScan(stored["slices"].float(), stored["centres"], stored["shares"].float() / 255)
         return Member(PatientPlan.from_dict(stored["plan"]), scan)
 
     def fill(self, device: torch.device | str, first: int = 0, step: int = 1) -> None:
-        """Render every `step`-th member that the folder lacks, on a device. A GPU is faster than workers."""
+        """Render the missing ones among every `step`-th member, on a device. A GPU is faster than workers."""
         for place in range(first, self.pool, step):
             self._rendered(place, device)
 
@@ -165,7 +165,7 @@ def draw_look(
         grain_mm=_between(looks.grain_mm, u[1]),
         mask_error_mm=_between(looks.mask_error_mm, u[2]),
     )
-    early = 0 <= u[13] - choices.ease < looks.early_share * (1 - choices.ease)  # below: an easy one
+    early = 0 <= u[13] - choices.ease < looks.early_share * (1 - choices.ease)  # if u[13] < ease: an easy one
     choices = replace(choices, ease=float(u[13] < choices.ease))
     if early:
         patients = choices.patients.with_infarcts(large_share=looks.early_large_share)
@@ -200,8 +200,8 @@ def _log_between(ends: tuple[float, float], u: float) -> float:
 def _as_early(infarct: InfarctPlan, looks: LooksConfig, u0: float, u1: float, u2: float, u3: float) -> InfarctPlan:
     """An infarct of the first hours, as experts outline it: slightly darker, with an edge as wide as its size allows.
 
-    Networks that saw only sharp and even infarcts in training do not mark real ones
-    (docs/lab/2026-11-28-first-weights.md, round 10).
+    Networks trained only on sharp, uniform infarcts do not mark real ones (docs/lab/2026-11-28-first-weights.md,
+    round 10).
     """
     drop = _between(looks.early_drop_hu, u0**looks.early_drop_power)
     widest = looks.early_edge_of_radius * infarct.radius_mm if infarct.territory else looks.early_edge_of_mask_mm
@@ -229,7 +229,7 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
     brain = (member.scan.shares[3] > 0.5) & seen
     scanned = deskull(ct, brain, grid, plan.scanner.mask_error_mm)
 
-    # positions of the box's voxels in the patient's aligned frame, mm, (3, D, H, W), and what swelling displaces
+    # positions of the box's voxels in the patient's aligned frame, mm, (3, D, H, W), before and after swelling
     here = _positions(box, grid.spacing_mm, look.left_over)
     lesions = lesions_of(plan, library.lesion)
     mni_from_aligned = library.head(plan.head).mni_from_aligned @ np.diag([*(1 / np.array(plan.scale)), 1.0])
@@ -239,9 +239,8 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
     x, inside, *shares = F.grid_sample(
         layers[None], apply(to_scan, from_where).movedim(0, -1)[None], align_corners=False
     )[0]
-    x = x / inside.clamp(
-        min=1e-3
-    )  # voxels fade at the brain's edge; dividing by `inside` restores the intensity of the part that is brain
+    # voxels fade at the brain's edge; dividing by `inside` restores the intensity of the part that is brain
+    x = x / inside.clamp(min=1e-3)
     shares = torch.stack(shares)
 
     fields = random_field(torch.Generator().manual_seed(look.seed), 2, 45.0)
@@ -266,14 +265,14 @@ def _show(member: Member, look: Look, library: Library, recipe: Recipe) -> Sampl
 
 
 def _positions(shape: tuple[int, ...], spacing_mm: tuple[float, ...], pose: RigidTransform) -> Tensor:
-    """Positions of a centred grid's voxels after a motion, LPS mm, (3, D, H, W)."""
+    """Positions of a centred grid's voxels after a rigid motion, LPS mm, (3, D, H, W)."""
     z, y, x = ((torch.arange(n) + 0.5 - n / 2) * mm for n, mm in zip(shape, spacing_mm, strict=True))
     points = torch.stack(torch.broadcast_tensors(x, y[:, None], z[:, None, None]))
     return apply(pose.matrix, points)
 
 
 def _unit_from_mm(motion: np.ndarray, shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> np.ndarray:
-    """Matrix from LPS mm to [-1, 1] of a centred grid that is read through a motion."""
+    """Matrix from LPS mm to the [-1, 1] coordinates of a centred grid, after a rigid motion."""
     sides = [n * mm / 2 for n, mm in zip(shape, spacing_mm, strict=True)]
     return np.diag([*(1 / np.array(sides[::-1])), 1.0]) @ motion
 
@@ -299,7 +298,7 @@ def _darken(
     mni_from_aligned: np.ndarray,
     uneven: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """HU with the infarcts, and the share of each voxel that is infarct, (D, H, W) each."""
+    """HU darkened by the infarcts, and the infarcted share of each voxel, (D, H, W) each."""
     infarcted = torch.zeros_like(hu)
     for lesion in lesions:
         extents = [_extent(lesion, from_where, mni_from_aligned, height) for height in _heights(plan)]
@@ -309,7 +308,7 @@ def _darken(
 
 
 def _heights(plan: PatientPlan) -> tuple[float, ...]:
-    """Heights that are averaged for a thick slice, mm from its middle."""
+    """Heights over which a thick slice averages, mm from its middle."""
     third = plan.scanner.slice_mm / 3
     return (-third, 0.0, third)
 
@@ -322,7 +321,7 @@ def _extent(lesion: Lesion, from_where: Tensor, mni_from_aligned: np.ndarray, he
 
 
 def _stacked(sample: Sample, share: float, looks: LooksConfig) -> Sample:
-    """Copies of one slice that holds much brain, and infarct if the sample has any."""
+    """Copies of a single slice with much brain, and with infarct if the sample has any."""
     area = (sample.brain > 0)[0].flatten(1).sum(1)
     large = area >= looks.stack_of_area * area.max()
     ill = large & (sample.infarct > 0)[0].flatten(1).any(1)

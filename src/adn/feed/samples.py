@@ -1,4 +1,4 @@
-"""Samples and batches: the form in which training sees a patient."""
+"""Samples and batches: the form in which patients enter training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adn.virtual.blur import blur
 class Sample(NamedTuple):
     """One patient. brain: (1, D, H, W) in [0, 1]; infarct: float 0 or 1; tissue: uint8, `TissueLabel`.
 
-    infarct is −1 where nothing is scored, for example infarct that only other images show (AISD's label 4).
+    infarct is −1 where nothing is scored, for example infarct visible only in other images (AISD's label 4).
     Aligned samples lie on the brain box, with the mid-sagittal plane in the middle; others lie on the model grid.
     """
 

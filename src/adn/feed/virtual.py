@@ -29,7 +29,7 @@ class _Patients(ABC, Dataset[Sample]):
     """Patients drawn and rendered one by one; subclasses choose the pose and the grid."""
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
-        """curriculum: begin with easy patients only (`ease_at`)."""
+        """curriculum: start with easy patients only (`ease_at`)."""
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.curriculum = count, curriculum
         self.choices = library.choices(recipe.train.patients)
@@ -52,9 +52,9 @@ class _Patients(ABC, Dataset[Sample]):
 class AlignedPatients(_Patients):
     """Patients on the brain box, for D and F: scanned in their pose, then aligned up to the usual error.
 
-    They are not rendered straight on the box, because prediction does not see such heads: slices of a rolled head cut
-    its two sides at different heights, so thick slices average them differently, and the resampling that aligns a head
-    removes noise.
+    They are not rendered directly on the box, because prediction never sees such heads: slices of a rolled head cut its
+    two sides at different heights, so thick slices average them differently, and the resampling in alignment removes
+    noise.
     """
 
     def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
@@ -73,9 +73,9 @@ def draw_left_over(generator: torch.Generator, plan: PatientPlan, poses: PosesCo
 
 
 class PosedPatients(_Patients):
-    """Patients in their scanned pose, on the whole model grid about the brain's centre, as `conform` leaves a case.
+    """Patients in their scanned pose, on the whole model grid centred on the brain, as `conform` leaves a case.
 
-    For recipes that compute L_F in input space, where T has to find the plane and its inverse is scored, too.
+    For recipes that compute L_F in input space, where T has to find the plane and its inverse is scored as well.
     """
 
     def show(self, plan: PatientPlan, generator: torch.Generator) -> Sample:
@@ -85,7 +85,7 @@ class PosedPatients(_Patients):
 
 
 def aligned_sample(plan: PatientPlan, library: Library, left_over: RigidTransform, recipe: Recipe) -> Sample:
-    """A plan scanned in its pose, then aligned onto the brain box, where voxel p reads patient(left_over · p).
+    """Scan a plan in its pose, then align it onto the brain box, where voxel p reads patient(left_over · p).
 
     One linear resampling, as T does at prediction; tissue takes the nearest voxel.
     """
@@ -133,8 +133,8 @@ def render_sample(plan: PatientPlan, library: Library, lattice: Lattice, recipe:
 def bleeds_shown(plan: PatientPlan, patient: VirtualPatient, library: Library, lattice: Lattice) -> Tensor:
     """Where the plan's bleeds are visible, (D, H, W) bool.
 
-    The patient is rendered a second time without them, with the same noise: a voxel belongs to a bleed if it is
-    brighter with it by half its contrast or more.
+    The patient is rendered again without them, with the same noise: a voxel belongs to a bleed if the bleed makes it
+    brighter by more than half of its contrast.
     """
     bleeds = [spot for spot in plan.bright if spot.kind == "bleed"]
     if not bleeds:
