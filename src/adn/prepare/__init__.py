@@ -1,4 +1,4 @@
-"""From a head CT to a deskulled brain on the model grid.
+"""Turns a head CT into a deskulled brain on the model grid.
 
 Names are loaded on first use, so that importing this package does not load SimpleITK.
 """
@@ -28,7 +28,7 @@ class SkullStripper(Protocol):
     """Anything that finds the brain: the classical `strip_skull`, or a network.
 
     Takes a head CT in HU, returns a uint8 mask on the same grid (1: inside the inner table of the skull). Raises
-    InputError where there is no brain.
+    InputError if there is no brain.
     """
 
     def __call__(self, volume_hu: Volume, /) -> Volume:  # noqa: D102 (the class says it)

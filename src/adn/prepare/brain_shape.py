@@ -1,4 +1,4 @@
-"""Whether a mask can be the brain of a head CT with skull."""
+"""Checks whether a mask can be the brain of a head CT with skull."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adn.remarks import Doubt
 from adn.space.geometry import Grid, bounding_box
 from adn.space.volume import Volume
 
-COARSE_MM = 2.0  # working voxel; the inner table's gaps are wider, the run time is seconds
+COARSE_MM = 2.0  # working voxel size: finer than gaps in the inner table, and fast (seconds)
 BONE_HU = 130.0  # above fresh blood (90) and half a thin bone's partial volume
 PLAUSIBLE_ML = (300.0, 2300.0)  # volume of a whole brain
 _PART_ML_PER_MM = 1.5  # 15 cm² of brain in a slice
@@ -19,14 +19,15 @@ BRAIN_MEAN_HU = (5.0, 75.0)
 MIN_COVER = 0.5  # least share of the brain's shell with bone nearby
 _COVER_MM = 5.0
 _DENSE_HU, _AIR_HU = 350.0, -100.0
-_MAX_DENSE = 0.03  # calcification and a shunt are less
-_MAX_AIR = 0.05  # air after surgery is less
+_MAX_DENSE = 0.03  # largest share; calcification and a shunt stay below it
+_MAX_AIR = 0.05  # largest share; air after surgery stays below it
 
 
 def plausible_ml(grid: Grid) -> tuple[float, float]:
-    """Least and most volume of a brain on a grid in SPL order, mL: of a part of a head, as at the skull's base.
+    """Smallest and largest plausible brain volume on a grid in SPL order, mL.
 
-    There, and at the vertex, slices hold a third of what they do in the middle.
+    The minimum for a part of a head fits the skull base and the vertex, where slices hold a third of the brain that
+    middle slices do.
     """
     height_mm = grid.shape[0] * grid.spacing_mm[0]
     least_ml = _PART_ML_PER_MM * height_mm if is_part(grid) else PLAUSIBLE_ML[0]
@@ -34,10 +35,10 @@ def plausible_ml(grid: Grid) -> tuple[float, float]:
 
 
 def doubt_brain(volume_hu: Volume, mask: Volume) -> Doubt | None:
-    """Why a mask cannot be the brain of a head CT with skull; None: nothing speaks against.
+    """Why a mask cannot be the brain of a head CT with skull; None if nothing speaks against it.
 
-    volume_hu: finite HU; mask: on the same grid. Looked at are volume, density, bone and air inside, skipped slices and
-    the skull around it.
+    volume_hu: finite HU; mask: on the same grid. Checks volume, density, bone and air inside, skipped slices, and the
+    skull around it.
     """
     scan, inside = volume_hu.reoriented("SPL"), mask.reoriented("SPL").data > 0
     volume_ml = float(inside.sum()) * scan.grid.voxel_ml
@@ -54,7 +55,7 @@ def doubt_brain(volume_hu: Volume, mask: Volume) -> Doubt | None:
     used = np.flatnonzero(inside.any(axis=(1, 2)))
     if used[-1] - used[0] + 1 > used.size:
         return Doubt("skips_slices")
-    # Of the scan around the brain only: bone further away than this counts for nothing.
+    # Only the surroundings of the brain: bone further away does not matter.
     crop = bounding_box(inside, [int(np.ceil(3 * _COVER_MM / step)) for step in scan.grid.spacing_mm])
     coarse = cm.coarsen(np.clip(scan.data[crop], -1024.0, 1500.0), scan.grid.spacing_mm, COARSE_MM)
     share = bony_share(cm.block_mean(inside[crop], coarse.factors) > 0.5, coarse.hu > BONE_HU, coarse.spacing_mm)
@@ -62,7 +63,7 @@ def doubt_brain(volume_hu: Volume, mask: Volume) -> Doubt | None:
 
 
 def bony_share(brain: Mask, bone: Mask, spacing_mm: tuple[float, float, float]) -> float:
-    """Share of the shell around the brain that has bone near it: most of a skull, little of a belly."""
+    """Share of the shell around the brain with bone nearby: large inside a skull, small in an abdomen."""
     away = cm.distance_mm(brain, spacing_mm)
     shell = (away > 0.0) & (away <= _COVER_MM)
     near_bone = cm.distance_mm(bone, spacing_mm) <= _COVER_MM

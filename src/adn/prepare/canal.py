@@ -1,4 +1,4 @@
-"""Where the brain ends below: at the foramen magnum, under which a mask that goes on runs down the spinal canal."""
+"""Finds the foramen magnum, the lower end of the brain, below which a mask may run on down the spinal canal."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from adn.prepare.coarse import Mask
 
-CANAL_CM2 = 10.0  # of cross-section: less, below the brain's widest slice, is the canal
-# Masks of heads without neck go on for up to 52 mm below, as the cord does; they stay as they are.
+CANAL_CM2 = 10.0  # below the brain's widest slice, a smaller cross-section is the canal
+# Masks of scans without neck follow the cord for up to 52 mm below the foramen; these are left as they are.
 LONGEST_TAIL_MM = 60.0
 
 
 def canal_slices(brain: Mask, spacing_mm: tuple[float, float, float]) -> int:
-    """How many slices of a stack lie below the foramen magnum; 0 where the brain's base is cut off.
+    """How many slices of a stack lie below the foramen magnum; 0 if the brain's base is cut off.
 
-    brain: (D, H, W), lowest slice first. The foramen is above the highest slice below the widest one in which the mask
-    is no larger than the canal.
+    brain: (D, H, W), lowest slice first. The foramen lies just above the highest slice, of those below the widest one,
+    in which the mask is no larger than the canal.
     """
     area_cm2 = brain.sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2] / 100.0
     small = np.flatnonzero(area_cm2[: int(np.argmax(area_cm2))] < CANAL_CM2)
@@ -24,7 +24,7 @@ def canal_slices(brain: Mask, spacing_mm: tuple[float, float, float]) -> int:
 
 
 def without_long_canal(brain: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> NDArray[np.uint8]:
-    """The mask itself; where it runs far down the canal, as in scans with neck, cut at the foramen magnum."""
+    """The mask, cut at the foramen magnum if it runs far down the canal, as in scans with neck."""
     below = canal_slices(brain > 0, spacing_mm)
     used = np.flatnonzero(brain[:below].any(axis=(1, 2)))
     if not used.size or (below - used[0]) * spacing_mm[0] <= LONGEST_TAIL_MM:

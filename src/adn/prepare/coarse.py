@@ -1,7 +1,7 @@
-"""A coarser copy of a scan to work on, and morphology in millimetres on it.
+"""Coarser copies of a scan, and morphology in millimetres on them.
 
-Arrays here are in SPL order. Distances respect the spacing: a radius below the slice spacing acts within slices only,
-which is what thick slices need.
+Arrays are in SPL order. Distances respect the spacing: a radius below the slice spacing acts only within slices, as
+thick slices require.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Coarse:
-    """Block means of an array. hu: float32. spacing_mm: of its voxels. factors: fine voxels in a block, each axis."""
+    """Block means of an array. hu: float32. spacing_mm: of the blocks. factors: fine voxels per block and axis."""
 
     hu: NDArray[np.float32]
     spacing_mm: tuple[float, float, float]
@@ -48,7 +48,7 @@ def block_mean(array: NDArray, factors: tuple[int, int, int]) -> NDArray[np.floa
 def refine(
     values: NDArray[np.float32], factors: tuple[int, int, int], start: Sequence[int], shape: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Linear interpolation of coarse values on the fine voxels start … start + shape."""
+    """Interpolate coarse values linearly at the fine voxels start … start + shape."""
     image = sitk.GetImageFromArray(values)
     image.SetSpacing([float(f) for f in factors[::-1]])
     image.SetOrigin([(f - 1) / 2 for f in factors[::-1]])
@@ -61,7 +61,7 @@ def refine(
 
 
 def distance_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Distance in mm from each voxel outside `mask` to it, 0 inside; infinite where the mask is empty."""
+    """Distance in mm from each voxel to `mask`, 0 inside it; infinite if the mask is empty."""
     if not mask.any():
         return np.full(mask.shape, np.inf, np.float32)
     image = _image(mask, spacing_mm)
@@ -70,7 +70,7 @@ def distance_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[n
 
 
 def erode(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
-    """True where no voxel outside the mask is nearer than `radius_mm`; what lies beyond the array does not erode."""
+    """True where every voxel outside the mask is further than `radius_mm` away; the array's border does not erode."""
     return distance_mm(~mask, spacing_mm) > radius_mm
 
 
@@ -80,7 +80,7 @@ def dilate(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float])
 
 
 def close(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Dilation, then erosion: gaps narrower than twice the radius are bridged."""
+    """Dilate, then erode: bridges gaps narrower than twice the radius."""
     return erode(dilate(mask, radius_mm, spacing_mm), radius_mm, spacing_mm) | mask
 
 
@@ -90,8 +90,8 @@ def median_in_slices(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def components(mask: Mask, *, corners: bool = False) -> NDArray[np.integer]:
-    """Connected parts numbered from 1 by falling size; 0 outside. corners: edges and corners connect, too, not faces
-    alone."""
+    """Connected parts numbered from 1 by decreasing size; 0 outside. corners: voxels that share only an edge or corner
+    are connected as well."""
     labels = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), corners)
     return sitk.GetArrayFromImage(sitk.RelabelComponent(labels, sortByObjectSize=True))
 
@@ -114,7 +114,7 @@ def fill_slices(mask: Mask) -> Mask:
 
 
 def peel_slices(mask: Mask, rind: Mask, steps: int) -> Mask:
-    """The mask without those voxels of `rind` that its outside reaches through `rind` in `steps` steps in plane."""
+    """The mask without voxels of `rind` that can be reached from outside, through `rind`, in `steps` in-plane steps."""
     outside = ~mask
     for _ in range(steps):
         grown = outside.copy()

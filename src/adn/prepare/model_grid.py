@@ -1,4 +1,4 @@
-"""The brain of a scan on the model grid, and the exact way back."""
+"""Resamples the brain of a scan to the model grid, and keeps the exact way back."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Conformed:
 
     brain: float32 in [0, 1], 0 outside the mask. mask: uint8. Both lie on one axis-aligned SPL grid, centred on the
     brain's centroid. scan_grid: the scan's grid with axes in SPL order. matrix: see `scan_index_from_model_index`.
-    scanned: float32, 1 where the scan of a part of a head lies (with its copied ends), 0 elsewhere; None for a scan
-    that is high enough for a whole brain.
+    scanned: float32, for a part of a head: 1 where the scan (with its copied ends) has data, 0 elsewhere; None for a
+    scan tall enough for a whole brain.
     """
 
     brain: Volume
@@ -40,13 +40,13 @@ class Conformed:
     def scan_index_from_model_index(self) -> NDArray[np.float64]:
         """4 × 4: array index on the model grid → array index in the scan in SPL order.
 
-        Computed without the scan's translation, which rounding in files makes depend on the axis order; so it is
-        bit-identical for one volume in any of the 48 axis orders.
+        Computed without the scan's translation, whose rounding in files depends on the axis order, so that it is
+        bit-identical for the same volume in any of the 48 axis orders.
         """
         return self.matrix.copy()
 
     def carry(self, volume: Volume) -> NDArray[np.float32]:
-        """Another volume on the scan's grid (such as the fraction of a label) on the model grid, filtered as the brain.
+        """Resample a volume on the scan's grid (such as a label fraction) to the model grid, filtered like the brain.
 
         Any axis order; 0 outside the scan.
         """
@@ -59,8 +59,8 @@ def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
 
     volume_hu: finite HU, any axis order and obliquity. mask: on the same grid, brain where > 0. The window of `grid` is
     mapped to [0, 1] before resampling, and voxels outside the mask have no weight, so no bone leaks into the brain.
-    A part of a head gets copies of its ends (`adn.prepare.part`), which the way back leaves out. Raises InputError
-    where the mask is empty or the brain does not fit the model grid.
+    A part of a head gets copies of its ends (`adn.prepare.part`), which the way back leaves out. Raises InputError if
+    the mask is empty or the brain does not fit the model grid.
     """
     if not volume_hu.grid.same_as(mask.grid):
         raise InputError(f"The mask must lie on the scan's grid, {volume_hu.grid}, but lies on {mask.grid}.")
@@ -94,7 +94,7 @@ def conform(volume_hu: Volume, mask: Volume, grid: GridConfig) -> Conformed:
 
 
 def _scanned(scan_from_model: NDArray, shape: tuple[int, int, int], grid: GridConfig) -> NDArray[np.float32]:
-    """1 in the model voxels whose centre lies between the first and the last slice of a stack of that shape."""
+    """1 in model voxels whose centre lies within the slices of a stack of that shape."""
     d, h, w = np.ogrid[tuple(slice(n) for n in grid.shape)]
     a, b, c, e = scan_from_model[0]
     place = a * d + b * h + c * w + e
@@ -102,14 +102,14 @@ def _scanned(scan_from_model: NDArray, shape: tuple[int, int, int], grid: GridCo
 
 
 def _cut(scan_from_model: NDArray[np.float64], below: int) -> NDArray[np.float64]:
-    """The same matrix for a scan without the copies below its first slice."""
+    """The same matrix for the scan without the copies below its first slice."""
     matrix = scan_from_model.copy()
     matrix[0, 3] -= below
     return matrix
 
 
 def carry_mask(mask: Volume, grid: Grid) -> Volume:
-    """A mask (inside where > 0) on another grid, uint8: inside where at least half of a voxel is, as in training.
+    """Resample a mask (inside where > 0) to another grid, uint8: inside if at least half of a voxel is, as in training.
 
     The mask's fraction is low-pass filtered to the target's voxels and interpolated linearly. Any axis order,
     obliquity and shear; 0 outside the mask's grid.
@@ -119,7 +119,7 @@ def carry_mask(mask: Volume, grid: Grid) -> Volume:
         return Volume(np.zeros(grid.shape, np.uint8), grid, "label")
     matrix = np.linalg.inv(mask.grid.affine) @ grid.affine
     sigmas = _prefilter_sigmas(matrix)
-    # A border of background, so that nothing is cut off by the resampler at the array's end.
+    # A border of background, so that the resampler does not cut anything off at the array's end.
     crop = bounding_box(inside)
     margins = [int(np.ceil(4 * sigma)) + 1 for sigma in sigmas]
     fraction = np.pad(inside[crop].astype(np.float32), [(m, m) for m in margins])
@@ -135,13 +135,13 @@ def _centroid(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _require_fit(inside: NDArray[np.bool_], model_from_scan: NDArray, grid: GridConfig) -> None:
-    """Raise InputError where more than a hundredth of the brain, without canal, lies outside the model grid."""
+    """Raise InputError if more than 1 % of the brain, without canal, lies outside the model grid."""
     outside, total = 0, 0
     upper = np.array(grid.shape) - 0.5
     corners = Affine(model_from_scan).apply(
         list(product(*((side.start, side.stop - 1) for side in bounding_box(inside))))
     )
-    if ((corners > -0.5) & (corners < upper)).all():  # so nothing between them is outside
+    if ((corners > -0.5) & (corners < upper)).all():  # then everything between them is inside, too
         return
     for z, plane in enumerate(inside):
         index = np.stack([np.full(int(plane.sum()), z), *np.nonzero(plane)], axis=1)
@@ -177,17 +177,17 @@ def _unit(hu: NDArray, window_hu: WindowHU) -> NDArray[np.float32]:
 
 
 def _prefilter_sigmas(scan_from_model: NDArray) -> list[float]:
-    """Width of the low-pass filter on each scan axis, in scan voxels: that of the target voxel's box average.
+    """σ of the low-pass filter along each scan axis, in scan voxels, to match averaging over a target voxel.
 
     A target voxel spans `step` scan voxels; a box of that width has variance step² / 12, of which the scan's own voxel
-    already brings 1 / 12. 0 where the target is finer.
+    already contributes 1 / 12. 0 if the target is finer.
     """
     steps = np.linalg.norm(scan_from_model[:3, :3], axis=1)
     return [float(np.sqrt(max(step**2 - 1.0, 0.0) / 12.0)) for step in steps]
 
 
 def _smooth(array: NDArray[np.float32], sigmas: list[float]) -> NDArray[np.float32]:
-    """Separable Gaussian, the kernel cut at 4 sigma; outside the array is 0 for values and weights alike."""
+    """Separable Gaussian with the kernel cut at 4 sigma; values and weights count as 0 outside the array."""
     for axis, sigma in enumerate(sigmas):
         if sigma < 0.2:  # the neighbour's weight would be under 1e-5
             continue
@@ -195,6 +195,6 @@ def _smooth(array: NDArray[np.float32], sigmas: list[float]) -> NDArray[np.float
         apart = np.abs(np.subtract.outer(place, place))
         weights = np.where(apart <= radius, np.exp(-0.5 * (apart / sigma) ** 2), 0.0)
         weights /= np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2).sum()
-        # most weights are 0, and a product of matrices is still several times as fast as adding shifted copies
+        # most weights are 0, but a matrix product is still several times as fast as adding shifted copies
         array = np.moveaxis(np.tensordot(array, weights.astype(np.float32), (axis, 0)), -1, axis)
     return array

@@ -1,4 +1,4 @@
-"""Parts of heads: a stack too short to find a brain in is extended by copies of its ends, and cut back afterwards."""
+"""Parts of heads: extends a stack that is too short by copies of its end slices, and cuts it back afterwards."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LEAST_MM, LEAST_SLICES = 45.0, 7  # smallest stack that the networks and morphol
 
 
 def copies_needed(slices: int, slice_mm: float, least_mm: float = LEAST_MM) -> tuple[int, int]:
-    """How many copies of the first and of the last slice a stack gets; (0, 0) if it is tall enough."""
+    """How many copies of the first and of the last slice a stack needs; (0, 0) if it is tall enough."""
     lacking = max(max(LEAST_SLICES, int(np.ceil(least_mm / slice_mm))) - slices, 0)
     return lacking // 2, (lacking + 1) // 2
 
 
 def lengthened(volume: Volume) -> tuple[Volume, slice]:
-    """A volume in SPL order, with copies of its ends if it needs any, and the range of its own slices in it."""
+    """A volume in SPL order with copies of its end slices if needed, and the range of the original slices in it."""
     slices = volume.grid.shape[0]
     below, above = copies_needed(slices, volume.grid.spacing_mm[0])
     if not above:

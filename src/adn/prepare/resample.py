@@ -1,4 +1,4 @@
-"""Arrays on other voxels: the only place that gives SimpleITK an affine."""
+"""Resamples arrays with an affine; no other module passes an affine to SimpleITK."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def resample(
     how: Literal["linear", "nearest"] = "linear",
     outside: float = 0.0,
 ) -> NDArray:
-    """array(matrix · output index), in the array's own type.
+    """Return array(matrix · output index), in the array's own dtype.
 
     matrix: 4 × 4, output index → array index, both along D, H, W. shape: of the output; None: the array's.
     outside: the value beyond the array.

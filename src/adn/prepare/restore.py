@@ -1,6 +1,6 @@
-"""Air and bone where a file lost them: values cut to a window, bone removed, the skull stripped.
+"""Restores air and bone that a file has lost: values clipped to a window, bone removed, or the skull stripped.
 
-Only the search for the brain sees what is put back here; everything measured is read from the scan itself.
+Only the search for the brain uses the restored scan; all measurements are made on the original.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from adn.remarks import Remark
 from adn.space.volume import Volume
 
 _AIR_HU, _BONE_HU, _SKIN_HU = -1000.0, 1000.0, 40.0
-_LOWEST_FLOOR_HU = -700.0  # air lies below; a floor above it has swallowed the air
+_LOWEST_FLOOR_HU = -700.0  # air is lower, so a higher floor has clipped it
 _LEAST_FLOOR = 0.05  # least share of voxels at the lowest value
 _HIGHEST_TOP_HU = 500.0  # the skull is brighter
 _LEAST_TOP = 0.002  # least share of voxels at the highest value
-_LEAST_BONE = 0.1  # of what is brighter than water; parts of heads have 0.16 and more, stripped brains up to 0.05
+_LEAST_BONE = 0.1  # share of voxels brighter than water; parts of heads have at least 0.16, stripped brains up to 0.05
 _BRIGHT_HU, _WATER_HU, _VOID_HU = 130.0, 5.0, -300.0
 _PIECE = 0.05  # share of the largest piece of bone; smaller ones are calcification and blood
-_SPECK_MM = 1.5  # half width of what noise leaves on a fill value inside tissue
-_LEAST_GAP = 0.05  # share of the tissue's volume where the skull was
-_BACKGROUND = 0.3  # of all voxels have the value that fills what was removed
+_SPECK_MM = 1.5  # half width of specks inside tissue that have the fill value by chance
+_LEAST_GAP = 0.05  # least volume of the removed skull, as a share of the tissue's
+_BACKGROUND = 0.3  # with less air than this share, the commonest value is taken for the fill of removed parts
 _CLOSE_MM = 6.0
-_RING_MM = (1.5, 8.0, 14.0)  # outside the brain: inner and outer table, skin
+_RING_MM = (1.5, 8.0, 14.0)  # distance of inner table, outer table and skin from the brain
 _ALONE = 1000.0  # as slice distance: morphology within slices only
 
 
 class Restored(NamedTuple):
-    """Where the brain is searched. tissue: where it may lie, None: anywhere. remarks: what the scan had lost."""
+    """The scan in which to search for the brain. tissue: where it may be; None: anywhere. remarks: what was lost."""
 
     scan: Volume
     tissue: Mask | None = None
@@ -40,7 +40,7 @@ class Restored(NamedTuple):
 
 
 def restored(scan: Volume) -> Restored:
-    """A scan in SPL order with air and bone put back; the scan itself if it lost neither. Values of tissue stay."""
+    """A scan in SPL order with air and bone restored; the scan itself if it lost neither. Tissue keeps its values."""
     hu = scan.data
     floor, top = float(hu.min()), float(hu.max())
     floor_cut = floor > _LOWEST_FLOOR_HU and _share(hu == floor) > _LEAST_FLOOR
@@ -71,7 +71,7 @@ def _share(where: Mask) -> float:
 def _unclipped(
     hu: NDArray, floor: float | None, top: float, spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.float32]:
-    """Air where the floor reaches the slice's border, bone where large pieces lie on the top."""
+    """Restore air where voxels at `floor` reach the slice's border, and bone in large pieces at `top`."""
     result = hu.astype(np.float32)
     result[cm.large_pieces(hu == top, _PIECE)] = _BONE_HU
     if floor is not None:
@@ -80,19 +80,19 @@ def _unclipped(
 
 
 def _opened(mask: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Narrow parts within a slice removed; everything else as wide as before."""
+    """Remove narrow parts within each slice; everything else keeps its width."""
     alone = (_ALONE, *spacing_mm[1:])
     return mask & cm.dilate(cm.erode(mask, _SPECK_MM, alone), _SPECK_MM + 1.0, alone)
 
 
 def _from_border(mask: Mask) -> Mask:
-    """What is connected, within slices, to the slice's border."""
+    """The part of the mask that is connected to the border within its slice."""
     framed = np.pad(mask, ((0, 0), (1, 1), (1, 1)), constant_values=True)
     return np.stack([cm.largest(plane[None])[0] for plane in framed])[:, 1:-1, 1:-1]
 
 
 def _tissue(hu: NDArray, spacing_mm: tuple[float, float, float]) -> Mask:
-    """What is neither air nor a value that fills what was removed."""
+    """Voxels that are neither air nor the fill value of removed parts."""
     void = hu < _VOID_HU
     values, counts = np.unique(hu[::2, ::2, ::2], return_counts=True)
     fill = float(values[counts.argmax()])
@@ -104,7 +104,7 @@ def _tissue(hu: NDArray, spacing_mm: tuple[float, float, float]) -> Mask:
 
 
 def _with_skull(hu: NDArray, inside: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
-    """A brain with a drawn skull and skin around it, in air."""
+    """The brain with a skull and skin drawn around it, in air."""
     away = cm.distance_mm(inside, spacing_mm)
     inner, outer, skin = _RING_MM
     result = np.full(hu.shape, _AIR_HU, np.float32)

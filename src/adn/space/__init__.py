@@ -1,1 +1,1 @@
-"""Where things are: grids, volumes, rigid motions, units; patient space in numpy, and its counterpart in torch."""
+"""Grids, volumes, rigid motions and units: patient space in numpy, and its counterpart in torch."""

@@ -1,4 +1,4 @@
-"""`Affine`: one 4 × 4 matrix that moves points, the numpy side of `warp.move_points`."""
+"""`Affine`: a 4 × 4 matrix that maps points; the numpy counterpart of `warp.move_points`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 class Affine:
     """An affine map between two frames, `to = linear · from + offset`.
 
-    matrix: 4 × 4, last row (0, 0, 0, 1). Maps compose by `@`: `(a @ b).apply(p)` is `a.apply(b.apply(p))`.
+    matrix: 4 × 4, last row (0, 0, 0, 1). Maps compose with `@`: `(a @ b).apply(p)` is `a.apply(b.apply(p))`.
     """
 
     matrix: NDArray[np.floating]  # kept as float64
@@ -29,15 +29,15 @@ class Affine:
 
     @property
     def offset(self) -> NDArray[np.floating]:
-        """Where the origin goes, (3,)."""
+        """The image of the origin, (3,)."""
         return self.matrix[:3, 3]
 
     def apply(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Points (…, 3), moved."""
+        """Map points (…, 3)."""
         return np.asarray(np.asarray(points) @ self.linear.T + self.offset, np.float64)
 
     def inverse(self) -> Affine:
-        """The map back. Raises numpy.linalg.LinAlgError where there is none."""
+        """The inverse map. Raises numpy.linalg.LinAlgError if there is none."""
         return Affine(np.linalg.inv(self.matrix))
 
     def __matmul__(self, other: Affine) -> Affine:

@@ -1,4 +1,4 @@
-"""How deep points lie in ellipsoids, on torch."""
+"""Depth of points inside ellipsoids, in torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from adn.atlas import Ellipsoid
 
 
 def depth(points: Tensor, ellipsoids: tuple[Ellipsoid, ...]) -> Tensor:
-    """How deep points (3, ...) lie in the nearest of some ellipsoids: 1 at a centre, 0 at a surface, less outside."""
+    """Depth of points (3, ...) in their deepest ellipsoid: 1 at a centre, 0 on a surface, negative outside all."""
     levels = []
     for centre, axes in ellipsoids:
         shape = (3, *[1] * (points.dim() - 1))

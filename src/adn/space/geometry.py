@@ -1,8 +1,8 @@
 """Where voxels lie: `Grid` (array index to patient millimetres) and `RigidTransform` (millimetres and degrees).
 
-Two frames meet here. *World* is NIfTI's RAS in mm (x to the right, y anterior, z superior), which affines use.
-*Frame* is LPS in mm about a grid's centre (x to patient left, y posterior, z superior), which poses use: its axes are
-the W, H and D axes of the model grid, so an in-plane rotation is a rotation about z.
+Two coordinate systems meet here. *World* is NIfTI's RAS in mm (x to the right, y anterior, z superior), used by
+affines. *Frame* is LPS in mm about a grid's centre (x to patient left, y posterior, z superior), used by poses: its
+axes are the W, H and D axes of the model grid, so an in-plane rotation is a rotation about z.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from adn.space.affine import Affine
 
 _RAS_AXES = {"R": (0, 1.0), "L": (0, -1.0), "A": (1, 1.0), "P": (1, -1.0), "S": (2, 1.0), "I": (2, -1.0)}
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-SAME_VOXEL = 0.01  # error, in voxels, of an affine written with few decimals
+SAME_VOXEL = 0.01  # rounding error, in voxels, of an affine written with few decimals
 _SINGLE = 1e-4  # precision, in voxels, with which files store affines
 
 
 @dataclass(frozen=True, eq=False)
 class FiledPlace:
-    """What a NIfTI header says about where its voxels lie, kept if readers disagree on its meaning.
+    """What a NIfTI header says about the position of its voxels, kept if readers disagree on its meaning.
 
-    affine: 4 × 4, RAS mm, as adn understands it. fields: header fields by name. Images written on the same grid get
-    the same fields, so that any reader shows both in the same place.
+    affine: 4 × 4, RAS mm, as interpreted by adn. fields: header fields by name. Images written on the same grid get the
+    same fields, so that any reader shows both in the same place.
     """
 
     affine: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Grid:
     """A regular lattice of voxels in patient space.
 
     shape: voxels along the three array axes. affine: 4 × 4, array index → RAS mm (NIfTI convention). filed: see
-    `FiledPlace`; None where all readers of its file agree.
+    `FiledPlace`; None if all readers of the file agree.
     """
 
     shape: tuple[int, int, int]
@@ -68,7 +68,7 @@ class Grid:
         centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
         axes: str = "SPL",
     ) -> Grid:
-        """An axis-aligned grid whose middle lies at `centre_mm` (RAS), its array axes growing towards `axes`."""
+        """An axis-aligned grid centred at `centre_mm` (RAS) whose array axes point towards `axes`."""
         affine = np.eye(4)
         affine[:3, :3] = 0.0
         for column, (code, step) in enumerate(zip(axes, spacing_mm, strict=True)):
@@ -91,12 +91,12 @@ class Grid:
 
     @cached_property
     def axes(self) -> str:
-        """Anatomical direction in which each array axis grows, such as 'SPL' (nearest, for oblique grids)."""
+        """Anatomical direction of each array axis, such as 'SPL' (the nearest one, for oblique grids)."""
         return "".join(code for code, _ in _closest_axes(self.affine))
 
     @property
     def centre_mm(self) -> NDArray[np.float64]:
-        """The grid's middle, RAS mm."""
+        """The grid's centre, RAS mm."""
         middle = (np.array(self.shape, dtype=np.float64) - 1) / 2
         return Affine(self.affine).apply(middle)
 
@@ -108,7 +108,7 @@ class Grid:
         return np.asarray(np.linalg.inv(self.affine) @ world_from_frame, dtype=np.float64)
 
     def reoriented(self, axes: str) -> Grid:
-        """The same voxels with array axes permuted and flipped so that they grow towards `axes`.
+        """The same voxels with array axes permuted and flipped so that they point towards `axes`.
 
         Directions stay bit-equal (only columns move and change sign).
         """
@@ -122,16 +122,16 @@ class Grid:
         return Grid((shape[0], shape[1], shape[2]), affine, self.filed)
 
     def same_as(self, other: Grid, tolerance: float = SAME_VOXEL) -> bool:
-        """True where shape is equal and no voxel lies further than `tolerance` voxels from its twin, along any axis."""
+        """Whether shapes are equal and no voxel is off by more than `tolerance` voxels along any axis."""
         return self.shape == other.shape and self.voxels_apart(other.affine) <= tolerance + _SINGLE
 
     def voxels_apart(self, affine: NDArray[np.float64]) -> float:
-        """How far another affine puts the voxel that moves most, in voxels along the array axis where that is most."""
+        """Largest displacement of any voxel under another affine, in voxels along a single array axis."""
         moved = _corners(self.shape) @ (np.linalg.inv(self.affine) @ affine - np.eye(4))[:3].T
         return float(np.abs(moved).max())
 
     def mm_apart(self, affine: NDArray[np.float64]) -> float:
-        """How far another affine puts the voxel that moves most, mm."""
+        """Largest displacement of any voxel under another affine, mm."""
         moved = _corners(self.shape) @ (self.affine - affine)[:3].T
         return float(np.linalg.norm(moved, axis=1).max())
 
@@ -142,7 +142,7 @@ class Grid:
 
 
 def _corners(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """(8, 4): homogeneous indices of the outermost voxels."""
+    """(8, 4): homogeneous indices of the corner voxels."""
     return np.array([[*corner, 1.0] for corner in product(*((0, n - 1) for n in shape))])
 
 
@@ -161,7 +161,7 @@ def _closest_axes(affine: NDArray) -> list[tuple[str, int]]:
 
 
 def axis_changes(from_axes: str, to_axes: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """How to turn an array whose axes grow towards `from_axes` into `to_axes`: transpose order, then flips."""
+    """How to turn an array with axes `from_axes` into one with `to_axes`: transpose order, then flips."""
     rows = [_RAS_AXES[code][0] for code in from_axes]
     order = tuple(rows.index(_RAS_AXES[code][0]) for code in to_axes)
     flips = tuple(from_axes[source] != code for source, code in zip(order, to_axes, strict=True))
@@ -169,7 +169,7 @@ def axis_changes(from_axes: str, to_axes: str) -> tuple[tuple[int, int, int], tu
 
 
 def reorient_array(array: NDArray, from_axes: str, to_axes: str) -> NDArray:
-    """Permute and flip a 3D array so that its axes grow towards `to_axes`. A view, no interpolation."""
+    """Permute and flip a 3D array so that its axes point towards `to_axes`. A view, without interpolation."""
     order, flips = axis_changes(from_axes, to_axes)
     return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
 
@@ -189,7 +189,7 @@ def reorient_box(
 def bounding_box(inside: NDArray[np.bool_], margins: Sequence[int] | None = None) -> tuple[slice, ...]:
     """Slices of the smallest box that holds every True voxel, grown by `margins` voxels within the array.
 
-    inside: True somewhere.
+    inside: must be True somewhere.
     """
     box: list[slice] = []
     rest: Any = inside
@@ -204,7 +204,7 @@ def bounding_box(inside: NDArray[np.bool_], margins: Sequence[int] | None = None
 class RigidTransform:
     """A rigid motion in a grid's frame (LPS mm about the centre), as one 4 × 4 matrix.
 
-    As a pose it *pulls*: `aligned(p) = image(matrix · p)`. Motions compose by `@` and invert exactly.
+    As a pose it *pulls*: `aligned(p) = image(matrix · p)`. Motions compose with `@` and invert exactly.
     """
 
     matrix: NDArray[np.float64]
@@ -256,7 +256,7 @@ class RigidTransform:
         return float(x), float(y), float(z)
 
     def apply(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Points (…, 3) in LPS mm, moved."""
+        """Move points (…, 3) in LPS mm."""
         return Affine(self.matrix).apply(points)
 
     def inverse(self) -> RigidTransform:

@@ -1,4 +1,4 @@
-"""What the values of a tissue map mean, in files and tensors alike."""
+"""The values of a tissue map, in files and tensors alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum
 class TissueLabel(IntEnum):
     """Tissue of a voxel. The values are those of `tissue.nii.gz` and the order of the tissue networks' outputs.
 
-    OUTSIDE: of the brain, or tissue that is not known.
+    OUTSIDE: outside the brain, or tissue that is not known.
     """
 
     OUTSIDE = 0
@@ -17,4 +17,4 @@ class TissueLabel(IntEnum):
     CSF = 3
 
 
-TISSUES = (TissueLabel.GM, TissueLabel.WM, TissueLabel.CSF)  # without what lies outside
+TISSUES = (TissueLabel.GM, TissueLabel.WM, TissueLabel.CSF)  # without OUTSIDE

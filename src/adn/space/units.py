@@ -1,11 +1,11 @@
-"""Intensities: Hounsfield units (HU) to the networks' unit interval and back; lengths; and how high a brain is."""
+"""Units: Hounsfield units (HU) to the networks' unit interval and back, units of length, and the height of a brain."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 WindowHU = tuple[float, float]
 MM_PER_UNIT = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001}
-WHOLE_BRAIN_MM = 110.0  # a scan, or the brain in it, that is shorter is a part of a head
+WHOLE_BRAIN_MM = 110.0  # a shorter scan, or shorter brain in it, is a part of a head
 
 
 def hu_to_unit(hu: NDArray, window_hu: WindowHU) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from adn.space.geometry import Grid, reorient_array
 class Volume:
     """A 3D image in patient space.
 
-    data: (n0, n1, n2), any dtype. grid: same shape. unit: what a value means, such as 'HU', '1' or 'label'.
+    data: (n0, n1, n2), any dtype. grid: of the same shape. unit: of the values, such as 'HU', '1' or 'label'.
     """
 
     data: NDArray
@@ -27,16 +27,16 @@ class Volume:
             raise InputError(f"Data of shape {self.data.shape} cannot lie on {self.grid}: the shapes must be equal.")
 
     def reoriented(self, axes: str) -> Volume:
-        """The same voxels with axes growing towards `axes` (such as 'SPL'); nothing is interpolated."""
+        """The same voxels with axes pointing towards `axes` (such as 'SPL'); nothing is interpolated."""
         data = np.ascontiguousarray(reorient_array(self.data, self.grid.axes, axes))
         return Volume(data, self.grid.reoriented(axes), self.unit)
 
     def view(self, axes: str) -> Volume:
-        """As `reoriented`, without a copy: for reading a part of a large volume."""
+        """The same as `reoriented`, without a copy: for reading a part of a large volume."""
         return Volume(reorient_array(self.data, self.grid.axes, axes), self.grid.reoriented(axes), self.unit)
 
     def part(self, axis: int, indices: slice) -> NDArray:
-        """Neighbouring slices along an array axis. A view where the whole is kept."""
+        """Consecutive slices along an array axis. A view if the whole array is in memory."""
         return self.data[tuple(indices if a == axis else slice(None) for a in range(3))]
 
     def with_data(self, data: NDArray, unit: str | None = None) -> Volume:
@@ -50,10 +50,9 @@ class Volume:
 
 
 class BoxVolume(Volume):
-    """A volume of which only a box is stored, float32; elsewhere it is 0, or equal to the scan that it lies on.
+    """A volume of which only a box is stored, float32; elsewhere it is 0, or equal to the scan it belongs to.
 
-    Most of a head scan lies outside the brain. `data` and parts of it are built anew at each access: take
-    them once.
+    Most of a head scan lies outside the brain. `data` and parts of it are rebuilt at each access, so access them once.
     """
 
     _values: NDArray[np.float32]
@@ -64,18 +63,18 @@ class BoxVolume(Volume):
     def __init__(
         self, values: NDArray[np.float32], box: tuple[slice, ...], scan: Volume, unit: str, *, scan_around: bool = False
     ) -> None:
-        """values: of the box on the scan's axes. scan_around: whether the scan's own values lie around it."""
+        """values: in the box, in the scan's axis order. scan_around: fill the rest with the scan's values, not 0."""
         own = {"_values": values, "_box": box, "_scan": scan.data, "_scan_around": scan_around}
         for name, value in {**own, "grid": scan.grid, "unit": unit}.items():
             object.__setattr__(self, name, value)
 
     @property
     def data(self) -> NDArray[np.float32]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The whole volume, in the scan's order of memory."""
+        """The whole volume, in the scan's memory order."""
         return self.part(0, slice(None))
 
     def part(self, axis: int, indices: slice) -> NDArray[np.float32]:
-        """As of `Volume`, without laying out the rest."""
+        """The same as `Volume.part`, without building the rest."""
         scan = self._scan[tuple(indices if a == axis else slice(None) for a in range(3))]
         laid = scan.astype(np.float32) if self._scan_around else np.zeros_like(scan, np.float32)
         start, stop, _ = indices.indices(self.grid.shape[axis])

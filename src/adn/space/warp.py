@@ -1,4 +1,4 @@
-"""Moving tensors in space: the torch counterpart of `geometry`.
+"""Moves tensors in space: the torch counterpart of `geometry`.
 
 Layout (B, C, D, H, W); sampling pulls (output → input); matrices act on normalised coordinates, x = W first,
 `align_corners=False`.
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def mirror(x: Tensor) -> Tensor:
-    """Flip along W: left and right change places. Any shape whose last axis is W."""
+    """Flip along W, which swaps left and right. Any shape whose last axis is W."""
     return x.flip(-1)
 
 
@@ -46,8 +46,8 @@ def warp(
 ) -> Float[Tensor, "b c d2 h2 w2"]:
     """Resample `x` so that output(p) = x(pose · p); p in LPS mm about the centre of both grids.
 
-    spacing_mm: of D, H, W, the same on both sides. out_shape: a centred box, or larger; default the input's shape.
-    Outside the input lies 0. mode: 'bilinear' (trilinear) or 'nearest'.
+    spacing_mm: along D, H, W, of input and output. out_shape: centred on the input, smaller or larger; default: the
+    input's shape. The input counts as 0 outside. mode: 'bilinear' (trilinear) or 'nearest'.
     """
     shape = out_shape or (x.shape[2], x.shape[3], x.shape[4])
     size = [n * s for n, s in zip(x.shape[2:], spacing_mm, strict=True)]
@@ -59,12 +59,12 @@ def warp(
 
 
 def move_points(matrix: Float[Tensor, "4 4"], points: Float[Tensor, "3 ..."]) -> Float[Tensor, "3 ..."]:
-    """A 4 × 4 on points whose coordinates lie along the first axis: the twin of `Affine.apply`."""
+    """Apply a 4 × 4 matrix to points with coordinates along the first axis: the counterpart of `Affine.apply`."""
     return torch.addmm(matrix[:3, 3:], matrix[:3, :3], points.flatten(1)).view_as(points)
 
 
 def rigid_matrix(rotation_deg: Float[Tensor, "b 3"], translation_mm: Float[Tensor, "b 3"]) -> Float[Tensor, "b 4 4"]:
-    """Differentiable twin of `RigidTransform.from_parameters`: Translate · Rz · Ry · Rx.
+    """Differentiable counterpart of `RigidTransform.from_parameters`: Translate · Rz · Ry · Rx.
 
     rotation_deg: about x (pitch), y (roll), z (in-plane). translation_mm: (left, posterior, superior).
     """
