@@ -56,7 +56,7 @@ def draw_changes(generator: torch.Generator, config: ChangesConfig) -> Changes:
 
 
 def change(sample: Sample, changes: Changes, grid: GridConfig) -> Sample:
-    """Apply the changes to a sample on the brain box; 0 stays 0 outside the brain, and unscored voxels stay unscored."""
+    """Apply the changes to a sample on the brain box; outside the brain it stays 0, unscored voxels stay unscored."""
     brain, infarct, tissue = (mirror(x[0]) if changes.flip else x[0] for x in sample)
     layers = torch.stack([brain, (brain > 0).float(), (infarct > 0).float(), (infarct < 0).float()], 1)
     places = _places(changes, brain.shape)

@@ -47,7 +47,7 @@ def strip_skull(volume_hu: Volume) -> Volume:
     """Find the brain: all tissue and CSF inside the inner table, with holes filled.
 
     volume_hu: finite HU, any axis order; padding ≤ -1000. Returns a uint8 mask on the same grid, the same for any axis
-    order. If the skull is already stripped, the mask is the parenchyma. Raises InputError if nothing looks like a brain.
+    order. If the skull was stripped already, it is the parenchyma. Raises InputError if nothing looks like a brain.
     """
     upright = volume_hu.reoriented("SPL")
     scan, own = lengthened(upright)
