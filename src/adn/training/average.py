@@ -1,4 +1,4 @@
-"""The mean of a network's weights over its last steps, which generalises better than the weights of any single step."""
+"""Averages a network's weights over its last steps, which generalises better than the weights of any single step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Average:
-    """Mean of the trained parameters: of all steps at first, then exponential with a memory of `steps` steps."""
+    """Mean of the trained parameters: over all steps at first, then exponential with a memory of `steps` steps."""
 
     def __init__(self, model: nn.Module, steps: int) -> None:
         self.steps, self.count = steps, 0
@@ -27,7 +27,7 @@ class Average:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Give the model the mean weights for the block, then its own again."""
+        """Use the mean weights in the model during the block, then restore its own."""
         own = [p.detach().clone() for p in self.trained]
         self.give()
         try:
@@ -36,7 +36,7 @@ class Average:
             _copy(own, self.trained)
 
     def give(self) -> None:
-        """Give the model the mean weights for good."""
+        """Replace the model's weights by the mean for good."""
         _copy(self.mean, self.trained)
 
     def state_dict(self) -> dict[str, Any]:

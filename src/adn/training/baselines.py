@@ -1,4 +1,4 @@
-"""The loss of the competitors: cross-entropy and Dice of one network, at every supervised depth."""
+"""Data and loss of the competing methods: cross-entropy and Dice of one network, at every supervised depth."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from adn.training.objectives import Objective, batch_dice, dice_term, which_coun
 
 
 def baseline_data(dataset: Any, recipe: Recipe, model: Baseline, aligned: bool) -> Any:
-    """A method's own view of the training samples: its augmentation, and its pieces of the box.
+    """The training samples as a method uses them: with its augmentation, and cut into pieces of the box if needed.
 
-    aligned: samples lie on the box already.
+    aligned: samples are already on the box.
     """
     train, grid = recipe.train, recipe.grid
     if not recipe.align.apply and not aligned:
@@ -39,9 +39,9 @@ def baseline_data(dataset: Any, recipe: Recipe, model: Baseline, aligned: bool) 
 
 
 def baseline_objective(recipe: Recipe, aligned: bool) -> Objective:
-    """L_F of one network, on the box (T has carried the sample there) or on pieces of it.
+    """L_F of one network, on the box (where T brings the sample) or on pieces of it.
 
-    aligned: batches lie on the box already. Depths that are supervised weigh 1, ½, ¼ and so on, normalised.
+    aligned: batches are already on the box. Supervised depths are weighted 1, ½, ¼ and so on, normalised.
     """
     pieces, voxels = recipe.train.patches.used, math.prod(recipe.grid.shape)
 
@@ -66,7 +66,7 @@ def baseline_objective(recipe: Recipe, aligned: bool) -> Objective:
 
 
 def _on_box(model: Baseline, batch: Sample, recipe: Recipe, there: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Brain, infarct (0 or 1) and which voxels count, on the box."""
+    """Brain, infarct (0 or 1) and counted voxels, on the box."""
     counted, infarct = which_count(batch.infarct, recipe.loss.invisible), batch.infarct.clamp(min=0)
     if there:
         return batch.brain, infarct, counted
@@ -81,7 +81,7 @@ def _on_box(model: Baseline, batch: Sample, recipe: Recipe, there: bool) -> tupl
 def _terms(
     logits: Tensor, infarct: Tensor, counted: Tensor, recipe: Recipe, voxels: int | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and Dice as `loss.l_f` says; the competitors' own cross-entropies are means over what is scored."""
+    """Cross-entropy and Dice as `loss.l_f` says; the competitors' own cross-entropy is a mean over what is scored."""
     probability, loss = torch.sigmoid(logits.float()), recipe.loss
     if loss.l_f in ("bce_generalised_dice", "bce_batch_dice"):
         bce = binary_cross_entropy(probability, infarct, voxels, counted).mean()

@@ -1,4 +1,4 @@
-"""The state of a training stage on disk: enough to continue after a kill with the same numbers."""
+"""The state of a training stage on disk: enough to continue after a kill with identical numbers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Row = dict[str, float]
 class State:
     """Progress of one stage. The log is written from here, so that log and checkpoint never disagree.
 
-    seconds: spent, validation included. totals: of the epoch under way, name → [sum, how many steps had a value].
-    history: a row per finished epoch. best: highest validation score so far (where the lowest is best, its negative).
+    seconds: time spent, including validation. totals: of the current epoch, name → [sum, number of steps with a value].
+    history: a row per finished epoch. best: highest validation score so far (its negative if the lowest is best).
     """
 
     step: int = 0
@@ -46,7 +46,7 @@ class State:
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimiser: Any, state: State, average: Average | None) -> None:
-    """Write the checkpoint that resuming reads. model: with its own weights, not their mean."""
+    """Write the checkpoint for resuming. model: with its own weights, not their mean."""
     content = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "state": asdict(state)}
     if average:
         content["average"] = average.state_dict()
@@ -54,14 +54,14 @@ def save_checkpoint(path: Path, model: nn.Module, optimiser: Any, state: State, 
 
 
 def save_best(path: Path, model: nn.Module, epoch: int, score: float) -> None:
-    """Write the weights of the epoch that did best on validation."""
+    """Write the weights of the epoch with the best validation score."""
     _write(path, {"model": model.state_dict(), "epoch": epoch, "score": score})
 
 
 def load_checkpoint(
     path: Path, model: nn.Module, optimiser: Any, device: torch.device, average: Average | None
 ) -> State:
-    """Fill model, optimiser and mean from a checkpoint, if there is one; returns the state of the stage."""
+    """Load model, optimiser and mean from a checkpoint, if there is one; return the state of the stage."""
     if not path.is_file():
         return State()
     content = torch.load(path, map_location=device, weights_only=True)
@@ -73,7 +73,7 @@ def load_checkpoint(
 
 
 def load_weights(path: Path, model: nn.Module) -> bool:
-    """Fill a model from a checkpoint (last or best); False where there is none."""
+    """Load a model from a checkpoint (last or best); False if there is none."""
     if not path.is_file():
         return False
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
@@ -81,7 +81,7 @@ def load_weights(path: Path, model: nn.Module) -> bool:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """If killed, the earlier checkpoint stays whole, with at most one stray file, which the next write removes."""
+    """Write atomically: a kill leaves the old checkpoint and at most one stray file, which the next write removes."""
     try:
         with atomic_path(path) as temporary:
             torch.save(content, temporary)

@@ -1,18 +1,18 @@
-"""Collapse watch: the two trivial solutions of L_D, recognised from a log row (docs/method.md, section 2)."""
+"""Detects the two trivial solutions of L_D from a row of the log (docs/method.md, section 2)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-LOST_SHARE = 0.1  # P below this share of what L_size asks for: the infarct has nowhere to show
-COPY_SHARE, COPY_CORRELATION = 0.9, 0.95  # P this near to A, in amount and in pattern: nothing is left for Q
+LOST_SHARE = 0.1  # P below this share of L_size's target cannot show the infarct
+COPY_SHARE, COPY_CORRELATION = 0.9, 0.95  # P this close to A, in amount and in pattern, leaves nothing for Q
 
 
 def collapse_warning(row: Mapping[str, float]) -> str | None:
-    """A sentence where P has collapsed to 0 or to A; None where it has not, or the row does not watch P.
+    """A sentence if P has collapsed to 0 or to A; None if it has not, or the row has no values for P.
 
-    row: means of an epoch, with `mean_p`, `target_p` (what L_size asks mean P to be), `p_over_a` = mean P / mean A and
-    `p_a_correlation`.
+    row: means of an epoch, with `mean_p`, `target_p` (the mean P that L_size aims for), `p_over_a` = mean P / mean A
+    and `p_a_correlation`.
     """
     if "mean_p" not in row:
         return None

@@ -1,4 +1,4 @@
-"""One training loop for every network: Fabric for device and processes, poly schedule, checkpoints that resume."""
+"""The training loop of every network: Fabric for device and processes, poly schedule, resumable checkpoints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHECKPOINT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a training runs. device: 'auto', 'cpu', 'cuda'. workers: processes that prepare samples beside it."""
+    """Where training runs. device: 'auto', 'cpu', 'cuda'. workers: extra processes that prepare samples."""
 
     device: str = "auto"
     workers: int = 0
@@ -44,10 +44,10 @@ class Machine:
 class Stage:
     """One stage of a run.
 
-    out: run folder. `<name>.ckpt` there is resumed from if it exists; `log.csv` gets a row per epoch, `tensorboard/`
-    every step. collate: of samples to a batch; None: PyTorch's. precision: as in `choose_precision`. seed: of dropout
-    and the like, together with the step. score: what of the validation the best weights have the highest
-    (`lowest`: the lowest) value of.
+    out: run folder. If `<name>.ckpt` exists there, the stage resumes from it; `log.csv` gets a row per epoch,
+    `tensorboard/` every step. collate: makes a batch of samples; None: PyTorch's. precision: as in `choose_precision`.
+    seed: of dropout and the like, combined with the step. score: the validation value that selects the best weights,
+    highest first (`lowest`: lowest first).
     """
 
     name: str
@@ -66,10 +66,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What is called during a stage, in the first process only.
+    """Callbacks during a stage, in the first process only.
 
-    progress: with (stage, step, steps, scalars) after each step. validate: with the number of epochs done; what it
-    returns is logged as `val_…`. tell: with the stage's log, once an epoch is safe on disk.
+    progress: called after each step with (stage, step, steps, scalars). validate: called with the number of epochs
+    done; its results are logged as `val_…`. tell: called with the stage's log once an epoch is saved.
     """
 
     progress: StageProgress | None = None
@@ -90,11 +90,11 @@ def fit(
 ) -> nn.Module:
     """Train `model` in place on `dataset` (which must hold max_epochs × epoch_samples samples, in order).
 
-    Returns the model as it is after the last step, or with the mean of its weights (`average_steps`); those of the best
-    epoch are in `<stage>-best.ckpt`. Raises InputError where memory runs out, AdnError where loss or gradient is
-    not finite.
+    Returns the model as after the last step, or with the mean of its weights (`average_steps`); the best epoch's
+    weights are in `<stage>-best.ckpt`. Raises InputError if memory runs out, AdnError if loss or gradient is not
+    finite.
     """
-    torch.set_flush_denormal(True)  # denormal gradients cost CPUs a factor of several
+    torch.set_flush_denormal(True)  # denormal gradients make CPUs several times slower
     try:
         loop = _Loop(model, dataset, objective, stage, machine, hooks)
         with freed_memory_kept(loop.fabric.device.type == "cpu"):
@@ -102,7 +102,7 @@ def fit(
                 loop.step()
         return loop.finish()
     finally:
-        torch.set_flush_denormal(False)  # it is a state of the whole process
+        torch.set_flush_denormal(False)  # the setting is process-wide
 
 
 class _Loop:
@@ -142,15 +142,15 @@ class _Loop:
         self.board = None
         if self.fabric.is_global_zero:
             self.board = Board(stage.out / "tensorboard" / stage.name, self.state.step)
-            write_log(stage.out / LOG, stage.name, self.state.history)  # a kill may have come before it was
+            write_log(stage.out / LOG, stage.name, self.state.history)  # the run may have been killed before writing it
         rest = loader(dataset, config, self.fabric, range(self.state.step, self.steps), machine.workers, stage.collate)
         self.batches = iter(rest)
-        self.waited = 0.0  # seconds of this step in which it had no samples
+        self.waited = 0.0  # seconds that this step waited for samples
         self.saved, self.before = time.monotonic(), time.monotonic() - self.state.seconds
         self.wrapped.train()
 
     def over(self) -> bool:
-        """True at the end of the plan, or if the score has been flat for long."""
+        """Whether the stage is complete, or training has been flat for two epochs (`plateau_band`)."""
         if self._done() >= 1:
             return True
         flat = self.state.step % self.per_epoch == 0 and is_flat(self.state.history, self.config.plateau_band)
@@ -159,14 +159,14 @@ class _Loop:
         return flat
 
     def step(self) -> None:
-        """One step, and the end of the epoch if it is the last one."""
+        """Run one step, and close the epoch if it is the epoch's last."""
         state, stage = self.state, self.stage
         began, self.waited = time.monotonic(), 0.0
         rate = _learning_rate(self.config, state.step, self._done())
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         seed = _step_seed(stage.seed, state.step, self.fabric.global_rank)
-        torch.manual_seed(seed)  # so that no generator needs saving
+        torch.manual_seed(seed)  # seeded per step, so that no generator state needs saving
         with memory_explained(stage.name, self.config, self.fabric.device, self.fabric.world_size):
             epoch = state.step // self.per_epoch
             values = self._optimise(epoch)
@@ -199,7 +199,7 @@ class _Loop:
             self.waited += time.monotonic() - began
             waits = fabric.world_size > 1 and part + 1 < config.accumulation
             with fabric.no_backward_sync(model, enabled=waits):
-                with fabric.autocast():  # Fabric itself does so for `forward` alone, unless there are several processes
+                with fabric.autocast():  # alone, Fabric does so only for `forward`, unless several processes run
                     scalars = self.objective(model, batch, epoch)
                 fabric.backward(scalars["loss"] / config.accumulation)
             names = list(scalars)
@@ -253,7 +253,7 @@ class _Loop:
 
 
 def _done(config: FitConfig, state: State, steps: int) -> float:
-    """Share of the stage that is done: of its steps or of its time, whichever is larger."""
+    """Completed share of the stage: of its steps or of its time, whichever is larger."""
     return max(state.step / steps, state.seconds / config.seconds if config.seconds else 0.0)
 
 
@@ -268,7 +268,7 @@ def _step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def _clipped(fabric: Fabric, model: Any, optimiser: Any, config: FitConfig) -> torch.Tensor:
-    """The norm of the gradient before it was clipped to what the recipe says."""
+    """Clip the gradient as the recipe says; return its norm before clipping."""
     if not config.clip_norm:
         return torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     norm = fabric.clip_gradients(model, optimiser, max_norm=config.clip_norm, error_if_nonfinite=False)
@@ -279,7 +279,7 @@ def _clipped(fabric: Fabric, model: Any, optimiser: Any, config: FitConfig) -> t
 def _close_epoch(
     state: State, row: Row, validate: Callable[[int], Mapping[str, float] | None] | None, model: nn.Module, stage: Stage
 ) -> None:
-    """Validate, warn of collapse, keep the best weights, and put the row into the stage's history."""
+    """Validate, warn of collapse, save the best weights, and add the row to the stage's history."""
     epoch, score = int(row["epoch"]), stage.score
     found = (validate(epoch) if validate else None) or {}
     row |= {f"val_{name}": value for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""Start from trained weights, those that ship or one's own: fine-tuning."""
+"""Starts training from existing weights, shipped or one's own (fine-tuning)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ log = logging.getLogger(__name__)
 
 
 def take_over(model: nn.Module, name_or_path: str | Path) -> None:
-    """Fill a model with every tensor of trained weights that has its name and shape; the others stay as they are.
+    """Copy into a model every tensor of trained weights whose name and shape match; the others stay as they are.
 
-    name_or_path: as for `load_model`. Where D and F are of other backbones, T alone is taken over. Raises
-    WeightsError where there are none, InputError where they are of another method, or where T or most of the other
-    networks do not fit.
+    name_or_path: as in `load_model`. If the backbones of D and F differ, only T is copied. Raises WeightsError if there
+    are no such weights, InputError if they are for another method, or T or most of the other tensors do not fit.
     """
     found = find_weights(name_or_path)
     if found.members:
@@ -48,7 +47,7 @@ def take_over(model: nn.Module, name_or_path: str | Path) -> None:
 
 
 def _same_backbones(model: nn.Module, recipe: dict[str, Any]) -> bool:
-    """True if the weights' D and F are of the same kinds as the model's; always true of baselines."""
+    """Whether the weights' D and F have the same backbones as the model's; always true for baselines."""
     own, given = getattr(model, "network", None), recipe.get("network", {})
     kinds = ("d_backbone", "f_backbone")
     return not isinstance(own, NetworkConfig) or all(getattr(own, kind) == given.get(kind, "resunet") for kind in kinds)

@@ -1,4 +1,4 @@
-"""A run's numbers: `log.csv`, TensorBoard, and what is read from them (the stopping rule)."""
+"""A run's numbers: `log.csv`, TensorBoard, and the stopping rule that is based on them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from adn.training.checkpoint import Row
 
 log = logging.getLogger(__name__)
 LOG = "log.csv"
-BEGUN_DICE = 0.1  # the first epochs of a network that then reached 0.5: 0.004, 0.006, 0.011
+BEGUN_DICE = 0.1  # below this, learning has not started: a network that reached 0.5 began with 0.004, 0.006, 0.011
 
 
 def write_log(path: Path, stage: str, history: Sequence[Row]) -> None:
-    """Put the rows of one stage into `log.csv`, beside those of other stages; a row per epoch, a column per scalar.
+    """Put the rows of one stage into `log.csv`, next to those of other stages; a row per epoch, a column per scalar.
 
-    The whole file is written anew (it is small), so that it is right after any kill.
+    The whole (small) file is rewritten, so that it is consistent even after a kill.
     """
     rows: list[dict[str, Any]] = [row for row in read_log(path) if row["stage"] != stage]
     rows += [{"stage": stage, **{name: _digits(value) for name, value in row.items()}} for row in history]
@@ -31,7 +31,7 @@ def write_log(path: Path, stage: str, history: Sequence[Row]) -> None:
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
-    """The rows of a `log.csv` without their empty cells; none where there is no file."""
+    """The rows of a `log.csv` without empty cells; none if there is no file."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -39,9 +39,9 @@ def read_log(path: Path) -> list[dict[str, str]]:
 
 
 def is_flat(history: Sequence[Row], band: float | None) -> bool:
-    """True where the training Dice (T: the loss) stayed within `band` for 2 epochs, over three rows (None: never).
+    """Whether the training Dice (for T: the loss) stayed within `band` for 2 epochs, over three rows (None: never).
 
-    A Dice that has not risen above `BEGUN_DICE` is not flat: the network has not begun.
+    A Dice that has not risen above `BEGUN_DICE` does not count as flat: the network has not started to learn.
     """
     if band is None or len(history) < 3:
         return False
@@ -51,10 +51,10 @@ def is_flat(history: Sequence[Row], band: float | None) -> bool:
 
 
 class Board:
-    """TensorBoard events of one stage; silent where TensorBoard is not installed."""
+    """TensorBoard events of one stage; does nothing if TensorBoard is not installed."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        """step: where the stage continues; later events of a killed run are dropped."""
+        """step: the step from which the stage continues; later events of a killed run are dropped."""
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -64,7 +64,7 @@ class Board:
             self._writer = SummaryWriter(str(folder), purge_step=step)
 
     def add(self, step: int, values: Row) -> None:
-        """Write the scalars of a step, or of an epoch."""
+        """Write the scalars of a step or an epoch."""
         if self._writer:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)

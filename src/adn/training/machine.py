@@ -27,13 +27,13 @@ def start_fabric(device: str, precision: str) -> Fabric:
 
     device: 'auto', 'cpu', 'cuda'. precision: as in `choose_precision`.
     """
-    choose_device(device)  # an absent GPU in adn's words
+    choose_device(device)  # raises adn's own error if there is no GPU
     kind = Fabric(accelerator=device, devices=1).device
     settings: dict[str, Any] = {"accelerator": device, "precision": _FABRIC[choose_precision(precision, kind)]}
     if not under_torchrun():
         return Fabric(devices=1, **settings)
     here = int(os.environ["LOCAL_WORLD_SIZE"])
-    # Every trained parameter has a part in every loss (T is frozen before D + F), so no search for unused ones.
+    # Every trained parameter contributes to every loss (T is frozen before D + F): no search for unused ones is needed.
     strategy = DDPStrategy(timeout=PATIENCE, find_unused_parameters=False, gradient_as_bucket_view=True)
     fabric = Fabric(devices=here, num_nodes=int(os.environ["WORLD_SIZE"]) // here, strategy=strategy, **settings)
     fabric.launch()

@@ -1,4 +1,4 @@
-"""What each stage minimises: an objective maps (model, batch, epoch) to named scalars, 'loss' among them."""
+"""What each stage minimises: an objective maps (model, batch, epoch) to named scalars, including 'loss'."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from adn.space.labels import TissueLabel
 from adn.space.warp import invert_rigid, warp
 from adn.training.slices import draw_slices
 
-Objective = Callable[[Any, Any, int], dict[str, Tensor]]  # not a number: left out of the log's means
+Objective = Callable[[Any, Any, int], dict[str, Tensor]]  # NaN scalars are left out of the log's means
 
 
 def align_objective(recipe: Recipe) -> Objective:
-    """L_T (eq. 1) on T's coarse copy; where the recipe says so with ‖I − T⁻¹(X′)‖₁, or divided by the brain's mean.
+    """L_T (eq. 1) on T's coarse copy; if the recipe says so, with ‖I − T⁻¹(X′)‖₁ added or divided by the brain's mean.
 
-    plane_weight: adds how far the plane lies from the known one (extension).
+    `align.plane_weight` adds the distance of the plane from the known one (extension).
     """
     depth, height, width = recipe.grid.spacing_mm
     spacing = (depth, height * recipe.align.shrink, width * recipe.align.shrink)
@@ -60,8 +60,9 @@ def align_objective(recipe: Recipe) -> Objective:
 def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module | None = None) -> Objective:
     """L_DF = L_F + λ L_D with the warm start (eq. 6).
 
-    aligned: batches lie on the brain box already (else T runs). tissue_network: reads the tissue maps off the aligned
-    volume, in place of those of the batch. With `train.slices` means over the model grid are over such a share of it.
+    aligned: batches are already on the brain box (else T runs). tissue_network: predicts the tissue maps from the
+    aligned volume, replacing those of the batch. With `train.slices`, means over the model grid are taken over the
+    corresponding share of it.
     """
     loss, slices = recipe.loss, recipe.train.slices
     share = slices / (recipe.grid.box or recipe.grid.shape)[0] if slices else 1
@@ -81,7 +82,7 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
             l_f = over_levels(loss.bce_weight * bce + dice, output.coarse_probabilities, target, counted, voxels, of_f)
             terms = disentanglement_terms(parts, target, tissue, grid_voxels, loss, recipe.network.polarity, counted)
             l_d = sum((t.mean() for name, t in terms._asdict().items() if name != "tissue" or loss.tissue), 0 * bce)
-            warm = 0 * sum((gate.mean() for gate in output.coarse_gates), bce)  # torchrun waits for each parameter
+            warm = 0 * sum((gate.mean() for gate in output.coarse_gates), bce)  # torchrun needs all parameters
             gate_weight = loss.warm_start_weight if _is_warm(loss, epoch) else loss.gate_weight
             if gate_weight:
                 warm = of_gate(parts.gate, target, counted, voxels)
@@ -95,7 +96,7 @@ def segment_objective(recipe: Recipe, aligned: bool, tissue_network: nn.Module |
             asked = target * parts.total_asymmetry if loss.size_target == "asymmetry" else target
             scalars["target_p"] = asked.mean()
             scalars["dice"] = batch_dice(probability, reference)
-            if not bool(target.any()):  # nothing to be inside of: not a number, which means leave out
+            if not bool(target.any()):  # without infarct these are undefined: NaN, which the log leaves out
                 scalars |= {name: torch.tensor(math.nan) for name in ("dice", "p_inside", "q_inside")}
         return scalars
 
@@ -107,7 +108,7 @@ def _is_warm(loss: LossConfig, epoch: int) -> bool:
 
 
 def dice_term(loss: LossConfig, p: Tensor, reference: Tensor, counted: Tensor) -> Tensor:
-    """Generalised Dice of each scan, or Dice pooled over the batch."""
+    """Dice loss as `loss.l_f` says: generalised Dice of each scan, averaged, or Dice pooled over the batch."""
     if loss.l_f == "bce_batch_dice":
         return soft_dice(p, reference, counted, loss.dice_smooth)
     return generalised_dice(p, reference, counted).mean()
@@ -126,7 +127,7 @@ def _warm_start(loss: LossConfig, gate: Tensor, target: Tensor, counted: Tensor,
 
 
 def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Probability, reference and which voxels count, where L_F is computed: the aligned box, or home in the input."""
+    """Probability, reference and counted voxels in the space of L_F: the aligned box, or the input."""
     probability = carried.output.infarct_probability_aligned
     if recipe.loss.label_space == "aligned" or aligned:
         return probability, carried.infarct, carried.counted
@@ -136,9 +137,9 @@ def _in_label_space(recipe: Recipe, batch: Sample, carried: Carried, aligned: bo
 
 
 class Carried(NamedTuple):
-    """What the networks made of a batch, and its labels where they did: on the aligned box.
+    """The networks' output for a batch, and its labels in the same space, the aligned box.
 
-    infarct: 0 or 1. tissue: `TissueLabel`. counted: 0 where the recipe lets no loss look, else 1.
+    infarct: 0 or 1. tissue: `TissueLabel`. counted: 0 where the recipe excludes voxels from all losses, else 1.
     """
 
     output: AdnOutput
@@ -150,13 +151,13 @@ class Carried(NamedTuple):
 def carry_sample(
     model: ADN | Baseline, batch: Sample, aligned: bool, invisible: str = "background", slices: int | None = None
 ) -> Carried:
-    """Run the networks, and have infarct and tissue on the aligned box too.
+    """Run the networks, and bring infarct and tissue to the aligned box as well.
 
-    aligned: the batch lies there already, else T's pose carries it. invisible: as in `LossConfig`. slices: so many
-    of each scan are drawn, and only these are carried.
+    aligned: the batch is already there; otherwise T's pose is applied. invisible: as in `LossConfig`. slices: use only
+    this many slices of each scan, drawn at random.
     """
     if slices:
-        network = cast(ADN, model)  # or as Fabric wraps it; the recipe has checked it
+        network = cast(ADN, model)  # possibly wrapped by Fabric; the recipe has checked that it is ADN
         return _carry_slices(network, batch if aligned else _align_batch(network, batch), invisible, slices)
     brain, infarct, tissue = batch
     counted, infarct = which_count(infarct, invisible), infarct.clamp(min=0)
@@ -172,7 +173,7 @@ def carry_sample(
 
 
 def _align_batch(model: ADN, batch: Sample) -> Sample:
-    """The batch on the aligned box by T's pose."""
+    """Bring a batch to the aligned box with T's pose."""
     grid = model.grid
     with torch.no_grad():
         pose = model.align(batch.brain)
@@ -183,7 +184,7 @@ def _align_batch(model: ADN, batch: Sample) -> Sample:
 
 
 def _carry_slices(model: ADN, batch: Sample, invisible: str, count: int) -> Carried:
-    """Some slices of an aligned batch: what the networks made of them, and their labels."""
+    """The networks' output and the labels for some slices of an aligned batch."""
     chosen = draw_slices(batch.brain, batch.infarct, count)
     infarct, tissue = chosen_slices(batch.infarct, chosen), chosen_slices(batch.tissue, chosen)
     pose = torch.eye(4, device=chosen.device).expand(len(chosen), 4, 4)
@@ -192,20 +193,20 @@ def _carry_slices(model: ADN, batch: Sample, invisible: str, count: int) -> Carr
 
 
 def which_count(infarct: Tensor, invisible: str) -> Tensor:
-    """1 where the losses count: everywhere, or everywhere except where nothing is scored (−1)."""
+    """1 where voxels count in the losses: everywhere, or (`invisible` 'excluded') except where infarct is −1."""
     return (infarct >= 0).float() if invisible == "excluded" else torch.ones_like(infarct)
 
 
 def carry_tissue(tissue: Tensor, pose: Tensor, grid: GridConfig) -> Tensor:
-    """Labels (B, 1, D, H, W) on the aligned box: one-hot, linear, then the largest."""
+    """Labels (B, 1, D, H, W) resampled to the aligned box: one-hot, linear interpolation, then the largest."""
     classes = nn.functional.one_hot(tissue[:, 0].long(), len(TissueLabel)).movedim(-1, 1).float()
     return warp(classes, pose, grid.spacing_mm, grid.box).argmax(1, keepdim=True).to(torch.uint8)
 
 
 def tissue_maps_objective(recipe: Recipe, aligned: bool) -> Objective:
-    """Cross-entropy of the network that learns the cases' tissue maps on the aligned volume (the released code's).
+    """Cross-entropy for the network that learns the cases' tissue maps on the aligned volume (as in the released code).
 
-    Its batches are what D and F get; voxels whose tissue is unknown inside the brain teach nothing.
+    Its batches are those of D and F; brain voxels of unknown tissue are ignored.
     """
     grid = recipe.grid
 
@@ -226,7 +227,7 @@ def tissue_maps_objective(recipe: Recipe, aligned: bool) -> Objective:
 
 
 def read_tissue(network: nn.Module, aligned: Tensor) -> Tensor:
-    """Tissue labels (B, 1, D, H, W), uint8, of the aligned volume; nothing learns here."""
+    """Tissue labels (B, 1, D, H, W), uint8, predicted from the aligned volume without gradients."""
     with torch.no_grad():
         return network(aligned).argmax(1, keepdim=True).to(torch.uint8)
 

@@ -1,4 +1,4 @@
-"""A run folder records how it was made: the resolved recipe, what was asked, and where each session ran."""
+"""Records in the run folder how the run was made: the resolved recipe, the request, and where each session ran."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _PACKAGES = ("torch", "lightning-fabric", "monai", "numpy", "nibabel", "SimpleIT
 
 
 def start_run(out: Path, recipe: Recipe, request: dict[str, Any]) -> None:
-    """Write `recipe.json` and `run.json` of a new run. Raises OutputError where the folder is in use."""
+    """Write `recipe.json` and `run.json` of a new run. Raises OutputError if the folder is in use."""
     sweep(out)
-    if out.exists() and any(entry.name != RECIPE for entry in out.iterdir()):  # RECIPE alone: killed at once
+    if out.exists() and any(entry.name != RECIPE for entry in out.iterdir()):  # RECIPE alone: killed right at the start
         raise OutputError(f"{out}: the run folder is not empty; choose a new one, or continue it with `resume`.")
     out.mkdir(parents=True, exist_ok=True)
-    # run.json last: a folder that has it can be resumed.
+    # run.json last: a folder that contains it can be resumed.
     _write_json(out / RECIPE, recipe.model_dump(mode="json"))
     _write_json(out / RUN, {"request": request, "sessions": [environment()]})
 
 
 def continue_run(out: Path, recipe: Recipe) -> None:
-    """Add this session to the run's record. Raises InputError where the run is of another recipe."""
+    """Add this session to the run's record. Raises InputError if the run was started with another recipe."""
     before, _ = read_run(out)
     if before != recipe:
         raise InputError(f"{out}: was started with another recipe; resume with that one, or choose a new folder.")
@@ -56,7 +56,7 @@ def continue_run(out: Path, recipe: Recipe) -> None:
 
 
 def read_run(out: Path) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe of a run, and what was asked. Raises InputError for any other folder."""
+    """The recipe and the request of a run. Raises InputError for any other folder."""
     try:
         request = json.loads((out / RUN).read_text(encoding="utf-8"))["request"]
     except (OSError, ValueError, KeyError) as error:
@@ -65,7 +65,7 @@ def read_run(out: Path) -> tuple[Recipe, dict[str, Any]]:
 
 
 def environment() -> dict[str, Any]:
-    """Where and how this process runs, in plain data."""
+    """Where and how this process runs, as plain data."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,7 +91,7 @@ def _version(package: str) -> str | None:
 
 
 def _processor() -> str:
-    """The CPU's model name where Linux tells it."""
+    """The CPU's model name on Linux; elsewhere what Python's `platform` reports."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -101,7 +101,7 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of a checkout that adn runs from ('-dirty' where files were changed), else None."""
+    """The commit if adn runs from a checkout ('-dirty' if files were changed), else None."""
     here = Path(adn.__file__).parent
     try:
         tracked = ["git", "ls-files", "--error-unmatch", "__init__.py"]

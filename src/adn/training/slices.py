@@ -1,4 +1,4 @@
-"""Which slices of a sample slicewise networks learn from."""
+"""Draws the slices of a sample from which slicewise networks learn."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def draw_slices(brain: Tensor, infarct: Tensor, count: int) -> Tensor:
-    """Places along D, (B, count), in order: half of them (rounded up) with infarct where there is any, others anywhere.
+    """Slice indices along D, (B, count), in order: half (rounded up) with infarct if there is any, the rest at random.
 
-    brain, infarct: (B, 1, D, H, W), 0 outside the brain; infarct is below 0 where nothing is scored. All slices hold
-    brain, and none is drawn twice if there are enough. Drawn by torch's own generator.
+    brain, infarct: (B, 1, D, H, W), 0 outside the brain; infarct is below 0 where nothing is scored. All slices contain
+    brain, and none is drawn twice if there are enough. Drawn with torch's default generator.
     """
     rows = []
     for scan, marks in zip(brain, infarct, strict=True):
@@ -27,5 +27,5 @@ def draw_slices(brain: Tensor, infarct: Tensor, count: int) -> Tensor:
 
 
 def _some(places: Tensor, count: int) -> Tensor:
-    """So many of them at random, all where there are fewer."""
+    """Pick `count` of them at random, or all if there are fewer."""
     return places[torch.randperm(len(places), device=places.device)[:count]]

@@ -1,4 +1,4 @@
-"""Where the cases of a run come from: what it trains on, and what it is validated on, as two separate sets."""
+"""The source of a run's cases, and the two separate sets it trains on and is validated on."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """What the user named. data: folder of cases; None: virtual patients of `anatomy` and `lesions` folders.
+    """The data that the user named. data: folder of cases; None: virtual patients from `anatomy` and `lesions` folders.
 
-    split, fold: which of the cases train and which validate (`choose_cases`). heads, heads_split: whole heads without
-    infarct, for recipes that mix sources (`train.mix`); `data` are the outlined cases then, and `anatomy` and `lesions`
-    make the virtual patients among them. Raises InputError where something is named that would not be used.
+    split, fold: which cases are for training and validation (`choose_cases`). heads, heads_split: whole heads without
+    infarct, for recipes that mix sources (`train.mix`); `data` then holds the outlined cases, and `anatomy` and
+    `lesions` are for the virtual patients among them. Raises InputError if something is named that would not be used.
     """
 
     data: Path | None = None
@@ -64,21 +64,21 @@ class Source:
         return cls(**values)
 
     def licences(self) -> list[str]:
-        """What the folders of cases say of weights that are trained on them (`datasets.layouts.read_licence`)."""
+        """Licence notes of the folders of cases, for weights trained on them (`datasets.layouts.read_licence`)."""
         return [note for note in (read_licence(path) for path in (self.data, self.heads) if path) if note]
 
     def gone(self) -> list[Path]:
-        """What was named and is no longer there."""
+        """The named files and folders that no longer exist."""
         named = (self.data, self.anatomy, self.lesions, self.split, self.heads, self.heads_split)
         return [path for path in named if path and not path.exists()]
 
 
 class Sets(NamedTuple):
-    """align: for T, brains at all poses on its coarse copy of the model grid. training, validation: for D + F.
+    """align: for T, brains in all poses on its coarse copy of the model grid. training, validation: for D + F.
 
-    No patient of `validation` is in a training set; it is empty where nobody is held out. shown: for sample pictures.
-    aligned: samples lie on the brain box already (virtual patients), else T's pose puts them there. groups: what each
-    of `validation` is called, where several kinds are scored apart; else empty.
+    No patient of `validation` is in a training set; it is empty if nobody is held out. shown: for sample pictures.
+    aligned: samples are already on the brain box (virtual patients); otherwise T's pose is applied. groups: the kind of
+    each sample of `validation`, if several kinds are scored separately; otherwise empty.
     """
 
     align: Dataset[PosedBrain]
@@ -91,9 +91,9 @@ class Sets(NamedTuple):
 
 
 def open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
-    """The cases of a run, augmented where the recipe says so. Raises InputError where the data has none.
+    """The data sets of a run, augmented if the recipe says so. Raises InputError if the data has no cases.
 
-    pool: a folder for rendered patients, where the recipe keeps a pool of them (`train.pool`).
+    pool: a folder for rendered patients, for recipes that keep a pool of them (`train.pool`).
     """
     if bool(source.heads) != bool(recipe.train.mix.used):
         raise InputError(
@@ -114,7 +114,7 @@ def _open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
     align_count, count = (s.max_epochs * s.epoch_samples for s in (recipe.train.align, recipe.train.segment))
     if source.data is None:
         heads = library(source, "train")
-        # else there must be a way home to compute L_F at, or the method takes heads as they lie
+        # otherwise L_F is computed in input space, or the method takes unaligned heads
         aligned = recipe.loss.label_space == "aligned" and recipe.align.apply
         patients = AlignedPatients if aligned else PosedPatients
         if aligned and recipe.train.pool:
@@ -137,7 +137,7 @@ def _open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
 
 
 def library(source: Source, split: str) -> Library:
-    """Heads and lesion masks of a split, each head registered once here and not in every worker."""
+    """Heads and lesion masks of a split; each head is registered here, once, rather than in every worker."""
     found = Library.from_folders(source.anatomy, source.lesions, split)
     for name in found.heads:
         found.head(name)  # type: ignore[arg-type]
@@ -145,14 +145,14 @@ def library(source: Source, split: str) -> Library:
 
 
 def open_mix(recipe: Recipe, source: Source, pool: Path) -> Sets:
-    """Outlined parts, whole heads and virtual patients together (`feed.mix`). Raises InputError where one is absent.
+    """Outlined parts, whole heads and virtual patients together (`feed.mix`). Raises InputError if one is missing.
 
-    Recipes that do not align get the same samples, turned back to how the heads lay.
+    Recipes without alignment get the same samples, rotated back to the heads' own poses.
     """
     if source.data is None or source.heads is None:
         raise InputError("A recipe that mixes sources needs a folder of outlined cases and one of whole heads.")
     train, seed, lies = recipe.train, recipe.train.seed, recipe.grid
-    if not recipe.align.apply:  # samples are made on the brain box
+    if not recipe.align.apply:  # samples are still made on a brain box, then rotated back
         recipe = recipe.model_copy(update={"grid": lies.model_copy(update={"box": train.mix.box})})
     parts, libraries = open_cases(recipe, source)
     heads, count = libraries["train"], train.segment.max_epochs * train.segment.epoch_samples
@@ -177,7 +177,7 @@ def open_mix(recipe: Recipe, source: Source, pool: Path) -> Sets:
 def open_cases(recipe: Recipe, source: Source) -> tuple[dict[str, Cases], dict[str, Library]]:
     """Aligned cases and libraries for 'train' and for 'validation', with no patient, head or mask in both.
 
-    Raises InputError where nobody is held out.
+    Raises InputError if nobody is held out.
     """
     assert source.data
     assert source.heads
@@ -197,7 +197,7 @@ def open_cases(recipe: Recipe, source: Source) -> tuple[dict[str, Cases], dict[s
 
 
 def _aligned(cases: Sequence[Case], recipe: Recipe) -> list[Path]:
-    """Files of cases on the brain box, made where they are absent; a case without a plausible brain is left out."""
+    """Files of cases on the brain box, made if missing; cases that cannot be prepared are left out with a warning."""
     files = []
     for done, case in enumerate(cases):
         try:
@@ -214,7 +214,7 @@ def _aligned(cases: Sequence[Case], recipe: Recipe) -> list[Path]:
 
 
 class Kept(Sequence[Any]):
-    """The first `size` samples of a data set, made when first asked for and kept in memory."""
+    """The first `size` samples of a data set, made on first use and kept in memory."""
 
     def __init__(self, dataset: Dataset[Any], size: int) -> None:
         self.dataset, self.size = dataset, size
@@ -224,7 +224,7 @@ class Kept(Sequence[Any]):
         return self.size
 
     def __getitem__(self, index: Any) -> Any:
-        """Sample `index`; slices are not needed."""
+        """Sample `index`, an integer; slices are not supported."""
         if not 0 <= index < self.size:
             raise IndexError(index)
         if index not in self.samples:

@@ -40,7 +40,7 @@ ALIGN, ALIGN_BEST, START = "align.ckpt", "align-best.ckpt", "start.ckpt"
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """What a run tells after each epoch. history: the stage's rows of `log.csv`. pictures: of validation samples."""
+    """What a run reports after each epoch. history: the stage's rows of `log.csv`. pictures: of validation samples."""
 
     run: Path
     stage: str
@@ -52,10 +52,10 @@ class EpochEnd:
 class Begin:
     """How a run begins.
 
-    start: weights, by a name, a file or a run, that networks begin from (`take_over`); T then stays as it is unless
-    `stages` names it. align: a run whose T is taken over; 'align' is then not in `stages`. stages: 'align' is T,
-    'segment' is D + F, 'tissue' its network; None: those of the recipe. resume: go on from the run's checkpoints.
-    pool: where rendered virtual patients are kept, so that runs share them; None: in the run.
+    start: initial weights, given by name, file or run (`take_over`); T is then not trained unless `stages` names it.
+    align: a run whose T is reused; 'align' is then not in `stages`. stages: 'align' trains T, 'segment' D + F,
+    'tissue' the tissue network; None: those of the recipe. resume: continue from the run's checkpoints. pool: folder
+    for rendered virtual patients, so that runs can share them; None: in the run folder.
     """
 
     start: Path | str | None = None
@@ -67,7 +67,7 @@ class Begin:
 
 @dataclass(frozen=True)
 class Watch:
-    """What is called while a run goes on. progress: after each step, with (stage, step, steps, scalars)."""
+    """Callbacks during a run. progress: called after each step with (stage, step, steps, scalars)."""
 
     progress: StageProgress | None = None
     on_epoch: Callable[[EpochEnd], None] | None = None
@@ -80,7 +80,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class _Run:
-    """What every stage needs to know."""
+    """What all stages of a run share."""
 
     recipe: Recipe
     out: Path
@@ -93,7 +93,7 @@ class _Run:
         return Stage(name, self.out, config, seed=self.recipe.train.seed, **settings)
 
     def hooks(self, name: str, validate: Any = None, shown: Callable[[], Any] = tuple) -> Hooks:
-        """shown: gives the pictures of validation samples."""
+        """shown: returns the pictures of validation samples."""
         return Hooks(
             self.watch.progress,
             validate,
@@ -112,12 +112,12 @@ def train(
     machine: Machine = HERE,
     watch: Watch = SILENT,
 ) -> Path:
-    """Train a recipe and write `out/weights.safetensors`; returns its path.
+    """Train a recipe and write `out/weights.safetensors`; return its path.
 
-    source: folder of cases, or virtual patients, which is the default. Where there is a validation set the weights, of
-    T and of D + F, are those of its best epoch, and `last.safetensors` holds the last of D + F. Under torchrun every
-    process calls this. Raises InputError or OutputError for a run folder in use and for data without cases,
-    WeightsError or InputError for weights that it cannot begin from.
+    source: a folder of cases, or virtual patients (the default). With a validation set, the weights of T and of D + F
+    are those of the best epoch, and `last.safetensors` holds D + F of the last one. Under torchrun, every process calls
+    this. Raises InputError or OutputError for a run folder in use and for data without cases, WeightsError or
+    InputError for initial weights that do not fit.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
     stages, out = _stages(recipe, begin), Path(out)
@@ -148,8 +148,8 @@ def _stages(recipe: Recipe, begin: Begin) -> list[str]:
 
 
 def _licence(out: Path, source: Source, begin: Begin) -> str:
-    """What the data, and the weights that a run begins from, say of the licence of weights trained on them."""
-    if begin.resume:  # neither needs to say it again
+    """Licence notes for the resulting weights, from the data and from the initial weights."""
+    if begin.resume:  # already recorded when the run began
         return str(read_run(out)[1].get("licence", ""))
     notes = source.licences()
     if begin.start:
@@ -159,12 +159,12 @@ def _licence(out: Path, source: Source, begin: Begin) -> str:
 
 
 def _take_over(model: ADN | Baseline, run: _Run, source: Source, begin: Begin, stages: list[str]) -> None:
-    """Make the run folder; give the networks the weights that they begin from, and keep these in the folder."""
+    """Create the run folder, load the initial weights, and keep a copy of them in the folder."""
     if begin.start and not (run.out / START).is_file():
-        take_over(model, begin.start)  # before there is a run folder: weights that do not fit leave none
+        take_over(model, begin.start)  # before the run folder is made, so that weights that do not fit leave none
     _begin(run, source, begin, stages)
     if begin.start and not load_weights(run.out / START, model) and is_first_process():
-        with atomic_path(run.out / START) as temporary:  # so that the run goes on without the weights
+        with atomic_path(run.out / START) as temporary:  # so that the run can be resumed without the original weights
             torch.save({"model": model.state_dict()}, temporary)
 
 
@@ -179,7 +179,7 @@ def _save(model: ADN | Baseline, run: _Run) -> Path:
 
 
 def _begin(run: _Run, source: Source, begin: Begin, stages: list[str]) -> None:
-    """Make the run folder, or add this session to its record; take over T from another run."""
+    """Create the run folder, or add this session to its record; copy T from another run if asked."""
     if not is_first_process():
         return
     if begin.resume:
@@ -196,7 +196,7 @@ def _begin(run: _Run, source: Source, begin: Begin, stages: list[str]) -> None:
 
 
 def resume(run: Path | str, watch: Watch = SILENT) -> Path:
-    """Go on with a run that was stopped or killed, from its own record; as `train` otherwise."""
+    """Continue a run that was stopped or killed, from its own record; otherwise the same as `train`."""
     recipe, request = read_run(Path(run))
     source = Source.from_record(request["source"])
     if source.gone():
@@ -207,7 +207,7 @@ def resume(run: Path | str, watch: Watch = SILENT) -> Path:
 
 
 def _train_tissue(source: Source, run: _Run) -> Path:
-    """The tissue network, which shares nothing with the others."""
+    """Train the tissue network, which shares nothing with the others."""
     stage = run.stage("tissue", run.recipe.train.tissue, collate=collate_heads, score="gm")
     network = fit_tissue(run.recipe, source, stage, run.machine, run.hooks("tissue"))
     path = run.out / "weights.safetensors"
@@ -217,7 +217,7 @@ def _train_tissue(source: Source, run: _Run) -> Path:
 
 
 def _fit_align(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
-    """T; unsupervised unless the recipe weighs the known plane. Where there is validation it is left as it was best."""
+    """Train T, unsupervised unless the recipe weights the known plane; with validation, keep its best epoch."""
     recipe = run.recipe
     assert isinstance(model.align, AlignNet)
     validate = align_validator(model.align, sets.align_validation, recipe)
@@ -228,9 +228,8 @@ def _fit_align(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
 
 
 def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
-    """D + F, or a baseline's one network, with T frozen."""
+    """Train D + F, or a baseline's single network, with T frozen."""
     recipe = run.recipe
-
     training = sets.training
     if isinstance(training, PooledPatients) and run.machine.device != "cpu" and torch.cuda.is_available():
         training.fill(f"cuda:{os.environ.get('LOCAL_RANK', 0)}", *share_of_processes())
@@ -242,13 +241,13 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
         objective = baseline_objective(recipe, sets.aligned)
     validate = validator(model, sets.validation, sets.aligned, recipe, sets.groups)
     hooks = run.hooks("segment", validate, lambda: pictures(model, sets.shown, sets.aligned, recipe))
-    # where kinds are scored separately, Dice alone would keep an epoch that marks every head
+    # with kinds scored separately, Dice alone could select an epoch that marks every head
     stage = run.stage("segment", recipe.train.segment, score="score" if sets.groups else "dice")
     fit(model, training, objective, stage, run.machine, hooks)
 
 
 def _fit_tissue_maps(model: ADN, sets: Sets, run: _Run) -> TissueMaps:
-    """The network that D's tissue maps come from, where the recipe wants one: it learns those of the cases first."""
+    """Train the network that supplies D's tissue maps (`loss.tissue_maps`) on the cases' own maps, then freeze it."""
     recipe = run.recipe
     network = TissueMaps(model.align, recipe)
     objective = tissue_maps_objective(recipe, sets.aligned)

@@ -1,4 +1,4 @@
-"""Stage 'tissue': the network that labels GM, WM, CSF and the brain, from virtual heads with skull."""
+"""Stage 'tissue': trains the network that labels GM, WM, CSF and the brain, on virtual heads with skull."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = ("gm", "wm", "csf", "brain")
 
 
 def fit_tissue(recipe: Recipe, source: Source, stage: Stage, machine: Machine, hooks: Hooks) -> TissueNet:
-    """Train the tissue network of a recipe. Raises InputError for cases on disk: they have no tissue to learn from."""
+    """Train the tissue network of a recipe. Raises InputError for cases on disk: only virtual heads are used."""
     if source.data is not None:
         raise InputError(f"Recipe '{recipe.name}' learns from virtual patients only: give no `data`.")
     config, seed = stage.config, recipe.train.seed
@@ -41,7 +41,7 @@ def fit_tissue(recipe: Recipe, source: Source, stage: Stage, machine: Machine, h
 
 
 def collate_heads(samples: list[HeadSample]) -> HeadSample:
-    """Stack heads, which must have one shape: batches of one head always do."""
+    """Stack heads of equal shape; batches hold one head, since heads differ in size."""
     return HeadSample(*(torch.stack(x) for x in zip(*samples, strict=True)))
 
 
@@ -58,7 +58,7 @@ def tissue_objective() -> Objective:
 
 
 def tissue_validator(model: TissueNet, held_out: Dataset[HeadSample], count: int) -> Callable[[int], dict[str, float]]:
-    """After each epoch: mean and worst Dice of the commonest class on held-out heads."""
+    """Return a function that gives, each epoch, mean and worst Dice of the most probable class on held-out heads."""
     samples: list[HeadSample] = []
 
     def validate(epoch: int) -> dict[str, float]:

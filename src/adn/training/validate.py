@@ -1,4 +1,4 @@
-"""Validation after each epoch, and the samples that pictures are drawn of."""
+"""Validation after each epoch, and pictures of sample results."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from adn.space.volume import Volume
 from adn.training.objectives import Carried, align_objective, carry_sample
 
 PICTURES = 4
-FALSE_ML = 5.0  # a head without infarct in which as much is marked was called wrongly
+FALSE_ML = 5.0  # a head without infarct counts as falsely called if at least this much is marked
 
 
 def align_validator(
     model: AlignNet, samples: Sequence[PosedBrain], recipe: Recipe
 ) -> Callable[[int], dict[str, float]]:
-    """After each epoch: what T minimises, on samples it does not train on; with what that is made of.
+    """Return a function that validates T after an epoch: its loss and the parts of it, on held-out samples.
 
-    plane_mm is left out where the plane is not known. Gives nothing without samples.
+    plane_mm is left out if the plane is not known. Without samples the function returns nothing.
     """
     objective = align_objective(recipe)
 
@@ -48,12 +48,13 @@ def align_validator(
 def validator(
     model: ADN | Baseline, samples: Sequence[Sample], aligned: bool, recipe: Recipe, groups: Sequence[str] = ()
 ) -> Callable[[int], dict[str, float]]:
-    """After each epoch: Dice at 0.5 of the patients with infarct, false positive mL of those without (aligned space).
+    """Return a function that validates after an epoch, in aligned space, at 0.5.
 
-    aligned: samples lie on the brain box already, else T's pose puts them there. What the recipe lets no loss
-    look at is not scored either. groups: what each sample is called; then Dice, and the median of false positive mL,
-    are given for each kind apart, too, with the share of heads without infarct with FALSE_ML or more, and `score`: the
-    mean over kinds of Dice, and of the share of heads with less. Gives nothing without samples.
+    It gives the Dice of patients with infarct and the false positive mL of those without. aligned: samples are already
+    on the brain box; otherwise T's pose is applied. Voxels excluded from all losses are not scored either. groups: the
+    kind of each sample; the function then also gives, per kind, Dice or the median of false positive mL with the share
+    of heads without infarct that have FALSE_ML or more, and `score`: the mean, over kinds, of Dice or of the share of
+    heads with less. Without samples the function returns nothing.
     """
     depth, height, width = model.grid.spacing_mm
     voxel_ml = depth * height * width / 1000
@@ -84,7 +85,7 @@ def validator(
 
 
 def _of_kinds(apart: dict[str, list[float]]) -> dict[str, float]:
-    """Dice and false positive mL of each kind of sample, and the score of all, as `validator` gives them."""
+    """Dice or false positive mL of each kind of sample, and the overall score, as described in `validator`."""
     found: dict[str, float] = {}
     scores = []
     for name, values in apart.items():
@@ -102,7 +103,7 @@ def _of_kinds(apart: dict[str, list[float]]) -> dict[str, float]:
 
 
 def infer(model: ADN | Baseline, sample: Sample, aligned: bool, recipe: Recipe) -> Carried:
-    """Output of one sample and its reference on the brain box, in the recipe's precision (`choose_precision`)."""
+    """Output for one sample and its reference, on the brain box, in the recipe's precision (`choose_precision`)."""
     device = next(model.parameters()).device
     batch = Sample(*(x.to(device) for x in collate([sample])))
     bf16 = choose_precision(recipe.train.precision, device) == "bf16"
@@ -113,7 +114,7 @@ def infer(model: ADN | Baseline, sample: Sample, aligned: bool, recipe: Recipe) 
 def pictures(
     model: ADN | Baseline, samples: Sequence[Sample], aligned: bool, recipe: Recipe
 ) -> tuple[TrainingPicture, ...]:
-    """What the networks make of a few samples: those with infarct first, and one without if there is one."""
+    """Results for a few samples: those with infarct first, and one without if there is one."""
     ill = [i for i, sample in enumerate(samples) if (sample.infarct > 0).any()]
     well = [i for i in range(len(samples)) if i not in ill][:1]
     return tuple(_picture(model, samples[i], aligned, recipe) for i in [*ill[: PICTURES - len(well)], *well])
