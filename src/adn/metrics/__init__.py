@@ -1,6 +1,6 @@
-"""How well a predicted infarct agrees with a reference: overlap, distance, volume, lesions. Numpy and SimpleITK only.
+"""Agreement of a predicted infarct with a reference: overlap, distance, volume, lesions. Numpy and SimpleITK only.
 
-Written policy for empty masks: both empty → Dice 1, HD95 0; one empty → Dice 0, HD95 None (missing, to be reported).
+Policy for empty masks: both empty → Dice 1, HD95 0; one empty → Dice 0, HD95 None (missing, to be reported).
 """
 
 from adn.metrics.lesions import LesionAgreement, lesion_agreement

@@ -1,4 +1,4 @@
-"""Fit what turns a network's output into a probability that means what it says, and a volume into an interval."""
+"""Fits the calibration of a network's probabilities, and of the interval around a measured volume."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from adn.errors import InputError
 
-LEAST = 1e-4  # probabilities are kept so far from 0 and 1
+LEAST = 1e-4  # probabilities are kept at least this far from 0 and 1
 _STEPS, _CLOSE = 50, 1e-9
 
 
 def logit(probability: NDArray) -> NDArray[np.float64]:
-    """Of probabilities, kept `LEAST` away from 0 and 1."""
+    """Logit of probabilities, kept `LEAST` away from 0 and 1."""
     p = np.clip(np.asarray(probability, np.float64), LEAST, 1 - LEAST)
     return np.log(p) - np.log1p(-p)
 
@@ -49,14 +49,14 @@ def fit_logit(cases: Sequence[tuple[NDArray, NDArray]]) -> tuple[float, float]:
 
 
 def fit_interval(marked_ml: Sequence[float], true_ml: Sequence[float], cover: float = 0.8) -> tuple[float, float]:
-    """Errors of √mL between which `cover` of true volumes lie, as many below as above (split conformal prediction).
+    """Errors in √mL between which a share `cover` of true volumes lies, with equal tails (split conformal prediction).
 
-    The square root makes errors of small and of large infarcts alike. Raises InputError for fewer than ten cases.
+    The square root makes errors of small and large infarcts comparable. Raises InputError for fewer than ten cases.
     """
     if len(marked_ml) < 10:
         raise InputError(f"An interval needs ten or more cases, but got {len(marked_ml)}.")
     errors = np.sqrt(np.asarray(true_ml)) - np.sqrt(np.asarray(marked_ml))
     tail, n = (1 - cover) / 2, len(errors)
-    ranks = np.floor(tail * (n + 1)) - 1, np.ceil((1 - tail) * (n + 1)) - 1  # of n + 1, the case to come among them
+    ranks = np.floor(tail * (n + 1)) - 1, np.ceil((1 - tail) * (n + 1)) - 1  # among n + 1, including the future case
     ordered = np.sort(errors)
     return float(ordered[int(max(ranks[0], 0))]), float(ordered[int(min(ranks[1], n - 1))])

@@ -1,4 +1,4 @@
-"""Agreement lesion by lesion: was each infarct found, is each finding an infarct."""
+"""Agreement lesion by lesion: whether each infarct was found, and whether each finding is an infarct."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from adn.metrics.overlap import as_masks, crop_to_union
 
 
 class LesionAgreement(NamedTuple):
-    """precision: share of predicted lesions that touch a reference lesion; recall: the reverse; f1: harmonic mean."""
+    """precision: share of predicted lesions that overlap a reference lesion; recall: the reverse; f1: harmonic mean."""
 
     f1: float
     precision: float
@@ -20,7 +20,7 @@ class LesionAgreement(NamedTuple):
 
 
 def lesion_agreement(prediction: NDArray, reference: NDArray) -> LesionAgreement:
-    """Compare the lesions (26-connected parts) of two 3D masks; any common voxel counts as found.
+    """Compare the lesions (26-connected parts) of two 3D masks; one common voxel is enough for a match.
 
     Both empty: 1, 1, 1; one empty: 0, 0, 0. Raises InputError.
     """
@@ -38,7 +38,7 @@ def lesion_agreement(prediction: NDArray, reference: NDArray) -> LesionAgreement
 
 
 def _lesions(mask: NDArray[np.bool_]) -> tuple[NDArray, int]:
-    """Each 26-connected part numbered from 1, and how many there are."""
+    """Number the 26-connected parts from 1; return the labels and their count."""
     image = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)  # True: corners connect
     labels = sitk.GetArrayFromImage(image)
     return labels, int(labels.max())

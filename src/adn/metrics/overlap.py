@@ -1,4 +1,4 @@
-"""Voxels in common, and volumes."""
+"""Overlap and volume difference of two masks."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ from adn.space.geometry import bounding_box
 
 
 def as_masks(prediction: NDArray, reference: NDArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Both as boolean arrays. Raises InputError unless they are 3D, of equal shape, and hold 0 and 1 only.
+    """Both masks as boolean arrays. Raises InputError unless they are 3D, of equal shape, and hold 0 and 1 only.
 
-    A label map or a probability is refused: taking every non-zero voxel would silently grow the mask.
+    Label maps and probabilities are refused: taking every non-zero voxel would silently grow the mask.
     """
     if prediction.shape != reference.shape or prediction.ndim != 3:
         raise InputError(
@@ -28,7 +28,7 @@ def _as_mask(array: NDArray, what: str) -> NDArray[np.bool_]:
 
 
 def crop_to_union(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Both masks cut to the box around all their voxels, plus one voxel of background on every side.
+    """Crop both masks to the box around all their voxels, plus one voxel of background on every side.
 
     The added background makes a mask's voxels at the edge of the array boundary voxels, cropped or not.
     """

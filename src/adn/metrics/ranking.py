@@ -1,12 +1,12 @@
-"""How good a probability map is at any threshold, judged by the order of its voxels alone."""
+"""Quality of a probability map independent of the threshold, from the order of its voxels alone."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def roc_area(scores: NDArray, positive: NDArray) -> float | None:
-    """Area under the ROC curve of `scores` for `positive` (same shape, bool): the chance that an infarct's voxel has
-    more than another one, ties counting half. None where either is missing."""
+    """Area under the ROC curve of `scores` for `positive` (same shape, bool): the chance that a positive voxel scores
+    higher than a negative one, ties counting half. None if there are no voxels of either kind."""
     inside, outside = (np.asarray(scores)[where] for where in (positive, ~positive))
     if not (inside.size and outside.size):
         return None
@@ -17,8 +17,8 @@ def roc_area(scores: NDArray, positive: NDArray) -> float | None:
 
 
 def matched_dice(scores: NDArray, positive: NDArray) -> float | None:
-    """Dice of the voxels with the highest scores, as many as are positive (same shape, bool): of marks as large as the
-    reference. Of voxels with the same score a part counts, with its average overlap. None where nothing is positive.
+    """Dice of the highest-scoring voxels, as many as are `positive` (same shape, bool), so that marks and reference are
+    equally large. Voxels tied at the limit count in part, with their average overlap. None if nothing is positive.
     """
     wanted = int(np.count_nonzero(positive))
     if not wanted:

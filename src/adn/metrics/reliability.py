@@ -1,4 +1,4 @@
-"""Does a probability of 0.7 mean infarct in 7 of 10 voxels? Counts per bin, case by case, that add up."""
+"""Does a probability of 0.7 mean infarct in 7 of 10 voxels? Based on counts per bin that can be summed over cases."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Reliability:
 
 
 def reliability_counts(probability: NDArray, reference: NDArray, inside: NDArray | None = None) -> NDArray[np.float64]:
-    """Of one case: (4, BINS) voxels, sum of probability, infarct voxels, sum of squared errors in each bin.
+    """Counts of one case, (4, BINS): voxels, sum of probability, infarct voxels, sum of squared errors in each bin.
 
-    probability: [0, 1]. reference, inside: masks; only voxels `inside` count (None: all). Raises InputError where a
-    value is no probability (being off by `ROUNDING` is forgiven).
+    probability: [0, 1]. reference, inside: masks; only voxels `inside` count (None: all). Raises InputError if a value
+    is not a probability (with a tolerance of `ROUNDING`).
     """
     chosen = np.ones(reference.shape, bool) if inside is None else inside > 0
     p, r = probability[chosen].astype(np.float64), reference[chosen] > 0
@@ -49,7 +49,7 @@ def reliability_counts(probability: NDArray, reference: NDArray, inside: NDArray
 
 
 def reliability(counts: list[NDArray[np.float64]], *, seed: int = 0, resamples: int = RESAMPLES) -> Reliability:
-    """The curve of several cases from their `reliability_counts`."""
+    """The reliability curve of several cases from their `reliability_counts`."""
     cases = np.stack(counts)
     voxels, predicted_sum, infarct, squared = cases.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -19,7 +19,7 @@ SURFACE_TOLERANCE_MM = 5.0
 class Scores:
     """One prediction against its reference.
 
-    hd95_mm is None where exactly one of the two is empty; hd95_or_diagonal_mm is the grid's diagonal there.
+    hd95_mm is None if exactly one of the two is empty; hd95_or_diagonal_mm is then the grid's diagonal.
     volume_difference_ml: absolute; volume_bias_ml: prediction − reference. precision, recall: of voxels.
     """
 
@@ -41,7 +41,7 @@ class Scores:
 def score(prediction_mask: Volume, reference: Volume) -> Scores:
     """Score a predicted mask (0 and 1) against a reference mask on the same grid.
 
-    Raises InputError where the grids differ, saying in what, or a value is neither 0 nor 1.
+    Raises InputError if the grids differ, saying how, or if a value is neither 0 nor 1.
     """
     grid = reference.grid
     if not prediction_mask.grid.same_as(grid):
@@ -49,7 +49,7 @@ def score(prediction_mask: Volume, reference: Volume) -> Scores:
             "A prediction is scored on its reference's grid, but "
             f"{grid_difference(prediction_mask.grid, grid)}. Resample one onto the other (a mask: nearest)."
         )
-    # Cut once to the box around both masks: no score changes, and a whole-head grid is mostly background.
+    # Crop once to the box around both masks: scores do not change, and a whole-head grid is mostly background.
     p, r = crop_to_union(*as_masks(prediction_mask.data, reference.data))
     distances = boundary_distances_mm(p, r, grid.affine[:3, :3])
     both_empty = not (p.any() or r.any())
@@ -75,13 +75,13 @@ def score(prediction_mask: Volume, reference: Volume) -> Scores:
 
 
 def diagonal_mm(grid: Grid) -> float:
-    """Between the two voxel centres of a grid that lie furthest apart, mm: no distance in it can be larger."""
+    """Distance between the two voxel centres of a grid that are furthest apart, mm: the largest distance possible."""
     corners = np.array([*product(*((0, n - 1) for n in grid.shape))]) @ grid.affine[:3, :3].T
     return float(max(np.linalg.norm(a - b) for a, b in combinations(corners, 2)))
 
 
 def grid_difference(prediction: Grid, reference: Grid) -> str:
-    """What differs between two grids, in words: the first of shape, spacing, axes and position that does."""
+    """How two grids differ, in words: the first difference among axes, shape, spacing and position."""
     both = f"the prediction's {{}} and the reference's {{}} (prediction {prediction}, reference {reference})"
     if prediction.axes != reference.axes:
         return both.format(f"axes grow towards {prediction.axes}", f"towards {reference.axes}")

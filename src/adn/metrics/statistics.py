@@ -1,4 +1,4 @@
-"""How sure a mean is, and whether two methods differ: bootstrap intervals and Wilcoxon's paired test."""
+"""The uncertainty of a mean, and whether two methods differ: bootstrap intervals and Wilcoxon's paired test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def bootstrap_mean(
     """95 % percentile interval of the mean of `values` (n,); None below two cases or clusters.
 
     clusters: the cluster of each value, such as its head; whole clusters are drawn, because their cases resemble each
-    other. Without, each case is drawn by itself. The same seed gives the same interval.
+    other. None: cases are drawn individually. The same seed gives the same interval.
     """
     array = np.asarray(values, dtype=np.float64)
     number = np.arange(array.size) if clusters is None else np.unique(np.asarray(clusters, str), return_inverse=True)[1]
@@ -40,14 +40,14 @@ def bootstrap_mean(
 
 @lru_cache(maxsize=4)
 def times_drawn(n: int, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float64]:
-    """(resamples, n): how often each of n things is drawn when n are drawn with replacement. Not to be changed."""
+    """(resamples, n): how often each of n items is drawn when drawing n with replacement. Must not be modified."""
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples).astype(np.float64)
 
 
 def wilcoxon_p(differences: ArrayLike) -> float | None:
-    """Two-sided p of Wilcoxon's signed-rank test on paired differences (n,): zeros are dropped, all zero gives 1.
+    """Two-sided p of Wilcoxon's signed-rank test on paired differences (n,); zeros are dropped, and all zeros give 1.
 
-    None where there is no pair. Exact up to 50 pairs without ties, else normal with scipy's correction for ties.
+    None if there are no pairs. Exact up to 50 pairs without ties, else normal with scipy's correction for ties.
 
     >>> wilcoxon_p([1, 2, 3, 4, 5]), wilcoxon_p([0, 0])
     (0.0625, 1.0)
@@ -63,7 +63,7 @@ def wilcoxon_p(differences: ArrayLike) -> float | None:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction for several tests, in the order given; None stays None and does not count."""
+    """Holm-corrected p values of several tests, in the given order; None stays None and does not count."""
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
@@ -74,7 +74,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def wilson(hits: int, n: int) -> Interval | None:
-    """95 % interval of a share, `hits` of `n` (Wilson 1927); None of none."""
+    """95 % interval of the share `hits` / `n` (Wilson 1927); None if n is 0."""
     if n == 0:
         return None
     z = 1.959963984540054

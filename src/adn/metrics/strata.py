@@ -1,8 +1,8 @@
-"""Infarcts by volume: the edges that scores, fixed sets of virtual patients and draws of lesion masks share."""
+"""Strata of infarct volume, shared by scores, fixed sets of virtual patients and draws of lesion masks."""
 
 from __future__ import annotations
 
-SEEN_ML = 0.5  # less is hardly seen on CT of 5 mm
+SEEN_ML = 0.5  # less is hardly visible on CT with 5 mm slices
 SMALL_ML, LARGE_ML = 30.0, 70.0  # small: up to the first; large: more than the second
 ALL, WITH_INFARCT, NONE = "all", "with infarct", "none"
 SMALL, MIDDLE, LARGE = f"≤ {SMALL_ML:g} mL", f"{SMALL_ML:g}–{LARGE_ML:g} mL", f"> {LARGE_ML:g} mL"

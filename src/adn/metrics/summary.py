@@ -1,4 +1,4 @@
-"""Many cases as few numbers: means with intervals, by stratum of infarct volume, and methods against each other."""
+"""Summarises many cases: means with intervals by stratum of infarct volume, and comparisons between methods."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ GRIDS: tuple[str, ...] = ("own", "paper", "own+ignore", "paper+ignore")
 class CaseScores:
     """One case of one method. cluster: its head or patient.
 
-    grid: 'own' (the scan's) or 'paper' (1.2 × 1.2 × 5 mm), where what the reference ignores counts as no infarct; with
-    '+ignore' it counts as infarct. stratum: of the reference's volume on 'own', so that it is the same on all.
+    grid: 'own' (the scan's) or 'paper' (1.2 × 1.2 × 5 mm), on which ignored voxels of the reference count as no
+    infarct; with '+ignore' they count as infarct. stratum: by the reference's volume on 'own', the same on all grids.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Unmatched(NamedTuple):
 class Summary:
     """One metric of one method in one stratum. n: cases with a value; missing: cases without (HD95 of an empty mask).
 
-    interval, cluster_interval: 95 % of the mean, drawing cases, drawing clusters.
+    interval, cluster_interval: 95 % intervals of the mean, from drawing cases or clusters.
     """
 
     method: str
@@ -77,7 +77,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of `method` minus `versus`, over the n cases that have it of both.
+    """One metric of `method` minus that of `versus`, over the n cases with a value for both.
 
     p: Wilcoxon's, two-sided; p_holm: corrected for the number of methods compared with `versus`.
     """
@@ -100,7 +100,7 @@ class Comparison:
 class Evaluation:
     """What `adn.evaluate` returns. methods: in the order given; the first is what the others are compared with.
 
-    reliability: per method that came with probabilities. in_brain: True where only voxels of the brain count there.
+    reliability: by method, for those with probabilities. in_brain: whether reliability counts only brain voxels.
     """
 
     methods: tuple[str, ...]
@@ -113,7 +113,7 @@ class Evaluation:
     seed: int
 
     def summary(self, method: str, metric: str, stratum: str = ALL, grid: str = "own") -> Summary | None:
-        """One summary; None where the stratum has no case."""
+        """One summary; None if the stratum has no case."""
         wanted = (method, grid, stratum, metric)
         return next((s for s in self.summaries if (s.method, s.grid, s.stratum, s.metric) == wanted), None)
 
@@ -126,7 +126,7 @@ def in_stratum(cases: Sequence[CaseScores], stratum: str) -> list[CaseScores]:
 
 
 def summarise(cases: Sequence[CaseScores], methods: Sequence[str], *, seed: int = 0) -> list[Summary]:
-    """Every method, grid, stratum with cases, and metric."""
+    """Summaries for every method, grid, stratum with cases, and metric."""
     result = []
     for method in methods:
         for grid in GRIDS:
@@ -162,7 +162,7 @@ def _summary(cases: list[CaseScores], metric: str, stratum: str, seed: int) -> S
 
 
 def compare(cases: Sequence[CaseScores], methods: Sequence[str], *, seed: int = 0) -> list[Comparison]:
-    """Every later method against the first: grid, stratum with common cases, metric; Holm over the methods."""
+    """Compare every later method with the first, by grid, stratum with common cases, and metric; Holm over methods."""
     result: list[Comparison] = []
     for grid in GRIDS:
         for stratum in STRATA:

@@ -1,7 +1,7 @@
 """Distances between boundaries.
 
-The boundary is every mask voxel with background (or the array's end) at one of its 6 faces; distances run between voxel
-centres in mm. Libraries differ here (docs/metrics.md), so these choices are part of every number we report.
+The boundary consists of all mask voxels with background (or the array's end) at one of their 6 faces; distances are
+between voxel centres, in mm. Libraries differ here (docs/metrics.md), so these choices affect every number we report.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ Spacing = tuple[float, float, float] | NDArray[np.float64]
 def hd95_mm(prediction: NDArray, reference: NDArray, spacing_mm: Spacing) -> float | None:
     """The larger of the two directed 95 % quantiles (linear) of boundary distances, mm.
 
-    Both masks 3D. spacing_mm: per array axis; or 3 × 3, its columns the steps of the array axes, where the axes are
+    Both masks 3D. spacing_mm: per array axis; or 3 × 3, with the steps of the array axes as columns, for axes that are
     not at right angles (gantry tilt). Both empty: 0; one empty: None. Raises InputError.
     """
     p, r = as_masks(prediction, reference)
@@ -25,7 +25,7 @@ def hd95_mm(prediction: NDArray, reference: NDArray, spacing_mm: Spacing) -> flo
 
 
 def hd95_all_voxels_mm(prediction: NDArray, reference: NDArray, spacing_mm: Spacing) -> float | None:
-    """As `hd95_mm`, over all voxels of both masks, as Taha & Hanbury (2015) have it; common voxels are 0 mm apart."""
+    """Like `hd95_mm`, but over all voxels of both masks, as in Taha & Hanbury (2015); common voxels are 0 mm apart."""
     p, r = as_masks(prediction, reference)
     if not (p.any() and r.any()):
         return None if p.any() or r.any() else 0.0
@@ -55,7 +55,7 @@ def surface_dice_of(distances: tuple[NDArray, NDArray], tolerance_mm: float) -> 
 def boundary_distances_mm(
     prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: Spacing
 ) -> tuple[NDArray, NDArray] | None:
-    """From each boundary voxel of one mask to the nearest of the other, mm, both ways; None where a mask is empty."""
+    """From each boundary voxel of one mask to the nearest of the other, mm, both ways; None if a mask is empty."""
     if not (prediction.any() and reference.any()):
         return None
     p, r = (_boundary(mask) for mask in crop_to_union(prediction, reference))
@@ -76,7 +76,7 @@ def _both_ways_mm(p: NDArray[np.bool_], r: NDArray[np.bool_], spacing_mm: Spacin
 
 
 def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mask voxels with background at a face; the mask does not touch the array's end."""
+    """Mask voxels with background at a face. The mask must not touch the array's end."""
     inside = mask.copy()
     for axis in range(mask.ndim):
         inside &= np.roll(mask, 1, axis) & np.roll(mask, -1, axis)
@@ -86,7 +86,7 @@ def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _distances_mm(start: NDArray[np.bool_], goal: NDArray[np.bool_], spacing_mm: NDArray) -> NDArray[np.float64]:
     """Distance of every `start` voxel to the nearest `goal` voxel, mm, by an exact distance map (Maurer 2003)."""
     image = sitk.GetImageFromArray(goal.view(np.uint8))
-    image.SetSpacing([float(s) for s in reversed(spacing_mm)])  # SimpleITK counts axes the other way round
+    image.SetSpacing([float(s) for s in reversed(spacing_mm)])  # SimpleITK orders axes the other way round
     squared = sitk.SignedMaurerDistanceMap(image, squaredDistance=True, useImageSpacing=True)
     distances = np.sqrt(np.abs(sitk.GetArrayViewFromImage(squared)[start].astype(np.float64)))
     distances[goal[start]] = 0.0  # the filter leaves 1e-6 there
@@ -94,7 +94,7 @@ def _distances_mm(start: NDArray[np.bool_], goal: NDArray[np.bool_], spacing_mm:
 
 
 def _nearest_mm(start: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of every point (n, 3) to the nearest `goal` point: on sheared grids a distance map is wrong."""
+    """Distance of every point (n, 3) to the nearest `goal` point, since distance maps are wrong on sheared grids."""
     from scipy.spatial import KDTree
 
     return np.asarray(KDTree(goal).query(start)[0], dtype=np.float64)
