@@ -36,11 +36,11 @@ def forbidden_tissue(
     removal: InfarctRemoval = "before_mirroring",
     polarity: Polarity = "dark",
 ) -> Float[Tensor, "b 1 d h w"]:
-    """R_GW + R_CSF: white matter whose mirror twin is grey, and CSF; both are naturally dark (paper, section 2).
+    """R_GW + R_CSF: white matter whose mirror twin is grey, and CSF; both are naturally darker (paper, section 2).
 
-    tissue: `TissueLabel`, aligned. removal: when the infarct is removed from the tissue maps, 'before_mirroring' (then
-    a voxel whose twin is infarct is not forbidden either) or 'after_intersection' (only the infarct itself is not).
-    polarity: 'bright' forbids their twins instead, which are naturally brighter.
+    tissue: `TissueLabel`, aligned. removal: when the infarct is removed from the tissue maps, 'before_mirroring' (which
+    also exempts voxels whose twin is infarct) or 'after_intersection' (which exempts only the infarct itself).
+    polarity: 'bright' forbids the mirror twins instead, which are naturally brighter.
     """
     outside = infarct < 0.5
     if removal == "before_mirroring":
@@ -62,8 +62,8 @@ def disentanglement_terms(
 ) -> DisentanglementTerms:
     """L_tissue, L_size, L_asymmetry, L_intrinsic of aligned volumes.
 
-    infarct: T(G), 0 or 1. loss: the form of each term. counted: 1 where a voxel counts, 0 where it adds nothing to any
-    term; None: every voxel counts.
+    infarct: T(G), 0 or 1. loss: selects the form of each term. counted: 1 where a voxel counts, 0 where it adds nothing
+    to any term; None: every voxel counts.
     """
     p, a = parts.pathological_asymmetry, parts.total_asymmetry
     if counted is not None:
@@ -85,7 +85,7 @@ def disentanglement_terms(
 
 
 def collapse_signs(parts: Disentangled, infarct: Float[Tensor, "b 1 d h w"]) -> dict[str, float]:
-    """Numbers over the batch that tell a meaningful P from P = 0 and P = A (docs/method.md, section 2)."""
+    """Statistics of the batch that distinguish a meaningful P from P = 0 and P = A (docs/method.md, section 2)."""
     p, a, q = (x.detach().flatten() for x in (parts[3], parts[1], parts[4]))
     inside = infarct.flatten() > 0.5
     varied = float(p.std()) > 0 and float(a.std()) > 0

@@ -41,11 +41,10 @@ def soft_dice(
     counted: Float[Tensor, "b 1 d h w"] | None = None,
     smooth: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """1 − Dice of the infarct, pooled over the batch (nnU-Net's batch Dice). counted: as for
-    `binary_cross_entropy`.
+    """1 − Dice of the infarct, pooled over the batch (nnU-Net's batch Dice).
 
-    smooth: voxels added to numerator and denominator, so that the loss falls with the marked volume in a batch without
-    infarct.
+    counted: as in `binary_cross_entropy`. smooth: voxels added to numerator and denominator, so that in a batch without
+    infarct the loss falls as less volume is marked.
     """
     p = probability.float() if counted is None else probability.float() * counted
     overlap, total = (p * reference).sum(), (p + reference).sum()

@@ -30,8 +30,8 @@ class TissueTerms(NamedTuple):
 def tissue_terms(
     logits: Float[Tensor, "b 4 d h w"], tissue: UInt8[Tensor, "b d h w"], brain: Bool[Tensor, "b d h w"]
 ) -> TissueTerms:
-    """Terms in fp32. tissue: `TissueLabel`; where it is OUTSIDE in the brain (vessels, calcification), any tissue is
-    right."""
+    """Terms in fp32. tissue: `TissueLabel`; where it is OUTSIDE within the brain (vessels, calcification), any tissue
+    is accepted."""
     log_p = F.log_softmax(logits.float(), 1)
     log_brain = torch.logsumexp(log_p[:, 1:], 1)
     of_class = log_p.gather(1, tissue.long()[:, None])[:, 0]
@@ -42,6 +42,6 @@ def tissue_terms(
 
 
 def soft_dice(p: Float[Tensor, "b d h w"], target: Float[Tensor, "b d h w"]) -> Float[Tensor, ""]:
-    """2 Σ p t / (Σ p + Σ t) of each scan, averaged over the batch."""
+    """2 Σ p t / (Σ p + Σ t) per scan, averaged over the batch."""
     axes = (1, 2, 3)
     return (2 * (p * target).sum(axes) / (p.sum(axes) + target.sum(axes)).clamp(min=1.0)).mean()

@@ -20,7 +20,7 @@ class AdnOutput(NamedTuple):
     """pose: (B, 4, 4) mm. parts: X, A, P, Q, X̂. infarct_probability_aligned: Ŷ, (B, 1, D, H, W) in [0, 1].
 
     coarse_gates, coarse_probabilities: in training, σ(D) and Ŷ of the coarser levels that the recipe supervises, finest
-    first, each on its own sides.
+    first, each at its own size.
     """
 
     pose: Tensor
@@ -31,9 +31,9 @@ class AdnOutput(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of X before D, of all its slices or of some.
+    """Inputs computed from X before D, for all of its slices or some.
 
-    views: input name → (B, C, D, H, W), with neighbouring slices as channels where the recipe says so. median_hu:
+    views: input name → (B, C, D, H, W), with neighbouring slices as channels if the recipe says so. median_hu:
     (B, 1, 1, 1, 1), of the whole brain.
     """
 
@@ -44,8 +44,8 @@ class Known(NamedTuple):
 class ADN(nn.Module):
     """Composed of built parts: `align` (T), `asymmetry` (D) and `segment` (F), each tensor → tensor.
 
-    D and F return logits of their input's shape (in training a list of them may follow, of coarser levels); any such
-    backbone can stand in for either.
+    D and F return logits of their input's shape, or in training a list that starts with them, followed by those of
+    coarser levels. Any such backbone can serve as either.
     """
 
     def __init__(self, align: nn.Module, asymmetry: nn.Module, segment: nn.Module, recipe: Recipe) -> None:
@@ -54,7 +54,7 @@ class ADN(nn.Module):
         self.grid, self.network = recipe.grid, recipe.network
 
     def forward(self, brain: Float[Tensor, "b 1 d h w"], pose: Float[Tensor, "b 4 4"] | None = None) -> AdnOutput:
-        """brain: [0, 1] on the model grid. pose: known or refined; None asks T."""
+        """brain: [0, 1] on the model grid. pose: known or refined; None: from T."""
         known: Tensor = self.align(brain) if pose is None else pose
         return self.from_aligned(warp(brain, known, self.grid.spacing_mm, self.grid.box), known)
 
@@ -63,9 +63,9 @@ class ADN(nn.Module):
     ) -> AdnOutput:
         """Everything after T, on the brain box (or any grid whose sides the networks can halve).
 
-        slices: only these of each scan are asked of D and F, and returned, K in place of D; what D and F see of X is as
-        in the whole. For networks that read slices apart. With `mirror_average`, but in training, the mean of what X
-        and X′ give: X′ mirrored gives the same, mirrored.
+        slices: run D and F only on these slices of each scan, and return K slices instead of D; their inputs are still
+        computed from the whole of X. For networks that read slices independently. With `mirror_average`, outside
+        training, the results of X and X′ are averaged, so that mirroring the input mirrors the output exactly.
         """
         own = self._once(aligned, pose, slices)
         if self.training or not self.network.mirror_average:
@@ -87,7 +87,7 @@ class ADN(nn.Module):
     def disentangle(
         self, aligned: Float[Tensor, "b 1 d h w"], known: Known | None = None
     ) -> tuple[Disentangled, tuple[Tensor, ...]]:
-        """X → A, P, Q, X̂; and σ(D) of coarser levels. known: of X, where it is at hand."""
+        """X → A, P, Q, X̂; and σ(D) of coarser levels. known: of X, if already computed."""
         network = self.network
         shown = _shown(network.d_inputs, (known or self._known(aligned)).views)
         logits, coarse_gates = _levels(self.asymmetry(shown))
@@ -96,7 +96,7 @@ class ADN(nn.Module):
     def segment_salient(
         self, parts: Disentangled, known: Known | None = None
     ) -> tuple[Float[Tensor, "b 1 d h w"], tuple[Tensor, ...]]:
-        """X̂ → Ŷ, fp32; and Ŷ of coarser levels. known: as above."""
+        """X̂ → Ŷ, fp32; and Ŷ of coarser levels. known: as in `disentangle`."""
         known = known or self._known(parts.aligned)
         views = {"salient": parts.salient, "pathological": parts.pathological_asymmetry, **known.views}
         if "salient_relative" in self.network.f_inputs:
@@ -106,7 +106,7 @@ class ADN(nn.Module):
         return torch.sigmoid(logits.float()), coarse_probabilities
 
     def _known(self, aligned: Tensor) -> Known:
-        """What D or F sees of X."""
+        """Compute the inputs that D and F derive from X."""
         asked = {*self.network.d_inputs, *self.network.f_inputs}
         spacing, window = self.grid.spacing_mm, self.grid.window_hu
         median_hu = brain_median_hu(aligned, window)
@@ -123,35 +123,35 @@ class ADN(nn.Module):
 
 
 def with_neighbours(x: Float[Tensor, "b 1 d h w"], reach: int) -> Float[Tensor, "b c d h w"]:
-    """The slices from `reach` below to `reach` above as channels; the ends are repeated beyond the border."""
+    """Stack the slices from `reach` below to `reach` above as channels; end slices are repeated beyond the border."""
     last = x.shape[2] - 1
     place = torch.arange(last + 1, device=x.device)
     return torch.cat([x[:, :, (place + step).clamp(0, last)] for step in range(-reach, reach + 1)], 1) if reach else x
 
 
 def chosen_slices(x: Shaped[Tensor, "b c d h w"], slices: Int64[Tensor, "b k"]) -> Shaped[Tensor, "b c k h w"]:
-    """Slices along D, of each scan its own."""
+    """Select slices along D, individually for each scan."""
     return torch.stack([scan[:, chosen] for scan, chosen in zip(x, slices, strict=True)])
 
 
 def _channels(names: Sequence[str], network: NetworkConfig) -> int:
-    """Of a network's input: what hangs on D is shown of a slice itself, what is known of X of its neighbours, too."""
+    """Number of input channels: inputs derived from X include neighbouring slices, those that depend on D do not."""
     return sum(2 * network.neighbours + 1 if name in get_args(OfX) else 1 for name in names)
 
 
 def _shown(names: tuple[str, ...], views: dict[str, Tensor]) -> Tensor:
-    """What a network sees, as channels."""
+    """Concatenate a network's inputs as channels."""
     return torch.cat([views[name] for name in names], 1)
 
 
 def _levels(logits: Tensor | list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The finest logits, and the sigmoids of those of coarser levels, fp32."""
+    """The finest logits, and the sigmoids of the coarser levels' logits, fp32."""
     finest, *coarser = [logits] if isinstance(logits, Tensor) else logits
     return finest, tuple(torch.sigmoid(x.float()) for x in coarser)
 
 
 def build_adn(recipe: Recipe) -> ADN:
-    """Untrained networks as the recipe says."""
+    """Build the untrained networks of a recipe."""
     network = recipe.network
     return ADN(
         AlignNet(recipe.grid, recipe.align),

@@ -1,4 +1,4 @@
-"""Network T: where the mid-sagittal plane lies (paper, section 2; docs/method.md, section 4)."""
+"""Network T, which finds the mid-sagittal plane (paper, section 2; docs/method.md, section 4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adn.space.warp import rigid_matrix
 
 
 class PreActivationBlock(nn.Module):
-    """x + [GroupNorm, ReLU, conv 3³] twice; four channels a group."""
+    """x + [GroupNorm, ReLU, conv 3³] twice; four channels per group."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -33,8 +33,8 @@ class PreActivationBlock(nn.Module):
 class AlignNet(nn.Module):
     """Brain on the model grid → rigid pose in mm (LPS frame, pulls: aligned(p) = brain(pose · p)).
 
-    In-plane rotation and x shift are free, roll and y shift within the limits of `AlignConfig`; pitch and z are held
-    at 0. With `zero_start` the last layer starts at zero, so an untrained T is the identity.
+    In-plane rotation, roll, x shift and y shift are bounded by the limits in `AlignConfig`; pitch and z are held at 0.
+    With `zero_start` the last layer starts at zero, so an untrained T is the identity.
     """
 
     limits: Tensor
@@ -67,7 +67,7 @@ class AlignNet(nn.Module):
         return self.from_coarse(self.coarse(brain))
 
     def coarse(self, brain: Float[Tensor, "b 1 d h w"]) -> Tensor:
-        """The copy that T sees: averaged in plane."""
+        """The copy that T sees, averaged in plane."""
         return F.avg_pool3d(brain, (1, self.shrink, self.shrink)) if self.shrink > 1 else brain
 
     def from_coarse(self, x: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 4"]:
@@ -81,10 +81,10 @@ class AlignNet(nn.Module):
 
 
 def _with_moments(x: Tensor) -> Tensor:
-    """(B, 1, D, H, W) → (B, 10, …): the brain times 1, its coordinates in [−1, 1] and their products.
+    """(B, 1, D, H, W) → (B, 10, …): the brain times 1, times its coordinates in [−1, 1] and times their products.
 
-    Pooled, these are the brain's moments, in which shift and rotation are easy to read; coordinates beside the brain
-    alone left T blind to rotation after thousands of samples.
+    Pooled, these are the brain's moments, from which shift and rotation are easy to read; with the coordinates merely
+    as extra channels, T remained blind to rotation after thousands of samples.
     """
     axes = [torch.linspace(-1, 1, n, device=x.device, dtype=x.dtype) for n in x.shape[2:]]
     z, y, w = torch.meshgrid(*axes, indexing="ij")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adn.space.warp import mirror
 
-HEADS = 8  # our choice: the text we have does not give AsymFeX's number
+HEADS = 8  # our choice, since the text we have does not give AsymFeX's number
 _OUTSIDE = -1e4
 
 
@@ -48,10 +48,10 @@ class LocalAttention(nn.Module):
 
 
 class MirrorAttention(nn.Module):
-    """x + what `LocalAttention` gathers around each voxel's mirror twin, of one feature map that is aligned.
+    """x + what `LocalAttention` gathers around each voxel's mirror twin, within one aligned feature map.
 
-    Unlike a difference of twins it bears an alignment that is off by a voxel. Starts as the identity, so that a network
-    with it begins where the one without it does.
+    Unlike a difference of twins, it tolerates an alignment that is off by a voxel. It starts as the identity, so that a
+    network with it starts out equal to one without it.
     """
 
     def __init__(self, channels: int) -> None:
@@ -61,7 +61,7 @@ class MirrorAttention(nn.Module):
         nn.init.zeros_(self.attention.out.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b c d h w"]:
-        """Same shape; what is mirrored going in is mirrored coming out."""
+        """Same shape; mirroring the input mirrors the output."""
         return x + self.attention(mirror(x), x)
 
 

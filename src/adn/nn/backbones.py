@@ -1,4 +1,4 @@
-"""Backbones for D and F, chosen by one setting each; all map (B, C, D, H, W) to logits of one channel."""
+"""Backbones for D and F, selected by one setting each; all map (B, C, D, H, W) to logits of one channel."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from adn.nn.slicewise import SliceUNet
 
 
 def build_backbone(backbone: Backbone, in_channels: int, recipe: Recipe, attending: int = 0) -> nn.Module:
-    """One untrained network. The recipe has checked widths and sides (`config.side_factors`).
+    """Build one untrained network. The recipe has already checked widths and sides (`config.side_factors`).
 
-    attending: so many of its deepest levels look at the mirrored place, too (`ResUNet`).
+    attending: number of levels, deepest first, that attend to the mirrored position as well (`ResUNet`).
     """
     channels, dropout = recipe.network.channels, recipe.network.dropout
     if backbone == "slicewise":

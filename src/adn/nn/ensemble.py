@@ -14,16 +14,16 @@ from adn.errors import WeightsError
 from adn.nn.adn import ADN, AdnOutput
 from adn.nn.baselines import Baseline
 
-_LEAST = 1e-4  # logits are taken of probabilities clamped to [1e-4, 1 − 1e-4], so that no member can outvote all others
+_LEAST = 1e-4  # probabilities are clamped to [1e-4, 1 − 1e-4] before the logit, so that no member outvotes all others
 _SHARED = ("method", "grid", "align")
-_SHARED_NETWORK = ("polarity", "clamp_q", "clamp_compensated", "zero_outside")  # what prediction does with the maps
+_SHARED_NETWORK = ("polarity", "clamp_q", "clamp_compensated", "zero_outside")  # they decide how prediction uses maps
 
 
 class Ensemble(nn.Module):
-    """Ŷ is the weighted mean of the members' logits, A, P, Q and X̂ are those of their maps.
+    """Ŷ comes from the weighted mean of the members' logits; A, P, Q and X̂ are weighted means of their maps.
 
-    A voxel stays marked where one member is confident and the others do not disagree. Called as its members are; T is
-    the first one's.
+    A voxel stays marked if one member is confident and the others do not contradict it. Called like its members; T is
+    that of the first.
     """
 
     def __init__(self, members: Sequence[ADN | Baseline], shares: Sequence[float]) -> None:
@@ -32,7 +32,7 @@ class Ensemble(nn.Module):
         self.shares = [share / sum(shares) for share in shares]
 
     def from_aligned(self, aligned: Float[Tensor, "b 1 d h w"], pose: Tensor) -> AdnOutput:
-        """As `ADN.from_aligned`."""
+        """The same as `ADN.from_aligned`."""
         outputs: list[AdnOutput] = [member.from_aligned(aligned, pose) for member in self.members]  # type: ignore[operator]
 
         def mean(maps: Sequence[Tensor]) -> Tensor:
@@ -44,7 +44,7 @@ class Ensemble(nn.Module):
 
 
 def join(parts: Sequence[tuple[ADN | Baseline, Recipe]], config: EnsembleConfig, name: str) -> tuple[Ensemble, Recipe]:
-    """Members in the order of `config`, as one network and the recipe to run it with. Raises WeightsError."""
+    """Join members, in the order of `config`, to one network and the recipe to run it with. Raises WeightsError."""
     networks, recipes = zip(*parts, strict=True)
     first: Recipe = recipes[0]
     for member, recipe in zip(config.members, recipes, strict=True):

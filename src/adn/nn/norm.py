@@ -1,4 +1,4 @@
-"""GroupNorm as `torch.nn.GroupNorm` computes it, with a gradient that is quick on CPUs, too."""
+"""`torch.nn.GroupNorm` with a gradient that is also fast on CPUs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_LARGE = 1000  # pixels or voxels of a channel; smaller ones are as fast either way
+_LARGE = 1000  # pixels or voxels per channel; smaller ones are equally fast either way
 
 
 class _PlanarBackward(torch.autograd.Function):
-    """GroupNorm whose gradient is computed channel by channel: PyTorch's own is slow on a CPU for bf16 with channels
-    last, even with the copies counted."""
+    """GroupNorm whose gradient is computed with channels first.
+
+    For bf16 with channels last, PyTorch's own gradient is slower on CPUs, even including the copies made here.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, epsilon: float) -> Tensor:
         sides = (x.shape[0], x.shape[1], x[0, 0].numel(), groups)
-        alone = groups == x.shape[1]  # a channel a group: PyTorch's forward is slow with channels last, too
+        alone = groups == x.shape[1]  # one channel per group: PyTorch's forward is slow with channels last as well
         y, mean, scale = torch.native_group_norm(x.contiguous() if alone else x, weight, bias, *sides, epsilon)
         ctx.save_for_backward(x, weight, mean, scale)
         ctx.sides = sides
@@ -33,10 +35,10 @@ class _PlanarBackward(torch.autograd.Function):
 
 
 class QuickGroupNorm(nn.GroupNorm):
-    """GroupNorm over (N, C, H, W) or (N, C, D, H, W); the answer is of the same memory format."""
+    """GroupNorm over (N, C, H, W) or (N, C, D, H, W); the result has the input's memory format."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """As `torch.nn.GroupNorm`."""
+        """The same as `torch.nn.GroupNorm`."""
         quick = input.dtype == torch.bfloat16 and input.device.type == "cpu" and input.requires_grad
         if quick and input[0, 0].numel() >= _LARGE and not input.is_contiguous():
             return _PlanarBackward.apply(input, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore

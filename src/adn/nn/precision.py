@@ -1,4 +1,4 @@
-"""Which device to compute on, and which precision and layout are fast there."""
+"""Chooses the device, and the precision and memory layout that are fast on it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from adn.errors import DeviceError
 
 Precision = Literal["fp32", "bf16"]
 _PROBES = 3
-_BF16_SHARE = 0.05  # share of the largest gradient; rounding to bf16 changes it by 1 %
+_BF16_SHARE = 0.05  # tolerance as a share of the largest gradient; rounding to bf16 changes it by 1 %
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def choose_device(setting: str) -> torch.device:
-    """'cpu' or 'cuda' as asked; 'auto' takes a GPU if there is one. Raises DeviceError where 'cuda' is not there."""
+    """'cpu' or 'cuda' as requested; 'auto' takes a GPU if there is one. Raises DeviceError if 'cuda' is unavailable."""
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError("Device 'cuda' was asked for, but torch finds no GPU; set `device` to cpu.")
@@ -25,12 +25,12 @@ def choose_device(setting: str) -> torch.device:
 
 
 def made_ready(network: Network, device: torch.device) -> Network:
-    """The network on a device, for prediction, in the layout that is fastest."""
+    """Prepare a network for prediction: evaluation mode, on the device, in the fastest memory layout."""
     return laid_out(network.eval().to(device))
 
 
 def laid_out(network: Network) -> Network:
-    """The network with the weights of its 3D convolutions stored channels last, the layout that is fastest."""
+    """Store the weights of a network's 3D convolutions channels last, the fastest layout; return the network."""
     for weights in network.parameters():
         if weights.dim() == 5:
             weights.data = weights.data.contiguous(memory_format=torch.channels_last_3d)
@@ -38,7 +38,7 @@ def laid_out(network: Network) -> Network:
 
 
 def choose_precision(setting: str, device: torch.device) -> Precision:
-    """'fp32' or 'bf16' as asked; 'auto' takes bf16 where the device has instructions for it."""
+    """'fp32' or 'bf16' as requested; 'auto' takes bf16 if the device has instructions for it."""
     if setting == "auto":
         fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
         return "bf16" if fast else "fp32"
@@ -46,10 +46,10 @@ def choose_precision(setting: str, device: torch.device) -> Precision:
 
 
 def spare_two_slices(network: nn.Module) -> bool:
-    """Let convolutions of two slices compute in fp32 under a CPU's bf16 where that does not set their gradients.
+    """Make convolutions over two slices compute in fp32 on CPUs whose bf16 leaves their gradients unset.
 
-    torch 2.13 leaves the gradient of such a convolution's weights as the memory was on CPUs with bf16 instructions.
-    Everything else stays as it was. Returns whether this CPU needs it.
+    On CPUs with bf16 instructions, torch 2.13 leaves the weight gradient of such a convolution as uninitialised memory.
+    Everything else is unchanged. Returns whether this CPU needs it.
     """
     if two_slices_are_sound():
         return False
@@ -62,14 +62,14 @@ def spare_two_slices(network: nn.Module) -> bool:
 
 @cache
 def two_slices_are_sound() -> bool:
-    """Whether, on this CPU, bf16 gives the weights of a convolution of two slices the gradient that fp32 gives."""
+    """Whether, on this CPU, bf16 gives the same weight gradient as fp32 for a convolution over two slices."""
     generator = torch.Generator().manual_seed(0)
     x, weights = (torch.randn(shape, generator=generator) for shape in ((1, 16, 2, 8, 8), (16, 16, 3, 3, 3)))
     out = torch.randn((1, 16, 2, 8, 8), generator=generator)
     for _ in range(_PROBES):
         found = []
         for kind in (torch.float32, torch.bfloat16):
-            soiled = torch.full((2**20,), torch.nan)  # so that a value left unset can be told from a small one
+            soiled = torch.full((2**20,), torch.nan)  # fills freed memory with NaN, so that unset values show up
             del soiled
             asked = weights.detach().clone().to(kind).requires_grad_()
             torch.nn.functional.conv3d(x.to(kind), asked, padding=1).backward(out.to(kind))

@@ -1,4 +1,4 @@
-"""Refining T's pose at inference: a few steps on L_T divided by the brain's volume (docs/method.md, section 4)."""
+"""Refines T's pose at inference, by a few steps on L_T divided by the brain's volume (docs/method.md, section 4)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from adn.space.warp import mirror, rigid_matrix, warp
 
 SEARCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # in-plane starts
 SEARCH_ROLL_DEG = (-8.0, 0.0, 8.0)
-_STARTS = 2  # are followed: from one, rounding can decide which of two minima is found
-_ROOM_MM = 10.0  # for shifts beyond T's
+_STARTS = 2  # starts that are followed; with one, rounding could decide which of two minima is found
+_ROOM_MM = 10.0  # margin for shifts beyond T's
 _BETAS = (0.8, 0.99)  # of Adam's running means
 
 
@@ -24,11 +24,11 @@ def refine_pose(
     recipe: Recipe,
     scanned: Float[Tensor, "1 1 d h w"] | None = None,
 ) -> Float[Tensor, "1 4 4"]:
-    """Move in-plane rotation, roll and x from T's pose to a minimum of L_T on T's coarse copy; y, z and pitch stay.
+    """Move in-plane rotation, roll and x from T's pose to a minimum of L_T on T's coarse copy; y, z and pitch are kept.
 
-    Starts at the two best of a few turns and rolls about T's pose and about the brain as conformed, and takes the
-    better end; never returns a pose worse than T's own. scanned: 1 in what the scan of a part of a head shows of the
-    grid; only places whose twin was scanned, too, count then: the ends are cut obliquely to the mid-sagittal plane.
+    Starts from the two best of a few rotations and rolls about T's pose and about the unrotated brain, and takes the
+    better result; never returns a pose worse than T's own. scanned: for a part of a head, 1 where the grid was scanned;
+    then only voxels whose twin was scanned as well count, because the ends are oblique to the mid-sagittal plane.
     """
     steps = recipe.align.refine_steps
     if not steps:
@@ -80,14 +80,14 @@ def refine_pose(
 def _brain_box(
     coarse: Float[Tensor, "d h w"], spacing_mm: tuple[float, float, float], shift_mm: float
 ) -> tuple[int, int, int]:
-    """Sides of the centred box that holds the brain however it is turned, and moved by as much as T moves it.
+    """Sides of a centred box that holds the brain in any rotation, shifted by as much as T shifts it.
 
-    Beyond it all is 0, so L_T is the same as over the whole grid, in half the time.
+    Everything beyond it is 0, so L_T is the same as over the whole grid, in half the time.
     """
     place = (coarse > 0).nonzero() - (torch.tensor(coarse.shape, device=coarse.device) - 1) / 2
     reach_mm = (place * torch.tensor(spacing_mm, device=coarse.device)).norm(dim=1)
     half_mm = (float(reach_mm.max()) if len(reach_mm) else 0.0) + shift_mm + _ROOM_MM
-    # as many voxels as the grid has, less the same number at both ends, so that the middle stays the middle
+    # the grid's voxels minus an equal number at both ends, so that the centre stays the same
     sides = [n - 2 * max(int(n / 2 - half_mm / step), 0) for n, step in zip(coarse.shape, spacing_mm, strict=True)]
     return sides[0], sides[1], sides[2]
 
@@ -95,7 +95,7 @@ def _brain_box(
 def _adam_step(values: Tensor, slope: Tensor, mean: Tensor, square: Tensor, step: int, rate: float) -> None:
     """One step of Adam (Kingma & Ba 2015) on `values`, in place; updates the running `mean` and `square`. step: from 1.
 
-    Not torch.optim's: its first use imports torch's compiler, which takes longer than all steps together.
+    torch.optim is avoided: its first use imports torch's compiler, which takes longer than all steps together.
     """
     a, b = _BETAS
     mean.lerp_(slope, 1 - a)

@@ -1,4 +1,4 @@
-"""The released code's tissue maps: a network that has learnt the cases' own maps, run on the aligned volume."""
+"""The released code's tissue maps: a network trained on the cases' own maps, applied to the aligned volume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adn.space.labels import TissueLabel
 class TissueMaps(nn.Module):
     """X → logits of outside, GM, WM, CSF: D's ResUNet with four outputs. Training only.
 
-    align: T, frozen, which puts training brains where D and F see them.
+    align: T, frozen; it aligns the training brains as for D and F.
     """
 
     def __init__(self, align: nn.Module, recipe: Recipe) -> None:

@@ -17,7 +17,7 @@ Kernel = tuple[int, int, int]
 
 
 class NormConv(nn.Sequential):
-    """GroupNorm → bias-free conv → optional ReLU; a raw input has one group."""
+    """GroupNorm → bias-free conv → optional ReLU; `groups` is 1 for the raw input."""
 
     def __init__(self, in_channels: int, out_channels: int, groups: int, kernel: Kernel, relu: bool = True) -> None:
         convolution = nn.Conv3d(in_channels, out_channels, kernel, padding="same", bias=False)
@@ -25,7 +25,7 @@ class NormConv(nn.Sequential):
 
 
 class ResBlock(nn.Module):
-    """Conv, then a residual block of two more; ReLU after the sum, dropout last."""
+    """One convolution, then a residual block of two more; ReLU after the sum, dropout last."""
 
     def __init__(
         self, in_channels: int, out_channels: int, dropout: float, kernel: Kernel = (3, 3, 3), raw_input: bool = False
@@ -44,11 +44,11 @@ class ResBlock(nn.Module):
 
 
 class Rise(nn.Conv3d):
-    """Nearest-neighbour upsampling, then a convolution with a bias, of 3 taps along the axes that are doubled.
+    """Nearest-neighbour upsampling, then a convolution with bias, with 3 taps along the axes that are doubled.
 
-    Without gradients the taps that would read copies of the same voxel are summed first, so that each of the (up to
-    eight) places within a doubled voxel takes 2 taps an axis in place of 3: the same but for rounding, with 8 products
-    in place of 27 and without the upsampled volume.
+    Without gradients, taps that would read copies of the same voxel are summed first, so that each of the (up to eight)
+    positions within a doubled voxel needs 2 taps per axis instead of 3: the same result up to rounding, with 8 products
+    instead of 27 and without the upsampled volume.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: Kernel, scale: Kernel) -> None:
@@ -77,7 +77,7 @@ class Rise(nn.Conv3d):
 
 
 def _summed_taps(weight: Tensor, axis: int, offset: int) -> Tensor:
-    """Three taps over a doubled grid as two over the grid itself, for the first or second of each pair of places."""
+    """Turn three taps on a doubled grid into two on the original one, for the first or second position of each pair."""
     before, same, after = weight.split(1, axis)
     return torch.cat([before, same + after] if offset == 0 else [before + same, after], axis)
 
@@ -85,14 +85,14 @@ def _summed_taps(weight: Tensor, axis: int, offset: int) -> Tensor:
 class ResUNet(nn.Module):
     """Encoder and decoder with *added* skips; up = nearest, then conv.
 
-    channels: of each level, finest first, multiples of 8. flat_levels: so many levels see in plane only (kernels
-    1 × 3 × 3) and are followed by pooling in plane only, for slices thicker than pixels are wide; 0 is the paper's
+    channels: of each level, finest first, multiples of 8. flat_levels: number of levels that see in plane only (kernels
+    1 × 3 × 3) and are followed by pooling in plane only, for slices thicker than pixels are wide; 0 gives the paper's
     network. H and W must be divisible by 2^(levels − 1), D by 2^(levels − 1 − flat_levels). Returns logits
     (B, out_channels, D, H, W).
 
-    Two extensions of ours, off in the paper. supervised: of so many decoder levels, finest first, the logits are
-    returned in training, each on its own sides. attending: so many of the deepest encoder levels look at the mirrored
-    place too (`MirrorAttention`); their input must be aligned.
+    Two extensions are ours and not in the paper. supervised: number of decoder levels, finest first, whose logits are
+    returned in training, each at its own size. attending: number of encoder levels, deepest first, that attend to the
+    mirrored position as well (`MirrorAttention`); their input must be aligned.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class ResUNet(nn.Module):
         )
         self.up = nn.ModuleList(ResBlock(b, b, dropout, kernel) for _, b, kernel in rises)
         self.head = nn.Conv3d(channels[0], out_channels, 1)
-        # last, so that the other weights start as they would without
+        # created last, so that the other weights start as they would without them
         self.coarse_heads = nn.ModuleList(nn.Conv3d(n, out_channels, 1) for n in channels[1:supervised])
         self.attend = nn.ModuleList(
             MirrorAttention(n) if level >= len(channels) - attending else nn.Identity()
@@ -129,7 +129,7 @@ class ResUNet(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c d h w"]) -> Tensor | list[Tensor]:
-        """Logits of the same spatial shape; in training, where more levels are supervised, those of each."""
+        """Logits of the same spatial shape; in training with several supervised levels, a list of each level's."""
         factors = tuple(math.prod(scale[axis] for scale in self.scales) for axis in range(3))
         if any(side % factor for side, factor in zip(x.shape[2:], factors, strict=True)):
             raise ValueError(f"ResUNet needs sides divisible by {factors}, but got {tuple(x.shape[2:])}: pad or crop.")

@@ -1,4 +1,4 @@
-"""A 2D U-Net for D and F that reads slices independently: its answer does not depend on how much of a head is there."""
+"""A 2D U-Net for D and F that reads slices one by one, so its result does not depend on how much of a head is shown."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from adn.nn.norm import QuickGroupNorm
 
 GROUPS = 8
 NORM_EPSILON = 1e-5
-_AT_ONCE = 8  # slices, when predicting: memory for more is asked of the system anew for each layer
-RARE_LOGIT = -3.0  # of an untrained network: infarct is rare, and the first steps need not learn that
-EMPTY_LOGIT = -12.0  # where a slice shows nothing at all
+_AT_ONCE = 8  # slices at a time in prediction; with more, each layer requests new memory from the system
+RARE_LOGIT = -3.0  # of an untrained network: infarct is rare, so the first steps need not learn that
+EMPTY_LOGIT = -12.0  # for slices that are empty
 
 
 class SliceBlock(nn.Module):
-    """[Conv 3 × 3, GroupNorm] twice on a residual; ReLU between them and after the sum, dropout last."""
+    """Residual block of twice [conv 3 × 3, GroupNorm], with ReLU in between and after the sum, dropout last."""
 
     def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
         super().__init__()
@@ -35,11 +35,11 @@ class SliceBlock(nn.Module):
 
 
 class SliceUNet(nn.Module):
-    """Encoder and decoder in plane with concatenated skips (Ronneberger et al. 2015); slices are a batch.
+    """In-plane encoder and decoder with concatenated skips (Ronneberger et al. 2015); slices form a batch.
 
-    GroupNorm sees one slice at a time, so that a part of a head is answered as the same slices of the whole are; what
-    lies above and below is seen as channels (`network.neighbours`). channels: of each level, finest first, multiples of
-    8. H and W must be divisible by 2^(levels − 1). Slices whose input is 0 throughout are not computed when predicting.
+    GroupNorm sees one slice at a time, so that a part of a head gives the same result as those slices of the whole;
+    slices above and below enter as channels (`network.neighbours`). channels: of each level, finest first, multiples of
+    8. H and W must be divisible by 2^(levels − 1). In prediction, slices whose input is all 0 are not computed.
     """
 
     def __init__(self, in_channels: int, channels: tuple[int, ...], dropout: float = 0.0) -> None:
@@ -61,7 +61,7 @@ class SliceUNet(nn.Module):
         return logits.unflatten(0, (len(x), -1)).transpose(1, 2)
 
     def _each_once(self, slices: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
-        """Logits of slices, computed once where several are equal, as in boxes that overlap, and not where all is 0."""
+        """Logits of slices; equal slices, as in overlapping boxes, are computed once, and empty ones not at all."""
         logits = torch.full_like(slices[:, :1], EMPTY_LOGIT)
         shown = slices.flatten(1).any(1)
         if bool(shown.any()):
@@ -71,7 +71,7 @@ class SliceUNet(nn.Module):
         return logits
 
     def _of_slices(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
-        x = x.contiguous(memory_format=torch.channels_last)  # 2D convolutions are faster so on CPUs
+        x = x.contiguous(memory_format=torch.channels_last)  # makes 2D convolutions faster on CPUs
         skips = []
         for level, block in enumerate(self.down):
             x = block(F.max_pool2d(x, 2) if level else x)
@@ -83,7 +83,7 @@ class SliceUNet(nn.Module):
 
 
 def _equal_slices(slices: Float[Tensor, "n c h w"]) -> tuple[list[int], list[int]]:
-    """Indices of slices no two of which are equal, and of each slice the place of its equal among them."""
+    """Indices of the distinct slices, and for each slice the position of its equal among them."""
     places: dict[bytes, int] = {}
     again = [places.setdefault(plane.tobytes(), len(places)) for plane in slices.detach().float().cpu().numpy()]
     return [again.index(place) for place in range(len(places))], again

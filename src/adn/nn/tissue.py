@@ -1,8 +1,8 @@
-"""The tissue network: an anisotropic ResUNet on whole heads with skull, one voxel deep and 2 × 2 pixels wide inside.
+"""The tissue network: an anisotropic ResUNet for whole heads with skull.
 
-Slices of CT are several times thicker than pixels are wide, so pooling and the finest convolutions stay in plane and
-coarser levels see neighbouring slices (after Lee et al. 2017). Squares of 2 × 2 pixels become channels at the entry and
-pixels again at the exit, which costs a quarter of the same network on all pixels (Shi et al. 2016).
+CT slices are several times thicker than pixels are wide, so pooling and the finest convolutions stay in plane, and only
+coarser levels see neighbouring slices (after Lee et al. 2017). Squares of 2 × 2 pixels become channels at the input and
+pixels again at the output, which costs a quarter of the same network on all pixels (Shi et al. 2016).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from adn.space.labels import TissueLabel
 
 _SQUARE = 2
 _HEAD_HU = -300.0
-_FLAT_LEVELS = 2  # levels whose pixels are so much finer than slices that kernels stay in plane
+_FLAT_LEVELS = 2  # levels with pixels so much finer than slices that kernels stay in plane
 
 
 class _NormConv(nn.Sequential):
@@ -32,12 +32,12 @@ class _NormConv(nn.Sequential):
 
 
 class _ResBlock(nn.Module):
-    """A convolution, then a residual block of two more; the last one looks at neighbouring slices unless `flat`."""
+    """One convolution, then a residual block of two more; the last one sees neighbouring slices unless `flat`."""
 
     def __init__(self, in_channels: int, out_channels: int, flat: bool, raw_input: bool = False) -> None:
         super().__init__()
         plane = (1, 3, 3)
-        # HU are absolute: the raw input is not normalised
+        # the raw input is not normalised, because HU are absolute
         raw = nn.Sequential(nn.Conv3d(in_channels, out_channels, plane, padding=(0, 1, 1)), nn.ReLU(inplace=True))
         self.enter = raw if raw_input else _NormConv(in_channels, out_channels, plane)
         self.residual = nn.Sequential(
@@ -109,9 +109,9 @@ def channels_to_squares(x: Tensor) -> Tensor:
 
 
 def head_box(ct_hu: Float[Tensor, "d h w"], multiple: int, most: int = 1 << 30) -> tuple[slice, slice, slice]:
-    """Where the head lies in plane. ct_hu: in HU, H and W divisible by `multiple`; so are the box's sides.
+    """The box around the head, in plane. ct_hu: in HU, H and W divisible by `multiple`; so are the box's sides.
 
-    most: a wider object than this (a head on a table) is cut to it about its centre of mass.
+    most: an object wider than this (a head on a table) is cropped to it around its centre of mass.
     """
     head = ct_hu > _HEAD_HU
     box = [slice(None)]

@@ -1,6 +1,6 @@
-"""The methods that ADN is compared with, one file each, and `build_model`, which builds what a recipe names.
+"""The methods that ADN is compared with, one file each, and `build_model`, which builds the method a recipe names.
 
-Widths follow the recipe: `network.channels[0]` / 32 of those in each source, so that a recipe that halves ADN halves
+Widths follow the recipe: those of each source times `network.channels[0]` / 32, so that a recipe that halves ADN halves
 its competitors. Every network takes (B, 1, D, H, W) and returns logits of one channel; `Baseline` does the rest.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["Baseline", "build_model"]
 
 
 def build_model(recipe: Recipe) -> ADN | Baseline:
-    """Untrained networks of the recipe's method. Raises InputError where it needs MONAI and that is absent."""
+    """Build the untrained networks of the recipe's method. Raises InputError if it needs MONAI and that is missing."""
     if recipe.method == "adn":
         return build_adn(recipe)
     align = AlignNet(recipe.grid, recipe.align) if recipe.align.apply else Unaligned()

@@ -1,7 +1,8 @@
-"""A two-stream network in the manner of AsymFeX (Shah and Sundaresan): each voxel against its contralateral landmark.
+"""A two-stream network in the style of AsymFeX (Shah and Sundaresan): compares each voxel with its contralateral one.
 
-The scan and its mirror image go through one encoder; at the two deepest levels a local attention of 3 × 3 × 3 voxels
-aligns the streams, their disparity gates what was aligned, and the decoder gets both (sections 3.2.1 to 3.2.3).
+The scan and its mirror image go through one encoder; at the two deepest levels, local attention over 3 × 3 × 3 voxels
+aligns the streams, their disparity gates the aligned features, and the decoder gets these and the unaltered stream
+(sections 3.2.1 to 3.2.3).
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from adn.nn.norm import QuickGroupNorm
 from adn.space.warp import mirror
 
 FEATURES = (32, 64, 128, 256, 320)
-COMPARED = 2  # deepest levels that have the module
+COMPARED = 2  # number of levels, deepest first, at which the streams are compared
 _EPSILON = 1e-6
 
 
 def disparity(aligned: Float[Tensor, "b c d h w"], mirrored: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b c d h w"]:
-    """1 − â ⊙ m̂, of vectors of length 1 along the channels (eq. 12): its sum over them is C − their cosine."""
+    """1 − â ⊙ m̂ for vectors normalised along the C channels (eq. 12); the sum over channels is C − their cosine."""
 
     def unit(x: Tensor) -> Tensor:
         return x / (x.square().sum(1, keepdim=True).sqrt() + _EPSILON)
@@ -33,7 +34,7 @@ def disparity(aligned: Float[Tensor, "b c d h w"], mirrored: Float[Tensor, "b c 
 
 
 class Comparison(nn.Module):
-    """Local attention, disparity, gates of two scales, and the unaltered stream beside what they let through."""
+    """Local attention, disparity and a gate at two scales; fuses the gated features with the unaltered stream."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class Comparison(nn.Module):
         )
 
     def forward(self, own: Tensor, mirrored: Tensor) -> Tensor:
-        """Features of both streams at one level → what the decoder gets, the same shape."""
+        """Features of both streams at one level → features for the decoder, of the same shape."""
         aligned = self.attention(own, mirrored)
         apart = disparity(aligned, mirrored)
         gate = torch.sigmoid(self.gate_norm(self.large(apart) + self.small(apart)))
@@ -53,10 +54,10 @@ class Comparison(nn.Module):
 
 
 class AsymFeX(nn.Module):
-    """Five levels, strides as nnU-Net plans them for the box, one encoder for both streams.
+    """Five levels with strides as nnU-Net would plan them for the box, and one encoder for both streams.
 
-    width: of the source's 32 to 320 channels. In training returns (B, 5, 1, D, H, W), one for each decoder level,
-    finest first, brought to the input's sides. Sides must be divisible by `factors`.
+    width: factor on the source's 32 to 320 channels. In training it returns (B, 5, 1, D, H, W), one per decoder level,
+    finest first, upsampled to the input's size. Sides must be divisible by `factors`.
     """
 
     def __init__(self, width: float, spacing_mm: tuple[float, float, float], box: Sides) -> None:
@@ -82,7 +83,7 @@ class AsymFeX(nn.Module):
             start_rare(head)  # type: ignore[arg-type]
 
     def forward(self, aligned: Float[Tensor, "b 1 d h w"]) -> Tensor:
-        """Logits (B, 1, D, H, W); in training those of all levels."""
+        """Logits (B, 1, D, H, W); in training, those of all levels."""
         own, other = self._features(aligned), self._features(mirror(aligned))
         for place, module in enumerate(self.compare, start=len(own) - COMPARED):
             own[place] = module(own[place], other[place])
@@ -97,7 +98,7 @@ class AsymFeX(nn.Module):
         return torch.stack([F.interpolate(y, sides, mode="trilinear") for y in reversed(found)], 1)
 
     def _features(self, x: Tensor) -> list[Tensor]:
-        """Of every level, finest first."""
+        """Encoder features of every level, finest first."""
         found = []
         for block in self.encode:
             x = block(x)

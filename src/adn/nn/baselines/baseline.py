@@ -1,4 +1,4 @@
-"""What every competitor shares: T (or none), one segmentation network, and ADN's call signature."""
+"""What all competing methods share: T (or none), one segmentation network, and ADN's call signature."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sides = tuple[int, int, int]
 
 
 class Unaligned(nn.Module):
-    """Stands where T stands, for methods that take the head as it lies: the pose that moves nothing."""
+    """Replaces T in methods that do not align the head: returns the identity pose."""
 
     def forward(self, brain: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 4 4"]:
         """brain: on the model grid."""
@@ -24,11 +24,11 @@ class Unaligned(nn.Module):
 
 
 class Baseline(nn.Module):
-    """Align, segment. Called like `ADN`, so that training, validation and prediction need not know which one they have.
+    """Align, then segment. Called like `ADN`, so that training, validation and prediction need not tell them apart.
 
-    segment: (B, 1, D, H, W) → logits. Its `factors` (if any) are what its sides must be divisible by; its `context`
-    (if any) is how many voxels on each side it sees and does not answer for. Where it is supervised at several depths
-    it returns (B, n, 1, D, H, W) in training, finest first. window: sides that it is run on piece by piece (nnU-Net).
+    segment: (B, 1, D, H, W) → logits. Its input sides must be divisible by its `factors` (if any); its `context` (if
+    any) is the number of voxels on each side that it sees but gives no output for. If supervised at several depths, it
+    returns (B, n, 1, D, H, W) in training, finest first. window: size of the pieces it is applied to (nnU-Net).
     """
 
     def __init__(self, align: nn.Module, segment: nn.Module, recipe: Recipe, window: Sides | None = None) -> None:
@@ -37,25 +37,26 @@ class Baseline(nn.Module):
         self.grid, self.network = recipe.grid, recipe.network
 
     def forward(self, brain: Float[Tensor, "b 1 d h w"], pose: Float[Tensor, "b 4 4"] | None = None) -> AdnOutput:
-        """brain: [0, 1] on the model grid. pose: known or refined; None asks T."""
+        """brain: [0, 1] on the model grid. pose: known or refined; None: from T."""
         known: Tensor = self.align(brain) if pose is None else pose
         return self.from_aligned(warp(brain, known, self.grid.spacing_mm, self.grid.box), known)
 
     def from_aligned(self, aligned: Float[Tensor, "b 1 d h w"], pose: Tensor) -> AdnOutput:
-        """Everything after T. These methods do not disentangle: P is reported as A · Ŷ, that is A where they mark."""
+        """Everything after T. These methods do not disentangle: P is reported as A · Ŷ, the asymmetry they mark."""
         logits = self.logits(aligned)[0].float()
         return AdnOutput(pose, disentangle(aligned, logits), torch.sigmoid(logits))
 
     def logits(self, x: Float[Tensor, "b 1 d h w"], whole: bool = True) -> list[Tensor]:
-        """Logits (B, 1, D, H, W), in training of every depth that is supervised, finest first.
+        """Logits (B, 1, D, H, W) as a list: in training, of every supervised depth, finest first.
 
-        whole: x is all there is, beyond it lies 0. Else x is a piece with context, and only its inner part is answered.
+        whole: x is a complete volume, padded with 0 as needed. Otherwise it is a piece with context, and the logits are
+        those of its inner part.
         """
         found = self._windowed(x) if whole and self.window and not self.training else self._padded(x, whole)
         return list(found.unbind(1)) if found.ndim == 6 else [found]
 
     def _padded(self, x: Tensor, whole: bool) -> Tensor:
-        """The network on sides that it can take, cut back to those of `x`."""
+        """Run the network on `x` padded to sides it can process, and crop the result back."""
         context: Sides = getattr(self.segment, "context", (0, 0, 0))
         factors: Sides = getattr(self.segment, "factors", (1, 1, 1))
         if not whole:

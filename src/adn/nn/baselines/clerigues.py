@@ -11,7 +11,7 @@ from adn.space.warp import mirror
 
 
 class Clerigues(nn.Module):
-    """X and X′ into the 3D ResUNet, which is 3D where the original is 2D and takes patches (paper, section 3)."""
+    """The 3D ResUNet with X and X′ as input; the original is 2D and works on patches (paper, section 3)."""
 
     def __init__(self, channels: tuple[int, ...] = (32, 64, 128, 256), dropout: float = 0.0) -> None:
         super().__init__()

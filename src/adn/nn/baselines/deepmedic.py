@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 FEATURES = (30, 30, 40, 40, 40, 40, 50, 50)  # published modelConfig.cfg, both pathways
 HIDDEN = (150, 150)  # the "fully connected" layers, as 1³ convolutions
-RESIDUAL_AT = (4, 6, 8)  # layers, from 1, that get the input of the layer before added
-STEP = 3  # step of the coarse pathway
+RESIDUAL_AT = (4, 6, 8)  # layers, counted from 1, to whose output the input of the previous layer is added
+STEP = 3  # downsampling factor of the coarse pathway
 _LOSS = len(FEATURES)  # voxels that valid 3³ convolutions consume on each side
-_THICK = 2.0  # slices this much thicker than pixels are wide are coarse enough as they are
+_THICK = 2.0  # axes with voxels this much longer than the shortest are not downsampled
 
 
 class Layer(nn.Sequential):
-    """BatchNorm, PReLU, dropout, convolution (valid); the first layer of a pathway sees the raw image."""
+    """BatchNorm, PReLU, dropout, convolution (valid); the first layer of a pathway gets the raw image."""
 
     def __init__(self, a: int, b: int, size: int, dropout: float = 0.0, raw: bool = False) -> None:
         before: list[nn.Module] = [] if raw else [nn.BatchNorm3d(a), nn.PReLU(a)]
@@ -48,10 +48,10 @@ class Pathway(nn.Module):
 
 
 class DeepMedic(nn.Module):
-    """Logits of the inner part of what it sees: `context` voxels on each side are seen only.
+    """Logits for the inner part of the input, without `context` voxels on each side.
 
-    width: of the source's. spacing_mm: of the grid; where slices are at least twice as thick as pixels are wide, the
-    coarse pathway is coarser in plane only (the source is for isotropic voxels).
+    width: factor on the source's channels. spacing_mm: of the grid; if slices are at least twice as thick as pixels are
+    wide, the coarse pathway is downsampled in plane only (the source is for isotropic voxels).
     """
 
     def __init__(self, width: float = 1.0, spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
@@ -70,7 +70,7 @@ class DeepMedic(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 d2 h2 w2"]:
-        """Sides without context must be divisible by `factors`; these are the sides of what comes back."""
+        """The input's sides minus context must be divisible by `factors`; they are the sides of the result."""
         trims = [c - _LOSS for c in self.context]
         inner = tuple(slice(t, side - t) for t, side in zip(trims, x.shape[2:], strict=True))
         fine = self.fine(x[(..., *inner)])

@@ -1,4 +1,4 @@
-"""A network in the manner of nnU-Net (Isensee et al., Nat Methods 2021): planned from the patch and its voxels."""
+"""A network in the style of nnU-Net (Isensee et al., Nat Methods 2021), planned from patch size and voxel size."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from adn.errors import InputError
 from adn.nn.slicewise import RARE_LOGIT
 
 Sides = tuple[int, int, int]
-_SMALLEST = 4  # voxels that a side keeps at the bottom
-_MOST = 320  # channels
+_SMALLEST = 4  # fewest voxels along a side at the bottom
+_MOST = 320  # most channels
 _THICK = 2.0
 
 
 class Plan(NamedTuple):
-    """size: of the patch, made divisible. kernels, strides: of each level, finest first."""
+    """size: of the patch, rounded up to be divisible. kernels, strides: of each level, finest first."""
 
     size: Sides
     kernels: tuple[Sides, ...]
@@ -25,9 +25,9 @@ class Plan(NamedTuple):
 
 
 def plan(size: Sides, spacing_mm: tuple[float, float, float], most_halvings: int = 99) -> Plan:
-    """nnU-Net's rule: halve an axis while 4 voxels are left and it is not twice as coarse as the finest one.
+    """nnU-Net's rule: halve an axis as long as 4 voxels are left and it is not twice as coarse as the finest one.
 
-    Kernels are 1 wide along an axis until its voxels are no longer twice as long as the shortest.
+    Kernels have size 1 along an axis until its voxels are no longer twice as long as the shortest.
     """
     sides, mm = list(size), list(spacing_mm)
     kernel, kernels, strides = [1, 1, 1], [], [(1, 1, 1)]
@@ -58,14 +58,14 @@ def patch_plan(recipe: Recipe) -> Plan:
 
 
 def start_rare(head: nn.Conv3d) -> None:
-    """Let a last layer begin at the odds of a rare class, so that the first steps need not learn those."""
+    """Initialise a last layer's bias to the odds of a rare class, so that the first steps need not learn them."""
     nn.init.constant_(head.bias, RARE_LOGIT)  # type: ignore[arg-type]
 
 
 def build_nnunet(recipe: Recipe) -> nn.Module:
     """MONAI's DynUNet with instance norm and leaky ReLU, supervised at every depth but the two coarsest.
 
-    32 to 320 channels, times the recipe's width. Raises InputError where MONAI is absent.
+    32 to 320 channels, times the recipe's width. Raises InputError if MONAI is not installed.
     """
     try:
         from monai.networks.nets.dynunet import DynUNet
@@ -75,7 +75,7 @@ def build_nnunet(recipe: Recipe) -> nn.Module:
         ) from error
     found, width = patch_plan(recipe), recipe.network.channels[0] / 32
     levels = len(found.strides)
-    supervised = max(levels - 3, 0)  # beside the last layer
+    supervised = max(levels - 3, 0)  # in addition to the last layer
     network = DynUNet(
         spatial_dims=3,
         in_channels=1,

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from adn.nn.resunet import NormConv
 from adn.space.warp import mirror
 
-CELLS = (2, 2)  # P × Q, rows and columns of the partition; ours: the number is not in the sources we have
+CELLS = (2, 2)  # P × Q, rows and columns of the partition; our choice, as our sources do not give the number
 NEIGHBOURS = 1  # slices above and below that a slice attends to
 
 
 class SymmetryAttention(nn.Module):
-    """A query attends to its own cell and, with other values, to the mirrored one, in its slice and those beside it.
+    """A query attends to its own cell and, with other values, to the mirrored one, in its slice and adjacent ones.
 
-    softmax(QKᵀ / √d) per slice; both results are concatenated, summed over slices, put through a 1 × 1 convolution and
-    added to the input.
+    softmax(QKᵀ / √d) per slice; both results are summed over slices, concatenated, passed through a 1 × 1 convolution
+    and added to the input.
     """
 
     def __init__(self, channels: int, cells: tuple[int, int] = CELLS) -> None:
@@ -32,7 +32,7 @@ class SymmetryAttention(nn.Module):
         self.out = nn.Conv3d(channels, channels, 1)
 
     def forward(self, x: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b c d h w"]:
-        """Same shape. The mirrored cell is the same cell of the flipped volume: attention knows no order of keys."""
+        """Same shape. The mirrored cell is the same cell of the flipped volume: attention ignores the order of keys."""
         query, key, own, other = self.query(x), self.key(x), self.own(x), self.other(x)
         sources = [(key, own), (mirror(key), mirror(other))]
         rows = []
@@ -51,7 +51,7 @@ class SymmetryAttention(nn.Module):
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Each slice's voxels over those of the slices beside it, one softmax a slice, summed. All (B, C, D, h, w)."""
+    """Attention of each slice's voxels to those of adjacent slices, one softmax per slice, summed; (B, C, D, h, w)."""
     b, c, d, h, w = query.shape
     q, k, v = (y.permute(0, 2, 3, 4, 1).reshape(b, d, h * w, -1) for y in (query, key, value))
     total = torch.zeros_like(q)
@@ -66,8 +66,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 class Sean(nn.Module):
     """U-shaped: 3D kernels going down, 1 × 3 × 3 going up, pooling in plane only, attention at the bottom.
 
-    The original takes a few slices to segment the middle one; here all slices go through at once and share what they
-    compute. channels: finest first. H and W must be divisible by `factors`.
+    The original segments the middle one of a few slices; here all slices are processed at once and share computation.
+    channels: finest first. H and W must be divisible by `factors`.
     """
 
     def __init__(self, channels: tuple[int, ...] = (32, 64, 128, 256)) -> None:

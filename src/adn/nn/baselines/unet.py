@@ -1,4 +1,4 @@
-"""3D U-Net (Çiçek et al., MICCAI 2016), in the public form that the paper's authors built on: GroupNorm, nearest."""
+"""3D U-Net (Çiçek et al., MICCAI 2016) in the public form used by the paper's authors: GroupNorm, nearest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CUBE = (3, 3, 3)
 
 
 class DoubleConv(nn.Sequential):
-    """GroupNorm, conv 3³, ReLU, twice."""
+    """Twice GroupNorm, conv 3³, ReLU."""
 
     def __init__(self, in_channels: int, middle: int, out_channels: int) -> None:
         groups = 1 if in_channels < 8 else 8
