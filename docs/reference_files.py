@@ -3,9 +3,9 @@
 from adn.report.dicom_seg import PICTURE_NAME, SEG_NAME, SR_NAME
 
 KEYS = {
-    "schema_version": "raised where a key goes or changes its meaning",
+    "schema_version": "raised when a key is removed or changes its meaning",
     "case": "name of the result folder",
-    "disclaimer": "that this is for research only",
+    "disclaimer": "says that this is for research only",
     "verdict": "first line of the report",
     "side": "left, right, both or none",
     "adn_version": "version of adn",
@@ -67,7 +67,7 @@ _IMPORTED = {
     "cases.csv": "the cases that were made",
     "import.csv": "each case, or why it was left out",
     "import.html": "the same with pictures, to look at",
-    "split.csv": "the split that the data set brings, where it brings one",
+    "split.csv": "a split: the data set's own, if it has one",
     "licence.txt": "the licence of the data; goes into weights trained on them",
     "<case>/ct.nii.gz": "the CT, HU",
     "<case>/infarct.nii.gz": "mask, 0 or 1",
@@ -75,17 +75,17 @@ _IMPORTED = {
 FILES: dict[str, dict[str, str]] = {
     "adn predict": {f"<case>/{name}": meaning for name, meaning in _MAPS.items()}
     | {
-        "<case>/scan.nii.gz": "for DICOM: the volume that the images belong to",
+        "<case>/scan.nii.gz": "for DICOM: the scan as a volume, on the same voxels as the other images",
         "<case>/result.json": "all numbers: [its keys](result.md)",
         "<case>/report.html": "[the report](../report.md), " + _PAGE,
         f"<case>/{SEG_NAME}": "with --dicom-seg: the infarct as DICOM SEG",
         f"<case>/{SR_NAME}": "with --dicom-seg: volume and side as DICOM SR",
-        "results.csv": "of several scans: a line for each",
-        "results.parquet": "of an archive: the same columns",
-        "archive.sqlite": "of an archive: what is done; by it a run continues",
+        "results.csv": "for several scans: a line for each",
+        "results.parquet": "for an archive: the same columns",
+        "archive.sqlite": "for an archive: a record of what is done, from which a run continues",
     },
     "adn predict --layout bids, adn bids": {
-        "dataset_description.json": "what BIDS asks for",
+        "dataset_description.json": "required by BIDS",
         "README.md": "what the data set is",
         "sub-<…>_label-infarct_desc-adn_mask.nii.gz": "infarct.nii.gz",
         "sub-<…>_label-infarct_desc-adn_probseg.nii.gz": "infarct_probability.nii.gz",
@@ -112,14 +112,14 @@ FILES: dict[str, dict[str, str]] = {
     "adn synth": {f"<case>/{name}": meaning for name, meaning in _CASE.items()}
     | {
         "<case>/dicom/<slice>.dcm": "with --format dicom: the CT as a series, in place of ct.nii.gz",
-        "<case>/plan.json": "all that was drawn; renders the same patient again",
+        "<case>/plan.json": "everything that was drawn at random; renders the same patient again",
         "contact_sheet.png": "the first patients",
     },
     "adn train": {
         "weights.safetensors": "the best epoch; for adn predict --weights",
         "last.safetensors": "the last epoch",
         "recipe.json": "every setting; can be given to adn train",
-        "run.json": "what was asked, versions, machine of each session",
+        "run.json": "how the run was started, versions, machine of each session",
         "log.csv": "a line for each epoch: losses, scores, signs of collapse",
         "tensorboard/": "the same for TensorBoard",
         "curves-<stage>.png": "curves of the log",
@@ -133,12 +133,12 @@ FILES: dict[str, dict[str, str]] = {
         "report.html": "tables and plots, " + _PAGE,
         "cases.csv": "every score of every case",
         "summary.csv, summary.md, summary.tex": "means with intervals, overall and by stratum",
-        "differences.csv": "of several predictions: paired differences from the first",
-        "reliability.csv": "with probabilities: how often a probability is right",
+        "differences.csv": "for several predictions: paired differences from the first",
+        "reliability.csv": "with probabilities: how often voxels of a given probability are infarct",
     },
     "adn benchmark": {
         "benchmark.md": "the table",
-        "benchmark.json": "what was asked; another recipe or other data is refused",
+        "benchmark.json": "the recipe and data of this benchmark; others are then refused in its folder",
         "align/": "the run that trained T",
         "<row>/": "the run folder of a row, with predictions/<case>/infarct.nii.gz",
         "evaluation/": "as adn evaluate writes it, of all rows",
@@ -147,7 +147,7 @@ FILES: dict[str, dict[str, str]] = {
     "adn split": {"<the file that -o names>": "CSV: case, patient, part, fold, infarct_ml"},
     "adn data check": {"check.csv": "a line for each problem", "check.html": "every case with its pictures"},
     "adn data import-aisd": _IMPORTED
-    | {"<case>/ignore.nii.gz": "infarct that only other images show", "<case>/aisd.json": "how PNGs and DICOM match"},
+    | {"<case>/ignore.nii.gz": "infarct that is invisible on CT", "<case>/aisd.json": "how PNGs and DICOM match"},
     "adn data import-cpaisd": _IMPORTED
     | {
         "<case>/core.nii.gz": "the outlined core",
@@ -162,7 +162,7 @@ FILES: dict[str, dict[str, str]] = {
         "splits_final.json": "nnU-Net: the folds of --split",
         "imagesTr/<case>_0000.nii.gz": "nnU-Net: CT; test cases in imagesTs",
         "labelsTr/<case>.nii.gz": "nnU-Net: infarct masks; of test cases in labelsTs",
-        "dataset_description.json, participants.tsv": "BIDS: what it asks for",
+        "dataset_description.json, participants.tsv": "required or expected by BIDS",
         "sub-<case>/ct/sub-<case>_ct.nii.gz": "BIDS: CT; masks in derivatives",
     },
     "adn serve, adn view, adn node": {

@@ -28,13 +28,13 @@ from adn.cli.watch import watch
 from adn.results import DISCLAIMER
 
 EXIT_CODES = (
-    "Exit codes: 0 done, even if a scan is not assessable; 1 a bug in adn; 2 usage or bad input; 3 some scans failed;"
-    " 4 a data set or this machine has problems that block the work; 130 interrupted."
+    "Exit codes: 0 done, even if a scan is not assessable; 1 a bug in adn; 2 wrong usage or bad input; 3 some scans"
+    " failed; 4 a data set or this machine has problems that block the work; 130 interrupted."
 )
 
 app = typer.Typer(
     name="adn",
-    help="Acute ischemic infarcts in non-contrast head CT, with the asymmetry maps that explain them.",
+    help="Mark acute ischemic infarcts in non-contrast head CT, with asymmetry maps that explain the marks.",
     epilog=f"{EXIT_CODES}\n\n{DISCLAIMER}",
     no_args_is_help=True,
     add_completion=False,

@@ -18,16 +18,19 @@ from adn.work.progress import StageProgress
 
 
 def benchmark(
-    recipe: Annotated[str, typer.Argument(help="Grid, budget and alignment of every row: a recipe's name or file.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe, name or file, with every row's grid, budget and alignment.")],
     data: Annotated[str, typer.Option(help=f"Folder of cases, or a set of virtual patients: {', '.join(PRESETS)}.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, predictions and benchmark.md.")],
     methods: Annotated[
         str | None,
         typer.Option(
-            help=f"Rows, separated by commas, of: {', '.join(row_names())}; adn@1: with seed 1. Default: all."
+            help="Methods to compare, the rows of the table, separated by commas; default: all of "
+            f"{', '.join(row_names())}. adn@1 is adn with seed 1."
         ),
     ] = None,
-    split: Annotated[Path | None, typer.Option(help="CSV from 'adn split': who trains, validates and tests.")] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="CSV from 'adn split': which cases train, validate and test.")
+    ] = None,
     fold: Fold = None,
     heads: Annotated[
         Path | None, typer.Option(help="Folder of whole heads without infarct, for recipes that mix sources.")
@@ -41,7 +44,7 @@ def benchmark(
 ) -> None:
     """Train and score DeepMedic, U-Nets, SEAN, ADN and others on the same data with an equal budget of samples.
 
-    Where --split has folds, each row is trained for each fold and scored on the patients that it has not seen. Writes
+    If --split has folds, each row is trained for each fold and scored on the patients that it has not seen. Writes
     OUT/benchmark.md. Run the same command again to continue where it stopped; finished rows are skipped.
     """
     fixed = data in PRESETS

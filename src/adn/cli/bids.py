@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def bids(
     bids_dir: Annotated[Path, typer.Argument(metavar="BIDS_DIR", help="BIDS data set with *_ct.nii.gz.")],
-    output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT_DIR", help="BIDS derivatives, made here.")],
+    output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT_DIR", help="Folder for the results: BIDS derivatives.")],
     level: Annotated[
         Literal["participant", "group"],
         typer.Argument(
-            metavar="participant|group", help="participant: predict scans; group: make one table of all results."
+            metavar="participant|group", help="participant: mark infarcts; group: make one table of all results."
         ),
     ],
     more: Annotated[
@@ -57,9 +57,9 @@ def bids(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Mark infarcts in a BIDS data set, as a BIDS App: level participant, then level group.
+    """Mark infarcts in a BIDS data set, as a BIDS App: first with level participant, then with level group.
 
-    participant writes BIDS derivatives for each scan; finished scans are skipped, and several may run at once.
+    participant writes BIDS derivatives for each scan and skips finished scans. Several such commands may run at once.
 
     group writes OUTPUT_DIR/results.tsv and summary.txt over all participants.
     """

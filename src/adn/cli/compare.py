@@ -30,7 +30,7 @@ def compare(
 
     Writes a page with all scans side by side, comparison.json and .csv, and each follow-up on the first scan's grid.
 
-    Scans of two patients, parts of heads and what is not assessable are refused.
+    Scans of two patients, parts of heads and scans that are not assessable are refused.
     """
     from adn.comparison.compare import compare as compare_scans
     from adn.comparison.page import verdict

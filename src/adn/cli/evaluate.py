@@ -25,7 +25,9 @@ def evaluate(
         list[str],
         typer.Argument(metavar="[NAME=]PRED...", help="Predictions: folder of cases or of masks, or a CSV of paths."),
     ],
-    reference: Annotated[Path, typer.Argument(metavar="REF", help="Reference masks: the same, matched by case name.")],
+    reference: Annotated[
+        Path, typer.Argument(metavar="REF", help="Reference masks, in one of the same forms; matched by case name.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the tables and report.html.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap; equal seeds give equal intervals.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")] = False,
@@ -33,10 +35,10 @@ def evaluate(
 ) -> None:
     """Score predicted infarcts against reference masks; write CSV, Markdown, LaTeX and an HTML page.
 
-    Several PRED are compared with the first, case by case: adn evaluate adn=DIR other=DIR REF -o OUT.
+    With several PRED, each is compared with the first, case by case: adn evaluate adn=DIR other=DIR REF -o OUT.
 
-    A CSV has the columns name and infarct and, if you like, probability, brain, ignore, seen and subject; its paths
-    are relative to it.
+    A CSV has the columns name and infarct, and optionally probability, brain, ignore, seen and subject; its paths
+    are relative to its own folder.
 
     Cases without a prediction or a reference are listed; a missing prediction gives exit code 3.
     """

@@ -30,7 +30,7 @@ Forward = Annotated[
         metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. Can be given several times."
     ),
 ]
-QuietS = Annotated[float, typer.Option(min=0, help="A study is complete after this long without a new image.")]
+QuietS = Annotated[float, typer.Option(min=0, help="A study is complete after so many seconds without a new image.")]
 
 
 def node(
@@ -43,11 +43,11 @@ def node(
     forward: Forward = None,
     accept: Annotated[
         list[str] | None,
-        typer.Option(metavar="AET", help="AE title that may call; default: any. Can be given several times."),
+        typer.Option(metavar="AET", help="AE title that may connect; default: any. Can be given several times."),
     ] = None,
     networks: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="NETWORK", help="Address or network that may call. Can be given several times."),
+        typer.Option("--from", metavar="NETWORK", help="Address or network that may connect; may be repeated."),
     ] = None,
     tls: Annotated[
         tuple[Path, Path, Path] | None,
@@ -62,20 +62,18 @@ def node(
     ] = True,
     quiet_s: QuietS = 20.0,
     longest_s: Annotated[
-        float, typer.Option(min=1, help="… and at the latest this long after its first image.")
+        float, typer.Option(min=1, help="A study is complete so many seconds after its first image at the latest.")
     ] = 900.0,
     keep_images: Annotated[
         float,
         typer.Option(
-            min=0, metavar="DAYS", help="How long received images are kept after their results were delivered."
+            min=0, metavar="DAYS", help="How long to keep received images after their results were delivered."
         ),
     ] = 0.0,
-    keep_cases: Annotated[float, typer.Option(min=0, metavar="DAYS", help="How long results are kept here.")] = 30.0,
+    keep_cases: Annotated[float, typer.Option(min=0, metavar="DAYS", help="How long to keep results here.")] = 30.0,
     priors: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="DICOMweb address from which the patient's latest earlier head CT is fetched."
-        ),
+        typer.Option(metavar="URL", help="DICOMweb address from which to fetch the patient's latest earlier head CT."),
     ] = None,
     page: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Also serve the page of 'adn serve' on this local port.")
@@ -86,13 +84,13 @@ def node(
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
     keep_old: KeepOld = False,
     status: Annotated[
-        bool, typer.Option("--status", help="Print the state of FOLDER's node as JSON, and exit.")
+        bool, typer.Option("--status", help="Print the state of the node in FOLDER as JSON, and exit.")
     ] = False,
 ) -> None:
     """Receive CT studies by DICOM (C-STORE), mark infarcts, and send SEG, SR and key images back.
 
-    A study is processed when it is complete; what cannot be sent is retried for three days. Unfinished work
-    resumes at the next start. Only this machine can reach it, unless --host says otherwise.
+    A study is processed when it is complete. Results that cannot be sent are retried for three days. Unfinished work
+    resumes at the next start. Only this machine can reach the node, unless --host says otherwise.
     """
     if status:
         from adn.node.status import status as read_status

@@ -30,17 +30,17 @@ Anatomy = Annotated[
 Lesions = Annotated[
     Path | None, typer.Option(help="Folder of infarct masks in MNI space (NIfTI); default: generated infarcts.")
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Extra processes that prepare samples.")]
+Workers = Annotated[int, typer.Option(min=0, help="Extra processes that prepare training samples; 0: none.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of the same case.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 VolumeLimit = Annotated[
-    float, typer.Option("--volume-limit-ml", help="The report says whether the infarct is above or below this volume.")
+    float, typer.Option("--volume-limit-ml", help="The report says whether the infarct is above or below so many mL.")
 ]
 KeepOld = Annotated[
     bool,
-    typer.Option("--keep-old", help="Also mark what looks like an old infarct; it is left out otherwise."),
+    typer.Option("--keep-old", help="Also mark parts that look like an old infarct, which are otherwise left out."),
 ]
 Lang = Annotated[
     str,
-    typer.Option("--lang", help="Language of the report: en, de or tr. What programs read stays the same."),
+    typer.Option("--lang", help="Language of the report: en, de or tr. Keys and values for programs do not change."),
 ]

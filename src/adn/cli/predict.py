@@ -50,7 +50,7 @@ def predict(
     overwrite: Overwrite = False,
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers predict, or the .json file it wrote."),
+        typer.Option(metavar="ADDRESS", help="Use the workers of this dask scheduler (address, or its .json file)."),
     ] = None,
     layout: Annotated[
         Literal["cases", "bids"], typer.Option(help="For archives: one folder per case, or BIDS derivatives.")
@@ -64,9 +64,9 @@ def predict(
 
     All images in OUT/<case> lie on the scan's own grid.
 
-    Several scans also give OUT/results.csv; one that fails is reported, and the rest continue.
+    Several scans also get a table, OUT/results.csv. If one fails, that is reported, and the others continue.
 
-    An archive gives OUT/results.parquet; run the same command again to continue where it stopped.
+    An archive gets OUT/results.parquet; run the same command again to continue where it stopped.
     """
     from adn.prediction.batch import Networks, Request, Wishes
 

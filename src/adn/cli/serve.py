@@ -38,9 +38,9 @@ def serve(
     volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
     keep_old: KeepOld = False,
 ) -> None:
-    """Serve a web page that takes scans: progress, viewer, downloads. Cases stay in FOLDER until they are deleted.
+    """Serve a web page to drop scans on, with progress, viewer and downloads. Cases stay in FOLDER until deleted.
 
-    Only this machine can reach it, unless --host says otherwise. Nothing is sent anywhere.
+    Only this machine can reach the page, unless --host says otherwise. Nothing is sent anywhere.
     """
     check_extra()
     from adn.io.weights import find_weights

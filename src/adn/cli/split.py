@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 def split(
     path: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="The CSV to write.")],
-    folds: Annotated[int, typer.Option(min=0, help="k-fold cross-validation; 0: one validation part.")] = 0,
-    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients (without folds).")] = 0.15,
+    folds: Annotated[int, typer.Option(min=0, help="Folds for cross-validation; 0: a single validation part.")] = 0,
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the patients for validation, if there are no folds.")
+    ] = 0.15,
     test: Annotated[
         float | None,
-        typer.Option(min=0, max=0.9, help="Share of the patients kept for the final test; 0.15, with folds 0."),
+        typer.Option(min=0, max=0.9, help="Share of the patients for the final test; default: 0.15, or 0 with folds."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same split.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier split.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Split a data set by patient, balanced by infarct size; write a CSV for training and benchmark.
+    """Split a data set by patient, balanced by infarct size; write a CSV for 'adn train' and 'adn benchmark'.
 
     All scans of a patient stay together. Cases without an infarct mask are left out; nnU-Net's imagesTs are kept for
     testing.

@@ -40,7 +40,7 @@ def train(
         typer.Argument(metavar="[RECIPE]", help="Name of a recipe (see 'adn info'), or a .toml or .json file."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run: weights, log, pictures.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of cases.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of cases, or another layout that 'adn data' reads.")] = None,
     split: Annotated[
         Path | None, typer.Option(help="CSV from 'adn split': which cases train and which validate.")
     ] = None,
@@ -55,7 +55,8 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|PATH", help="Weights to start from, for fine-tuning (see 'adn info'); their T is kept."
+            metavar="NAME|PATH",
+            help="Weights to fine-tune (see 'adn info'); their alignment network stays as it is.",
         ),
     ] = None,
     resume: Annotated[
@@ -68,7 +69,7 @@ def train(
 ) -> None:
     """Train the networks of a recipe: alignment first, then asymmetry and segmentation together.
 
-    Several GPUs or hosts: torchrun --nproc-per-node N --no-python -- adn train ... (with the two dashes).
+    For several GPUs or hosts: torchrun --nproc-per-node N --no-python -- adn train ... (with the two dashes).
     """
     first = os.environ.get("RANK", "0") == "0"  # only the first process of torchrun prints anything
     silent = quiet or not first

@@ -19,7 +19,7 @@ def view(
     token: Token = None,
     open_page: Open = True,
 ) -> None:
-    """Show results in the viewer. Nothing in OUT is changed."""
+    """Show results in the viewer. No file in OUT is changed; corrected masks are saved as new files."""
     check_extra()
     from adn.server.app import create_app
     from adn.server.cases import Cases
@@ -29,6 +29,5 @@ def view(
     with listening(host, port) as listener:
         token = chosen_token(host, token)
         app = create_app(Cases(None, opened=folders), None, host=host, token=token)
-        run_page(
-            app, listener, host, token, open_page, f"{len(folders)} result{'s' if len(folders) > 1 else ''}, read only"
-        )
+        count = f"{len(folders)} result{'s' if len(folders) > 1 else ''}"
+        run_page(app, listener, host, token, open_page, f"{count}; corrected masks are saved as new files")

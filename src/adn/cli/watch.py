@@ -21,13 +21,13 @@ WORK = ".adn"  # in the folder of results
 
 
 def watch(
-    folder: Annotated[Path, typer.Argument(help="The folder to watch, for scans and folders of DICOM images.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to watch for scans and folders of DICOM images.")],
     out: Annotated[Path, typer.Argument(help="Results: OUT/<name>/ for each scan; the queue is kept in OUT/.adn.")],
     forward: Forward = None,
     aet: Annotated[str, typer.Option(help="AE title to send as.")] = "ADN",
     quiet_s: QuietS = 20.0,
     settle_s: Annotated[
-        float, typer.Option(min=0, help="A file is complete when it has not changed for this long.")
+        float, typer.Option(min=0, help="A file is complete when it has not changed for so many seconds.")
     ] = 5.0,
     weights: Weights = None,
     device: Device = "auto",

@@ -15,7 +15,7 @@ from adn.cli.data.prepare import prepare
 from adn.results import DISCLAIMER
 
 data = typer.Typer(
-    help="Your own scans and masks: check them, prepare them, write them in other layouts.",
+    help="Check and prepare your own scans and masks, import public data sets, and write cases in other layouts.",
     epilog=DISCLAIMER,
     no_args_is_help=True,
 )

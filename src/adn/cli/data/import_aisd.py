@@ -27,7 +27,7 @@ def import_aisd(
 ) -> None:
     """Turn your own AISD downloads into cases to train and test on; nothing is downloaded, and SRC is not changed.
 
-    Each DST/<case> gets ct.nii.gz and infarct.nii.gz (mask values 1, 2, 3, 5; invisible infarct, 4: ignore.nii.gz).
+    Each DST/<case> gets ct.nii.gz, infarct.nii.gz (mask values 1, 2, 3, 5) and, for value 4 (invisible), ignore.nii.gz.
 
     Masks are paired with DICOM slices by content; a case that fits in several ways is left out, not guessed.
 

@@ -15,7 +15,7 @@ from adn.cli.options import Quiet
 def import_teknofest(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with the unpacked DICOM and OVERLAY folders.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the cases; each gets DST/<case>.")],
-    as_drawn: Annotated[bool, typer.Option("--as-drawn", help="Leave speckled masks as they are.")] = False,
+    as_drawn: Annotated[bool, typer.Option("--as-drawn", help="Do not close and fill speckled masks.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn your own TEKNOFEST-2021 download (ischemia) into cases; nothing is downloaded, and SRC is not changed.

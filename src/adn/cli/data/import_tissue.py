@@ -25,9 +25,9 @@ def import_tissue(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier maps of the same case.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write CASE/tissue.nii.gz from tissue maps that SPM12, FreeSurfer or another tool made of the CT.
+    """Write CASE/tissue.nii.gz from tissue maps that SPM12, FreeSurfer or another tool made from the CT.
 
-    Training takes it from there; without it the built-in network labels the tissue.
+    Training uses it; in cases without it, the built-in network labels the tissue.
     """
     from adn.datasets.tissue_import import import_tissue as bring
     from adn.datasets.tissue_import import parse_labels

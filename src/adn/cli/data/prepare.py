@@ -19,7 +19,7 @@ def prepare(
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """Read, strip and resample every case once, so that training starts without delay.
+    """Read every case, strip the skull and resample it once, so that training starts without delay.
 
     Prepared cases are kept in $XDG_CACHE_HOME/adn/prepared (by default below ~/.cache) and recognised by their content,
     so a stopped run can be continued, a changed file is prepared anew, and the folder may be deleted at any time.
