@@ -62,7 +62,7 @@ def node(
     ] = True,
     quiet_s: QuietS = 20.0,
     longest_s: Annotated[
-        float, typer.Option(min=1, help="A study is complete so many seconds after its first image at the latest.")
+        float, typer.Option(min=1, help="A study is complete after so many seconds, even if images still arrive.")
     ] = 900.0,
     keep_images: Annotated[
         float,

@@ -18,7 +18,8 @@ Data = Annotated[
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="Name of shipped weights (see 'adn info'), a .safetensors file, or a .toml file that averages several."
+        help="Name of built-in weights ('adn info' lists them and the default), a .safetensors file or the folder of a "
+        "training run, or a .toml file that averages several."
     ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to run the networks.")]

@@ -36,7 +36,10 @@ def predict(
     ] = None,
     series: Annotated[
         str | None,
-        typer.Option(help="DICOM series to use (UID or number); default: the axial head CT with the most slices."),
+        typer.Option(
+            help="DICOM series to use: its UID, number, part of its description, or '#2' of the list that adn gives; "
+            "default: the axial head CT with the most slices."
+        ),
     ] = None,
     weights: Weights = None,
     device: Device = "auto",

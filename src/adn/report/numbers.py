@@ -31,7 +31,7 @@ UNITS = {
     "hu_ratio": "mean_hu / mirror_hu",
     "rotation_deg": "degrees: pitch about left, roll about posterior, in_plane about superior",
     "translation_mm": "mm towards the patient's left, posterior, superior",
-    "assessable": "whether there was something to judge: a head CT in HU, of a head's size, aligned, not too small a part",
+    "assessable": "whether it could be judged: a head CT in HU, head-sized, aligned, with enough of the head in view",
     "not_assessable_because": "the kinds of the remarks that decided so; see remarks for their values",
     "poses": "aligned(p) = brain(M p), M = translation · in_plane · roll · pitch, about the model grid's centre",
     "territories": "mL of the infarct by arterial territory, approximate (an affine registration to MNI space)",
