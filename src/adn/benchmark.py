@@ -1,4 +1,4 @@
-"""`benchmark`: train and score every method of the paper's Table 1, and two of today, on the same data and budget."""
+"""`benchmark`: trains and scores every method of the paper's Table 1, and newer ones, on equal data and budget."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from adn.virtual.presets import PRESETS
 from adn.work.progress import StageProgress
 
 log = logging.getLogger(__name__)
-FLAT_EVALUATIONS, FLAT_BAND = 3, 0.02  # a row counts when its validation Dice stayed within this for so many
+FLAT_EVALUATIONS, FLAT_BAND = 3, 0.02  # a row counts as trained if its last 3 validation Dices lie within 0.02
 TABLE, ASKED, T_RUN, POOL = "benchmark.md", "benchmark.json", "align", "patients"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row: `recipes/rows/<name>.toml` says how it is made. paper: Dice and HD95 (mm) on AISD (paper, Table 1).
+    """A row of the table, defined by `recipes/rows/<name>.toml`. paper: Dice and HD95 (mm) on AISD (paper, Table 1).
 
-    seed: of weights and samples; another one than the recipe's tells a difference from chance.
+    seed: of weights and samples; repeating a row with another seed shows how much varies by chance. None: the recipe's.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Method:
     seed: int | None = None
 
     def of(self, base: Recipe) -> Recipe:
-        """Its recipe on the grid and budget of `base`."""
+        """The row's recipe, with the grid and budget of `base`."""
         recipe = row_recipe(base, self.name.partition(SEED)[0])
         if self.seed is None:
             return recipe
@@ -74,13 +74,13 @@ METHODS = (
     Method("nnunet", "nnU-Net-style"),
     Method("asymfex", "AsymFeX-style"),
 )
-SEED = "@"  # between a row's name and a seed of its own
-REFERENCE = "adn"  # what p-values compare with, where it is among the rows
+SEED = "@"  # separates a row's name from a seed of its own
+REFERENCE = "adn"  # the row that p-values compare with, if it is included
 
 
 @dataclass(frozen=True)
 class FixedSet:
-    """A set of virtual patients to test on, by its name; rows train on endless ones of `anatomy` and `lesions`."""
+    """A named set of virtual patients for testing; rows train on endless patients made from `anatomy` and `lesions`."""
 
     name: str
     anatomy: Path | None = None
@@ -89,9 +89,9 @@ class FixedSet:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who hears of a benchmark. progress: called with a row's name, gives the callback for its training.
+    """Callbacks of a benchmark. progress: called with a row's name, returns the callback for its training.
 
-    say: called with a sentence as each part begins or is skipped.
+    say: called with a sentence when each part begins or is skipped.
     """
 
     progress: Callable[[str], StageProgress] | None = None
@@ -100,7 +100,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class _Work:
-    """What every row needs to know."""
+    """What all rows share."""
 
     out: Path
     data: Source | FixedSet
@@ -109,12 +109,12 @@ class _Work:
 
     @property
     def source(self) -> Source:
-        """What rows train on."""
+        """The training data of all rows."""
         data = self.data
         return data if isinstance(data, Source) else Source(anatomy=data.anatomy, lesions=data.lesions)
 
     def say(self, sentence: str) -> None:
-        """Tell who listens."""
+        """Pass a sentence to the listener."""
         self.listener.say(sentence)
 
 
@@ -129,19 +129,19 @@ def benchmark(
     machine: Machine = HERE,
     listener: Listener = NOBODY,
 ) -> Path:
-    """Train and score rows on the same data, the same evaluation and an equal budget; returns `out/benchmark.md`.
+    """Train and score rows with the same data, evaluation and budget; return the path of `out/benchmark.md`.
 
-    recipe: grid, budget and T of every row. data: cases on disk, of which the split says who tests (else the data set
-    itself does), or a fixed set of virtual patients. Where the split has folds, each row is trained once for each
-    (`Source.fold`: for that one alone) and scored on the cases of the fold, which its network never saw and chose
-    nothing on; test cases are not opened. methods: names of `METHODS` (None: all), with '@1' after one for seed 1. A
-    row that is trained and scored is skipped; one that was stopped goes on. Raises InputError where `out` holds another
-    benchmark, a method or set is unknown, or nothing is held out to test on.
+    recipe: grid, budget and T of every row. data: a fixed set of virtual patients, or cases on disk, with the test
+    cases named by the split (or by the data set itself). If the split has folds, each row is trained once per fold
+    (with `Source.fold`, only for that one) and scored on the cases of that fold, which were used neither to train nor
+    to select its network; test cases are not opened. methods: names from `METHODS` (None: all); append '@1' for seed
+    1. Rows that are finished are skipped, interrupted ones resumed. Raises InputError if `out` holds another benchmark,
+    a method or set is unknown, or nothing is held out for testing.
     """
     base = load_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = _chosen(methods)
     recipes = {method.name: method.of(base) for method in chosen}
-    with torch.device("meta"):  # what cannot be built is told now, not after hours
+    with torch.device("meta"):  # fail now, rather than after hours, if a network cannot be built
         sizes = {name: sum(p.numel() for p in _segmenting(row)) for name, row in recipes.items()}
     work = _Work(Path(out), data, machine, listener)
     if isinstance(data, FixedSet) and data.name not in PRESETS:
@@ -159,24 +159,24 @@ def benchmark(
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a row on all folds but one, or on what a split without folds says (fold None)."""
+    """One training run: a row on all folds but one, or as a split without folds says (fold None)."""
 
     row: str
     recipe: Recipe
     fold: int | None = None
 
     def folder(self, out: Path) -> Path:
-        """Where it lies in the benchmark's folder."""
+        """Its folder in the benchmark's folder `out`."""
         return out / self.row if self.fold is None else out / self.row / f"fold-{self.fold}"
 
     def weights(self, out: Path) -> Path:
-        """Those that are scored: of its best epoch; where a fold is scored, on which that was chosen, of the last."""
+        """The weights to score: of the best epoch; with folds of the last one, since the scored fold chose the best."""
         last = self.folder(out) / "last.safetensors"
         return last if self.fold is not None and last.is_file() else self.folder(out) / "weights.safetensors"
 
 
 def _chosen(methods: Sequence[str] | None) -> list[Method]:
-    """The rows asked for, in the table's order, those with a seed of their own behind the row they repeat."""
+    """The requested rows, in the table's order; repeats with another seed follow the row they repeat."""
     known = [method.name for method in METHODS]
     asked = [name.partition(SEED) for name in (known if methods is None else methods)]
     unknown = [name for name, at, seed in asked if name not in known or (at and not seed.isdigit())]
@@ -194,12 +194,12 @@ def _chosen(methods: Sequence[str] | None) -> list[Method]:
 
 
 def _segmenting(recipe: Recipe) -> list[torch.nn.Parameter]:
-    """Parameters of a row's networks but T."""
+    """Parameters of a row's networks except T."""
     return [p for name, p in build_model(recipe).named_parameters() if not name.startswith("align.")]
 
 
 def _same_as_before(work: _Work, base: Recipe) -> None:
-    """Note what is compared, or raise InputError where the folder holds another comparison."""
+    """Record recipe and data in the folder, or raise InputError if it holds a benchmark of others."""
     source = work.source
     data = work.data.name if isinstance(work.data, FixedSet) else str(source.data.resolve()) if source.data else ""
     asked = {"recipe": base.model_dump(mode="json"), "data": data}
@@ -218,13 +218,13 @@ def _same_as_before(work: _Work, base: Recipe) -> None:
 
 
 def _settings_filled(asked: dict) -> dict:
-    """What was noted, with the settings that there were not then at what they stand for."""
+    """A stored request, with settings that did not exist when it was written filled in with their defaults."""
     kept = {"heads": None, "heads_split": None, **{name: value for name, value in asked.items() if name != "fold"}}
     return kept | {"recipe": recipe_from_dict(asked["recipe"]).model_dump(mode="json")}
 
 
 def _folds(data: Source | FixedSet, work: _Work) -> dict[int | None, list[Case]]:
-    """Who is scored by the networks of each fold; fold None where there are no folds."""
+    """The cases on which each fold's networks are scored; the key is None if there are no folds."""
     if isinstance(data, FixedSet):
         return {None: _fixed_cases(data, work)}
     split = read_split(data.split) if data.split and data.data else None
@@ -239,7 +239,7 @@ def _folds(data: Source | FixedSet, work: _Work) -> dict[int | None, list[Case]]
 
 
 def _share_t(base: Recipe, work: _Work) -> None:
-    """T of all aligned rows: trained once, or, where samples were aligned by the T of other weights, that one."""
+    """Provide the T that all aligned rows share: train it, or copy the one by which mixed samples were aligned."""
     run = work.out / T_RUN
     if (run / "weights.safetensors").is_file() or ((run / ALIGN).is_file() and base.train.mix.used):
         return
@@ -258,14 +258,14 @@ def _share_t(base: Recipe, work: _Work) -> None:
 
 
 def _fixed_cases(data: FixedSet, work: _Work) -> list[Case]:
-    """The patients of a fixed set. Their true brain masks are left out: a user would not have them."""
+    """The patients of a fixed set, without their true brain masks, which a user would not have."""
     work.say(f"making the test cases, {data.name}")
     synthesize_preset(data.name, work.out / "cases", anatomy=data.anatomy, lesions=data.lesions)
     return [replace(case, brain=None) for case in find_cases(work.out / "cases")]
 
 
 def _test_cases(data: Source) -> list[Case]:
-    """The cases that a split, or the data set itself, keeps for testing."""
+    """The cases that a split, or the data set itself, reserves for testing."""
     if data.data is None:
         raise InputError("A benchmark needs a folder of cases, or a fixed set of virtual patients, to test on.")
     cases = {case.name: case for case in find_cases(data.data) if case.infarct}
@@ -290,7 +290,7 @@ def _train(recipe: Recipe, work: _Work, run: Path, begin: Begin, fold: int | Non
 
 
 def _run_row(run: Run, cases: list[Case], work: _Work) -> None:
-    """Train what is not trained and predict what is not predicted."""
+    """Train the run and predict its test cases, skipping whatever is already done."""
     name = run.row if run.fold is None else f"{run.row}, fold {run.fold}"
     if not (run.folder(work.out) / "weights.safetensors").is_file():
         work.say(f"{name}: training")
@@ -310,14 +310,14 @@ def _run_row(run: Run, cases: list[Case], work: _Work) -> None:
 
 
 def _predict(case: Case, model: Model, work: _Work) -> Volume:
-    """The infarct on the scan's grid (axes in SPL order), as `predict` finds it, without maps and measurements."""
+    """The infarct on the scan's grid (axes in SPL order), as in `predict`, but without maps and measurements."""
     located = locate(open_scan(case.ct), model, strip=partial(_brain, case, work))
     found = home(infer(located, model), located, model.recipe)
     return located.volume.with_data(found.infarct, "label")
 
 
 def _brain(case: Case, work: _Work, scan: Volume) -> Volume:
-    """The case's own mask, as in training; else the tissue network's, found once for all rows. Axes in SPL order."""
+    """The case's own brain mask, as in training, else the tissue network's, made once for all rows; in SPL order."""
     path = case.brain or work.out / "brains" / f"{case.name}.nii.gz"
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
@@ -326,13 +326,13 @@ def _brain(case: Case, work: _Work, scan: Volume) -> Volume:
 
 
 def is_flat(validation: Sequence[float]) -> bool:
-    """True where the validation Dice stayed within 0.02 over the last 3 evaluations, and above 0.02: it learnt."""
+    """Whether the last 3 validation Dices lie within 0.02 of each other, and above 0.02 (so the network has learnt)."""
     last = validation[-FLAT_EVALUATIONS:]
     return len(last) == FLAT_EVALUATIONS and min(last) > FLAT_BAND and max(last) - min(last) <= FLAT_BAND
 
 
 def _summed_up(method: Method, recipe: Recipe, parameters: int, where: tuple[_Work, list[int | None]]) -> BenchmarkRow:
-    """A row's budget and how its trainings ended, from their logs. Validation: the mean over folds."""
+    """A row of the table, with budget and validation curve (the mean over folds) from the logs of its runs."""
     work, folds = where
     logs = [read_log(Run(method.name, recipe, fold).folder(work.out) / LOG) for fold in folds]
     curves, total, seconds = [], 0, 0.0
@@ -358,7 +358,7 @@ def _summed_up(method: Method, recipe: Recipe, parameters: int, where: tuple[_Wo
 
 
 def _write_table(rows: list[BenchmarkRow], cases: list[Case], base: Recipe, work: _Work) -> Path:
-    """Score every row and write `evaluation/` and the table."""
+    """Score every row, and write `evaluation/` and the table."""
     if isinstance(work.data, FixedSet):
         where, reference = work.data.name, work.out / "cases"
     else:

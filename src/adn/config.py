@@ -1,4 +1,4 @@
-"""Every number of a recipe in one place: the schema. `adn.recipes` reads recipes, from TOML files beside it."""
+"""The schema of a recipe: every setting in one place. `adn.recipes` reads recipes from its TOML files."""
 
 from __future__ import annotations
 
@@ -29,43 +29,43 @@ class GridConfig(Section):
 class AlignConfig(Section):
     """Network T and its loss L_T."""
 
-    apply: bool = True  # False: networks see the head as it lies (rows of Table 1 without alignment)
+    apply: bool = True  # False: networks get the unaligned head (rows of Table 1 without alignment)
     channels: tuple[int, ...] = (32, 64, 128, 256)  # docs/method.md, section 4
-    shrink: int = Field(default=2, ge=1)  # T sees a copy coarser in plane by this factor
-    coordinates: bool = True  # T gets the brain times coordinates and their products, too
+    shrink: int = Field(default=2, ge=1)  # T sees a copy that is coarser in plane by this factor
+    coordinates: bool = True  # T also gets the brain times its coordinates and their products
     max_in_plane_deg: float = 60.0  # paper, section 3
     max_roll_deg: float = 15.0  # 0 in the paper
     max_shift_x: float = 0.5  # fraction of the grid's width; paper: half the image
-    max_shift_y: float = 0.0  # fraction of the grid's height; L_T cannot see it, so it is fixed
+    max_shift_y: float = 0.0  # fraction of the grid's height; L_T does not depend on it, so it is fixed
     zero_start: bool = True  # T's last layer starts at 0, so that an untrained T is the identity
-    per_brain: bool = True  # L_T divided by the brain's mean, so that it does not depend on head size
+    per_brain: bool = True  # divide L_T by the brain's mean, so that it does not depend on head size
     reconstruction: bool = False  # add ‖I − T⁻¹(X′)‖₁ to L_T
-    pooling: Literal["mean", "place"] = "mean"  # of features before the last layer; place: kept where they lie
-    plane_weight: float = 0.0  # per mm that the plane is off, where it is known (virtual patients); paper: none
-    refine_steps: int = 40  # of L_T / brain volume at inference; 0: none
+    pooling: Literal["mean", "place"] = "mean"  # of features before the last layer; place: keep their positions
+    plane_weight: float = 0.0  # loss per mm of error of the plane, if known (virtual patients); paper: none
+    refine_steps: int = 40  # steps on L_T / brain volume at inference; 0: none
 
 
 class NetworkConfig(Section):
     """Networks D and F, and the asymmetry between them."""
 
-    d_backbone: Backbone = "resunet"  # the kind of network that D is
-    f_backbone: Backbone = "resunet"  # the kind of network that F is
+    d_backbone: Backbone = "resunet"  # network type of D
+    f_backbone: Backbone = "resunet"  # network type of F
     channels: tuple[int, ...] = (32, 64, 128, 256)  # channels of each level, finest first
     dropout: float = Field(default=0.0, ge=0, lt=1)  # share of values dropped after every level
-    polarity: Polarity = "dark"  # A = max(X′ − X, 0), or of bright lesions max(X − X′, 0)
+    polarity: Polarity = "dark"  # A = max(X′ − X, 0); for bright lesions max(X − X′, 0)
     p_form: Literal["probability", "fraction"] = "fraction"  # P = σ(D) or A · σ(D)
     clamp_q: bool = False  # Q = max(A − P, 0)
     clamp_compensated: bool = False  # X̃ = min(X + P, max(X, X′))
     zero_outside: bool = True  # O = 0 outside the brain
-    # the paper's D sees X alone, its F X̂ alone; contrasts: `asymmetry.mirror_contrast`; relative: HU against the
-    # brain's median (`asymmetry.relative_hu`); brain: 1 inside it
+    # input channels of D; in the paper D gets only X and F only X̂; contrasts: `asymmetry.mirror_contrast`; relative:
+    # HU relative to the brain's median (`asymmetry.relative_hu`); brain: 1 inside it
     d_inputs: tuple[OfX, ...] = ("aligned",)
-    f_inputs: tuple[OfX | OfP, ...] = ("salient",)  # the channels of F
-    fluid_edge_hu: float = Field(default=0.0, ge=0)  # contrasts let go of fluid over so many HU; 0: all at once
-    neighbours: int = Field(default=0, ge=0)  # D and F see what is known of X in so many slices above and below, too
-    supervised_levels: int = Field(default=1, ge=1)  # levels of both decoders, finest first; paper: the finest alone
-    d_attention: int = Field(default=0, ge=0)  # so many of D's deepest levels look at the mirrored place; paper: none
-    mirror_average: bool = False  # predict X and X′ and average; ADN alone
+    f_inputs: tuple[OfX | OfP, ...] = ("salient",)  # input channels of F
+    fluid_edge_hu: float = Field(default=0.0, ge=0)  # contrasts fade out towards fluid over this many HU; 0: at once
+    neighbours: int = Field(default=0, ge=0)  # slices above and below whose inputs from X D and F also get
+    supervised_levels: int = Field(default=1, ge=1)  # levels of both decoders, finest first; paper: only the finest
+    d_attention: int = Field(default=0, ge=0)  # number of D's deepest levels that attend to the mirror side; paper: 0
+    mirror_average: bool = False  # predict X and X′ and average; ADN only
 
 
 class LossConfig(Section):
@@ -73,36 +73,36 @@ class LossConfig(Section):
 
     weight_d: float = 10.0  # λ
     tissue: bool = True  # False: the ablation without L_tissue
-    size_target: Literal["infarct", "asymmetry"] = "asymmetry"  # mean(T(G)) or mean(A · T(G))
+    size_target: Literal["infarct", "asymmetry"] = "asymmetry"  # target of L_size: mean(T(G)) or mean(A · T(G))
     symmetric_mask: Literal["zero_asymmetry", "one_minus_a"] = (
-        "zero_asymmetry"  # where P is to be 0 (paper: where A is)
+        "zero_asymmetry"  # where P should be 0 (paper: where A is)
     )
     intrinsic: Literal["absolute_mean", "positive_mean"] = "absolute_mean"  # −|mean(A − P)| or −mean(max(A − P, 0))
     tissue_maps: Literal["precomputed", "network"] = "precomputed"  # from the case, or computed from the aligned volume
     infarct_removal: Literal["before_mirroring", "after_intersection"] = "before_mirroring"  # from tissue maps
-    invisible: Literal["excluded", "background"] = "excluded"  # infarct that only other images show (AISD's label 4)
-    warm_start_weight: float = 10.0  # λ again, our reading
-    warm_start_epochs: int = 2  # so long σ(D) is supervised by the infarct
-    gate_weight: float = Field(default=0.0, ge=0)  # what the supervision of σ(D) weighs after the warm start
+    invisible: Literal["excluded", "background"] = "excluded"  # infarct seen only in other images (AISD's label 4)
+    warm_start_weight: float = 10.0  # equal to λ, which is our reading of the paper
+    warm_start_epochs: int = 2  # number of epochs in which σ(D) is supervised by the infarct
+    gate_weight: float = Field(default=0.0, ge=0)  # weight of the supervision of σ(D) after the warm start
     warm_start_dice: bool = False  # supervise σ(D) by BCE + Dice rather than BCE alone
-    warm_start_replaces_d: bool = False  # in place of L_D rather than added to it
+    warm_start_replaces_d: bool = False  # the warm start replaces L_D rather than being added to it
     label_space: Literal["input", "aligned"] = "aligned"  # where L_F is computed
-    # what cross-entropy is the mean over, of σ(D), too: the model grid, as in the paper, or the brain, so that marks
-    # without infarct, which generalised Dice does not see, cost something
+    # what cross-entropy, also that of σ(D), is averaged over: the model grid, as in the paper, or the brain, so that
+    # marks in scans without infarct, which generalised Dice ignores, are penalised
     cross_entropy_over: Literal["grid", "brain"] = "grid"
-    # bce_batch_dice: cross-entropy + Dice pooled over the batch; bce, bce_dice: of baselines
+    # bce_batch_dice: cross-entropy + Dice pooled over the batch; bce, bce_dice: for baselines
     l_f: Literal["bce_generalised_dice", "bce_batch_dice", "bce", "bce_dice"] = "bce_generalised_dice"
-    bce_weight: float = Field(default=1.0, ge=0)  # of cross-entropy against Dice, in L_F and in what supervises σ(D)
-    dice_smooth: float = Field(default=0.0, ge=0)  # voxels added to both sides of bce_batch_dice's fraction
+    bce_weight: float = Field(default=1.0, ge=0)  # of cross-entropy relative to Dice, in L_F and for σ(D)
+    dice_smooth: float = Field(default=0.0, ge=0)  # voxels added to numerator and denominator in bce_batch_dice
 
 
 class TissueConfig(Section):
-    """The tissue network and the grid that it sees: the scan's own slices, square pixels."""
+    """The tissue network and its grid: the scan's own slices, square pixels."""
 
     channels: tuple[int, ...] = (24, 48, 96, 128)  # finest level first
     windows_hu: tuple[tuple[float, float], ...] = ((-10.0, 90.0), (-200.0, 1200.0))  # brain; fat to bone
     pixel_mm: float = 1.0  # the cortex is 2 to 3 mm thick
-    slice_mm: float = 3.0  # thinner slices are averaged to about this
+    slice_mm: float = 3.0  # thinner slices are averaged to about this thickness
 
 
 class FitConfig(Section):
@@ -114,29 +114,29 @@ class FitConfig(Section):
     epoch_samples: int = 1000  # samples drawn for one epoch
     max_epochs: int = 100  # the stage ends after these at the latest
     weight_decay: float = 5e-4  # of AdamW
-    poly_power: float = 0.9  # the rate falls as (1 - share of all steps done) to this power
-    warmup_steps: int = 0  # learning rate rises from 0 over these
+    poly_power: float = 0.9  # the learning rate falls as (1 - share of all steps done) to this power
+    warmup_steps: int = 0  # steps over which the learning rate rises from 0
     clip_norm: float = Field(default=5.0, ge=0)  # largest gradient norm; 0: no clipping
-    # what is validated and kept is the mean of the weights over about so many last steps (exponential); 0: as they are
+    # validate and keep the mean of the weights over about this many last steps (exponential); 0: the weights themselves
     average_steps: int = Field(default=0, ge=0)
-    curriculum: bool = False  # of segment, on virtual patients: easy ones first
-    plateau_band: float | None = None  # stop when training Dice (of T: the loss) stays within it for 2 epochs
-    # the stage ends after so long, its learning rate falling with the time where that runs faster than the steps; such
-    # runs end in time on a busy machine, and cannot be repeated to the bit. None: by steps alone
+    curriculum: bool = False  # for segment, on virtual patients: easy ones first
+    plateau_band: float | None = None  # stop if training Dice (for T: the loss) stays within this band for 2 epochs
+    # the stage ends after this time; the learning rate then follows the time if it runs ahead of the steps. Such runs
+    # end in time on a busy machine, but are not bit-reproducible. None: steps alone count
     seconds: float | None = Field(default=None, gt=0)
 
 
 class PatchConfig(Section):
     """Training on pieces of the box, for baselines without alignment."""
 
-    size: tuple[int, int, int] | None = None  # D, H, W of what is scored; None: by `share`
-    share: float | None = Field(default=None, gt=0, le=1)  # fraction of the box's sides; None: the whole box
+    size: tuple[int, int, int] | None = None  # D, H, W of the scored part; None: by `share`
+    share: float | None = Field(default=None, gt=0, le=1)  # size as a fraction of the box's sides; None: the whole box
     per_sample: int = Field(default=1, ge=1)  # pieces from each scan
-    infarct_share: float = Field(default=1 / 3, ge=0, le=1)  # of pieces are centred on the infarct, where there is one
+    infarct_share: float = Field(default=1 / 3, ge=0, le=1)  # share of pieces centred on infarct, if there is any
 
     @property
     def used(self) -> bool:
-        """True where training is on pieces."""
+        """Whether training is on pieces."""
         return self.size is not None or self.share is not None
 
 
@@ -145,22 +145,22 @@ class TrainConfig(Section):
 
     align: FitConfig = FitConfig(learning_rate=1e-5)
     segment: FitConfig = FitConfig(learning_rate=1e-3)
-    # the network of loss.tissue_maps; the released code's checkpoint tells of batch 10 and 3,500 steps, not of a rate
+    # the network of loss.tissue_maps; the released checkpoint reveals batch 10 and 3,500 steps, but no learning rate
     tissue_maps: FitConfig = FitConfig(learning_rate=1e-4, batch_size=10, max_epochs=35)
     tissue: FitConfig = FitConfig(learning_rate=1e-3)
     stages: tuple[Literal["align", "segment", "tissue"], ...] = ("align", "segment")  # in this order
-    seed: int = 0  # of weights, order and all that is drawn
+    seed: int = 0  # of weights, order and all random draws
     validation_samples: int = 16  # virtual patients to validate on
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device is fast at it
-    # released: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`feed.augment`); nnunet, or its changes of
-    # intensity alone (`feed.augment_nnunet`): for baselines
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 if the device is fast at it
+    # released: gamma 1 ± 0.25, left-right flip, in-plane rotation ± 10° (`feed.augment`); nnunet, or intensity for only
+    # its intensity changes (`feed.augment_nnunet`): for baselines
     augment: Literal["none", "released", "nnunet", "intensity"] = "none"
     patches: PatchConfig = PatchConfig()
-    # D and F learn from so many slices of each sample, half of them with infarct where there is one; asymmetry and
-    # contrasts are of the whole box. For slicewise D and F. None: all slices
+    # number of slices of each sample from which D and F learn, half of them with infarct if there is any; asymmetry and
+    # contrasts still use the whole box. For slicewise D and F. None: all slices
     slices: int | None = Field(default=None, ge=1)
-    # so many virtual patients are rendered, then shown again and again with other infarcts and noise (`feed.pool`);
-    # None: each is shown once. For aligned recipes
+    # number of virtual patients that are rendered once and then reused with new infarcts and noise (`feed.pool`);
+    # None: each is used once. For aligned recipes
     pool: int | None = Field(default=None, ge=1)
     patients: PatientsConfig = PatientsConfig()
     poses: PosesConfig = PosesConfig()
@@ -169,7 +169,7 @@ class TrainConfig(Section):
 
 
 class PartsConfig(Section):
-    """Which connected parts of a mark are kept: those whose sum of coefficients × evidence is 0 or more
+    """Which connected parts of a mark are kept: those for which the sum of coefficients × evidence is 0 or more
     (`findings.parts.Evidence`)."""
 
     intercept: float  # added to the sum, logit
@@ -177,29 +177,29 @@ class PartsConfig(Section):
     peak: float  # times the 99th percentile of the probability
     size: float  # times ln(mL)
     fluid: float  # times the share of fluid
-    level: float  # times HU less the median of the brain
-    twin_level: float  # times the same of the mirror twin
+    level: float  # times HU minus the median of the brain
+    twin_level: float  # times the same for the mirror twin
     rough: float  # times σ of its blocks, HU
 
 
 class CalibrationConfig(Section):
-    """What makes a probability and a volume mean what they say; found on validation patients (docs/training.md)."""
+    """Calibration of probabilities and volumes, fitted on validation patients (docs/training.md)."""
 
     logit_scale: float = Field(default=1.0, gt=0)  # the probability is σ(scale · logit + shift)
     logit_shift: float = 0.0  # see logit_scale
-    # of √mL: within volume_interval(mL, errors) lie 80 % of true volumes; None: not known
+    # errors in √mL: volume_interval(mL, errors) contains 80 % of true volumes; None: not known
     volume_errors: tuple[float, float] | None = None
-    parts: PartsConfig | None = None  # None: every part is kept that is large enough
+    parts: PartsConfig | None = None  # None: every part that is large enough is kept
 
 
 class Recipe(Section):
     """One way to build, train and run the networks."""
 
-    name: str  # as `adn info` lists it
-    summary: str = ""  # what it is for, in one line
-    method: Method = "adn"  # what segments: ADN, or a competitor of `nn.baselines`
-    threshold: float = Field(default=0.5, gt=0, lt=1)  # on the probability after it went home
-    smallest_ml: float = Field(default=0.0, ge=0)  # connected parts of the mask below this are left out; paper: none
+    name: str  # as listed by `adn info`
+    summary: str = ""  # its purpose, in one line
+    method: Method = "adn"  # the segmentation method: ADN, or a competitor from `nn.baselines`
+    threshold: float = Field(default=0.5, gt=0, lt=1)  # on the probability, after resampling to the scan
+    smallest_ml: float = Field(default=0.0, ge=0)  # connected parts of the mask below this are removed; paper: none
     calibration: CalibrationConfig = CalibrationConfig()
     grid: GridConfig = GridConfig()
     align: AlignConfig = AlignConfig()
@@ -257,7 +257,7 @@ class EnsembleMember(Section):
 
 
 class EnsembleConfig(Section):
-    """Weights whose logits are averaged (`nn.ensemble`). A setting left out is that of the first member's recipe."""
+    """Weights whose logits are averaged (`nn.ensemble`). All other settings are those of the first member's recipe."""
 
     summary: str = ""
     threshold: float = Field(default=0.5, gt=0, lt=1)  # as in a recipe
@@ -284,7 +284,7 @@ def side_factors(
 def _backbone_fits(
     key: str, network: NetworkConfig, spacing_mm: tuple[float, float, float], sides: tuple[int, int, int]
 ) -> None:
-    """Raise ValueError where a backbone cannot have these channels, this input or these extensions."""
+    """Raise ValueError if a backbone cannot have these channels, this input or these extensions."""
     backbone: Backbone = getattr(network, key)
     channels = network.channels
     asked = {"supervised_levels": network.supervised_levels - 1}
