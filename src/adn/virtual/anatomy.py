@@ -81,7 +81,7 @@ def _brain_centre_mm(codes: Tensor) -> NDArray[np.float64]:
 
 
 def _plane_from_sides(labels: NDArray) -> NDArray[np.float64]:
-    """First guess of the mid-sagittal plane's normal: the mean direction from right to left regions of a pair."""
+    """First guess of the mid-sagittal plane's normal: the mean direction from right regions to their left partners."""
     lefts, rights = [], []
     for left, right in zip(LEFT_CEREBRUM, RIGHT_CEREBRUM, strict=True):
         a, b = np.argwhere(labels == left), np.argwhere(labels == right)
@@ -170,7 +170,7 @@ def register_to_mni(
 
 
 def head_from_codes(name: str, codes: NDArray[np.uint8], priors: TissuePriors, labels: NDArray | None = None) -> Head:
-    """Build a head from tissue codes (D, H, W), SPL, 1 mm; computes the plane and the registration."""
+    """Build a head from tissue codes (D, H, W), SPL, 1 mm, computing the plane and the registration."""
     tensor = torch.from_numpy(np.ascontiguousarray(codes))
     plane = find_midplane(tensor, labels)
     mni = register_to_mni(tensor, plane, priors)

@@ -1,4 +1,4 @@
-"""Hyperdense arteries of virtual patients as tubes: a middle cerebral artery along its first part, or the basilar."""
+"""Hyperdense arteries of virtual patients as tubes: the first part of a middle cerebral artery, or the basilar."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STEP_MM = 1.2
 
 
 def draw_artery(generator: torch.Generator, artery: Artery, left: bool = True) -> tuple[BrightPlan, ...]:
-    """A tube as a chain of balls, 10 to 22 mm long, of 52 to 75 HU. left: of the middle cerebral artery."""
+    """Draw a tube as a chain of balls, 10 to 22 mm long, of 52 to 75 HU. left: side of a middle cerebral artery."""
     d = Dice(generator)
     course = np.array(COURSES[artery]) + [d.uniform(-_OFF_MM, _OFF_MM) for _ in range(3)]
     course *= [1.0 if left or artery == "basilar" else -1.0, 1.0, 1.0]

@@ -17,7 +17,7 @@ def blur(x: Tensor, sigma: Sequence[float]) -> Tensor:
         place = torch.arange(x.shape[axis + 2], device=x.device, dtype=x.dtype)
         offset = place[:, None] - place
         taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype) / s) ** 2)
-        # a product with a band matrix: several times faster than a convolution with one channel
+        # multiplying by a band matrix is several times faster than a one-channel convolution
         band = torch.exp(-0.5 * (offset / s) ** 2).masked_fill(offset.abs() > radius, 0.0) / taps.sum()
         x = x @ band if axis == 2 else band @ x if axis == 1 else (band @ x.flatten(3)).view_as(x)
     return x

@@ -16,7 +16,7 @@ from adn.virtual.tissue_codes import Tissue
 
 ABOVE_CSF_HU = 3.0  # an acute infarct stays this much brighter than CSF
 CAVITY_HU = 2.0  # an old infarct is this much brighter than CSF
-WIDE_FLUID = 0.55  # mean share of fluid over 12 mm above which it belongs to a ventricle or cistern, which do not close
+WIDE_FLUID = 0.55  # with a larger mean share over 12 mm, fluid is in a ventricle or cistern, which do not close
 _WIDE_VOXELS = 5  # 12 mm on the grid of pools
 
 
@@ -30,7 +30,7 @@ class Shares(NamedTuple):
 
 
 def darkened(hu: Tensor, by_hu: Tensor, floor_hu: float) -> Tensor:
-    """HU minus `by_hu`, but not below the floor; what is below it already stays as it is."""
+    """HU minus `by_hu`, but not below the floor; values already below it are unchanged."""
     return torch.maximum(hu - by_hu, hu.clamp(max=floor_hu))
 
 

@@ -36,7 +36,7 @@ class Dice:
         self.generator = generator
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
-        """Uniform between two ends."""
+        """Uniform between two limits."""
         return low + (high - low) * float(torch.rand((), generator=self.generator, dtype=torch.float64))
 
     def within(self, ends: Range) -> float:
@@ -44,7 +44,7 @@ class Dice:
         return self.uniform(*ends)
 
     def chance(self, probability: float) -> bool:
-        """True with a probability."""
+        """True with the given probability."""
         return self.uniform() < probability
 
     def side(self) -> float:
@@ -60,7 +60,7 @@ class Dice:
         return values[self.index(len(values))]
 
     def quantile(self, table: tuple[float, ...], least: float = 0.0) -> float:
-        """A number from a distribution given by its values at equal steps of probability, log-linear between them."""
+        """Draw from a distribution given by its quantiles at equal steps of probability, log-linear in between."""
         place = self.uniform(least, 1.0) * (len(table) - 1)
         low = min(int(place), len(table) - 2)
         return table[low] * (table[low + 1] / table[low]) ** (place - low)
@@ -115,7 +115,7 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
 
 
 def draw_acute(generator: torch.Generator, choices: Choices) -> tuple[InfarctPlan, ...]:
-    """Draw only the acute infarcts of one patient, as `draw_patient` does; none for the healthy share."""
+    """Draw only the acute infarcts of a patient, as `draw_patient` does; none for a share `healthy_share`."""
     d = Dice(generator)
     easy = choices.ease > 0 and d.chance(choices.ease)
     return tuple(infarct for infarct in _draw_infarcts(d, choices, easy) if infarct.acute)

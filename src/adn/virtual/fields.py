@@ -40,7 +40,7 @@ def apply(matrix: NDArray, points: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """An infarct's soft mask and how to find a place of MNI space in it.
+    """An infarct's soft mask, and the matrix from MNI space to its array index.
 
     broad: the mask blurred widely, at twice the spacing and with a margin of 16 voxels; None if it does not swell.
     """
@@ -89,7 +89,7 @@ def swelling(lesion: Lesion, mni: Tensor) -> Tensor:
 
 
 def gives_way(mni: Tensor) -> Tensor:
-    """How far brain at MNI mm (3, d, h, w) can be pushed, (d, h, w): 0 at the skull to 1."""
+    """How much brain at MNI mm (3, d, h, w) can be displaced, (d, h, w): from 0 at the skull to 1."""
     middle = (mni - torch.tensor((0.0, 17.0, 10.0), device=mni.device)[:, None, None, None]) / torch.tensor(
         (68.0, 87.0, 68.0), device=mni.device
     )[:, None, None, None]

@@ -40,22 +40,22 @@ def render_plan(
     device: torch.device | str = "cpu",
     slice_sample_mm: float = FINEST_SLICE_MM,
 ) -> VirtualPatient:
-    """As `render`, with a library's head and lesions."""
+    """The same as `render`, with a library's head and lesions."""
     head = library.head(plan.head)
     with torch.no_grad():
         return render(plan, head, lattice, library.lesion, device, slice_sample_mm)
 
 
 def scanner_lattice(plan: PatientPlan, matrix: int | None = None, sheared: bool = False) -> Lattice:
-    """The scanner's own grid: axial slices over the scanned range, with the field of view about the head.
+    """The scanner's own grid: axial slices over the scanned range, with the field of view around the head.
 
-    sheared: with a tilted gantry, slices as they are acquired, each straight above the last; else as converters
-    straighten them, stacked at right angles to their plane. matrix: pixels per row (None: drawn, up to 512).
+    sheared: with a tilted gantry, keep slices as acquired, each straight above the last; otherwise stack them at right
+    angles to their plane, as converters do. matrix: pixels per row (None: drawn, up to 512).
     """
     scanner = plan.scanner
     size = matrix or min(round(FIELD_OF_VIEW_MM / scanner.pixel_mm / 8) * 8, 512)
     pixel = FIELD_OF_VIEW_MM / matrix if matrix else scanner.pixel_mm
-    # the table is moved just so far that the head fits the field of view
+    # the table is moved just far enough for the head to fit the field of view
     room = max(size * pixel / 2 - HALF_HEAD_MM, 3.0)
     x, y, _ = plan.translation_mm
     centre = (x - min(max(x, -room), room), y - min(max(y, -room), room), (scanner.above_mm - scanner.below_mm) / 2)
@@ -85,7 +85,7 @@ def write_case(
     """Render one patient on its scanner's grid and write its folder, complete or not at all.
 
     Files: ct.nii.gz (HU) or dicom/*.dcm; infarct.nii.gz, tissue.nii.gz (1 GM, 2 WM, 3 CSF) and brain.nii.gz on the CT's
-    grid; plan.json. With a tilted gantry, DICOM slices are slanted, and the NIfTI file is what dcm2niix makes of them.
+    grid; plan.json. With a tilted gantry, DICOM slices are slanted, and the NIfTI file is their conversion by dcm2niix.
     """
     lattice = scanner_lattice(plan, matrix, sheared=True)
     patient = render_plan(plan, library, lattice)
@@ -123,10 +123,10 @@ def _through_dicom(ct: Volume, plan: PatientPlan, folder: Path, name: str) -> Vo
 
 
 def _carry(labels: Volume, grid: Grid) -> Volume:
-    """Labels on another grid, nearest voxel, 0 outside.
+    """Resample labels to another grid: nearest voxel, 0 outside.
 
-    Both grids have the same slices, at most shifted along their columns, so the nearest voxel gives the same as the
-    rule for masks (linear in each label's share, cut at ½).
+    Both grids have the same slices, at most shifted along their columns, so the nearest voxel gives the same result as
+    the rule for masks (linear in each label's share, thresholded at ½).
     """
     turned = labels.reoriented(grid.axes)
     if turned.grid.same_as(grid):
@@ -145,7 +145,7 @@ def synthesize(
     progress: Progress | None = None,
     format: Format = "nifti",
 ) -> list[Path]:
-    """Write n virtual patients to `out/vp-0000` and so on. Existing ones are kept, so a stopped run can be resumed.
+    """Write n virtual patients to `out/vp-0000` and so on. Existing ones are kept, so a run can be resumed.
 
     seed: patient i depends on (seed, i) only. anatomy, lesions: folders of FreeSurfer label maps with skull and of
     infarct masks in MNI space; None: the MNI priors and procedural infarcts. matrix: pixels per row (None:
@@ -167,10 +167,10 @@ def synthesize_preset(
     progress: Progress | None = None,
     format: Format = "nifti",
 ) -> list[Path]:
-    """Write the patients of a fixed set, such as 'vp52', to `out/vp-0000` and so on. A stopped run can be resumed.
+    """Write the patients of a fixed set, such as 'vp52', to `out/vp-0000` and so on. A run can be resumed.
 
-    preset: a name of `presets.PRESETS`. anatomy, lesions: folders with the files that the set's manifest names;
-    their SHA-256 is checked first. count: only this many patients, from the first (None: all). progress, format: as for
+    preset: a name from `presets.PRESETS`. anatomy, lesions: folders with the files that the set's manifest names;
+    their SHA-256 is checked first. count: write only this many patients (None: all). progress, format: as in
     `synthesize`. Returns the case folders. Raises InputError if the name is unknown, a file is missing or differs from
     the manifest's, or an existing folder holds another patient.
     """

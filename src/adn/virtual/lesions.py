@@ -48,8 +48,8 @@ def crop_mask(data: NDArray[np.bool_], index_from_mni: NDArray[np.float64], marg
 def procedural_mask(plan: InfarctPlan, generator: torch.Generator) -> LesionMask:
     """An infarct of `plan.volume_ml` in `plan.territory` of the left hemisphere, 2 mm voxels.
 
-    It grows from a point of the territory, has a ragged edge, and hardly leaves the territory, the hemisphere or the
-    brain.
+    It grows from a point in the territory, has a ragged edge, and hardly extends beyond the territory, the hemisphere
+    or the brain.
     """
     ellipsoids = _SPREAD[plan.territory]
     seed = _seed(ellipsoids, generator)

@@ -1,4 +1,4 @@
-"""The heads and lesion masks of virtual patients, from files or from the package's own data."""
+"""Provides the heads and lesion masks of virtual patients, from files or from the package's own data."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REGISTRATION_VERSION = 2  # raise when registration changes, so that cached ones
 class Library:
     """The source of anatomy and lesions. Empty: the MNI priors of the package and procedural infarcts.
 
-    heads, lesions: name in plans → file. registrations: those of heads that are known already, in the cache's format.
+    heads, lesions: name in plans → file. registrations: those already known, in the cache's format.
     """
 
     heads: Mapping[str, Path] = field(default_factory=dict)
@@ -112,9 +112,9 @@ class Library:
 
 
 def head_parts(count: int) -> dict[str, slice]:
-    """Which of `count` heads train, validate and test: 10, 2 and 4 of 16, or about these shares, at least one each.
+    """Which of `count` heads are for training, validation and test: 10, 2 and 4 of 16, or about these shares.
 
-    Heads after the 16th are left out, so that the first sixteen stay in their parts.
+    Each part has at least one. Heads after the 16th are left out, so that the first sixteen stay in their parts.
     """
     train, held_out = (10, 2) if count > 12 else (count - max(count // 8, 1) - max(count // 4, 1), max(count // 8, 1))
     return {"train": slice(0, train), "val": slice(train, train + held_out), "test": slice(train + held_out, 16)}
@@ -164,7 +164,7 @@ def lesion_subject(path: Path) -> str:
 
 def lesion_split(path: Path) -> str:
     """'train', 'val' or 'test', by a hash of the subject, so that all files of one subject are in one part."""
-    # with the suffix of SOOP's files, so that the split stays that of the first trained weights
+    # the suffix of SOOP's files keeps the split that the first trained weights used
     place = int(sha256(f"{lesion_subject(path)}_lesion.nii.gz"), 16) % 10
     return "train" if place < 7 else "val" if place < 8 else "test"
 
@@ -184,7 +184,7 @@ def _spl(image: Any) -> tuple[NDArray, Grid]:
 
 
 def _cached_json(key: str, make: Callable[[], dict]) -> dict:
-    """Read a small result from the user's cache, or compute and store it. An unwritable cache is no error."""
+    """Read a small result from the user's cache, or compute and store it. An unwritable cache is not an error."""
     path = cache_folder() / f"{key}.json"
     if path.is_file():
         return json.loads(path.read_text())

@@ -1,6 +1,6 @@
 """Tumours of virtual patients: a ring or a solid nodule in oedema that follows white matter.
 
-They are what an infarct is told from: none is drawn for training (`adn.config_draws` knows none).
+They test whether tumours are told apart from infarcts; none is drawn for training (`adn.config_draws` has none).
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from adn.virtual.lesions import BRAIN
 from adn.virtual.plan import MassPlan, PatientPlan
 from adn.virtual.tissue_codes import Tissue
 
-FADE_MM = 18.0  # over which what a mass pushes away gives way
-_LUMPS, _RAGGED = 0.15, 0.35  # share by which the nodule and the oedema reach further in places
+FADE_MM = 18.0  # distance over which a mass's displacement of its surroundings fades
+_LUMPS, _RAGGED = 0.15, 0.35  # variation of the reach of the nodule and of the oedema, as a share
 _EDGE_MM = 2.0  # softness of the oedema
 _UNEVEN_HU = 1.5
 _FALX_MM = 2.0  # the oedema hardly crosses the midline
 _RING_SHARE, _CEREBELLUM_SHARE = 0.6, 0.12
-_CEREBRUM_MM = ((14.0, 48.0), (-46.0, 66.0), (-12.0, 48.0))  # x, y, z: where middles lie
+_CEREBRUM_MM = ((14.0, 48.0), (-46.0, 66.0), (-12.0, 48.0))  # ranges of x, y, z of the centre
 _CEREBELLUM_MM = ((10.0, 28.0), (54.0, 76.0), (-44.0, -30.0))
 _DIAMETER_MM, _CEREBELLUM_DIAMETER_MM = (10.0, 40.0), (10.0, 24.0)
 _RIM_MM = (2.5, 6.0)
 _RIM_ABOVE_GREY_HU, _CORE_BELOW_WHITE_HU = (-2.0, 12.0), (2.0, 12.0)  # isodense to hyperdense; necrosis
 _OEDEMA_MM, _DROP_HU, _EFFACEMENT = (6.0, 32.0), (7.0, 14.0), (0.3, 0.9)
 _SWELLING_SHARE = (0.1, 0.4)  # fraction of the radius
-_DEEP = 0.18  # middles lie so deep in the brain's ellipsoid
+_DEEP = 0.18  # least depth of the centre in the brain's ellipsoid
 
 
 def draw_mass(generator: torch.Generator, plan: PatientPlan) -> MassPlan:
-    """A tumour for a patient, whose HU it goes by. Ring in 6 of 10, solid otherwise; 1 to 4 cm wide."""
+    """Draw a tumour, with HU relative to the patient's tissues: a ring in 6 of 10, else solid; 1 to 4 cm wide."""
     d = Dice(generator)
     below = d.chance(_CEREBELLUM_SHARE)
     radius = d.within(_CEREBELLUM_DIAMETER_MM if below else _DIAMETER_MM) / 2
@@ -63,9 +63,9 @@ def _place(d: Dice, side: float, places: tuple[tuple[float, float], ...]) -> tup
 def mass_in_samples(
     plan: PatientPlan, mass: MassPlan, hu: Tensor, codes: Tensor, mni: Tensor, density: Tensor
 ) -> Tensor:
-    """HU of samples of brain, (n,), with a tumour.
+    """HU of brain samples, (n,), with a tumour.
 
-    codes: of `Tissue`. mni: (3, n), LPS mm. density: a smooth random field, by which its borders are uneven.
+    codes: `Tissue`. mni: (3, n), LPS mm. density: a smooth random field that makes the tumour's borders uneven.
     """
     offset = mni - torch.tensor(mass.centre_mm, device=mni.device)[:, None]
     radius = (offset / torch.tensor(mass.half_axes_mm, device=mni.device)[:, None]).norm(dim=0)
@@ -82,7 +82,7 @@ def mass_in_samples(
 
 
 def pushed(mass: MassPlan, mni: Tensor) -> Tensor:
-    """Where content comes from when a tumour pushes it outwards: a displacement inwards, (3, d, h, w) mm."""
+    """Displacement from each place to where its content was before the tumour pushed it outwards, (3, d, h, w) mm."""
     offset = mni - torch.tensor(mass.centre_mm, device=mni.device)[:, None, None, None]
     away = offset.norm(dim=0)
     strength = (away / mass.radius_mm).clamp(max=1) * torch.exp(-(away - mass.radius_mm).clamp(min=0) / FADE_MM)

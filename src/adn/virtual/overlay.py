@@ -1,4 +1,4 @@
-"""Lay virtual infarcts on real brains, and replace real ones by their mirror twins, on any grid."""
+"""Adds virtual infarcts to real brains, and replaces real ones by their mirror twins, on any grid."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from adn.virtual.lesions import BRAIN, LesionMask
 
 Spacing = tuple[float, float, float]
 _SMOOTH_MM = 2.4  # σ over which HU are averaged to tell parenchyma from fluid and blood
-_DARK_HU, _BRIGHT_HU = 12.0, 14.0  # below and above the brain's median, where parenchyma ends
+_DARK_HU, _BRIGHT_HU = 12.0, 14.0  # limits of parenchyma below and above the brain's median
 _FLUID_HU = 10.0  # no infarct makes anything darker than this
 _PATCH_MM = 18.0  # distance between independent values of an infarct's darkening
-_GREY_PER_HU = 0.05  # what is brighter than the median is taken for grey matter, which darkens more
+_GREY_PER_HU = 0.05  # extra darkening per HU above the median: brighter tissue is probably grey matter
 SHAPE_MM = 2.0  # voxel size of shapes made from masks
 _BLEND_VOXELS = 1.2  # σ in plane of the seam between a twin and its surroundings
 _NOISE_VOXELS = 1.0  # σ in plane; finer detail is taken for noise
@@ -34,9 +34,9 @@ _NOISE_VOXELS = 1.0  # σ in plane; finer detail is taken for noise
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """The shape of an infarct to lay: a mask, or a real infarct (donor).
+    """The shape of an infarct to add: a mask, or a real infarct (donor).
 
-    extent: (d, h, w) in [0, 1], axes to superior, posterior and left. place: of its middle in the brain's bounding box,
+    extent: (d, h, w) in [0, 1], axes to superior, posterior and left. place: of its centre in the brain's bounding box,
     as shares along D, H, W. drop_hu: (d, h, w), how much darker a donor is than its mirror twin; None for a mask.
     """
 
@@ -49,11 +49,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Overlay:
-    """One infarct to lay, as plain data.
+    """One infarct to add, as plain data.
 
-    shape: name of a `Shape`. place: of its middle in the brain's bounding box, as shares along D, H, W. scale: factor
-    of its size in plane. flip: left-right. edge_mm: σ of its edge in plane. drop_hu: mean darkening, for a mask. gain:
-    factor of the darkening, for a donor. patchy: relative σ of the darkening from place to place. seed: of the patches.
+    shape: name of a `Shape`. place: of its centre in the brain's bounding box, as shares along D, H, W. scale: factor
+    on its size in plane. flip: left-right. edge_mm: σ of its edge in plane. drop_hu: mean darkening, for a mask. gain:
+    factor on the darkening, for a donor. patchy: relative σ of the darkening within it. seed: of the patches.
     """
 
     shape: str
@@ -87,7 +87,7 @@ class Laid(NamedTuple):
 
 
 def mask_shape(name: str, mask: LesionMask) -> Shape:
-    """A mask in MNI space as a shape, with its place in the MNI brain's bounding box."""
+    """Turn a mask in MNI space into a shape, placed as in the MNI brain's bounding box."""
     step_mm = 1 / float(abs(mask.index_from_mni[:3, :3]).max())
     factor = max(round(SHAPE_MM / step_mm), 1)
     pads = [v for n in mask.data.shape[::-1] for v in (0, -n % factor)]
@@ -102,7 +102,7 @@ def mask_shape(name: str, mask: LesionMask) -> Shape:
 
 
 def donor_shape(name: str, hu: Tensor, brain: Tensor, infarct: Tensor, spacing_mm: Spacing) -> Shape | None:
-    """A real infarct on an aligned grid (D, H, W) as a shape: how much darker than its twin it is, voxel by voxel.
+    """Turn a real infarct on an aligned grid (D, H, W) into a shape, with its darkening relative to its twin per voxel.
 
     hu: HU. brain, infarct: bool, with the mid-plane in the middle of W. None if hardly any of it has a twin in the
     brain.
@@ -126,7 +126,7 @@ def donor_shape(name: str, hu: Tensor, brain: Tensor, infarct: Tensor, spacing_m
 def draw_overlay(
     generator: torch.Generator, shapes: Mapping[str, Shape], config: LaidConfig, height_mm: float
 ) -> Overlay:
-    """Draw one infarct. height_mm: of the brain it is laid on; in a part of a head it may lie at any height."""
+    """Draw one infarct. height_mm: of the brain it is added to; in a part of a head it may lie at any height."""
     u = torch.rand(8, generator=generator, dtype=torch.float64).tolist()
     n = torch.randn(5, generator=generator, dtype=torch.float64).tolist()
     donors = [name for name, shape in shapes.items() if shape.drop_hu is not None]
@@ -135,7 +135,7 @@ def draw_overlay(
     shape = shapes[among[min(int(u[1] * len(among)), len(among) - 1)]]
     flip = u[2] < 0.5
     d, h, w = shape.place
-    known = shape.drop_hu is None and height_mm >= WHOLE_BRAIN_MM  # a donor's is not: its scan shows part of a head
+    known = shape.drop_hu is None and height_mm >= WHOLE_BRAIN_MM  # unknown for donors, whose scans show only part of a head
     d = d if known else 0.1 + 0.8 * u[3]
     low, high = config.drop_range_hu
     return Overlay(
@@ -155,10 +155,10 @@ def draw_overlay(
 def lay(
     hu: Any, brain: Any, spacing_mm: Spacing, shape: Shape, overlay: Overlay, avoid: Any | None = None
 ) -> Laid | None:
-    """Lay one infarct on a brain, within its parenchyma. The same overlay gives the same infarct, at any spacing.
+    """Add one infarct to a brain, within its parenchyma. The same overlay gives the same infarct, at any spacing.
 
-    hu: (D, H, W), HU. brain: bool. Both tensors or arrays, axes to superior, posterior and left. avoid: bool, where
-    none is laid. Returns None if nothing of it lies in the brain.
+    hu: (D, H, W), HU. brain: bool. Both tensors or arrays, axes to superior, posterior and left. avoid: bool, voxels to
+    leave out. Returns None if no part of it lies in the brain.
     """
     hu, brain = torch.as_tensor(hu).float(), torch.as_tensor(brain) > 0
     low, high = _box(brain)
@@ -230,7 +230,7 @@ class Twin:
 
 
 def draw_twin(generator: torch.Generator, most_uneven_hu: float = 1.2) -> Twin:
-    """A shift of one voxel along W and at most one along H, and an unevenness of up to `most_uneven_hu`."""
+    """Draw a shift of one voxel along W and at most one along H, and an unevenness of up to `most_uneven_hu`."""
     u = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
     return Twin((int(u[0] * 3) - 1, 1 if u[1] < 0.5 else -1), most_uneven_hu * u[2], int(u[3] * 2**31))
 
@@ -238,10 +238,10 @@ def draw_twin(generator: torch.Generator, most_uneven_hu: float = 1.2) -> Twin:
 def replace_by_twin(
     hu: Tensor, brain: Tensor, region: Tensor, twin: Twin, spacing_mm: Spacing
 ) -> tuple[Tensor, Tensor]:
-    """HU with the region replaced by its mirror twin, and the replaced voxels, bool; the rest has no twin.
+    """HU with the region replaced by its mirror twin, and the replaced voxels, bool; the rest of it has no twin.
 
-    hu: (D, H, W), aligned, with the mid-plane in the middle of W. brain, region: bool. The noise that blending removes
-    at the seam is added again.
+    hu: (D, H, W), aligned, with the mid-plane in the middle of W. brain, region: bool. Noise that blending removes at
+    the seam is added back.
     """
     other = mirror(hu).roll(twin.shift, (1, 2))
     both = brain & mirror(brain).roll(twin.shift, (1, 2))
@@ -261,14 +261,14 @@ def replace_by_twin(
 
 
 def _rim(region: Tensor, brain: Tensor, voxels: int = 3) -> Tensor:
-    """The brain within so many voxels around a region in plane, bool."""
+    """The brain around a region, within `voxels` in plane, bool."""
     side = 2 * voxels + 1
     wide = F.max_pool3d(region.float()[None, None], (1, side, side), 1, (0, voxels, voxels))[0, 0] > 0
     return wide & brain & ~region
 
 
 def _noise_hu(hu: Tensor, where: Tensor) -> Tensor:
-    """Robust σ of detail finer than a voxel or two; 0 of too few voxels."""
+    """Robust σ of detail finer than a voxel or two; 0 if there are too few voxels."""
     if where.sum() < 20:
         return hu.new_tensor(0.0)
     fine = hu - blur(hu[None, None], (0.0, _NOISE_VOXELS, _NOISE_VOXELS))[0, 0]
@@ -283,7 +283,7 @@ def _box(inside: Tensor) -> tuple[list[int], list[int]]:
 
 
 def _cropped(extent: Tensor) -> tuple[list[int], Tensor]:
-    """Crop to what is not 0: the first index of the crop, and the crop."""
+    """Crop to the nonzero part; return the first index of the crop, and the crop."""
     low, high = _box(extent > 0)
     return low, extent[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))].contiguous()
 
@@ -305,7 +305,7 @@ def _reach(
 
 
 def _read(shape: Shape, overlay: Overlay, offsets: list[Tensor], slice_mm: float) -> tuple[Tensor, Tensor | None]:
-    """Extent of the shape, averaged over the slice, and a donor's darkening, at offsets (mm) from its middle."""
+    """Extent of the shape, averaged over the slice, and a donor's darkening, at offsets (mm) from its centre."""
     layers = [shape.extent] if shape.drop_hu is None else [shape.extent, shape.drop_hu * overlay.gain]
     values = torch.stack(layers)[None]
     values = mirror(values) if overlay.flip else values

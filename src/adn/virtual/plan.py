@@ -32,7 +32,7 @@ class InfarctPlan:
     edge_mm: float
     effacement: float
     swelling_mm: float
-    fluid: float = 0.75  # for stored plans of versions that did not draw it
+    fluid: float = 0.75  # default for stored plans from versions that did not draw it
 
     @property
     def acute(self) -> bool:
@@ -57,11 +57,11 @@ class BrightPlan:
 
 @dataclass(frozen=True)
 class MassPlan:
-    """A tumour in the oedema about it, never labelled as infarct. centre_mm, half_axes_mm: MNI-like LPS mm.
+    """A tumour with surrounding oedema, never labelled as infarct. centre_mm, half_axes_mm: MNI-like LPS mm.
 
-    rim_mm: thickness of the wall about a core, 0 for a solid one. rim_hu: of the wall or of all of it; core_hu: of the
-    core. oedema_mm: how far white matter around darkens, by drop_hu. effacement: how far sulci there close, 0 to 1.
-    swelling_mm: how far it pushes its surroundings away.
+    rim_mm: thickness of the wall around a core, 0 for a solid tumour. rim_hu: of the wall, or of a solid tumour;
+    core_hu: of the core. oedema_mm: how far around it white matter is darker, by drop_hu. effacement: how far sulci
+    there close, 0 to 1. swelling_mm: how far it displaces its surroundings.
     """
 
     centre_mm: tuple[float, float, float]
@@ -76,7 +76,7 @@ class MassPlan:
 
     @property
     def radius_mm(self) -> float:
-        """Of a ball of its volume, without the oedema."""
+        """Radius of a ball of its volume, without the oedema."""
         return math.prod(self.half_axes_mm) ** (1 / 3)
 
 
@@ -157,7 +157,7 @@ class PatientPlan:
         return RigidTransform.from_parameters(self.rotation_deg, self.translation_mm)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON. Without masses it is as it was before there were any, so stored plans compare equal."""
+        """Plain data for JSON. `masses` is left out if empty, so that plans stored by older versions compare equal."""
         plain = asdict(self)
         if not self.masses:
             del plain["masses"]
@@ -178,7 +178,7 @@ class PatientPlan:
 def stream(plan: PatientPlan, number: int, device: torch.device | str = "cpu") -> torch.Generator:
     """An independent random generator of one patient. number: 0 fields, 1 lesions, 2 noise, 3 metal.
 
-    What must be the same on all devices is drawn on the CPU; noise is drawn on the device that uses it.
+    Values that must be equal on all devices are drawn on the CPU; noise is drawn on the device that uses it.
     """
     return torch.Generator(device).manual_seed(plan.noise_seed * 8 + number)
 

@@ -26,8 +26,8 @@ from adn.virtual.tissue_codes import AIR_HU, BRAIN_CODES, FLUID, GREY, Tissue
 FINEST_MM = 1.25  # anatomy is sampled at least this finely in plane
 FINEST_SLICE_MM = 2.5
 SLAB_SAMPLES = 65536  # samples per step on a CPU, so that temporaries stay in its cache
-SYLVIAN_MM, SYLVIAN_REACH_MM = (42.0, -2.0, 2.0), (15.0, 22.0, 12.0)  # the fissure in MNI LPS mm, and its σ
-READER_MM = 1.5  # σ of the smoothing of an outline by a reader, who does not follow each sulcus
+SYLVIAN_MM, SYLVIAN_REACH_MM = (42.0, -2.0, 2.0), (15.0, 22.0, 12.0)  # centre of the fissure in MNI LPS mm, and its σ
+READER_MM = 1.5  # σ by which a reader's outline is smoothed, since readers do not follow every sulcus
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def render(
     """Render a plan. The same plan gives the same patient on every lattice, except for noise, which depends on it.
 
     lesion_source: returns an infarct's mask in MNI space. slice_sample_mm: distance of samples across a slice, of which
-    there are at most four. The result is bit-identical on one device and torch version.
+    there are at most four. The result is bit-reproducible on the same device and torch version.
     """
     quiet = render_quiet(plan, head, lattice, lesions_of(plan, lesion_source, device), device, slice_sample_mm)
     ct, seen = develop(plan, quiet.slices, quiet.centres, lattice)
@@ -141,7 +141,7 @@ def _untilt(counts: Tensor, lattice: Lattice, work: Lattice, slope: float, facto
 def head_places(plan: PatientPlan, head: Head, lattice: Lattice, lesions: list[Lesion]) -> Tensor:
     """The index along W, H and D in a head's array that each voxel of an untilted lattice reads, (3, D, H, W).
 
-    It includes the plan's whole deformation and swelling, so it resamples any labels of the head as they were rendered.
+    It includes the plan's whole deformation and swelling, so any labels of the head can be resampled as rendered.
     """
     samples = Samples(lattice, (1, 1, 1), "cpu")
     coarse, _ = _coarse_values(plan, head, samples.coarse_mm, lesions)
@@ -277,7 +277,7 @@ def _flat_index(index_xyz: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _by_side(pair: tuple[float, float], left: Tensor, noise: Tensor) -> Tensor:
-    """Atrophy at each sample, from that of (left, right), made patchy; 0 to 1."""
+    """Atrophy at each sample, 0 to 1, from the values for (left, right), made patchy by `noise`."""
     return ((pair[1] + (pair[0] - pair[1]) * left) * (1 + 0.3 * noise)).clamp_(0, 1)
 
 

@@ -104,7 +104,7 @@ def _point_spread(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float
         slices = blur((slices - AIR_HU)[None, None], sigma)[0, 0] + AIR_HU
     halo = (0.0, 0.9 / spacing[1], 0.9 / spacing[2])
     if plan.scanner.sharpen > 0 and halo[1] > 0.5:
-        soft = slices.clamp(-150, 250)  # else bone would dominate
+        soft = slices.clamp(-150, 250)  # otherwise bone would dominate
         slices = slices + plan.scanner.sharpen * (soft - blur(soft[None, None] + 150, halo)[0, 0] + 150)
     return slices
 
@@ -136,7 +136,7 @@ def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float
     fine = math.sqrt(scanner.grain_mm**2 / (scanner.grain_mm**2 + 0.45**2))
     thin = math.sqrt(5.0 / spacing[0])
     amount = scanner.noise_hu * coarse / fine * min(thin, 1.6)
-    # fewer photons pass a larger slice: its water-equivalent diameter, mm
+    # fewer photons pass through a larger slice, measured by its water-equivalent diameter, mm
     area_mm2 = spacing[1] * spacing[2]
     water = (slices.clamp(-1000, 1500) + 1000).sum((1, 2)) * (area_mm2 / 1000)
     dim = torch.exp(0.005 * (2 * (water / math.pi).sqrt() - 165)).clamp(0.6, 1.6)
@@ -144,7 +144,7 @@ def _noise(plan: PatientPlan, slices: Tensor, spacing: tuple[float, float, float
     y, x = _plane_mm(slices, spacing)
     dense = ((slices > 300) & (x.abs() < 45) & (y.abs() < 60)).sum((1, 2)) * (area_mm2 / 1500)
     streak = F.interpolate(bands, size=slices.shape[1:], mode="bilinear", align_corners=True)[:, 0]
-    base = ((-height_mm.to(device) - 5) / 20).clamp(0, 1)  # the vault at the vertex is as dense, but round
+    base = ((-height_mm.to(device) - 5) / 20).clamp(0, 1)  # not at the vertex, which is as dense, but round
     low = (dense.clamp(max=1.0) ** 2 * base * scanner.streak_hu)[:, None, None]
     return shaped * amount * dim[:, None, None] + streak * low
 
@@ -158,7 +158,7 @@ def _plane_mm(slices: Tensor, spacing: tuple[float, float, float]) -> tuple[Tens
 
 
 def _headrest(plan: PatientPlan, slices: Tensor, centres: Tensor, lattice: Lattice) -> Tensor:
-    """A thin cradle with foam behind the head, at rest in the scanner while the head is rotated."""
+    """A thin cradle with foam behind the head; it stays upright in the scanner when the head is rotated."""
     to_scanner = plan.pose.matrix @ lattice.pose.matrix
     m = torch.tensor(to_scanner[:3, :3] @ lattice.axes, dtype=torch.float32, device=slices.device)
     start = torch.tensor(to_scanner[:3, 3] - np.array(plan.translation_mm), dtype=torch.float32, device=slices.device)

@@ -1,4 +1,4 @@
-"""What label maps lack and CT shows: skin, fat, muscle, falx, tentorium and smooth edges of bone."""
+"""Adds what CT shows but label maps lack: skin, fat, muscle, falx, tentorium and smooth edges of bone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adn.space.warp import move_points
 from adn.virtual.tissue_codes import AIR_HU, Tissue
 
 SKIN_MM = 2
-VAULT_MM = 0.0  # above this height in MNI (lower at the back) the only air in the skull is the frontal sinus
+VAULT_MM = 0.0  # above this MNI height (lower at the back), the only air in the skull is the frontal sinus
 FASCIA_MM, LUMP_MM = 18.0, 30.0  # size of muscles, and of patches of fat and muscle in the face
 FALX_MM = 0.8  # half its thickness: 1 mm of dura looks like 1.5 to 2 mm on CT
 # Lower edge of the falx in MNI (y, z) LPS mm: crista galli, above the callosum, along the straight sinus to the inion
@@ -66,9 +66,9 @@ def solid_map(codes: Tensor) -> Tensor:
 
 
 def mix_solids(hu: Tensor, solid: Tensor, index_xyz: Tensor, flat: Tensor, shape: torch.Size, bone_hu: float) -> Tensor:
-    """Mix bone and air into soft tissue's HU (n) by their smooth share, read between voxels; `hu` is changed.
+    """Mix bone and air into soft tissue's HU (n) by their interpolated share; changes `hu` in place.
 
-    solid: line of voxels of `solid_map` of a head of `shape`. index_xyz: (3, n). flat: each sample's nearest voxel.
+    solid: the flattened `solid_map` of a head of `shape`. index_xyz: (3, n). flat: each sample's nearest voxel.
     """
     nearest = solid.index_select(0, flat)
     edge = ((nearest > 1) & (nearest < 255) & (nearest != 128)).nonzero()[:, 0]
@@ -97,9 +97,9 @@ def smooth_noise(shape: torch.Size, scale_mm: float, seed: int) -> Tensor:
 
 
 def _vault(codes: Tensor, around: Tensor, mni_from_index: NDArray[np.float64]) -> None:
-    """Fill the holes of label maps in the vault with marrow, but not the frontal sinus. around: share of air nearby."""
+    """Fill the label maps' holes in the vault, except the frontal sinus, with marrow. around: share of air nearby."""
     inner = torch.zeros_like(codes, dtype=torch.bool)
-    inner[4:-4, 4:-4, 4:-4] = True  # positions outside the head read the border
+    inner[4:-4, 4:-4, 4:-4] = True  # the border stays air, because positions outside the head read it
     index = ((codes == int(Tissue.AIR)) & (around < 0.25) & inner).nonzero()
     x, y, z = _place(index, mni_from_index)
     sinus = (x.abs() < 38) & (y < -48) & (z < 35)
@@ -144,7 +144,7 @@ def _place(index: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
 
 
 def _plexus(codes: Tensor, mni_from_index: NDArray[np.float64]) -> None:
-    """Make choroid plexus fluid except in the trigones, where it calcifies and stands out on CT."""
+    """Turn choroid plexus into fluid, except in the trigones, where it calcifies and stands out on CT."""
     index, (x, y, z) = _voxels(codes, (int(Tissue.CHOROID),), mni_from_index)
     inside = torch.ones(len(index), dtype=torch.bool)
     for axis, (low, high) in zip((x.abs(), y, z), GLOMUS, strict=True):

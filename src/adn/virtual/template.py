@@ -19,7 +19,7 @@ CLOSING_MM = 18  # bridges the Sylvian fissure and the gap between temporal lobe
 SUBARACHNOID_MM, BONE_MM, SCALP_MM = 2, 6, 6
 FACE_BELOW_MM = -22.0  # below this height the head's outline continues straight down
 
-# Rods (code, end, other end, radius) in MNI LPS mm, painted in this order on both sides, never over the brain
+# Rods (code, start, end, radius) in MNI LPS mm, painted in this order on both sides, never over the brain
 RODS: tuple[tuple[Tissue, Point, Point, float], ...] = (
     (Tissue.BONE, (62, 28, -44), (16, 6, -34), 9),  # petrous part
     (Tissue.AIR_CELLS, (54, 30, -52), (54, 34, -42), 7),  # mastoid

@@ -1,4 +1,4 @@
-"""Tissue codes of virtual heads, and how FreeSurfer's labels map to them (docs/method.md, section 7)."""
+"""Tissue codes of virtual heads, and the mapping from FreeSurfer labels to them (docs/method.md, section 7)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AIR_HU = -1000.0
 
 
 class Tissue(IntEnum):
-    """One code per appearance on CT. The order matters: grey, other parenchyma, the rest of the brain, outside it.
+    """One code per appearance on CT. The order matters: grey, other parenchyma, the rest of the brain, then outside it.
 
     VESSEL: also dura. SOFT: muscle and skin. SCALP: fat.
     """

@@ -1,7 +1,7 @@
 """Fixed sets of virtual patients: manifests name every file and plan, so that a set is the same everywhere and always.
 
-`tools/make_presets.py` makes the manifests beside this file, `manifest.py` reads them. Here are their names alone, so
-that the command line can show them without loading what renders patients.
+`tools/make_presets.py` makes the manifests beside this file, `manifest.py` reads them. This module has only their
+names, so that the command line can show them without loading the renderer.
 """
 
 from importlib import resources

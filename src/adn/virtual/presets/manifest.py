@@ -1,4 +1,4 @@
-"""Manifests of fixed sets: every file and plan by name, found by content, so that a set is the same everywhere."""
+"""Manifests of fixed sets: they name every file and plan, and files are identified by content, wherever they are."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ STRATA_ML: Mapping[str, tuple[float, float]] = {
     f"{SMALL_ML:g}-{LARGE_ML:g}": (SMALL_ML, LARGE_ML),
     f">{LARGE_ML:g}": (LARGE_ML, 500.0),
 }
-"""Infarct volume of the rendered mask, mL: more than the first number (less is hardly seen on 5 mm CT), at most the
-second; patients without infarct are of stratum `HEALTHY`."""
+"""Infarct volume of the rendered mask, mL: more than the first number (less is hardly visible on 5 mm CT), at most the
+second; patients without infarct are in stratum `HEALTHY`."""
 
 
 @dataclass(frozen=True)
 class FixedPatient:
-    """One patient of a set. stratum: of `STRATA_ML`, or 'none'. infarct_ml: as rendered coarsely, 0.5 mL or 3 % off."""
+    """One patient of a set. stratum: in `STRATA_ML`, or 'none'. infarct_ml: rendered coarsely, off by 0.5 mL or 3 %."""
 
     stratum: str
     infarct_ml: float
@@ -37,9 +37,9 @@ class FixedPatient:
 
 @dataclass(frozen=True, eq=False)
 class Preset:
-    """A fixed set. heads, lesions: file name → SHA-256. sources: where those files are public, in words.
+    """A fixed set. heads, lesions: file name → SHA-256. sources: where those files are published, in words.
 
-    registrations: of the heads to MNI space, so that they need not be computed and are the same on every machine.
+    registrations: of the heads to MNI space, stored so that they are the same on every machine.
     """
 
     name: str
@@ -51,9 +51,9 @@ class Preset:
     patients: tuple[FixedPatient, ...]
 
     def library(self, anatomy: Path | None = None, lesions: Path | None = None) -> Library:
-        """The set's files, found in these folders by their content, whatever their names are there.
+        """The library of the set's files, found in these folders by content, whatever their names.
 
-        Raises InputError, naming the file, where one is missing or differs.
+        Raises InputError, naming the file, if one is missing or differs.
         """
         return Library(
             self._found("heads", self.heads, anatomy, "`anatomy`"),
@@ -86,7 +86,7 @@ class Preset:
 
 
 def load_preset(name: str) -> Preset:
-    """Read a fixed set's manifest. Raises InputError where there is no set of that name."""
+    """Read a fixed set's manifest. Raises InputError if there is no set of that name."""
     if name not in PRESETS:
         raise InputError(f"There is no set of virtual patients named '{name}'; there are {', '.join(PRESETS)}.")
     text = (resources.files("adn.virtual.presets") / f"{name}.json").read_text(encoding="utf-8")
@@ -99,7 +99,7 @@ def load_preset(name: str) -> Preset:
 
 
 def stratum_of(infarct_ml: float) -> str | None:
-    """The stratum of a rendered infarct; None where it belongs to none (too small or too large to be of use)."""
+    """The stratum of a rendered infarct; None if it is in none (too small or too large to be useful)."""
     if infarct_ml == 0:
         return HEALTHY
     return next((name for name, (low, high) in STRATA_ML.items() if low < infarct_ml <= high), None)
