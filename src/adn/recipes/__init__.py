@@ -1,7 +1,7 @@
-"""Recipes: TOML files in this folder, a user's own, or what weights and runs carry; an unknown key is an error.
+"""Reads recipes: from TOML files in this folder, a user's own, or weights and runs; an unknown key is an error.
 
-A recipe may say `base = "fast"` and then holds only what differs from that recipe. `rows/` holds the benchmark's rows,
-each a few settings on top of any recipe.
+A recipe may set `base = "fast"` and then contain only what differs from that recipe. `rows/` holds the benchmark's
+rows, each a few settings on top of any recipe.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pydantic import BaseModel, ValidationError
 from adn.config import EnsembleConfig, GridConfig, Recipe
 from adn.errors import ConfigError
 
-# still in files of adn 0.1, with these values
+# settings that still occur in files of adn 0.1, with their only accepted values
 RETIRED: dict[str, Any] = {"loss.hardest_share": None, "network.patch": [1, 1, 1], "train.compile": False}
 RENAMED: dict[str, dict[Any, Any]] = {"train.augment": {False: "none", True: "released"}}  # values in these files
-UNALIGNED_MM = 230.4  # a head turned by any angle fits this square: 192 pixels of 1.2 mm
+UNALIGNED_MM = 230.4  # a head rotated by any angle fits into this square: 192 pixels of 1.2 mm
 
 
 def recipe_names() -> list[str]:
@@ -40,8 +40,8 @@ def row_names() -> list[str]:
 def row_recipe(base: Recipe, row: str) -> Recipe:
     """The recipe of one row of the benchmark: `base` (grid, budget, T) with the row's own settings, named base+row.
 
-    A row without alignment gets a box that a turned head fits, and no refinement. Where `base` mixes sources every row
-    sees their samples as they are, so rows bring no augmentation of their own. Raises ConfigError.
+    A row without alignment gets a box large enough for a rotated head, and no refinement. If `base` mixes sources, all
+    rows use the same samples, without augmentation of their own. Raises ConfigError.
     """
     if row not in row_names():
         raise ConfigError(f"No row '{row}' of the benchmark: there are {', '.join(row_names())}.")
@@ -58,7 +58,7 @@ def row_recipe(base: Recipe, row: str) -> Recipe:
 
 
 def _resolved(values: dict[str, Any], above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Plain data of a recipe with what its `base` holds filled in."""
+    """Plain data of a recipe, completed with the settings of its `base`."""
     values = dict(values)
     base = values.pop("base", None)
     if base is None:
@@ -81,7 +81,7 @@ def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unaligned_box(grid: GridConfig, factor: int) -> tuple[int, int, int]:
-    """The recipe's box, but square in plane and wide enough for a turned head, as far as the grid reaches."""
+    """The recipe's box, enlarged in plane to fit a rotated head, as far as the grid allows."""
     depth, *sides = grid.box or grid.shape
     pairs = zip(sides, grid.shape[1:], grid.spacing_mm[1:], strict=True)
     height, width = (max(side, min(math.ceil(UNALIGNED_MM / mm / factor) * factor, most)) for side, most, mm in pairs)
@@ -119,8 +119,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     """Build a recipe from plain data (TOML, JSON, a checkpoint). Raises ConfigError.
 
-    Settings of former versions (`RETIRED`) are left out where they have the value that now is the only one; values that
-    were called something else (`RENAMED`) are read as what they are called now.
+    Settings of earlier versions (`RETIRED`) are dropped if they have the one value that is still supported; renamed
+    values (`RENAMED`) are converted to their current names.
     """
     try:
         return Recipe.model_validate(_as_of_today(_resolved(values)))

@@ -135,7 +135,7 @@ def draw_overlay(
     shape = shapes[among[min(int(u[1] * len(among)), len(among) - 1)]]
     flip = u[2] < 0.5
     d, h, w = shape.place
-    known = shape.drop_hu is None and height_mm >= WHOLE_BRAIN_MM  # unknown for donors, whose scans show only part of a head
+    known = shape.drop_hu is None and height_mm >= WHOLE_BRAIN_MM  # a donor scan shows only a part
     d = d if known else 0.1 + 0.8 * u[3]
     low, high = config.drop_range_hu
     return Overlay(
