@@ -1,1 +1,1 @@
-"""What is said about a scan: volume, side, density, territory, quality."""
+"""Findings about a scan: volume, side, density, territory, quality."""

@@ -1,4 +1,4 @@
-"""Old or new: what of the marked infarct is as dark as fluid where its twin is tissue, as an old infarct is."""
+"""Old or new: how much of the marked infarct is as dark as fluid where its twin is tissue, as in an old infarct."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from adn.findings.water import TISSUE_HU
 from adn.space.geometry import bounding_box
 
 _FLUID_HU = 14.0  # in a brain of usual brightness
-_BELOW_BRAIN_HU = 10.0  # at least, so that the tissue of a scan that reads too dark is not taken for fluid
-_MOSTLY = 0.5  # of what is marked
-OLD_SHARE = 0.7  # share as dark as fluid from which a part is not marked; true infarcts have less (docs/answers.md)
-_LEAST_ML = 0.25  # least tissue of a part that has a twin to compare with
+_BELOW_BRAIN_HU = 10.0  # at least, so that tissue in a scan that reads too dark is not taken for fluid
+_MOSTLY = 0.5  # least share of the mark
+OLD_SHARE = 0.7  # a part with this share as dark as fluid is not marked; true infarcts have less (docs/answers.md)
+_LEAST_ML = 0.25  # least volume of a part's tissue that has a twin to compare with
 
 
 def age(twins: Twins) -> Age | NotAssessable:
-    """How much of what is marked looks old. Blocks at its edge are left out."""
+    """How much of the mark looks old. Blocks at its edge are left out."""
     marked = _compared(twins)
     if not marked.any():
         return NotAssessable("no_infarct" if not twins.infarct.any() else "no_tissue")
@@ -27,11 +27,11 @@ def age(twins: Twins) -> Age | NotAssessable:
 
 
 def old_parts(twins: Twins, infarct: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Those connected parts of what is marked that look old: 70 % and more of a part is as dark as fluid.
+    """The connected parts of the mark that look old: 70 % or more of the part is as dark as fluid.
 
-    infarct: (D, H, W) on the scan's voxels, > 0 inside, of which the twins were made. Returns the same shape.
+    infarct: (D, H, W) on the scan's voxels, > 0 inside, as used to make the twins. Returns the same shape.
     """
-    import SimpleITK as sitk  # here, since reports use findings and load no image library
+    import SimpleITK as sitk  # here, because reports use findings and must not load an image library
 
     old, marked, compared = np.zeros(infarct.shape, bool), infarct > 0, _compared(twins)
     fluid = _like_fluid(twins)
@@ -61,7 +61,7 @@ def _compared(twins: Twins) -> NDArray[np.bool_]:
 
 
 def _like_fluid(twins: Twins) -> NDArray[np.bool_]:
-    """Blocks as dark as fluid, and well below the brain that is not marked."""
+    """Blocks as dark as fluid, and well below the unmarked brain."""
     rest = twins.brain & (twins.infarct == 0)
     brain_hu = float(np.median(twins.hu[rest])) if rest.any() else np.inf
     return twins.hu < min(_FLUID_HU, brain_hu - _BELOW_BRAIN_HU)

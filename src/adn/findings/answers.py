@@ -1,4 +1,4 @@
-"""Everything a stroke reader asks about a scan, each answered once, or the reason why it cannot be."""
+"""Everything a stroke reader asks about a scan: one answer to each question, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from adn.space.volume import Volume
 
 
 class Known(NamedTuple):
-    """What is known of a scan before anything is answered, and what the user asked.
+    """What is known about a scan before anything is answered, and what the user asked.
 
-    remarks: of which one that blocks leaves no answer. bright_ml: of `Quality`. volume_interval_ml: of `Measurements`.
-    old_ml: of what was marked and looks like an old infarct.
+    remarks: a single blocking one leaves no answers. bright_ml: from `Quality`. volume_interval_ml: from
+    `Measurements`. old_ml: volume that was marked and looks like an old infarct.
     """
 
     remarks: Sequence[Remark]
@@ -43,10 +43,10 @@ def answer(
     mni_from_aligned: NDArray[np.float64] | None,
     known: Known,
 ) -> Answers:
-    """What is said beside volume, side and territory.
+    """All answers besides volume, side and territory.
 
-    volume: HU, SPL. mask: brain, same grid, not empty. twins: of both and of what is marked; None gives no answer.
-    mni_from_aligned: None where the head's place is not known.
+    volume: HU, SPL. mask: brain, same grid, not empty. twins: made from both and the mark; None gives no answers.
+    mni_from_aligned: None where the head could not be registered to MNI space.
     """
     if twins is None or blocking(known.remarks):
         return Answers()
@@ -74,7 +74,7 @@ def _placed(
     mni_from_aligned: NDArray[np.float64] | None,
     part: bool,
 ) -> tuple[Aspects | NotAssessable, MassEffect | NotAssessable]:
-    """What needs the head's place: ASPECTS and the midline. part: only a part of the head was scanned."""
+    """What needs registration to MNI space: ASPECTS and the midline. part: only part of the head was scanned."""
     if part or mni_from_aligned is None:
         reason: Reason = "part_of_head" if part else "place_unknown"
         return NotAssessable(reason), NotAssessable(reason)

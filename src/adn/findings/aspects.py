@@ -1,4 +1,4 @@
-"""ASPECTS: ten regions a side, carried from MNI space as territories are; a region that is marked loses its point.
+"""ASPECTS: ten regions a side, carried over from MNI space as territories are; a marked region loses its point.
 
 Regions: `tools/make_aspects_regions.py`, after Barber et al., Lancet 2000;355:1670.
 """
@@ -23,14 +23,14 @@ SIDES: tuple[OneSide, OneSide] = ("left", "right")
 
 
 class RegionMap(NamedTuple):
-    """Of each block: the number of its region in `ASPECTS_REGIONS` from 1, 0 elsewhere; whether it lies on the left."""
+    """For each block: its region's number in `ASPECTS_REGIONS`, from 1 (0: none), and whether it lies on the left."""
 
     number: NDArray[np.uint8]
     left: NDArray[np.bool_]
 
 
 class _Stored(NamedTuple):
-    """left: (D, H, W) of |x|. step_mm, start_mm (z, y, x): where its voxels lie, MNI LPS mm."""
+    """left: region numbers, (D, H, W), W along |x|. step_mm, start_mm (z, y, x): where voxels lie, MNI LPS mm."""
 
     left: NDArray[np.uint8]
     step_mm: float
@@ -56,7 +56,7 @@ def regions_at(mni_mm: NDArray[np.floating]) -> RegionMap:
 
 
 def aspects(twins: Twins, mni_from_aligned: NDArray[np.float64], noise_hu: float) -> Aspects | NotAssessable:
-    """Both sides' scores. noise_hu: σ of one block's mean (`block_noise_hu`)."""
+    """Scores of both sides. noise_hu: σ of one block's mean (`block_noise_hu`)."""
     regions = regions_at(places(twins, mni_from_aligned))
     usual_ml = np.bincount(_stored().left.ravel(), minlength=len(ASPECTS_REGIONS) + 1) * _stored().step_mm ** 3 / 1000.0
     usual_ml = usual_ml / abs(np.linalg.det(mni_from_aligned[:3, :3]))

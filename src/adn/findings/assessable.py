@@ -1,6 +1,6 @@
-"""Whether there was something to judge: a head CT in HU, of a head's size, in sight. What is not so blocks the verdict.
+"""Whether the scan can be judged: a head CT in HU, of a head's size, within the field of view. If not, remarks block.
 
-Limits are set far outside what heads measure (docs/reliability.md): real and virtual ones, none of which is blocked.
+Limits lie far outside what real and virtual heads measure (docs/reliability.md); none of those is blocked.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
-LEAST_MEDIAN_HU = 13.0  # lowest median of the brain; heads have 17 to 40
+LEAST_MEDIAN_HU = 13.0  # lowest median of a brain; heads have 17 to 40
 AIR_HU = (-1100.0, -900.0)
-LEAST_CONTRAST_HU = 2.0  # quartiles of tissue apart; heads have 4 to 13
-MOST_MIRRORED = 0.6  # of voxels equal their mirror twin; chance makes 0.1
-MOST_REPEATED = 0.95  # of voxels equal those of the next slice; slices doubled by resampling have 0.8
-MOST_FLAT = 0.6  # of neighbouring voxels are equal; scans have 0.05 to 0.25, label maps 0.9
+LEAST_CONTRAST_HU = 2.0  # between the quartiles of tissue; heads have 4 to 13
+MOST_MIRRORED = 0.6  # share of voxels equal to their mirror twin; 0.1 by chance
+MOST_REPEATED = 0.95  # share of voxels equal to those of the next slice; 0.8 where resampling doubled slices
+MOST_FLAT = 0.6  # share of neighbouring voxels that are equal; scans have 0.05 to 0.25, label maps 0.9
 LEAST_WIDTH_MM, LEAST_LENGTH_MM, LEAST_HEIGHT_MM = 95.0, 115.0, 85.0  # smallest brain; heads have 111, 135 and 100
 MOST_WIDTH_MM, MOST_LENGTH_MM = 180.0, 225.0  # heads have up to 150 and 201
-LEAST_AREA_CM2 = 25.0  # of brain in some slice; whole heads have 120 and more
+LEAST_AREA_CM2 = 25.0  # of brain in the largest slice; whole heads have 120 and more
 _DARK_HU, _LEAST_DARK = -300.0, 0.02
-_FLOOR_SHARE = 0.5  # of what is dark has the lowest value of all: padding, or a floor to which values were cut
-_MANY_VOXELS = 2**22  # of more, every second along each axis is enough
+_FLOOR_SHARE = 0.5  # share of dark voxels at the very lowest value: padding, or a floor at which values were clipped
+_MANY_VOXELS = 2**22  # above this, every second voxel along each axis is enough
 
 
 def assess(volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> tuple[Remark, ...]:
-    """What makes a scan not assessable, as remarks that block: its values, the brain's size, what lies out of sight.
+    """What makes a scan not assessable, as blocking remarks: its values, the brain's size, a field of view cut short.
 
     volume: HU, SPL. mask: brain, same grid, not empty. aligned_from_scan: array index → LPS mm in the aligned frame.
     """
@@ -37,7 +37,7 @@ def assess(volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64])
 
 
 def _value_remarks(volume: Volume, mask: Volume) -> list[Remark]:
-    """Values that are no HU, or were not measured."""
+    """Values that are not HU, or were not measured."""
     found = []
     median_hu = brain_median_hu(volume, mask)
     if median_hu < LEAST_MEDIAN_HU:
@@ -60,7 +60,7 @@ def _value_remarks(volume: Volume, mask: Volume) -> list[Remark]:
 
 
 def air_level_hu(volume: Volume) -> float | None:
-    """The commonest level of air, HU; None where the scan shows hardly any air, or only a value that fills it."""
+    """The most common value of air, HU; None where the scan shows hardly any air, or only a fill value."""
     every = 2 if volume.data.size > _MANY_VOXELS else 1
     values = volume.data[::every, ::every, ::every]
     dark = values[values < _DARK_HU]
@@ -74,7 +74,7 @@ def air_level_hu(volume: Volume) -> float | None:
 
 
 def flat_share(volume: Volume, mask: Volume) -> float:
-    """Share of neighbouring voxels in a row of brain that are exactly equal: noise leaves few."""
+    """Share of neighbouring brain voxels in a row that are exactly equal; noise leaves few."""
     box = bounding_box(mask.data > 0)
     inside, values = mask.data[box] > 0, volume.data[box]
     both = inside[:, :, 1:] & inside[:, :, :-1]
@@ -82,9 +82,9 @@ def flat_share(volume: Volume, mask: Volume) -> float:
 
 
 def mirrored_share(volume: Volume, mask: Volume) -> float:
-    """Share of the brain that equals its mirror twin in the row exactly: one half copied. Looked for about its middle.
+    """Share of the brain exactly equal to its mirror twin in the row, as where one half was copied onto the other.
 
-    Every fourth slice tells.
+    The mirror line is searched for near the brain's middle, on every fourth slice.
     """
     depth, height, columns = bounding_box(mask.data > 0)
     part = (slice(depth.start, depth.stop, 4), height)
@@ -103,7 +103,7 @@ def mirrored_share(volume: Volume, mask: Volume) -> float:
 
 
 def repeated_share(volume: Volume, mask: Volume) -> float:
-    """Share of the brain that equals the next slice exactly, of copies of one slice 1; 0 of a single slice."""
+    """Share of the brain exactly equal to the next slice: 1 for copies of one slice, 0 for a single slice."""
     box = bounding_box(mask.data > 0)
     inside, values = mask.data[box] > 0, volume.data[box]
     both = inside[1:] & inside[:-1]
@@ -111,7 +111,7 @@ def repeated_share(volume: Volume, mask: Volume) -> float:
 
 
 def tissue_contrast_hu(volume: Volume, mask: Volume) -> float:
-    """How far grey matter, white matter and fluid lie apart: between the quartiles of the smoothed brain, HU."""
+    """How far apart grey matter, white matter and fluid lie: interquartile range of the smoothed brain, HU."""
     planes = middle_planes(volume, mask)
     if planes is None:
         return 0.0
@@ -138,7 +138,7 @@ def _size_remarks(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> list[
 
 
 def _ends_of_rows(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Indices (n, 3) of the first and the last voxel of each row: what reaches farthest, however it is turned."""
+    """Indices (n, 3) of the first and last voxel of each row: the outermost points, however the head is turned."""
     box = bounding_box(inside)
     part = inside[box]
     z, y = np.nonzero(part.any(axis=2))
@@ -149,7 +149,7 @@ def _ends_of_rows(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _field_remarks(mask: Volume) -> list[Remark]:
-    """A brain that the field of view cuts off in plane, as a cut end of the scan does."""
+    """A brain that the field of view cuts off in plane, judged as a cut end of the scan is."""
     inside = mask.data > 0
     depth_mm, height_mm, width_mm = mask.grid.spacing_mm
     rows = int(inside[:, 0].sum() + inside[:, -1].sum()) * depth_mm * width_mm

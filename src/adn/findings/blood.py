@@ -1,6 +1,6 @@
-"""What may be blood: compact parts of 55 to 95 HU away from bone, with their size and place. A plain rule.
+"""What may be blood: compact parts of 55 to 95 HU away from bone, with their size and place. A simple rule.
 
-Thin bleeds (subarachnoid, subdural) and those at the skull are not seen by it.
+It misses thin bleeds (subarachnoid, subdural) and those next to the skull.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from adn.space.affine import Affine
 from adn.space.volume import Volume
 
 _MOST_PARTS = 5
-SEEN_ML = 0.5  # of one part; heads without blood had up to 0.4, of calcification
+SEEN_ML = 0.5  # of one part; heads without blood had up to 0.4, from calcification
 
 
 def blood(

@@ -1,6 +1,6 @@
 """Relative hypodensity: the fraction by which brain tissue is darker than its mirror twin.
 
-Shown beside the scan it raised the agreement of readers on early infarcts (Christensen et al., Stroke 2023).
+Shown beside the scan, it raised readers' agreement on early infarcts (Christensen et al., Stroke 2023).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
 SMOOTHING_MM = 5.0  # full width at half maximum, in plane
-SLAB_MM = 5.0  # thinner slices are averaged to this first
+SLAB_MM = 5.0  # thinner slices are first averaged to this
 PARENCHYMA_HU = 15.0  # below lies CSF
 _BRIGHTEST_HU = 80.0  # above lies bone or calcification
 _MIN_TISSUE = 0.5  # least share of the smoothing weight that must lie in parenchyma
@@ -49,7 +49,7 @@ def relative_hypodensity(volume: Volume, mask: Volume, aligned_from_scan: NDArra
 def _tissue_mean(
     hu: NDArray[np.float32], inside: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Mean HU of the parenchyma about each voxel, and where enough of it is there to tell."""
+    """Mean HU of the parenchyma around each voxel, and where there is enough of it."""
     hu = slab_mean(hu, spacing_mm[0])
     tissue = (inside & (hu > PARENCHYMA_HU) & (hu < _BRIGHTEST_HU)).astype(np.float32)
     weight = smooth_in_plane(tissue, spacing_mm, SMOOTHING_MM)
@@ -58,15 +58,15 @@ def _tissue_mean(
 
 
 def slab_mean(hu: NDArray[np.float32], slice_mm: float, only: Sequence[int] | None = None) -> NDArray[np.float32]:
-    """Means over as many neighbouring slices (odd) as come nearest to 5 mm; fewer at the ends.
+    """Means over the odd number of neighbouring slices that comes closest to 5 mm; fewer at the ends.
 
-    only: slices that are wanted, rising; None: all.
+    only: the slices wanted, in ascending order; None: all.
     """
     half = max(0, round((SLAB_MM / slice_mm - 1) / 2))
     if not half:
         return hu if only is None else hu[list(only)]
     wanted = range(len(hu)) if only is None else only
-    sums = {0: np.zeros(hu.shape[1:])}  # of all slices below one, as far as they are still needed
+    sums = {0: np.zeros(hu.shape[1:])}  # running sums of all slices below each, while still needed
     last, means = 0, np.empty((len(wanted), *hu.shape[1:]), np.float32)
     for place, index in enumerate(wanted):
         low, high = max(index - half, 0), min(index + half + 1, len(hu))
@@ -82,10 +82,10 @@ def slab_mean(hu: NDArray[np.float32], slice_mm: float, only: Sequence[int] | No
 def smooth_in_plane(
     array: NDArray[np.float32], spacing_mm: tuple[float, float, float], width_mm: float
 ) -> NDArray[np.float32]:
-    """Gaussian of `width_mm` (full width at half maximum) along H and W of (D, H, W)."""
+    """Smooth along H and W of (D, H, W) with a Gaussian of `width_mm` (full width at half maximum)."""
     image = sitk.GetImageFromArray(array)
     sigma_mm, order = width_mm / 2.3548, sitk.RecursiveGaussianImageFilter.ZeroOrder
     for axis, step_mm in ((0, spacing_mm[2]), (1, spacing_mm[1])):
-        if array.shape[2 - axis] >= 4:  # what the recursive filter needs
+        if array.shape[2 - axis] >= 4:  # the least the recursive filter needs
             image = sitk.RecursiveGaussian(image, sigma_mm / step_mm, False, order, axis)
     return sitk.GetArrayFromImage(image)

@@ -1,7 +1,7 @@
-"""Mass effect: how far septum and third ventricle lie off the mid-sagittal plane, and fluid by side.
+"""Mass effect: how far the septum and third ventricle lie off the mid-sagittal plane, and the fluid on each side.
 
-The midline is read on a box about the plane, resampled into the aligned frame: slices of 5 mm, profiles from right to
-left over 5 mm front to back.
+The midline is found in a box around the plane, resampled into the aligned frame: slices of 5 mm, and profiles from
+right to left, each averaged over 5 mm front to back.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from adn.space.volume import Volume
 
 _ACROSS_MM, _BACK_MM, _UP_MM = 0.75, 1.0, 3.0
 _HALF_MM = 24.0
-_ROWS = 5  # of 1 mm make one profile
+_ROWS = 5  # rows of 1 mm that make one profile
 _SMOOTHING_MM = 1.8
 _KEPT_HU = (-20.0, 80.0)
 _PLACES = np.arange(-round(_HALF_MM / _ACROSS_MM), round(_HALF_MM / _ACROSS_MM) + 1) * _ACROSS_MM
-_FURTHEST_MM, _LIKELY_MM = 14.0, 7.0  # a midline lies no further off; shifts spread about the plane
+_FURTHEST_MM, _LIKELY_MM = 14.0, 7.0  # a midline never lies further off; usual spread of shifts around the plane
 _SLIT_HU, _WIDEST_MM = 4.0, 22.0  # a third ventricle: HU below the tissue on both sides, and largest width
 _TISSUE_PERCENTILE = 70  # of a profile, so that a bleed does not make its surroundings look like a slit
-_TOGETHER_MM, _FEWEST_SLITS = 2.0, 5  # slits of one ventricle; profiles must show it
-_HORNS_HU = 6.0  # below the tissue
+_TOGETHER_MM, _FEWEST_SLITS = 2.0, 5  # distance of slits of one ventricle; number of profiles that must show it
+_HORNS_HU = 6.0  # the horns lie this far below the tissue
 _RIDGE_HU, _HORN_MM, _NEAR_MM = (
     0.5,
     10.5,
     4.0,
-)  # a septum: least HU above the horns, how far out these are looked for, most distance from the third ventricle
-_FEWEST = 3  # profiles must show a septum
+)  # a septum: least HU above the horns, how far out to look for these, largest distance from the third ventricle
+_FEWEST = 3  # number of profiles that must show a septum
 _FLUID_HU = 18.0
-_NARROW, _LEAST_ML = 0.6, 5.0  # share of the other side's fluid, and the least that the other side must have
+_NARROW, _LEAST_ML = 0.6, 5.0  # largest share of the other side's fluid, and the least fluid on that side
 
 
 class _Level(NamedTuple):
-    """A box in MNI, LPS mm: front to back, and up."""
+    """A box in MNI space, LPS mm: extent front to back, and upwards."""
 
     back_mm: tuple[float, float]
     up_mm: tuple[float, float]
@@ -66,7 +66,7 @@ def mass_effect(
 def _profiles(
     volume: Volume, aligned_from_scan: NDArray[np.float64], mni_from_aligned: NDArray[np.float64], level: _Level
 ) -> NDArray[np.float32]:
-    """HU across the midline, (n, places), of a level's box; none where the scan does not reach it."""
+    """HU across the midline in a level's box, (n, places); empty where the scan does not reach it."""
     (front, back), (low, high) = level
     counts = int((high - low) / _UP_MM) + 1, int((back - front) / _BACK_MM) // _ROWS * _ROWS, len(_PLACES)
     aligned_from_mni = Affine(np.linalg.inv(mni_from_aligned))
@@ -92,7 +92,7 @@ def _profiles(
 
 
 def _third_ventricle(rows: NDArray[np.float32]) -> float | None:
-    """Where most profiles show a slit, mm; deep ones near the plane count more. None where too few show it."""
+    """Where most profiles show a slit, mm; deep slits near the plane count more. None where too few show it."""
     slits, best, chosen = [_slits(row) for row in rows], 0.0, []
     for centre in sorted({place for row in slits for place, _ in row}):
         near = [[slit for slit in row if abs(slit[0] - centre) <= _TOGETHER_MM] for row in slits]
@@ -104,7 +104,7 @@ def _third_ventricle(rows: NDArray[np.float32]) -> float | None:
 
 
 def _slits(row: NDArray[np.float32]) -> list[tuple[float, float]]:
-    """The middle of each dark and narrow slit near the plane, mm, and its depth, HU."""
+    """The middle of each dark, narrow slit near the plane, mm, and its depth, HU."""
     row = np.minimum(row, np.percentile(row, _TISSUE_PERCENTILE))
     reach, found = round(_WIDEST_MM / _ACROSS_MM), []
     for i in np.flatnonzero(np.abs(_PLACES) <= _FURTHEST_MM):
@@ -119,7 +119,7 @@ def _slits(row: NDArray[np.float32]) -> list[tuple[float, float]]:
 
 
 def _ridge(row: NDArray[np.float32], near_mm: float) -> float | None:
-    """The ridge between two dark horns nearest to a place, mm; None where there is none within 4 mm."""
+    """The ridge between two dark horns that lies nearest to `near_mm`, mm; None where there is none within 4 mm."""
     reach, side = round(_HORN_MM / _ACROSS_MM), np.percentile(row, _TISSUE_PERCENTILE)
     best = None
     for i in range(2, len(row) - 2):
@@ -138,7 +138,7 @@ def _median(found: list[float | None]) -> float | None:
 
 
 def _fluid_ml(twins: Twins, mni_from_aligned: NDArray[np.float64]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Fluid of the lateral ventricles and of the sulci of the vault, each (left, right) mL."""
+    """Fluid in the lateral ventricles and in the sulci of the vault, each (left, right) mL."""
     place = places(twins, mni_from_aligned) - (0.0, 17.0, 10.0)
     depth = np.linalg.norm(place / (68.0, 87.0, 68.0), axis=-1)  # 0 in the middle, 1 at the skull
     fluid, left = twins.brain & (twins.hu < _FLUID_HU), place[..., 0] > 0

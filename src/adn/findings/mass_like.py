@@ -1,7 +1,7 @@
-"""What is marked, or lies beside it, but looks like no infarct: something bright in darkened tissue.
+"""Something bright within darkened tissue, in or beside the mark, that does not look like an infarct.
 
-A tumour or a bleed in its oedema darkens tissue as an infarct does. A reader knows it by what lies in the middle.
-A disc is looked for that is brighter, against its mirror twin and in itself, than the ring about it.
+A tumour or a bleed within its oedema darkens tissue as an infarct does. Readers recognise it by its bright middle.
+The search is for a disc brighter, both relative to its mirror twin and in itself, than the ring around it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from adn.findings.water import block_noise_hu
 from adn.prepare import coarse as cm
 from adn.space.geometry import bounding_box
 
-NEAR_MM = 15.0  # of what is marked lies the middle
-LIMIT_HU = 9.3  # of contrast, less the noise of a block: found on virtual heads (benchmarks/quality/ring_lesions.py)
-# radius of a disc in mm, and HU by which a wider one needs less, since fewer lie so by chance
+NEAR_MM = 15.0  # largest distance of the disc's middle from the mark
+LIMIT_HU = 9.3  # contrast less a block's noise; found on virtual heads (benchmarks/quality/ring_lesions.py)
+# Radius of a disc in mm, and by how many HU a wider one may have less contrast, since fewer occur by chance.
 _DISCS = ((8.0, 0.0), (11.0, 1.5), (15.0, 2.5))
 _GAP_MM, _RING_MM = 1.5, 8.0  # between the disc and the ring; the ring's outer edge beyond the disc
-_DISC_SHARE, _RING_SHARE = 0.7, 0.5  # of either must be tissue with a twin
+_DISC_SHARE, _RING_SHARE = 0.7, 0.5  # least share of each that is tissue with a twin
 _FLUID_HU, _TWIN_FLUID_HU = 12.0, 15.0
 _TISSUE_HU = 18.0
-_GREY_PERCENTILE = 75  # of tissue that is not marked
-_ABOVE_GREY_HU = 7.0  # a disc brighter by so much needs no darker ring
+_GREY_PERCENTILE = 75  # of unmarked tissue
+_ABOVE_GREY_HU = 7.0  # a disc this much brighter than grey matter needs no darker ring
 _ABOVE_TWIN_HU = 1.0
-_KEPT_HU, _HARD_HU, _RIM_MM = 20.0, 100.0, 3.0  # of differences; calcified; from that and from the brain's edge
+_KEPT_HU, _HARD_HU, _RIM_MM = 20.0, 100.0, 3.0  # clip of differences; calcified above; margin to it and to the brain
 _FEWEST_BLOCKS = 50
 
 
@@ -41,7 +41,7 @@ class _Sums(NamedTuple):
 
 
 def mass_like(twins: Twins) -> MassLike | NotAssessable:
-    """The disc of most contrast within 15 mm of what is marked, and whether it stands out as no infarct does."""
+    """The disc with the most contrast within 15 mm of the mark, and whether it stands out as no infarct does."""
     marked = twins.infarct > 0.5
     if not marked.any():
         return NotAssessable("no_infarct" if not twins.infarct.any() else "no_tissue")
@@ -84,7 +84,7 @@ def _tissue(twins: Twins) -> tuple[NDArray[np.bool_], float]:
 def _contrast(
     sums: _Sums, radius_mm: float, twins: Twins, size: tuple[int, int], shape: tuple[int, ...], grey_hu: float
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """HU by which a disc about each block stands out, (D, H, W), −∞ where none can; its HU above grey matter."""
+    """HU by which a disc around each block stands out, (D, H, W), −∞ where none fits; its HU above grey matter."""
     disc = _Kernel(0.0, radius_mm, twins.spacing_mm, size)
     ring = _Kernel(radius_mm + _GAP_MM, radius_mm + _RING_MM, twins.spacing_mm, size)
     inside, around = disc.means(sums, shape), ring.means(sums, shape)
@@ -97,7 +97,7 @@ def _contrast(
 
 
 class _Means(NamedTuple):
-    """Of tissue within a kernel about each block, (D, H, W): its share, and means of difference and HU."""
+    """Tissue within a kernel around each block, (D, H, W): its share, and its mean difference and HU."""
 
     share: NDArray[np.floating]
     difference: NDArray[np.floating]
@@ -105,7 +105,7 @@ class _Means(NamedTuple):
 
 
 class _Kernel:
-    """A ring in plane, or a disc where it begins at 0 mm, as a Fourier transform of `size`."""
+    """A ring in plane (a disc if it begins at 0 mm), as a Fourier transform of `size`."""
 
     def __init__(
         self, from_mm: float, to_mm: float, spacing_mm: tuple[float, float, float], size: tuple[int, int]
@@ -117,7 +117,7 @@ class _Kernel:
         self.transform = np.fft.rfft2(kernel.astype(np.float32), size)
 
     def means(self, sums: _Sums, shape: tuple[int, ...]) -> _Means:
-        """Means over the blocks of tissue that it covers, for each of the blocks (D, H, W) that were summed."""
+        """Means over the tissue blocks that it covers, around each of the summed blocks (D, H, W)."""
         _, rows, columns = shape
         tissue, difference, hu = (np.fft.irfft2(x * self.transform, self.size)[:, :rows, :columns] for x in sums)
         count = np.maximum(tissue, 1.0)
@@ -125,7 +125,7 @@ class _Kernel:
 
 
 def _mean_of_nine(values: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """Means over each block and its eight neighbours in plane, of those that count; 0 where none does."""
+    """Means over each block and its eight neighbours in plane, counting those in `where`; 0 where none does."""
     rows, columns = where.shape[1:]
     total, count = np.zeros(where.shape), np.zeros(where.shape)
     kept, counted = (np.pad(x, ((0, 0), (1, 1), (1, 1))) for x in (np.where(where, values, 0.0), where))

@@ -11,15 +11,15 @@ from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
-BOTH_SHARE, BOTH_ML = 0.1, 0.5  # the lesser side counts from a tenth of the volume and half a millilitre
+BOTH_SHARE, BOTH_ML = 0.1, 0.5  # the smaller side counts if it has a tenth of the volume and half a millilitre
 
 
 def measure(infarct: NDArray, volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Measurements:
     """Volume, side, slices and density.
 
     infarct: (D, H, W), > 0 inside. volume: HU, SPL. mask: brain, same grid. aligned_from_scan: 4 × 4, array index → LPS
-    mm about the mid-sagittal plane; it decides left and right and where the mirror twin lies. Twins that are infarct
-    themselves or outside the brain are left out of mirror_hu.
+    mm about the mid-sagittal plane; it decides left and right and where the mirror twin lies. mirror_hu leaves out
+    twins that are infarct themselves or lie outside the brain.
     """
     index = np.argwhere(infarct > 0)
     voxel_ml = volume.grid.voxel_ml
@@ -42,7 +42,7 @@ def measure(infarct: NDArray, volume: Volume, mask: Volume, aligned_from_scan: N
 
 
 def side_of(left_ml: float, right_ml: float) -> Side:
-    """'both' where the lesser side matters, else the larger side; 'none' without infarct."""
+    """'both' if the smaller side counts, else the larger side; 'none' without infarct."""
     if left_ml + right_ml <= 0:
         return "none"
     lesser = min(left_ml, right_ml)
@@ -52,13 +52,13 @@ def side_of(left_ml: float, right_ml: float) -> Side:
 
 
 def volume_interval(volume_ml: float, errors: tuple[float, float]) -> tuple[float, float]:
-    """Within which the true volume lies, mL. errors: of √mL, as `metrics.calibration.fit_interval` found them."""
+    """The interval that holds the true volume, mL. errors: in √mL, as found by `metrics.calibration.fit_interval`."""
     low, high = (max(volume_ml**0.5 + error, 0.0) ** 2 for error in errors)
     return low, high
 
 
 def versus_limit(interval_ml: tuple[float, float] | None, limit_ml: float) -> VolumeLimit | NotAssessable:
-    """Whether a volume lies above or below a limit, by its interval; no answer where the weights give none."""
+    """Whether a volume lies above or below a limit, judged by its interval; no answer if the weights give none."""
     if interval_ml is None:
         return NotAssessable("no_interval")
     low, high = interval_ml
@@ -68,12 +68,12 @@ def versus_limit(interval_ml: tuple[float, float] | None, limit_ml: float) -> Vo
 def without_small(
     probability: NDArray[np.float32], threshold: float, smallest_ml: float, voxel_ml: float
 ) -> NDArray[np.float32]:
-    """The probability (D, H, W) in which connected parts at `threshold` smaller than `smallest_ml` stay just below it.
+    """The probability (D, H, W), lowered to just below `threshold` in connected parts smaller than `smallest_ml`.
 
-    So every mask of this map, on other slices too, leaves them out, and what was seen there can still be read. Parts
-    connect by faces, edges or corners. 0 mL: nothing changes.
+    Every mask made from this map, on any slices, then leaves them out, yet the map still shows what was seen there.
+    Parts connect by faces, edges or corners. 0 mL changes nothing.
     """
-    import SimpleITK as sitk  # here, since reports use this module and load no image library
+    import SimpleITK as sitk  # here, because reports use this module and must not load an image library
 
     marked = probability >= threshold
     if smallest_ml <= 0 or not marked.any():

@@ -1,8 +1,8 @@
 """Connected parts of a mark that look like an infarct, and those that do not, such as wide sulci.
 
-What a reader would look at, in a few numbers for each part: how sure the network is, how large the part is, how much of
-it is fluid, how dark its tissue and that of its twin is. Weights may come with coefficients for these
-(`calibration.parts`), found on patients that their networks had not seen (docs/training.md).
+A few numbers for each part, the ones a reader would look at: how sure the network is, how large the part is, how much
+of it is fluid, how dark its tissue and its twin's are. Weights may come with coefficients for these
+(`calibration.parts`), fitted on patients that their networks had not seen (docs/training.md).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ FLUID_HU = 14.0
 TISSUE_HU = (18.0, 60.0)
 _FEWEST_BLOCKS = 3  # for a mean
 _PEAK = 99.0  # percentile
-LARGE_ML = 80.0  # always kept: of 40 heads without infarct none had a part so large (76 mL at most)
+LARGE_ML = 80.0  # from here always kept: among 40 heads without infarct the largest part had 76 mL
 
 
 class Evidence(NamedTuple):
-    """Of one part, each 0 where too few blocks tell.
+    """Numbers of one part, each 0 where there are too few blocks.
 
-    mean, peak: probability, its mean and 99th percentile. size: ln(mL). fluid: share of blocks below 14 HU. level,
-    twin_level: HU, tissue of 18 to 60 HU, of the part and of its mirror twin, less the brain's median. rough: σ of the
-    blocks, HU.
+    mean, peak: mean and 99th percentile of the probability. size: ln(mL). fluid: share of blocks below 14 HU. level,
+    twin_level: mean HU of tissue (18 to 60 HU) in the part and in its mirror twin, less the brain's median. rough: σ of
+    the blocks, HU.
     """
 
     mean: float
@@ -43,7 +43,7 @@ class Evidence(NamedTuple):
     rough: float
 
     def score(self, config: PartsConfig) -> float:
-        """Logit of the chance that it is an infarct, less that from which a part is kept."""
+        """Logit of the chance that it is an infarct, less the logit from which a part is kept."""
         return config.intercept + sum(getattr(config, name) * value for name, value in self._asdict().items())
 
     def likely(self, config: PartsConfig) -> bool:
@@ -56,8 +56,8 @@ def parts_with_evidence(
 ) -> tuple[NDArray[np.integer], dict[int, Evidence]]:
     """Labels (D, H, W) of the connected parts at a threshold, and the evidence of each.
 
-    probability: (D, H, W). twins: of the scan, whatever is marked in them; box: the box about its brain. Parts connect
-    by faces, edges or corners; those of less than two blocks of 2 mm by 5 mm have no evidence.
+    probability: (D, H, W). twins: of the scan, whatever their mark; box: the box around its brain. Parts connect by
+    faces, edges or corners; those of less than two blocks of 2 mm by 5 mm have no evidence.
     """
     labels = components(probability >= threshold, corners=True)
     measured = _Measured(twins)
@@ -81,11 +81,11 @@ def without_unlikely(
     aligned_from_scan: NDArray[np.float64],
     config: PartsConfig,
 ) -> NDArray[np.float32]:
-    """The probability in which parts that do not look like an infarct stay just below the threshold.
+    """The probability, lowered to just below the threshold in parts that do not look like an infarct.
 
-    probability: (D, H, W), or of the box about the brain alone, where nothing is marked elsewhere. volume: HU, SPL.
+    probability: (D, H, W), or only the box around the brain if nothing is marked elsewhere. volume: HU, SPL.
     mask: brain, same grid. aligned_from_scan: array index → LPS mm about the mid-sagittal plane. Parts without evidence
-    are too small to be told, and go, too.
+    are too small to judge and are lowered, too.
     """
     marked = probability >= threshold
     if not marked.any():
@@ -117,7 +117,7 @@ def _places(labels: NDArray[np.integer]) -> Iterator[tuple[int, tuple[slice, ...
 
 
 class _Measured:
-    """What of the blocks does not depend on the part."""
+    """Measures of the blocks that do not depend on the part."""
 
     def __init__(self, twins: Twins) -> None:
         low, high = TISSUE_HU
@@ -129,7 +129,7 @@ class _Measured:
         self.median_hu = float(np.median(solid)) if solid.size else 0.0
 
     def evidence(self, region: NDArray[np.bool_], chances: NDArray[np.float32], voxel_ml: float) -> Evidence:
-        """region: blocks of the part. chances: probability of its voxels."""
+        """region: the part's blocks. chances: its voxels' probabilities."""
         twins, count = self.twins, int(region.sum())
         inside = twins.hu[region & twins.brain]
         return Evidence(

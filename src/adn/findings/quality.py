@@ -1,4 +1,4 @@
-"""What makes a prediction doubtful, measured and judged: a cut brain, noise, possible blood, the head's pose."""
+"""Measures and judges what makes a prediction doubtful: a cut-off brain, noise, possible blood, the head's pose."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from adn.results import USUAL_BRAIN_ML, Measurements, Quality
 from adn.space.geometry import RigidTransform, bounding_box
 from adn.space.volume import Volume
 
-# Beyond these a remark is made (see `Quality` for what they measure).
+# Values beyond these cause a remark (see `Quality` for what they measure).
 MAX_NOISE_HU = 9.0  # clinical scans have 2 to 6
 MAX_ASYMMETRY_HU = 12.0  # 3 to 6 are usual after alignment
-# Beyond these the remark blocks: what was found may not be believed (docs/reliability.md).
+# Beyond these the remark blocks: the findings must not be relied on (docs/reliability.md).
 BLOCKING_NOISE_HU = 20.0
 BLOCKING_ASYMMETRY_HU = 15.0
 BLOCKING_BRAIN_ML = (500.0, 2200.0)
 BLOCKING_WHOLE_ML = 700.0  # smallest brain that ends within the scan on both sides
 MAX_BRIGHT_ML = 1.0
 MAX_TURN_DEG, MAX_ROLL_DEG = 45.0, 14.0  # near what the alignment can correct
-CUT_MM2 = 2500.0  # a last slice with more brain than this is not the vertex, nor the foramen magnum
+CUT_MM2 = 2500.0  # an end slice with more brain than this is neither the vertex nor the foramen magnum
 BLOOD_HU = (55.0, 95.0)
 _BONE_RIM_MM = 6.0  # partial volume of bone and of calcification, and the sinuses along the skull
 _CALCIFIED_HU = 100.0
 _ENHANCED_HU = 50.0
-_WORSE_HU = 0.5  # by which sides may differ more after alignment than before
+_WORSE_HU = 0.5  # how much more the sides may differ after alignment than before
 _THIN_MM = 2.5  # half width of the falx, the tentorium and of vessels
-_MIN_PART_ML = 0.25  # smaller ones are calcified plexus, noise, ends of the falx
+_MIN_PART_ML = 0.25  # smaller parts are calcified plexus, noise or ends of the falx
 _NOISE_SLICES = 5
 _TISSUE_HU = (20.0, 48.0)
 
 
 def cut_ends(mask: Volume) -> tuple[bool, bool]:
-    """Whether the brain reaches the scan's first (lowest) and last slice, so that its base or vertex is missing."""
+    """Whether the brain reaches the scan's first (lowest) and last slice, so that its base or vertex was cut off."""
     spl = mask.reoriented("SPL")
     pixel_mm2 = spl.grid.voxel_ml * 1000.0 / spl.grid.spacing_mm[0]
     low, high = ((spl.data[end] > 0).sum() * pixel_mm2 > CUT_MM2 for end in (0, -1))
@@ -84,7 +84,7 @@ def quality_remarks(quality: Quality, polarity: Literal["dark", "bright"]) -> tu
     if polarity == "bright":
         remarks.append(Remark("bright_polarity"))
     if quality.bright_ml > MAX_BRIGHT_ML:
-        # Where bright lesions were looked for, a check says so, but no warning.
+        # Where bright lesions were looked for, a check reports it, but no warning does.
         kind = "bright_spots" if polarity == "bright" else "may_be_blood"
         remarks.append(Remark(kind, {"bright_ml": quality.bright_ml}))
     if quality.noise_hu > MAX_NOISE_HU:
@@ -100,7 +100,7 @@ def quality_remarks(quality: Quality, polarity: Literal["dark", "bright"]) -> tu
 
 
 def finding_remarks(found: Measurements, pose: RigidTransform, *, places: bool = True) -> tuple[Remark, ...]:
-    """What to look at in the result itself: a head near the limit of the alignment, marks on both sides.
+    """What to check in the result itself: a head near the limit of the alignment, marks on both sides.
 
     places: whether enough of the head was scanned to name arterial territories.
     """
@@ -116,18 +116,18 @@ def finding_remarks(found: Measurements, pose: RigidTransform, *, places: bool =
 
 
 def old_remarks(old_ml: float, *, left_out: bool) -> tuple[Remark, ...]:
-    """What looks like an old infarct. left_out: it is no longer marked."""
+    """That something looks like an old infarct. left_out: it is no longer marked."""
     kind = "old_left_out" if left_out else "old_marked"
     return (Remark(kind, {"old_ml": old_ml}),) if old_ml > 0 else ()
 
 
 def left_out_remarks(left_out_ml: float) -> tuple[Remark, ...]:
-    """Parts of the mark that do not look like an infarct (`findings.parts`)."""
+    """That parts of the mark did not look like an infarct and were left out (`findings.parts`)."""
     return (Remark("parts_left_out", {"left_out_ml": left_out_ml}),) if left_out_ml > 0 else ()
 
 
 def mass_remarks(found: MassLike | NotAssessable) -> tuple[Remark, ...]:
-    """That something bright lies in or beside what is marked, as a tumour or a bleed in its oedema."""
+    """That something bright lies in or beside the mark, like a tumour or a bleed within its oedema."""
     if isinstance(found, NotAssessable) or not found.looks_so:
         return ()
     return (Remark("may_be_mass", {"contrast_hu": found.contrast_hu, "diameter_mm": found.diameter_mm}),)
@@ -139,15 +139,15 @@ def method_remarks(method: str, *, aligns: bool) -> tuple[Remark, ...]:
 
 
 def bright_ml(volume: Volume, mask: Volume) -> float:
-    """mL of all `bright_parts`."""
+    """Volume of all `bright_parts`, mL."""
     return float(sum(ml for _, ml in bright_parts(volume, mask)))
 
 
 def bright_parts(volume: Volume, mask: Volume) -> list[tuple[NDArray[np.float64], float]]:
     """Brain of 55 to 95 HU in compact parts (more than 5 mm thick) away from bone and calcification, largest first.
 
-    volume: HU, SPL. mask: brain, same grid. Looked for on voxels of about 2 mm, where noise is averaged. Each: indices
-    of the scan, (n, 3), of the middles of its voxels, and mL.
+    volume: HU, SPL. mask: brain, same grid. Found on voxels of about 2 mm, which average noise. Each part: scan indices
+    of its voxels' centres, (n, 3), and its volume in mL.
     """
     where = np.argwhere(mask.data.any(axis=0))
     if not len(where):
@@ -176,9 +176,9 @@ def bright_parts(volume: Volume, mask: Volume) -> list[tuple[NDArray[np.float64]
 
 
 def noise_hu(volume: Volume, mask: Volume) -> float:
-    """σ of the noise within tissue in a slice of 5 mm, HU: what is finer than 5 mm in plane, by the median.
+    """σ of the noise within tissue in a slice of 5 mm, HU: a robust estimate of detail finer than 5 mm in plane.
 
-    volume: HU, SPL. mask: brain, same grid. Read from five slices about the brain's middle.
+    volume: HU, SPL. mask: brain, same grid. Measured on five slices around the brain's middle.
     """
     planes = middle_planes(volume, mask)
     if planes is None:
@@ -189,7 +189,7 @@ def noise_hu(volume: Volume, mask: Volume) -> float:
 
 
 class Planes(NamedTuple):
-    """Slices of 5 mm, (n, H, W). hu: as scanned. smooth: within 5 mm in plane, of 0 to 80 HU. inside: True in brain."""
+    """Slices of 5 mm, (n, H, W). hu: as scanned. smooth: 0 to 80 HU, smoothed over 5 mm in plane. inside: the brain."""
 
     hu: NDArray[np.float32]
     smooth: NDArray[np.float32]
@@ -197,7 +197,7 @@ class Planes(NamedTuple):
 
 
 def middle_planes(volume: Volume, mask: Volume) -> Planes | None:
-    """Five slices about the brain's middle; None without brain. volume: HU, SPL. mask: brain, same grid."""
+    """Five slices around the brain's middle; None without brain. volume: HU, SPL. mask: brain, same grid."""
     used = np.flatnonzero(mask.data.any(axis=(1, 2)))
     if not len(used):
         return None

@@ -1,8 +1,8 @@
 """Are grey matter, white matter and fluid as bright as on CT? Measured at their usual places in MNI space.
 
-On CT grey matter is several HU brighter than white matter, and fluid darker than both. On T1-weighted MR white matter
-is brightest, on T2-weighted MR fluid. FLAIR and diffusion images have CT's order: scaled to CT's brightness, they
-cannot be told from it.
+On CT, grey matter is several HU brighter than white matter, and fluid is darker than both. On T1-weighted MR, white
+matter is brightest; on T2-weighted MR, fluid is. FLAIR and diffusion images have the same order as CT: scaled to CT's
+brightness, they cannot be told apart from it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from adn.space.affine import Affine
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
-# What CT and MR have: `benchmarks/quality/tissue_levels.py`, docs/reliability.md.
+# Measured on CT and MR: `benchmarks/quality/tissue_levels.py`, docs/reliability.md.
 GREY_ABOVE_WHITE_HU = (-2.0, 19.0)  # T1-weighted MR lies below
-WHITE_ABOVE_FLUID_HU = -5.0  # at least; T2-weighted MR lies below, blood in the ventricles of CT near 0
+WHITE_ABOVE_FLUID_HU = -5.0  # at least; T2-weighted MR lies below; CT with blood in the ventricles, near 0
 WHITE_HU = (14.0, 39.0)
 _FINE_MM = 3.0
 _INSIDE = 0.9  # least share of a point's surroundings inside the brain, in the scan and in the template
 _LEAST_PLACES = 500  # of 8 mm; a brain has 3000
 _WITHIN_HU = (-10.0, 80.0)
-_ROUNDS = 5  # of weighting down what is no usual tissue: blood, oedema, calcification
+_ROUNDS = 5  # of reweighting, which discounts abnormal tissue: blood, oedema, calcification
 
 
 class Levels(NamedTuple):
-    """HU of pure tissue, as far as places of 8 mm tell."""
+    """HU of pure tissue, estimated from places of 8 mm."""
 
     grey: float
     white: float
@@ -39,7 +39,7 @@ class Levels(NamedTuple):
 
 
 def level_remarks(volume: Volume, mask: Volume, mni_from_scan: NDArray[np.float64]) -> tuple[Remark, ...]:
-    """A remark that blocks where tissues are not as bright, or not as far apart, as on CT; none where that is unknown.
+    """A blocking remark where tissues are not as bright, or as far apart, as on CT; none where that is unknown.
 
     volume: HU, SPL. mask: brain, same grid. mni_from_scan: array index → MNI, LPS mm.
     """
@@ -57,9 +57,9 @@ def level_remarks(volume: Volume, mask: Volume, mni_from_scan: NDArray[np.float6
 
 
 def tissue_levels(volume: Volume, mask: Volume, mni_from_scan: NDArray[np.float64]) -> Levels | None:
-    """How bright each tissue is, by least squares on where it usually lies in MNI space; None: too little is in sight.
+    """How bright each tissue is, by least squares over its usual places in MNI space; None: too little is in view.
 
-    Parameters as of `level_remarks`.
+    Parameters as for `level_remarks`.
     """
     tissue, points = _template()
     inside, value = _sampled(volume, mask, mni_from_scan, points, tissue.shape[1:])
@@ -90,7 +90,7 @@ def _template() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _sampled(
     volume: Volume, mask: Volume, mni_from_scan: NDArray, points: NDArray, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Share of brain, and value times that share, at the template's places (D, H, W), means over the points in each."""
+    """Share of brain, and value times that share, averaged over the points in each template voxel (D, H, W)."""
     from scipy.ndimage import map_coordinates
 
     brain = mask.data > 0

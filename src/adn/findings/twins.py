@@ -1,6 +1,6 @@
-"""A scan on blocks of about 2 mm in plane beside its mirror image: what findings about tissue are read from.
+"""A scan in blocks of about 2 mm in plane beside its mirror image; findings about tissue are measured on these.
 
-Blocks average noise before anything is compared with a limit in HU, so that limits do not cut noise off on one side.
+Blocks average noise out before values meet a limit in HU, so that a limit does not clip noise on one side only.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
 IN_PLANE_MM, ALONG_MM = 2.0, 5.0
-_KEPT_HU = (-50.0, 200.0)  # bone and air at the brain's edge count no further
+_KEPT_HU = (-50.0, 200.0)  # values are clipped here: bone and air at the brain's edge count no further
 _ALL_BRAIN = 0.95  # share of a block
 _ALL_TWIN = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Twins:
-    """Blocks of a scan, (D, H, W) in SPL order, over the box about its brain.
+    """Blocks of a scan, (D, H, W) in SPL order, over the box around its brain.
 
     hu: means, −50 to 200. brain: True in blocks that are brain throughout. infarct: marked share of each, 0 to 1.
-    mirror_hu, mirror_brain: the same of the mirror twin. aligned_from_block: 4 × 4, block index → LPS mm about the
-    mid-sagittal plane. factors: voxels in a block; start, stop: the voxels at which the blocks begin and end.
+    mirror_…: the same for the mirror twin. aligned_from_block: 4 × 4, block index → LPS mm about the mid-sagittal
+    plane. factors: voxels per block along each axis; start, stop: the voxels at which the blocks begin and end.
     """
 
     hu: NDArray[np.float32]
@@ -90,7 +90,7 @@ def twins_of(volume: Volume, mask: Volume, infarct: NDArray[np.uint8], aligned_f
 
 
 def marked_anew(twins: Twins, infarct: NDArray[np.uint8]) -> Twins:
-    """The same blocks with other marks. infarct: (D, H, W) on the scan's voxels, > 0 inside."""
+    """The same blocks with another mark. infarct: (D, H, W) on the scan's voxels, > 0 inside."""
     box = tuple(slice(*ends) for ends in zip(twins.start, twins.stop, strict=True))
     marked = block_mean(infarct[box] > 0, twins.factors)
     return replace(twins, infarct=marked, mirror_infarct=resample(marked, _twin(twins.aligned_from_block)))
@@ -102,6 +102,6 @@ def _twin(aligned_from_block: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def places(twins: Twins, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where every block lies, (D, H, W, 3) LPS mm. matrix: 4 × 4, the aligned frame → the frame that is asked for."""
+    """Where every block lies, (D, H, W, 3) LPS mm. matrix: 4 × 4, the aligned frame → the frame wanted."""
     index = np.stack(np.meshgrid(*map(np.arange, twins.hu.shape), indexing="ij"), axis=-1)
     return Affine(matrix @ twins.aligned_from_block).apply(index)

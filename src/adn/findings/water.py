@@ -1,4 +1,4 @@
-"""Net water uptake: by how many percent a region is less dense than its mirror twin (Broocks et al., Stroke 2018)."""
+"""Net water uptake: how many percent less dense a region is than its mirror twin (Broocks et al., Stroke 2018)."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from adn.answers import WaterUptake
 from adn.findings.twins import Twins
 
 TISSUE_HU = (20.0, 80.0)  # below lies fluid, above blood or calcification
-MARKED_FROM_HU = 12.0  # where marked: infarcts of some days reach down to it (docs/report.md)
-_MIRROR_FLUID_HU = 23.0  # limit for the twin, where interpolation mixes fluid with the tissue beside it
+MARKED_FROM_HU = 12.0  # lower limit where marked: infarcts a few days old reach down to it (docs/report.md)
+_MIRROR_FLUID_HU = 23.0  # fluid's limit for the twin, where interpolation mixes fluid with adjacent tissue
 _FEWEST_BLOCKS = 4
-_CLEAR_SHARE = 0.1  # least share of a region's blocks away from fluid; with less, those beside fluid are used, too
-# How unequal sides are: the region's shape is laid on so many other places of the brain, in steps of 12 mm.
+_CLEAR_SHARE = 0.1  # least share of a region's blocks away from fluid; below it, those beside fluid are used, too
+# How unequal the sides are: the region's shape is moved over the brain in steps of 12 mm, this many each way.
 _STEP_MM, _REACH = 12.0, (3, 7, 7)
 _MOST_BLOCKS, _LEAST_SHARE, _FEWEST_PLACES = 400, 0.3, 10  # blocks of the shape; their share on tissue; places needed
-_USUAL_SPREAD_PERCENT = 2.9  # where they are not: the error on virtual patients
+_USUAL_SPREAD_PERCENT = 2.9  # used where there are too few places: the error on virtual patients
 
 
 def water_uptake_percent(hu: float | NDArray, mirror_hu: float | NDArray) -> float | NDArray:
-    """(1 - HU / mirror HU) × 100 of means within 20 to 80 HU, elementwise; negative where denser than the twin."""
+    """(1 - HU / mirror HU) × 100 for means within 20 to 80 HU, elementwise; negative where denser than the twin."""
     return (1.0 - np.asarray(hu) / np.maximum(mirror_hu, TISSUE_HU[0])) * 100.0
 
 
 class Pairs(NamedTuple):
-    """Blocks, (D, H, W), that can be compared with their twin: `every` of 20 to 80 HU, and those `clear` of fluid.
+    """Blocks, (D, H, W), that can be compared with their twin: `every` one of 20 to 80 HU, and those `clear` of fluid.
 
     normal: the clear ones that are not marked on either side.
     """
@@ -38,11 +38,11 @@ class Pairs(NamedTuple):
 
 
 def tissue_pairs(twins: Twins, *, marked_twins: bool = False) -> Pairs:
-    """Blocks that are tissue of 20 to 80 HU, where marked of 12 to 80, and have a twin of 20 to 80 HU.
+    """Blocks of tissue of 20 to 80 HU (12 to 80 where marked) that have a twin of 20 to 80 HU.
 
-    The infarct's limit is lower, or its darkest part would be left out and the uptake be too low. Blocks beside fluid
-    are kept apart: a sulcus on one side alone would count as water. marked_twins: twins that are marked themselves
-    count, too.
+    The limit is lower in the infarct because its darkest part would otherwise be left out and the uptake too low.
+    Blocks beside fluid are kept apart: a sulcus on one side only would count as water. marked_twins: allow twins that
+    are marked themselves.
     """
     low, high = TISSUE_HU
     from_hu = np.where(twins.infarct > 0.5, MARKED_FROM_HU, low)
@@ -67,7 +67,7 @@ def net_water_uptake(twins: Twins, region: NDArray[np.bool_], pairs: Pairs, nois
     if count < _FEWEST_BLOCKS:
         return None
     mean, mirror = float(twins.hu[used].mean()), float(twins.mirror_hu[used].mean())
-    # both means carry the noise of as many blocks; the twin's is a little less, by interpolation
+    # both means average the noise of `count` blocks; the twin's is a little lower, from interpolation
     noise_percent = 100.0 / mirror * noise_hu / np.sqrt(count) * np.hypot(1.0, mean / mirror)
     sigma = np.hypot(noise_percent, _spread_percent(twins, used, pairs.normal))
     percent = float(water_uptake_percent(mean, mirror))
@@ -75,10 +75,10 @@ def net_water_uptake(twins: Twins, region: NDArray[np.bool_], pairs: Pairs, nois
 
 
 def _spread_percent(twins: Twins, used: NDArray[np.bool_], normal: NDArray[np.bool_]) -> float:
-    """How far the two sides differ where nothing is marked, as root mean square of the uptake of a shape elsewhere.
+    """How much the sides differ where nothing is marked: root mean square uptake of the same shape placed elsewhere.
 
-    used: the shape's blocks. normal: blocks that it may lie on. Sides are never quite equal, and a region of few blocks
-    meets more of that than a large one.
+    used: the shape's blocks. normal: blocks it may be placed on. Sides are never quite equal, which affects a region of
+    few blocks more than a large one.
     """
     steps = [max(1, round(_STEP_MM / step)) for step in twins.spacing_mm]
     pad = [(step * reach,) * 2 for step, reach in zip(steps, _REACH, strict=True)]
@@ -107,7 +107,7 @@ def _beside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def block_noise_hu(twins: Twins) -> float:
-    """σ of one block's mean, HU, from differences of neighbours in a row of tissue; texture counts as noise, too."""
+    """σ of one block's mean, HU, from differences between neighbours in a row of tissue; texture counts as noise."""
     low, high = TISSUE_HU
     tissue = twins.brain & (twins.hu >= low) & (twins.hu <= high)
     three = tissue[:, :, :-2] & tissue[:, :, 1:-1] & tissue[:, :, 2:]
