@@ -1,6 +1,6 @@
-"""What a stroke reader asks beside the infarct's volume, as plain data: each an answer, or why there is none.
+"""What a stroke reader asks besides the infarct's volume, as plain data: an answer to each, or why there is none.
 
-`adn.findings` answers. Numbers of one side are the patient's left or right.
+`adn.findings` computes the answers. Left and right are always the patient's.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Literal
 from adn.atlas import AspectsRegion, Territory
 from adn.errors import InputError
 
-MOST_LIMIT_ML = 2000.0  # no brain is larger
+MOST_LIMIT_ML = 2000.0  # larger than any brain
 
 Reason = Literal[
-    "scan_not_assessable",  # the whole scan is not: see its remarks that block
-    "part_of_head",  # only a part of the head was scanned
-    "place_unknown",  # too little of the head to find its place in MNI space
+    "scan_not_assessable",  # the scan as a whole: see its blocking remarks
+    "part_of_head",  # only part of the head was scanned
+    "place_unknown",  # too little of the head to register it to MNI space
     "levels_missing",  # the scan, or its brain mask, leaves out a level that is needed
     "not_seen",  # the structure was not found
     "no_infarct",  # nothing is marked
-    "no_tissue",  # hardly any tissue of 20 to 80 HU to compare with a twin
-    "bright_polarity",  # bright lesions were looked for
+    "no_tissue",  # hardly any tissue of 20 to 80 HU to compare with its mirror twin
+    "bright_polarity",  # the weights look for bright lesions, not infarcts
     "no_interval",  # the weights give no interval for the volume
 ]
 Against = Literal["above", "below", "cannot_tell"]
@@ -32,10 +32,11 @@ OneSide = Literal["left", "right"]
 class Asked:
     """What a user can choose about the answers.
 
-    volume_limit_ml: what the infarct's volume is held against. keep_old: what looks like an old infarct stays marked.
+    volume_limit_ml: the limit to compare the infarct's volume with. keep_old: leave marked what looks like an old
+    infarct.
     """
 
-    volume_limit_ml: float = 70.0  # core volume that thrombectomy trials ask about
+    volume_limit_ml: float = 70.0  # core volume used in thrombectomy trials
     keep_old: bool = False
 
     def __post_init__(self) -> None:
@@ -48,7 +49,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class NotAssessable:
-    """No answer, because of this."""
+    """There is no answer, and why."""
 
     because: Reason
 
@@ -57,10 +58,10 @@ class NotAssessable:
 class WaterUptake:
     """Net water uptake of a region: (1 - mean_hu / mirror_hu) × 100, over tissue of 20 to 80 HU and its mirror twin.
 
-    Where marked, tissue may measure down to 12 HU.
+    Marked tissue counts down to 12 HU.
 
-    uncertainty_percent: σ in percentage points, by noise and by how far the sides differ elsewhere. tissue_ml:
-    what was compared.
+    uncertainty_percent: σ in percentage points, from noise and from how much the sides differ elsewhere. tissue_ml:
+    volume of the tissue compared.
     """
 
     percent: float
@@ -74,7 +75,7 @@ class WaterUptake:
 class RegionFinding:
     """One region of ASPECTS on one side.
 
-    tissue_ml: of it in the scan. infarct_share: of that, 0 to 1, that is marked. affected: loses a point.
+    tissue_ml: its tissue in the scan. infarct_share: marked share of that tissue, 0 to 1. affected: it loses its point.
     mean_hu, twin_hu: means over its tissue and over the twin's. water: None where too little could be compared.
     """
 
@@ -90,7 +91,7 @@ class RegionFinding:
 
 @dataclass(frozen=True)
 class Aspects:
-    """Alberta Stroke Program Early CT Score of both sides, 10 (nothing) to 0.
+    """Alberta Stroke Program Early CT Score of both sides, from 10 (nothing affected) to 0.
 
     regions: in the order of `ASPECTS_REGIONS`, left first.
     """
@@ -102,10 +103,10 @@ class Aspects:
 
 @dataclass(frozen=True)
 class MassEffect:
-    """Shifts in mm off the mid-sagittal plane, positive to the patient's left; septum None where it was not seen.
+    """Shifts from the mid-sagittal plane in mm, positive to the patient's left; septum None where it was not seen.
 
-    ventricle_ml, sulci_ml: fluid of the lateral ventricles and of the sulci of the vault, (left, right).
-    narrow_ventricle, narrow_sulci: the side with less than 0.6 of the other's, or 'none'.
+    ventricle_ml, sulci_ml: fluid in the lateral ventricles and in the sulci of the vault, (left, right).
+    narrow_ventricle, narrow_sulci: the side with less than 0.6 of the other side's fluid, or 'none'.
     """
 
     septum_shift_mm: float | None
@@ -118,7 +119,7 @@ class MassEffect:
 
 @dataclass(frozen=True)
 class BrightPart:
-    """A compact part of 55 to 95 HU. territory: None where the head's place is not known."""
+    """A compact region of 55 to 95 HU. territory: None where the head could not be registered to MNI space."""
 
     side: OneSide
     volume_ml: float
@@ -127,8 +128,8 @@ class BrightPart:
 
 @dataclass(frozen=True)
 class Blood:
-    """What may be blood, by a plain rule. seen: a part of 0.5 mL or more. parts: of 0.25 mL and more, largest
-    first, five at most."""
+    """What may be blood, by a simple rule. seen: some part has 0.5 mL or more. parts: those of 0.25 mL and more,
+    largest first, five at most."""
 
     seen: bool
     volume_ml: float
@@ -137,7 +138,7 @@ class Blood:
 
 @dataclass(frozen=True)
 class Age:
-    """Whether the marked infarct looks old: fluid_share of it, 0 to 1, is as dark as fluid beside a twin of tissue."""
+    """Whether the marked infarct looks old. fluid_share: share as dark as fluid whose twin is tissue, 0 to 1."""
 
     fluid_share: float
     looks_old: bool
@@ -145,7 +146,7 @@ class Age:
 
 @dataclass(frozen=True)
 class OldInfarct:
-    """What was marked and looks like an old infarct throughout, mL; left_out: it is no longer marked."""
+    """Volume that was marked and looks like an old infarct throughout; left_out: it is no longer marked."""
 
     volume_ml: float
     left_out: bool
@@ -153,10 +154,11 @@ class OldInfarct:
 
 @dataclass(frozen=True)
 class MassLike:
-    """The disc of tissue in or beside what is marked that stands out most, as a tumour or a bleed does in its oedema.
+    """The brightest disc of tissue in or beside the mark: a tumour or a bleed stands out from its oedema like this.
 
-    contrast_hu: by which it is brighter than the ring about it, against the mirror twin and in itself. above_grey_hu:
-    than usual grey matter. looks_so: it stands out as no infarct does; diameter_mm: of a disc, 0 where none could be.
+    contrast_hu: how much brighter it is than the ring around it, both relative to the mirror twin and in itself.
+    above_grey_hu: how much brighter than typical grey matter. looks_so: it stands out as no infarct does. diameter_mm:
+    0 where no disc fits.
     """
 
     contrast_hu: float
@@ -167,7 +169,7 @@ class MassLike:
 
 @dataclass(frozen=True)
 class VolumeLimit:
-    """Whether the volume lies above or below a limit, by its interval."""
+    """Whether the volume lies above or below a limit, judged by its interval."""
 
     limit_ml: float
     against: Against
@@ -175,7 +177,7 @@ class VolumeLimit:
 
 @dataclass(frozen=True)
 class Answers:
-    """All of them; `NotAssessable` by default, as in a scan that nobody asked about."""
+    """All answers; each is `NotAssessable` by default."""
 
     water_uptake: WaterUptake | NotAssessable = NotAssessable("scan_not_assessable")
     aspects: Aspects | NotAssessable = NotAssessable("scan_not_assessable")

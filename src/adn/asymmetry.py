@@ -11,16 +11,16 @@ from torch import Tensor
 from adn.config import Polarity
 from adn.space.warp import mirror
 
-_FLUID_HU = 15.0  # surely fluid, or cut away: the median of what lies above stands for the brain
-_FLUID_SHARE = 0.55  # what is darker than this share of that median is left out as fluid: 18 HU where the brain has 33
+_FLUID_HU = 15.0  # below: certainly fluid, or stripped; the brain's median is taken over voxels above it
+_FLUID_SHARE = 0.55  # voxels below this share of that median are excluded as fluid: 18 HU for a brain of 33
 _LEAST_SHARE = 0.3  # least share of parenchyma among the voxels around a point
-_FULL_HU = 10.0  # against the brain's median, count as 1
-_MOST = 4.0  # of these; beyond lie calcification, blood and what partial volume leaves of bone
+_FULL_HU = 10.0  # this difference from the brain's median counts as 1
+_MOST = 4.0  # clipped there, in those units; beyond lie calcification, blood and partial volume of bone
 Reach = Literal["contrast", "broad_contrast"]
-# of local means: mm in plane, mm in depth, and the HU that count as 1
+# Size of the local means in plane and in depth, mm, and the difference in HU that counts as 1.
 REACHES: dict[Reach, tuple[float, float, float]] = {"contrast": (10.0, 0.0, 10.0), "broad_contrast": (20.0, 15.0, 6.0)}
 PForm = Literal["probability", "fraction"]
-SIGN = {"dark": 1.0, "bright": -1.0}  # of what compensation adds: dark lesions are filled in, bright ones taken away
+SIGN = {"dark": 1.0, "bright": -1.0}  # compensation fills dark lesions in and takes bright ones away
 
 
 class Disentangled(NamedTuple):
@@ -37,7 +37,7 @@ class Disentangled(NamedTuple):
 def total_asymmetry(aligned: Float[Tensor, "b 1 d h w"], polarity: Polarity = "dark") -> Float[Tensor, "b 1 d h w"]:
     """A = max(X′ − X, 0), in [0, 1]: how much darker a voxel is than its mirror twin (eq. 2).
 
-    polarity: 'bright' turns it round, A = max(X − X′, 0), for bleeds (the paper's outlook).
+    polarity: 'bright' reverses it, A = max(X − X′, 0), for bleeds (suggested in the paper's outlook).
     """
     return torch.relu(SIGN[polarity] * (mirror(aligned) - aligned))
 
@@ -49,7 +49,7 @@ def disentangle(
     clamp_q: bool = False,
     polarity: Polarity = "dark",
 ) -> Disentangled:
-    """Split A into P and Q and compensate Q: X̂ = X + Q (eq. 3), of bright lesions X − Q; all in fp32.
+    """Split A into P and Q and compensate Q: X̂ = X + Q (eq. 3), or X − Q for bright lesions; all in fp32.
 
     aligned: X in [0, 1]. logits: D(X) before its sigmoid. p_form: 'probability' (P = σ(D), the paper) or 'fraction'
     (P = A · σ(D), so that 0 ≤ P ≤ A; docs/method.md, section 1). clamp_q: Q = max(A − P, 0) (the released code).
@@ -67,9 +67,9 @@ def compensated(
     clamp: bool = False,
     polarity: Polarity = "dark",
 ) -> Float[Tensor, "b 1 d h w"]:
-    """X̃ = X + P (paper, section 2), of bright lesions X − P: only normal anatomical asymmetry is left.
+    """X̃ = X + P (paper, section 2), or X − P for bright lesions: only normal anatomical asymmetry is left.
 
-    clamp: no further than the mirror twin, min(X + P, max(X, X′)) (the released code).
+    clamp: never beyond the mirror twin, min(X + P, max(X, X′)) (the released code).
     """
     p = pathological_asymmetry
     if clamp:  # max(X, X′) = X + A
@@ -84,16 +84,17 @@ def mirror_contrast(
     reach: Reach = "contrast",
     fluid_edge_hu: float = 0.0,
 ) -> Float[Tensor, "b 1 d h w"]:
-    """By how much the parenchyma around a voxel is darker than that around its twin, in [−1, 1].
+    """How much darker the parenchyma around a voxel is than that around its twin, in [−1, 1].
 
-    An extension of ours for D and F: noise of 4 HU hides a faint infarct in A, and twins of which one is fluid fill A.
-    reach: 'contrast' takes means over about 10 mm of a slice, and 10 HU count as 1; 'broad_contrast' over 20 mm, and 15
-    mm of depth, and 6 HU count as 1, for faint infarcts. Means leave out fluid, which is what is darker than 0.55 of
-    the brain's median, so that a strong infarct in a scan that is dark throughout counts; 0 where either twin has
-    little parenchyma about it. As the map of relative hypodensity, which helps readers (Christensen et al. 2023).
+    Our own extension for D and F: in A, noise of 4 HU hides a faint infarct, and pairs with fluid on one side dominate.
+    reach: 'contrast' averages over about 10 mm in plane, and 10 HU count as 1; 'broad_contrast', for faint infarcts,
+    over 20 mm in plane and 15 mm in depth, and 6 HU count as 1. Means leave out fluid, that is, voxels below 0.55 of
+    the brain's median: a relative limit, so that a severe infarct in a scan that is dark throughout still counts. 0
+    where either twin has little parenchyma around it. Akin to the map of relative hypodensity, which helps readers
+    (Christensen et al. 2023).
 
-    fluid_edge_hu: over so many HU about that limit what is darker counts less and less; 0: all or nothing, so that an
-    infarct near the limit counts in one scanner and not in another one of 3 HU less.
+    fluid_edge_hu: width in HU over which the weight falls off around that limit; 0: a hard cut, so that an infarct near
+    the limit counts on one scanner but not on another that reads 3 HU lower.
     """
     across_mm, deep_mm, full_hu = REACHES[reach]
     aligned, span = aligned.float(), window_hu[1] - window_hu[0]
@@ -115,10 +116,10 @@ def relative_hu(
     median_hu: Float[Tensor, "b 1 1 1 1"],
     window_hu: tuple[float, float] = (0.0, 80.0),
 ) -> Float[Tensor, "b 1 d h w"]:
-    """How much denser than the brain's median a voxel is: 10 HU count as 1, in [−4, 4], 0 outside the brain.
+    """How much denser a voxel is than the brain's median: 10 HU count as 1, in [−4, 4], 0 outside the brain.
 
-    An extension of ours for D and F: scanners and ages differ by more HU than an early infarct is darker. x: X, its
-    mirror image or X̂. aligned: what says where the brain is, 0 outside. median_hu: `brain_median_hu` of X.
+    Our own extension for D and F: scanners and ages differ by more HU than an early infarct does from healthy tissue.
+    x: X, its mirror image or X̂. aligned: shows where the brain is, 0 outside. median_hu: `brain_median_hu` of X.
     """
     lower, upper = window_hu
     hu = x.float() * (upper - lower) + lower
@@ -128,17 +129,17 @@ def relative_hu(
 def brain_median_hu(
     aligned: Float[Tensor, "b 1 d h w"], window_hu: tuple[float, float] = (0.0, 80.0)
 ) -> Float[Tensor, "b 1 1 1 1"]:
-    """Median HU of what is no fluid, of each scan; 27 where there is nothing of the kind."""
+    """Median HU of each scan's voxels that are not fluid; 27 where there are none."""
     return _median_hu(aligned.float() * (window_hu[1] - window_hu[0]) + window_hu[0])
 
 
 def _box_mean(x: Float[Tensor, "b c d h w"], around: tuple[int, ...]) -> Float[Tensor, "b c d h w"]:
-    """Mean over boxes of so many voxels (odd) about each; outside lies 0.
+    """Mean over a box (odd sizes, in voxels) around each voxel, zero-padded.
 
-    As `avg_pool3d` gives it, but by one band matrix per axis, which is many times faster on a CPU.
+    Same result as `avg_pool3d`, but with one band matrix per axis, which is many times faster on a CPU.
     """
     d, h, w = (_band(n, side, x) for n, side in zip(around, x.shape[2:], strict=True))
-    with torch.autocast(x.device.type, enabled=False):  # products of matrices would be bf16
+    with torch.autocast(x.device.type, enabled=False):  # otherwise the matrix products would run in bf16
         x = h @ x @ w
         return x if around[0] == 1 else (d @ x.flatten(3)).view_as(x)
 
@@ -149,13 +150,13 @@ def _band(n: int, side: int, like: Tensor) -> Float[Tensor, "side side"]:
 
 
 def _tissue(hu: Float[Tensor, "b 1 d h w"], edge_hu: float) -> Float[Tensor, "b 1 d h w"]:
-    """How far a voxel is no fluid, in [0, 1]."""
+    """Weight of a voxel as tissue rather than fluid, in [0, 1]."""
     limit_hu = _fluid_hu(hu)
     return ((hu - limit_hu) / edge_hu + 0.5).clamp(0, 1) if edge_hu else (hu > limit_hu).float()
 
 
 def _fluid_hu(hu: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b 1 1 1 1"]:
-    """Below it lies fluid, for each scan."""
+    """The value below which a voxel counts as fluid, for each scan."""
     return _FLUID_SHARE * _median_hu(hu)
 
 

@@ -1,4 +1,4 @@
-"""Arterial territories of the brain in MNI space: where infarcts lie, virtual ones too."""
+"""Arterial territories of the brain in MNI space, for locating infarcts and for placing virtual ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Supply = Literal[
 ]
 Ellipsoid = tuple[tuple[float, float, float], tuple[float, float, float]]  # centre and half axes, (x, y, z) mm
 # Territories of the left side as ellipsoids in MNI LPS mm (x to the left, y to the back, z up), after the usual maps
-# (Tatu et al. 2012); a point belongs where it lies deepest.
+# (Tatu et al. 2012); a point belongs to the one in which it lies deepest.
 REGIONS: dict[Territory, tuple[Ellipsoid, ...]] = {
     "middle cerebral artery, superior branch": (((46, -22, 22), (22, 36, 34)), ((44, 16, 40), (22, 30, 26))),
     "middle cerebral artery, inferior branch": (((54, 8, -14), (20, 44, 20)), ((50, 46, 18), (22, 28, 28))),
@@ -35,7 +35,7 @@ REGIONS: dict[Territory, tuple[Ellipsoid, ...]] = {
     "cerebellum": (((26, 64, -36), (28, 32, 24)),),
     "brainstem": (((4, 26, -32), (12, 15, 26)),),
 }
-# The artery that supplies a territory, branches taken together; where several do, the part of the brain.
+# The artery that supplies a territory, its branches merged; where several do, the part of the brain.
 SUPPLY: dict[Territory, Supply] = {
     "middle cerebral artery, superior branch": "middle cerebral artery",
     "middle cerebral artery, inferior branch": "middle cerebral artery",
@@ -47,7 +47,7 @@ SUPPLY: dict[Territory, Supply] = {
     "brainstem": "brainstem",
 }
 AspectsRegion = Literal["caudate", "lentiform", "internal capsule", "insula", "M1", "M2", "M3", "M4", "M5", "M6"]
-# As they are usually read; `findings/aspects_regions.npz` numbers them from 1 in this order.
+# In the usual reading order; `findings/aspects_regions.npz` numbers them from 1 in this order.
 ASPECTS_REGIONS: tuple[AspectsRegion, ...] = (
     *("caudate", "lentiform", "internal capsule", "insula"),
     *("M1", "M2", "M3", "M4", "M5", "M6"),

@@ -1,4 +1,4 @@
-"""Brain tissue of a head CT: Volume → network → Volume. It finds the brain, too, so it strips skulls."""
+"""Brain tissue in a head CT: Volume → network → Volume. It also finds the brain, so it serves as a skull stripper."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from adn.space.volume import Volume
 from adn.work.memory import give_memory_back
 
 log = logging.getLogger(__name__)
-NETWORK, CLASSICAL = "tissue network", "classical"  # who found a brain
-MAX_FIELD_MM = 320.0  # a head with its rest; what lies further out is table
+NETWORK, CLASSICAL = "tissue network", "classical"  # what found a brain
+MAX_FIELD_MM = 320.0  # holds a head and its headrest; what lies further out is the table
 _AIR_HU, _METAL_HU = -1024.0, 1500.0
 _MAX_SLICE_MM = 12.0
 _MAX_PIXEL_MM = 2.5
-_RIND_HU = 300.0  # brighter at the border is bone rather than brain; the classical stripper cuts at 180 to 350
+_RIND_HU = 300.0  # border voxels above this are bone, not brain; the classical stripper cuts at 180 to 350
 _RIND_MM = 3.0
-_MIN_ONE_PIECE = 0.97  # of all that the network calls brain lies in one piece
-_PIECE = 0.1  # least size, relative to the largest, of a piece that is brain in a part of a head
-_NO_BRAIN: frozenset[DoubtKind] = frozenset({"empty", "pieces", "uncertain"})  # so no real head was found
-_MAX_UNSURE = 0.12  # largest share of the brain's volume with a probability between 0.2 and 0.8
+_MIN_ONE_PIECE = 0.97  # least share of the network's brain that lies in one piece
+_PIECE = 0.1  # in a scan of part of a head: least size of a piece of brain, relative to the largest
+_NO_BRAIN: frozenset[DoubtKind] = frozenset({"empty", "pieces", "uncertain"})  # no real head was found
+_MAX_UNSURE = 0.12  # largest share of the brain's volume that may have a probability between 0.2 and 0.8
 
 
 @dataclass(frozen=True, eq=False)
 class TissueModel:
-    """The tissue network ready to run. precision: 'fp32' or 'bf16'."""
+    """The tissue network, ready to run. precision: 'fp32' or 'bf16'."""
 
     network: TissueNet
     config: TissueConfig
@@ -60,7 +60,7 @@ class TissueModel:
 class Tissues:
     """Labels on the scan's grid, uint8. tissue: `TissueLabel`. brain: 0 or 1, the tissues' hull.
 
-    doubt: why this cannot be the brain of that scan; None where nothing speaks against it.
+    doubt: why this cannot be the scan's brain; None where it is plausible.
     """
 
     tissue: Volume
@@ -70,7 +70,7 @@ class Tissues:
 
 @dataclass(frozen=True, eq=False)
 class Brain:
-    """A brain mask (uint8, on the scan's grid), who found it, remarks, and tissue where the network was plausible."""
+    """A brain mask (uint8, on the scan's grid), what found it, remarks, and tissue if the network was plausible."""
 
     mask: Volume
     stripper: str
@@ -94,16 +94,16 @@ def load_tissue(weights: str | Path = TISSUE, device: str = "auto", precision: s
 
 @lru_cache(maxsize=1)
 def shipped_tissue() -> TissueModel:
-    """The tissue network that ships, loaded once. Raises WeightsError."""
+    """The tissue network shipped with adn, loaded once. Raises WeightsError."""
     return load_tissue()
 
 
 def find_brain(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = False) -> Brain:
-    """The brain mask of the tissue network, or where that is not plausible the classical one, with a remark.
+    """The brain mask from the tissue network or, where that is not plausible, the classical one, with a remark.
 
-    Where values were cut to a window, or bone or skull removed, it is looked for with air and bone put back.
+    Where values were clipped to a window, or bone or skull was removed, air and bone are put back for the search.
 
-    volume_hu: finite HU, any axis order. mirror_average: as for `segment_tissue`; the brain does without. Raises
+    volume_hu: finite HU, any axis order. mirror_average: as for `segment_tissue`; the brain does not need it. Raises
     InputError where nothing looks like a brain.
     """
     whole = restored(volume_hu.reoriented("SPL"))
@@ -120,7 +120,7 @@ def find_brain(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = 
 
 
 def _within(labels: Volume, whole: Restored) -> Volume:
-    """Labels where there is tissue, without the air and bone that were put back."""
+    """Labels within the scan's own tissue, without the air and bone that were put back."""
     if whole.tissue is None:
         return labels
     upright = labels.reoriented("SPL")
@@ -130,9 +130,9 @@ def _within(labels: Volume, whole: Restored) -> Volume:
 def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: bool = True) -> Tissues:
     """Label GM, WM and CSF on a head CT with skull.
 
-    volume_hu: finite HU, any axis order. The network sees the scan's own slices (thin ones averaged) with its own
-    pixels; probabilities are interpolated back to the scan, where the likeliest class wins. mirror_average: the mean of
-    what it says of the head and of the head mirrored, in twice the time.
+    volume_hu: finite HU, any axis order. The network sees the scan's own slices (thin ones averaged), resampled to
+    its own pixels; probabilities are interpolated back to the scan, where the likeliest class wins. mirror_average:
+    average the predictions for the head and its mirror image, which takes twice the time.
     """
     upright = volume_hu.reoriented("SPL")
     scan, own = lengthened(upright)
@@ -152,7 +152,7 @@ def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: boo
 
 
 def _infer(scan: Volume, model: TissueModel, mirror_average: bool) -> tuple[NDArray[np.uint8], Doubt | None]:
-    """Labels of a scan in SPL order, and what the network itself leaves in doubt."""
+    """Labels of a scan in SPL order, and any doubt that the network's own output raises."""
     seen = network_grid(scan, model.config)
     padded = pad_in_plane(seen, model.network.multiple)
     box = head_box(padded, model.network.multiple, round(MAX_FIELD_MM / model.config.pixel_mm))
@@ -189,13 +189,13 @@ def network_grid(scan: Volume, config: TissueConfig) -> Tensor:
 
 
 def pad_in_plane(ct_hu: Tensor, multiple: int) -> Tensor:
-    """(D, H, W) with air added at the far ends, so that H and W are multiples."""
+    """(D, H, W) padded with air at the far ends, so that H and W are multiples of `multiple`."""
     rows, columns = (-side % multiple for side in ct_hu.shape[1:])
     return F.pad(ct_hu, (0, columns, 0, rows), value=_AIR_HU)
 
 
 def _pieces(mask: NDArray[np.bool_], part: bool) -> NDArray[np.bool_]:
-    """The largest piece; of a part of a head all large ones."""
+    """The largest piece or, in a scan of part of a head, all large ones."""
     return large_pieces(mask, _PIECE) if part else largest(mask)
 
 
@@ -213,9 +213,9 @@ def _doubt_probabilities(p_outside: Tensor, part: bool) -> Doubt | None:
 
 
 def _to_scan(p: Tensor, box: tuple[slice, ...], seen: Tensor, block: int, scan: Volume) -> NDArray[np.uint8]:
-    """Probabilities (4, d, h, w) of a crop to labels on the scan's voxels (D, H, W), linearly, without a rind of bone.
+    """Interpolate a crop's probabilities (4, d, h, w) linearly to labels on the scan (D, H, W), less a rind of bone.
 
-    box: where the crop lies in `seen`, the network's grid, which spans the scan. block: scan slices in one of it.
+    box: where the crop lies in `seen`, the network's grid, which spans the scan. block: scan slices per network slice.
     """
     shape = scan.grid.shape
     near = F.max_pool2d((p[0] < 0.5).any(0).float()[None], 5, 1, 2)[0] > 0
@@ -243,9 +243,9 @@ def _to_scan(p: Tensor, box: tuple[slice, ...], seen: Tensor, block: int, scan: 
 
 
 def _line(used: Tensor, start: int, seen: int, count: int) -> tuple[slice, Tensor]:
-    """Which of `count` scan voxels along an axis lie where `used` is True, and where each reads the crop, −1 to 1.
+    """Which of `count` scan voxels along an axis lie where `used` is True, and where each samples the crop, −1 to 1.
 
-    used: along the crop, which begins at voxel `start` of `seen` voxels over the same extent.
+    used: along the crop, which begins at voxel `start` of the `seen` network voxels over the same extent.
     """
     ratio = count / seen
     index = used.nonzero().flatten() + start

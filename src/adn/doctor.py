@@ -1,4 +1,4 @@
-"""What this machine has and lacks for adn, and how fast it is: by pieces of the work, and by a virtual patient."""
+"""What this machine has and lacks for adn, and how fast it is, from small pieces of the work and a virtual patient."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from adn.io.weights import find_weights, list_weights
 if TYPE_CHECKING:
     import torch
 
-LEAST_MEMORY_GB, LEAST_DISK_GB = 2.0, 1.0  # for one scan of 60 thick slices, and its report
-EXTRAS = {  # extras of the package: the modules of each, and what it is for
+LEAST_MEMORY_GB, LEAST_DISK_GB = 2.0, 1.0  # for one scan of 60 thick slices and its report
+EXTRAS = {  # the package's extras: the modules of each, and what it is for
     "train": (("monai", "tensorboard"), "adn train, adn benchmark"),
     "serve": (("fastapi", "uvicorn", "python_multipart"), "adn serve, adn view"),
     "node": (("pynetdicom", "dicomweb_client", "fastapi"), "adn node"),
@@ -37,19 +37,19 @@ EXTRAS = {  # extras of the package: the modules of each, and what it is for
     ),
     "import": (("gdcm",), "packed DICOM of public data sets"),
 }
-# What `adn predict` of 56 slices costs in pieces: of 10 CPU seconds on a core with AVX-512 BF16 (docs/reliability.md),
-# 2.1 were the networks, whose piece took 0.025 s there (fp32: 0.047 s), the rest everything else, of 0.030 s a piece.
+# `adn predict` on 56 slices, in pieces of work. On a core with AVX-512 BF16 it took 10 CPU seconds
+# (docs/reliability.md): 2.1 in the networks, 0.025 s a piece (fp32: 0.047 s), and the rest elsewhere, 0.030 s a piece.
 NETWORK_PIECES, OTHER_PIECES = 82, 265
 _TRIES = 5
-_BUSY = 0.8  # share of a core; a process that gets less is waiting for others
+_BUSY = 0.8  # share of a core; a process that gets less is competing with others
 
 
 @dataclass(frozen=True)
 class Examined:
-    """One thing that was looked at.
+    """One thing that was checked.
 
-    needed: adn cannot predict without it. said: a sentence, with the remedy. value: the number that it is about, in GB
-    or seconds; None where there is none.
+    needed: adn cannot predict without it. said: a sentence, with the remedy. value: the number it is about, in GB or
+    seconds, if any.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Examined:
 
 
 def examine(try_a_scan: bool = True) -> Iterator[Examined]:
-    """Look at everything that adn needs, one by one. try_a_scan: predict a virtual patient, too (some seconds)."""
+    """Check everything that adn needs, one by one. try_a_scan: also predict a virtual patient (some seconds)."""
     facts = installation()
     gpus = ", ".join(facts["devices"][1:]) or "no NVIDIA GPU"
     said = f"{facts['system']}, Python {facts['python']}, {facts['cores']} cores, {gpus}."
@@ -149,7 +149,7 @@ def _torch() -> Examined:
 
 
 def _instructions() -> str:
-    """What the processor has that networks gain by, as 'AVX512, bf16, AMX'."""
+    """The processor's instructions that speed up networks, as 'AVX512, bf16, AMX'."""
     import torch
     from torch.cpu import _is_amx_tile_supported, _is_avx512_bf16_supported  # no public names in torch 2.11 to 2.13
 
@@ -170,7 +170,7 @@ def _extra(extra: str) -> Examined:
 
 
 def _speed() -> Examined:
-    """How long a scan would take, from a convolution as the networks have them and from other work of a prediction."""
+    """How long a scan would take, estimated from a convolution like the networks' and from a sample of other work."""
     from adn.nn.precision import choose_device, choose_precision
 
     device = choose_device("auto")
@@ -185,7 +185,7 @@ def _speed() -> Examined:
 
 
 def _quickest(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds of the quickest of some runs, and the processor time this process got per second of it."""
+    """Seconds taken by the quickest of several runs, and the processor time this process got per second of it."""
     found = []
     for _ in range(_TRIES):
         started, used = time.perf_counter(), time.process_time()
@@ -208,13 +208,13 @@ def _convolution(device: torch.device, lower: bool) -> Callable[[], object]:
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=lower):
             for _ in range(3):
                 found = layer(x)
-        return found.sum().item()  # a GPU is waited for
+        return found.sum().item()  # waits for the GPU
 
     return work
 
 
 def _other_work() -> None:
-    """Sorting, packing and Python on one core, as reading, measuring and the report have them."""
+    """Sorting, compression and plain Python on one core, like reading, measuring and the report."""
     values = np.random.default_rng(0).normal(size=500_000).astype(np.float32)
     zlib.compress(values[:200_000].tobytes())
     np.sort(values)
@@ -222,7 +222,7 @@ def _other_work() -> None:
 
 
 def _scan() -> Examined:
-    """Predict a virtual patient in a process of its own, as a first `adn predict` does."""
+    """Predict a virtual patient in a separate process, as a first `adn predict` would."""
     from adn.virtual.folders import synthesize
 
     with scratch_folder() as folder:

@@ -1,14 +1,14 @@
-"""Errors that a user can cause or must hear about, each with its exit code.
+"""Errors that a user can cause or must be told about, each with its exit code.
 
     AdnError (1)
-    ├── InputError (2), also a ValueError: what came in cannot be processed
+    ├── InputError (2), also a ValueError: the input cannot be processed
     ├── OutputError (2), also an OSError: results cannot be written
     ├── ConfigError (2), also a ValueError: a recipe or setting is wrong
     ├── WeightsError (2): weights are absent, damaged, or made for another network
     └── DeviceError (2): the device that was asked for is not there
 
-A message is one or two sentences: what was needed, what came, what to do. Arguments that it names stand in backticks,
-as `series`; the command line prints the option in their place.
+A message is one or two sentences: what was needed, what came instead, what to do. It names arguments in backticks, as
+`series`; the command line prints the option in their place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class AdnError(Exception):
 
 
 class InputError(AdnError, ValueError):
-    """What came in cannot be processed; the message names the file."""
+    """The input cannot be processed; the message names the file."""
 
     exit_code = 2
 

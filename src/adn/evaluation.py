@@ -1,4 +1,4 @@
-"""`evaluate`: predictions of one or more methods against references, case by case and summed up with intervals."""
+"""`evaluate`: score predictions of one or more methods against references, case by case and overall with intervals."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Pair:
 
 @dataclass(frozen=True, eq=False)
 class _Result:
-    """One case of one method: its scores on every grid, and counts for the reliability curve where it has any."""
+    """One case of one method: its scores on every grid, and counts for the reliability curve if it has any."""
 
     scores: tuple[CaseScores, ...]
     counts: NDArray[np.float64] | None
@@ -54,13 +54,13 @@ def evaluate(
 ) -> Evaluation:
     """Score predicted infarcts against reference masks, matched by case name; write the tables and report to `out`.
 
-    Where a reference says what was acquired (seen.nii.gz), nothing else is scored.
+    Where a reference says which part was acquired (seen.nii.gz), only that part is scored.
 
     predictions: a folder of cases (as `adn predict` writes them) or of masks, or a CSV of paths (see `find_masks`); or
-    several by name, the first being what the others are compared with. reference: the same for the experts' masks.
-    out: a new folder (None: nothing is written). seed: of the bootstrap. progress: called with cases done and in all.
-    Cases that lack their counterpart are listed in `unmatched`. Raises InputError where no case matches, or where a
-    prediction does not lie on its reference's grid; OutputError where `out` is there already.
+    several of these by name, with which the others are compared to the first. reference: the same for the experts'
+    masks. out: a new folder (None: nothing is written). seed: for the bootstrap. progress: called with the number of
+    cases done and the total. Cases without a counterpart are listed in `unmatched`. Raises InputError where no case
+    matches, or where a prediction does not lie on its reference's grid; OutputError where `out` exists already.
     """
     from adn.report.evaluation import check_evaluation_folder, save_evaluation
 
@@ -80,20 +80,20 @@ def evaluate(
 
 
 def method_name(path: Path) -> str:
-    """What to call a method that came without a name."""
+    """The name of a method that was given none."""
     name = path.resolve().name
     return name.removesuffix("".join(path.suffixes)) if path.is_file() else name
 
 
 def _match(predictions: dict[str, Path], reference: Path) -> tuple[list[_Pair], list[Unmatched]]:
-    """The pairs to score, by case then method, and what has no counterpart."""
+    """The pairs to score, by case and then method, and the cases without a counterpart."""
     references = find_masks(reference)
     pairs: list[_Pair] = []
     unmatched: list[Unmatched] = []
     for method, path in predictions.items():
         found = find_masks(path)
         if path.is_file() and reference.is_file() and len(found) == len(references) == 1:
-            found = dict(zip(references, found.values(), strict=True))  # one mask and another: what else could be meant
+            found = dict(zip(references, found.values(), strict=True))  # two single masks: clearly a pair
         common = [name for name in references if name in found]
         if not common:
             raise InputError(
@@ -135,7 +135,7 @@ def _score_all(pairs: list[_Pair]) -> Iterator[_Result]:
 
 
 def _references(files: MaskFiles, with_ignored: bool) -> dict[str, Volume]:
-    """The reference on each grid (`CaseScores.grid`); what it ignores counts as infarct on the last two, if wanted."""
+    """The reference on each grid (`CaseScores.grid`); with_ignored adds two where ignored voxels count as infarct."""
     own = read_mask(files.infarct)
     seen = _seen(files, own.grid)
     own = own if seen is None else own.with_data(own.data & seen)
@@ -151,7 +151,7 @@ def _references(files: MaskFiles, with_ignored: bool) -> dict[str, Volume]:
 
 
 def _seen(files: MaskFiles, grid: Grid) -> NDArray[np.uint8] | None:
-    """1 where the reference's scan was acquired, in the axis order of `grid`; None where all of it was."""
+    """1 where the reference's scan was acquired, in the axis order of `grid`; None if all of it was."""
     return (
         None
         if files.seen is None
@@ -172,7 +172,7 @@ def _on_grid(volume: Volume, grid: Grid, name: str, path: Path, reference: Path)
 
 
 def _counts(pair: _Pair, reference: Volume) -> NDArray[np.float64] | None:
-    """Counts for the reliability curve, over the voxels of the brain where the prediction knows it."""
+    """Counts for the reliability curve, over the brain's voxels if the prediction has a brain mask."""
     path, brain = pair.prediction.probability, pair.prediction.brain
     if path is None:
         return None

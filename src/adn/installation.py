@@ -37,15 +37,15 @@ def installation() -> dict[str, Any]:
 
 
 def library_versions() -> dict[str, str]:
-    """Version of every library that adn asks for, as installed; 'absent' for optional ones that are not there."""
+    """Installed version of every library that adn requires; 'absent' for optional ones that are not installed."""
     names = {name for name, _, _ in _asked()} - {"adn-stroke"}
     return {name: _version(name) for name in sorted(names, key=str.lower)}
 
 
 def lacking_libraries() -> list[str]:
-    """What every adn needs and is absent or older than it asks for, as 'scipy 1.10 (1.11 or newer is needed)'.
+    """Required libraries that are absent or too old, as 'scipy 1.10 (1.11 or newer is needed)'.
 
-    A library that can be imported counts as there under whatever name it was installed (conda has names of its own).
+    A library that can be imported counts as installed, whatever its package's name (conda uses names of its own).
     dcm2niix is left to `adn.io.converter`.
     """
     found = []
@@ -62,18 +62,18 @@ def lacking_libraries() -> list[str]:
 
 
 def floor_of(name: str) -> str:
-    """Oldest version of a library that adn asks for; '' where that is not known."""
+    """Oldest version of a library that adn accepts; '' where that is not known."""
     return next((floor for asked, floor, _ in _asked() if asked == name), "")
 
 
 def is_older(version: str, floor: str) -> bool:
-    """Whether a version is older than another, by their numbers; False where one of them has none."""
+    """Whether a version is older than another, compared by their numbers; False if either has none."""
     left, right = ([int(number) for number in re.findall(r"\d+", text)[:3]] for text in (version, floor))
     return bool(left and right) and left < right
 
 
 def _asked() -> list[tuple[str, str, bool]]:
-    """(name, floor or '', whether only under some condition) of each line that the package asks for."""
+    """(name, oldest version or '', whether conditional) of each of the package's requirements."""
     try:
         lines = metadata.requires("adn-stroke") or []
     except metadata.PackageNotFoundError:  # run from a source folder

@@ -1,6 +1,6 @@
-"""What is remarked about a scan or a prediction: facts first (`Remark`), words last (`adn.lang`).
+"""Remarks about a scan or a prediction: facts first (`Remark`), wording last (`adn.lang`).
 
-Code decides by a remark's kind and values. Its sentence is for people and is never read back.
+Code decides by a remark's kind and values. Its sentence is for people and is never parsed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Kind = Literal[
     "filled_with_air",
     "slices_thin",
     "slices_thick",
-    # what a file lost
+    # what earlier processing removed
     "values_cut",
     "bone_removed",
     "skull_stripped",
@@ -40,7 +40,7 @@ Kind = Literal[
     "brain_small",
     "brain_large",
     "brain_bright",
-    # why there was nothing to judge (`adn.findings.assessable`)
+    # why the scan is not assessable (`adn.findings.assessable`)
     "brain_dark",
     "air_level",
     "values_flat",
@@ -71,13 +71,13 @@ DoubtKind = Literal[
     "empty", "pieces", "uncertain", "volume", "density", "bone_or_air", "skips_slices", "little_bone", "coarse_voxels"
 ]
 CHECK_ONLY: frozenset[Kind] = frozenset({"bright_spots", "alignment_no_better", "head_turned", "both_sides"})
-# What was done or seen, and asks for no care: noise has a warning of its own.
+# Done or seen, but no cause for concern: noise has a warning of its own.
 NOTES: frozenset[Kind] = frozenset({"tilt_corrected", "unit_of_length", "slices_thin", "parts_left_out"})
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why an outline cannot be the brain of that scan; as text, the end of a sentence. values: what decided it."""
+    """Why an outline cannot be the scan's brain; as text, the end of a sentence. values: the numbers that decided."""
 
     kind: DoubtKind
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -88,10 +88,10 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Remark:
-    """One fact that readers must know or look at.
+    """One fact that readers must know or check.
 
-    values: numbers and names that decided it, units in their keys; nothing that names a patient. blocks: what was found
-    may not be believed.
+    values: the numbers and names that decided it, with units in their keys; nothing that identifies a patient. blocks:
+    the findings must not be relied on.
     """
 
     kind: Kind
@@ -105,11 +105,11 @@ class Remark:
 
     @property
     def reason(self) -> str:
-        """A remark that blocks as the end of an English sentence, after 'because'."""
+        """Why it blocks, as the end of an English sentence after 'because'."""
         return self.because()
 
     def told(self, say: Words | None = None) -> str:
-        """The remark as a sentence. say: the words of a language, English without."""
+        """The remark as a sentence. say: a language's words; English by default."""
         return _filled(f"remarks.{self.kind}", self.values, say or words())
 
     def because(self, say: Words | None = None) -> str:
@@ -119,27 +119,27 @@ class Remark:
 
     @property
     def warns(self) -> bool:
-        """Whether it stands among the warnings; else a note or a quality check tells it."""
+        """Whether it is listed among the warnings; otherwise a note or a quality check reports it."""
         return self.kind not in CHECK_ONLY | NOTES
 
 
 def warnings(remarks: Iterable[Remark], say: Words | None = None) -> tuple[str, ...]:
-    """The sentences of those remarks that warn, in their order. say: the words of a language, English without."""
+    """The sentences of the remarks that warn, in order. say: a language's words; English by default."""
     return tuple(remark.told(say) for remark in remarks if remark.warns)
 
 
 def notes(remarks: Iterable[Remark], say: Words | None = None) -> tuple[str, ...]:
-    """The sentences of those remarks that only inform, in their order. say: as above."""
+    """The sentences of the remarks that only inform, in order. say: as above."""
     return tuple(remark.told(say) for remark in remarks if remark.kind in NOTES)
 
 
 def blocking(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
-    """Those remarks that make a scan not assessable, in their order."""
+    """The remarks that make a scan not assessable, in order."""
     return tuple(remark for remark in remarks if remark.blocks)
 
 
 def _filled(key: str, values: Mapping[str, Value], say: Words) -> str:
-    """A text with its values, and with what depends on them."""
+    """A text with its values filled in, and with the phrases that depend on them."""
     shown = {name: say.term(value) for name, value in values.items()}
     if "axes" in values:
         ways = (say(f"remark_parts.towards.{axis}") for axis in str(values["axes"]))

@@ -14,17 +14,17 @@ from adn.remarks import Remark, blocking, warnings
 from adn.space.geometry import RigidTransform
 from adn.space.volume import Volume
 
-USUAL_BRAIN_ML = (900.0, 1900.0)  # of a whole head; defined here because reports must not load anything heavy
-RESULT_FILE = "result.json"  # by which a result folder is known
+USUAL_BRAIN_ML = (900.0, 1900.0)  # for a whole head; defined here because reports must not load anything heavy
+RESULT_FILE = "result.json"  # its presence marks a result folder
 Side = Literal["left", "right", "both", "none"]
 DISCLAIMER = "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A head CT as read. volume: HU. source: 'nifti' or 'dicom' and so on. remarks: what reading it brought up.
+    """A head CT as read. volume: HU. source: 'nifti', 'dicom' and so on. remarks: made while reading it.
 
-    padding: True where the scanner measured nothing (None: nowhere).
+    padding: True where the scanner measured nothing; None if there is no such place.
     """
 
     name: str
@@ -45,8 +45,8 @@ class Measurements:
 
     left_ml + right_ml = volume_ml. slices: indices along the scan's superior-inferior axis (as stored in the file),
     0-based. mean_hu and mirror_hu: over the infarct and over its mirror twin in the other hemisphere; None without
-    infarct. hu_ratio = mean_hu / mirror_hu. volume_interval_ml: within it lie 80 % of true volumes; None where the
-    weights do not tell.
+    infarct. hu_ratio = mean_hu / mirror_hu. volume_interval_ml: holds 80 % of true volumes; None if the weights are not
+    calibrated for it.
     """
 
     volume_ml: float
@@ -62,7 +62,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class TerritoryShare:
-    """How much of an infarct lies in one arterial territory of one side. Approximate: by an affine way to MNI space."""
+    """How much of an infarct lies in one arterial territory of one side; approximate, by affine registration to MNI."""
 
     territory: Territory
     side: Literal["left", "right"]
@@ -71,11 +71,11 @@ class TerritoryShare:
 
 @dataclass(frozen=True)
 class Quality:
-    """What tells whether a prediction can be trusted.
+    """Measures that tell whether a prediction can be trusted.
 
-    brain_ml: inside the brain mask. asymmetry_before_hu, asymmetry_after_hu: mean difference of the two hemispheres as
-    scanned and as aligned. noise_hu: σ within tissue, in a slice of 5 mm. base_cut, vertex_cut: the brain reaches the
-    scan's end. bright_ml: brain of 55 to 95 HU away from bone, which may be blood.
+    brain_ml: volume of the brain mask. asymmetry_before_hu, asymmetry_after_hu: mean difference between the hemispheres
+    before and after alignment. noise_hu: σ within tissue, in a slice of 5 mm. base_cut, vertex_cut: the brain reaches
+    that end of the scan. bright_ml: brain of 55 to 95 HU away from bone, which may be blood.
     """
 
     brain_ml: float
@@ -89,10 +89,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a prediction was made. seconds: wall time per step. stripper: what found the brain.
-
-    licence: of the weights.
-    """
+    """How a prediction was made. seconds: wall time per step. stripper: what found the brain. licence: the weights'."""
 
     adn_version: str
     recipe: str
@@ -113,14 +110,14 @@ class Prediction:
 
     infarct, brain_mask: uint8, 0 or 1. infarct_probability: [0, 1]. asymmetry_total, asymmetry_pathological,
     asymmetry_intrinsic: HU by which a voxel is darker than its mirror twin (A, P, Q of the paper), ≥ 0. salient,
-    compensated: the scan's HU plus Q, plus P, inside the brain (X̂ and X̃). pose_network, pose: aligned brain → model
-    grid, before and after refinement. relative_hypodensity: by which fraction tissue is darker than its twin
+    compensated: the scan's HU plus Q and plus P, inside the brain (X̂ and X̃). pose_network, pose: aligned brain →
+    model grid, before and after refinement. relative_hypodensity: the fraction by which tissue is darker than its twin
     (`adn.findings.hypodensity`). territories: of the infarct, largest first. aligned_from_scan: 4 × 4, array index of
-    the scan → LPS mm in the aligned frame, mid-sagittal plane at x = 0. polarity: 'bright' where bright lesions were
-    looked for: then the asymmetries and the relative hypodensity are how much brighter than the twin, and are
-    taken from the scan. remarks: what is to be known of scan, brain and result, those of reading the scan included.
-    answers: what a stroke reader asks beside the volume. mni_from_aligned: 4 × 4, the aligned frame → MNI, LPS mm; None
-    where too little of the head was scanned.
+    the scan → LPS mm in the aligned frame, mid-sagittal plane at x = 0. polarity: 'bright' if bright lesions were
+    looked for; then the asymmetries and the relative hypodensity say how much brighter tissue is than its twin, and
+    compensation subtracts. remarks: on scan, brain and result, including those made when reading the scan. answers:
+    what a stroke reader asks besides the volume. mni_from_aligned: 4 × 4, the aligned frame → MNI, LPS mm; None if too
+    little of the head was scanned.
     """
 
     case: str
@@ -148,12 +145,12 @@ class Prediction:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Those remarks that warn, as plain sentences."""
+        """The remarks that warn, as plain sentences."""
         return warnings(self.remarks)
 
     @property
     def assessable(self) -> bool:
-        """Whether there was something to judge: no remark blocks (`adn.remarks.blocking` says which do)."""
+        """Whether the scan could be judged: no remark blocks (see `adn.remarks.blocking`)."""
         return not blocking(self.remarks)
 
 
@@ -161,8 +158,8 @@ class Prediction:
 class TrainingPicture:
     """What the networks made of one sample during training, on the aligned brain box.
 
-    aligned, salient: HU (X and X̂). asymmetry_…: A, P and Q times the window's width in HU, as the networks have them,
-    so P of recipes where it is a probability reaches the whole width and Q is negative there.
+    aligned, salient: HU (X and X̂). asymmetry_…: the networks' own A, P and Q, times the window's width in HU; in
+    recipes where P is a probability it can reach the whole width, and Q is then negative.
     """
 
     aligned: Volume
