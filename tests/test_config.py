@@ -73,7 +73,7 @@ def test_an_unknown_key_names_the_nearest(values, message):
         ({"network": {"d_attention": 5}}, "network.d_attention is 5, but there are 4 levels"),
         ({"loss": {"l_f": "bce"}}, 'loss.l_f = "bce_generalised_dice"'),
         ({"train": {"pool": 0}}, "train.pool"),
-        ({"train": {"pool": 9}, "network": {"polarity": "bright"}}, "train.pool lays infarcts on"),
+        ({"train": {"pool": 9}, "network": {"polarity": "bright"}}, "train.pool adds infarcts only"),
         ({"network": {"dropout": 1.0}}, "network.dropout"),
         ({"threshold": 1.5}, "threshold: Input should be less than 1"),
         ({"network": {"p_form": "whole"}}, "network.p_form: Input should be 'probability' or 'fraction'"),
@@ -187,7 +187,7 @@ def test_what_patients_are_drawn_from_is_part_of_the_recipe():
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"scanners": {"noise_hu": [9, 2]}}, r"train\.patients\.scanners\.noise_hu: .*least and most"),
+        ({"scanners": {"noise_hu": [9, 2]}}, r"train\.patients\.scanners\.noise_hu: .*a minimum and a maximum"),
         ({"infarcts": {"old_share": 1.2}}, r"train\.patients\.infarcts\.old_share"),
         ({"heads": {"bone": [700, 900]}}, r"did you mean train\.patients\.heads\.bone_hu\?"),
         ({"infarcts": {"stages": {"acute": {"drop_hu": [4, 9], "whit": 1}}}}, r"stages\.acute\.white\?"),

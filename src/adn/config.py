@@ -211,7 +211,7 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _settings_fit(self) -> Recipe:
         if any(fit.curriculum for fit in (self.train.align, self.train.tissue, self.train.tissue_maps)):
-            raise ValueError("curriculum orders the patients of train.segment; other stages have none to order")
+            raise ValueError("curriculum orders the patients of train.segment; other stages have no patients to order")
         if self.train.patches.used and (self.align.apply or self.method == "adn"):
             raise ValueError("train.patches is for baselines with align.apply = false, since T needs the whole head")
         if self.method == "adn" and (self.loss.l_f in ("bce", "bce_dice") or not self.align.apply):
@@ -222,7 +222,7 @@ class Recipe(Section):
         if self.train.slices and not (slicewise and self.loss.label_space == "aligned"):
             raise ValueError('train.slices needs slicewise D and F, method "adn" and loss.label_space = "aligned"')
         if self.train.pool and self.network.polarity == "bright":
-            raise ValueError('train.pool lays infarcts on, so it is not for network.polarity = "bright"')
+            raise ValueError('train.pool adds infarcts only, so it is not for network.polarity = "bright"')
         if self.train.mix.used and self.loss.label_space != "aligned":
             raise ValueError('train.mix gives aligned samples: it needs loss.label_space = "aligned"')
         if self.train.mix.used and not self.align.apply and self.train.mix.box is None:

@@ -18,7 +18,7 @@ class Section(BaseModel):
 
 def _rising(ends: tuple[float, float]) -> tuple[float, float]:
     if ends[0] > ends[1]:
-        raise ValueError(f"a range is given as least and most, but is {ends}")
+        raise ValueError(f"a range is a minimum and a maximum, in this order, but is {ends}")
     return ends
 
 

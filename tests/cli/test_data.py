@@ -56,7 +56,7 @@ def test_every_help_ends_with_the_disclaimer(run, command):
 
 def test_a_good_set_passes_and_a_flipped_mask_blocks(run, folder, tmp_path):
     code, out, _ = run("data", "check", folder)
-    assert (code, "4 cases: nothing to remark." in out) == (0, True)
+    assert (code, "4 cases: no problems found." in out) == (0, True)
     mask = shifted(0)["infarct"]
     write_patient(folder / "a", infarct=mask.with_data(np.flip(mask.data, 0)))
     write_patient(folder / "<b>", **{**shifted(5), "infarct": None})

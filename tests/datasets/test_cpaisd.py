@@ -205,7 +205,7 @@ BROKEN = {
     "coronal": (_tag("ImageOrientationPatient", [1, 0, 0, 0, 0, -1]), "coronal"),
     "another modality": (_tag("Modality", "MR"), "modality MR"),
     "no position": (_tag("ImagePositionPatient", None), "ImagePositionPatient is absent"),
-    "beside the line": (_tag("ImagePositionPatient", [50.0, 0.0, 1.0]), "beside the line"),
+    "off the line": (_tag("ImagePositionPatient", [50.0, 0.0, 1.0]), "off the line"),
     "same place": (_same_place, "1 of 18 slices lie where another one does"),
     "uneven": (_uneven, "5.0 to 7.0 mm apart"),
     "no slices": (lambda study: [shutil.rmtree(one) for one in slices(study)], "There are no slices"),

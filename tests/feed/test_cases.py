@@ -27,7 +27,7 @@ def test_without_a_split_the_seed_holds_patients_out(folder):
     assert {case.name for case in train + held} == {"a", "b", "c", "sub-d_1", "sub-d_2"}
     assert not {case.subject for case in train} & {case.subject for case in held}
     assert len({case.subject for case in held}) == 1
-    assert f"{len(held)} are held out" in note
+    assert f"{len(held)} held out" in note
     assert choose_cases(folder, seed=1).validation == held
 
 
@@ -45,7 +45,7 @@ def test_one_patient_alone_is_said_to_be_scored_on_itself(tmp_path):
     write_patient(tmp_path / "a")
     chosen = choose_cases(tmp_path)
     assert chosen.train is chosen.validation
-    assert "one patient only" in chosen.note
+    assert "only one patient" in chosen.note
 
 
 def test_scans_without_any_mask_cannot_train(tmp_path):

@@ -143,7 +143,7 @@ def _labels(path: Path, what: Label, allowed: Sequence[int], volume: Volume, not
         how = (
             "Resample with nearest neighbour, not linear."
             if any(value != int(value) for value in strange)
-            else f"Save what is meant with the values {', '.join(map(str, allowed))}."
+            else f"Save it with the values {', '.join(map(str, allowed))} only."
         )
         notes.add(VALUES[what], True, f"{path.name} holds {some}; needed {', '.join(map(str, allowed))} only.", how)
     if not labels.grid.same_as(volume.grid):
@@ -161,7 +161,7 @@ def _seen(case: Case, volume: Volume, notes: _Notes) -> NDArray[np.bool_]:
     if not acquired.any():
         notes.add("nothing seen", True, "seen.nii.gz is empty: no slice was acquired.", "Save it again, or delete it.")
     elif not acquired.all():
-        cause = f"Of {len(acquired)} slices {acquired.sum()} were acquired; no loss and no score looks at the others."
+        cause = f"Of {len(acquired)} slices {acquired.sum()} were acquired; the others are not trained on or scored."
         notes.add("part of a head", False, cause, "Nothing to do if seen.nii.gz is right.")
     return acquired
 
@@ -193,7 +193,7 @@ def _infarct(case: Case, volume: Volume, seen: NDArray[np.bool_], notes: _Notes)
             "empty mask",
             False,
             f"{case.infarct.name} is empty: the case counts as a patient without infarct.",
-            "Keep it if that is so; else save the mask again.",
+            "Keep it if that is right; otherwise save the mask again.",
         )
     return None if infarct is None else infarct.with_data(infarct.data * seen[:, None, None])
 

@@ -108,4 +108,4 @@ def verdict(count: int, findings: Sequence[Finding]) -> str:
         return f"{cases}: {problems} to solve before training, {len(findings) - blocking} more to look at."
     if findings:
         return f"{cases}: nothing blocks training, {len(findings)} to look at."
-    return f"{cases}: nothing to remark."
+    return f"{cases}: no problems found."

@@ -60,8 +60,8 @@ def choose_cases(data: Path, split: Path | None = None, fold: int | None = None,
         where = "chosen by the seed"
     train, held = [cases[name] for name in names], [cases[name] for name in validation]
     if not held:
-        return Chosen(train, train, "There is one patient only, so nobody is held out to validate.")
-    return Chosen(train, held, f"{len(train)} cases train; {len(held)} are held out to validate, {where}.")
+        return Chosen(train, train, "There is only one patient, so none is held out for validation.")
+    return Chosen(train, held, f"{len(train)} cases for training; {len(held)} held out for validation, {where}.")
 
 
 def _hold_out(cases: list[Case], seed: int) -> tuple[Sequence[str], Sequence[str]]:

@@ -30,8 +30,8 @@ def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) ->
     computed = [one for one in tomograms if one.first.orientation is not None]
     if tomograms and not computed:
         raise InputError(
-            "needed slices whose places are known, but ImageOrientationPatient is absent: nothing is "
-            "guessed. Export the series again from the archive, or give the scan as NIfTI.",
+            "needed slices at known positions, but ImageOrientationPatient is absent, and adn does not "
+            "guess. Export the series again from the archive, or give the scan as NIfTI.",
             where,
         )
     if not computed:

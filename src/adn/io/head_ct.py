@@ -42,7 +42,7 @@ def check_grid(grid: Grid, where: str) -> list[Remark]:
     away_mm = float(np.abs(grid.affine[:3, 3]).max())
     if not away_mm < MAX_ORIGIN_MM:  # also true for NaN
         raise InputError(
-            f"needed places in millimetres, but the image's origin lies {away_mm:.3g} mm away; "
+            f"needed positions in millimetres, but the image's origin lies {away_mm:.3g} mm away; "
             "check the image's header.",
             where,
         )

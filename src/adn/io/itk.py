@@ -154,8 +154,8 @@ def _check_places(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
         text = re.sub(rb"[(),]", b" ", fields[key]).replace(b"none", b"")
         if not all(math.isfinite(number) for number in _numbers(text)):
             raise InputError(
-                f"needed numbers that place the voxels, but the header's {key.decode()} holds another word; write the "
-                "image again.",
+                f"needed numbers that place the voxels, but the header's {key.decode()} holds something else; write "
+                "the image again.",
                 path,
             )
 
@@ -268,15 +268,15 @@ def _numbers(text: bytes) -> list[float]:
 
 
 def _unit(path: Path, lines: list[tuple[bytes, bytes]]) -> str:
-    """The unit of lengths, which ITK does not read; mm where none is said. Raises InputError for another one."""
+    """The unit of length, which ITK does not read; mm if none is stated. Raises InputError if it is unknown."""
     said = b" ".join(value for key, value in lines if key in (b"spaceunits", b"units", b"distanceunits"))
     names = {word.strip('"').lower() for word in said.decode(errors="replace").split()} or {""}
     lengths = {_UNITS.get(name) or _UNITS.get(name.removesuffix("s"), name) for name in names}
     if len(lengths) == 1 and (unit := lengths.pop()) in MM_PER_UNIT:
         return unit
     raise InputError(
-        "needed a voxel size in metres, millimetres or micrometres, but the header's unit is unknown; write the image "
-        "again in millimetres.",
+        "needed a voxel size in metres, centimetres, millimetres or micrometres, but the header's unit is unknown; "
+        "write the image again in millimetres.",
         path,
     )
 

@@ -153,7 +153,7 @@ def _placed(path: Path, shape: tuple[int, int, int], header: Any, image: Any) ->
     if not sform_code and not (np.isfinite(stored) & (stored > 0)).all():  # readers disagree on negative ones
         listed = " × ".join(f"{size:g}" for size in stored)
         raise InputError(
-            f"needed the size of a voxel, but the header says {listed}: nothing is guessed. Write the "
+            f"needed the size of a voxel, but the header says {listed}, and adn does not guess. Write the "
             "image again with its voxel size.",
             path,
         )

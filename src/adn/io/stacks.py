@@ -76,7 +76,7 @@ def check_stack(series: Series, where: Path) -> None:
         raise _wrong(where, "ImageOrientationPatient", f"differs within the series by {turned:.1f} degrees")
     off_mm = _off_line_mm(series)
     if off_mm > max(LINE_MM, max(headers[0].spacing_mm) / 2):
-        raise _wrong(where, "ImagePositionPatient", f"puts slices up to {off_mm:.1f} mm beside the line of the others")
+        raise _wrong(where, "ImagePositionPatient", f"puts slices up to {off_mm:.1f} mm off the line of the others")
 
 
 def gaps_mm(series: Series) -> NDArray[np.float64]:
@@ -94,7 +94,7 @@ def uneven(gaps: NDArray) -> bool:
 
 def _wrong(where: Path, tag: str, what: str) -> InputError:
     return InputError(
-        f"needed slices whose places are known, but {tag} {what}: nothing is guessed. Export the series "
+        f"needed slices at known positions, but {tag} {what}, and adn does not guess. Export the series "
         "again from the archive, or give the scan as NIfTI.",
         where,
     )

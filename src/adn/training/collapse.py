@@ -19,8 +19,8 @@ def collapse_warning(row: Mapping[str, float]) -> str | None:
     target = row["target_p"]
     if target > 0 and row["mean_p"] < LOST_SHARE * target:
         return (
-            f"P has collapsed to 0: its mean is {row['mean_p'] / target:.1%} of what the infarct asks for, so F is "
-            "blind to it. Lengthen the warm start (loss.warm_start_epochs) or lower the learning rate."
+            f"P has collapsed to 0: its mean is {row['mean_p'] / target:.1%} of its target, so F cannot see the "
+            "infarct. Lengthen the warm start (loss.warm_start_epochs) or lower the learning rate."
         )
     if abs(row["p_over_a"] - 1) < 1 - COPY_SHARE and row["p_a_correlation"] > COPY_CORRELATION:
         return (

@@ -122,7 +122,7 @@ class _Loop:
         self.fabric = start_fabric(machine.device, stage.precision)
         device = self.fabric.device
         if device.type == "cpu" and choose_precision(stage.precision, device) == "bf16" and spare_two_slices(model):
-            log.info("%s: this CPU's bf16 sets no gradient of two slices, so they compute in fp32", stage.name)
+            log.info("%s: bf16 on this CPU leaves gradients of two slices unset, so they use fp32", stage.name)
         if device.type == "cpu":
             laid_out(model)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)

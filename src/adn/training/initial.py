@@ -38,7 +38,7 @@ def take_over(model: nn.Module, name_or_path: str | Path) -> None:
         names = {name for name in own if name.startswith(network) and name.startswith("align.") == bool(network)}
         if len(names & taken) < least * len(names):
             raise InputError(
-                f"{name_or_path}: cannot be started from: only {len(names & taken)} of {len(names)} tensors "
+                f"{name_or_path}: cannot start from it, because only {len(names & taken)} of {len(names)} tensors "
                 f"{'of T' if network else 'of the networks after T'} fit this recipe; choose the recipe that the "
                 "weights were trained with ('adn info' names those that ship), or train without `start`."
             )
