@@ -1,1 +1,1 @@
-"""Whole archives of scans, predicted by as many processes and machines as there are, by dask.distributed."""
+"""Predict whole archives of scans with dask.distributed, on as many processes and machines as are available."""

@@ -1,7 +1,7 @@
 """The two levels of a BIDS App: each participant's derivatives, and one table over all of them.
 
-Runners start `participant` for several participants at once with one output folder, so nothing but a participant's own
-files is written at that level, once the data set is described; a scan that is done is not done again.
+Runners start `participant` for several participants at once with one output folder, so after the data set's description
+that level writes only the participant's own files. Finished scans are skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from adn.io.atomic import atomic_path, check_writable, sweep
 from adn.results import DISCLAIMER
 from adn.work.pool import Failure, map_processes
 
-Tell = Callable[[Item, str], object]  # a scan, and why it failed or ''
+Tell = Callable[[Item, str], object]  # a scan, and why it failed ('' if it did not)
 
 
 def predict_participants(
@@ -30,8 +30,8 @@ def predict_participants(
 ) -> list[int]:
     """Predict the scans (`sub-*/**/*_ct.nii.gz`) of a BIDS data set into BIDS derivatives; an exit code for each.
 
-    labels: of participants, with or without `sub-`; none: all. jobs: as in `map_processes`. Raises InputError where
-    `data` is no BIDS data set, or a participant or all scans are absent; OutputError where nothing can be written.
+    labels: participants, with or without `sub-`; none: all. jobs: as in `map_processes`. Raises InputError where `data`
+    is not a BIDS data set, or a participant or all scans are absent; OutputError where nothing can be written.
     """
     items = _items(data, labels)
     out = job.request.out
@@ -49,7 +49,7 @@ def predict_participants(
 
 
 def summarize_group(out: Path) -> str:
-    """Write one table (`results.tsv`) and a summary (`summary.txt`) of all participants' results; returns the latter.
+    """Write all participants' results as a table (`results.tsv`) and a summary (`summary.txt`), which is returned.
 
     Raises InputError where there are no results, OutputError where nothing can be written.
     """
@@ -84,7 +84,7 @@ def _items(data: Path, labels: Sequence[str]) -> list[Item]:
 
 
 def _summary(results: Sequence[dict], participants: int) -> str:
-    """A few lines for people."""
+    """A few lines for people to read."""
     judged = [result for result in results if result["assessable"]]
     sides = Counter(result["side"] for result in judged)
     volumes_ml = [result["volume_ml"] for result in judged if result["side"] != "none"]

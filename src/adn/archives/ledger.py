@@ -1,6 +1,6 @@
-"""What is known about every scan of an archive, on disk: `archive.sqlite` in the results folder.
+"""The state of every scan of an archive, on disk: `archive.sqlite` in the results folder.
 
-Its rows are the queue (waiting), the memory across stops, and the source of the table. One run holds it at a time.
+Its rows are the queue, the record that survives a stop, and the source of the table. One run holds it at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from adn.io.digest import sha256
 
 LEDGER = "archive.sqlite"
 WAITING, DONE, FAILED, SET_ASIDE = range(4)
-ROWS_A_PART = 10_000  # rows of the table
+ROWS_A_PART = 10_000  # rows in each part of the table
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS scans (
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS stale (part INTEGER PRIMARY KEY);
 
 @dataclass(frozen=True)
 class Item:
-    """A scan to predict. files: its places; one, or all images of a study. scan: how the table names it."""
+    """A scan to predict. files: where it lies, one file or all images of a study. scan: its name in the table."""
 
     number: int
     case: str
@@ -100,11 +100,11 @@ class Ledger:
 
     @property
     def counts(self) -> Counts:
-        """As of now."""
+        """The current counts."""
         return Counts(*(self._counts.get(state, 0) for state in (WAITING, DONE, FAILED, SET_ASIDE)))
 
     def add(self, found: Found) -> str | None:
-        """Note a scan; the name of its case where it is done already, else None."""
+        """Record a scan; returns its case's name if it is already done, else None."""
         key = f"{found.scan} {found.study}" if found.study else found.scan
         there = self._base.execute("SELECT name, state FROM scans WHERE scan = ?", (key,)).fetchone()
         if there:
@@ -119,7 +119,7 @@ class Ledger:
         return None
 
     def again(self, case: str) -> None:
-        """A scan whose results are gone waits again."""
+        """Put a scan whose results are gone back into the queue."""
         number, key, study, state = self._base.execute(
             "SELECT number, scan, study, state FROM scans WHERE name = ?", (case,)
         ).fetchone()
@@ -130,7 +130,7 @@ class Ledger:
         self._count(WAITING, 1)
 
     def retry_failed(self) -> None:
-        """Everything that failed or was set aside waits again."""
+        """Put everything that failed or was set aside back into the queue."""
         for (number,) in self._base.execute("SELECT number FROM scans WHERE state > ?", (DONE,)).fetchall():
             self._spoil(number)
         self._base.execute("UPDATE scans SET state = ?, line = NULL WHERE state > ?", (WAITING, DONE))
@@ -138,7 +138,7 @@ class Ledger:
         self._count(WAITING, self._counts.pop(FAILED, 0) + self._counts.pop(SET_ASIDE, 0))
 
     def waiting(self, after: int, limit: int) -> list[Item]:
-        """The next scans that wait, in the order in which they were found. after: the number of the one before."""
+        """The next scans in the queue, in the order they were found. after: the number of the last one taken."""
         rows = self._base.execute(
             "SELECT number, name, scan, study FROM scans WHERE state = ? AND number > ? ORDER BY number LIMIT ?",
             (WAITING, after, limit),
@@ -152,7 +152,7 @@ class Ledger:
         return Item(number, case, key.removesuffix(f" {study}"), tuple(place for (place,) in rows))
 
     def finish(self, number: int, state: int, row: Mapping[str, Any]) -> None:
-        """Note what became of a scan. row: its line of the table."""
+        """Record a scan's outcome. row: its row of the table."""
         self._base.execute("UPDATE scans SET state = ?, line = ? WHERE number = ?", (state, json.dumps(row), number))
         self._spoil(number)
         self._count(WAITING, -1)
@@ -165,16 +165,16 @@ class Ledger:
         self._base.execute("INSERT OR IGNORE INTO stale VALUES (?)", (number // ROWS_A_PART,))
 
     def stale_parts(self) -> list[int]:
-        """Parts of the table that do not say what the ledger does."""
+        """Parts of the table that lag behind the ledger."""
         return [part for (part,) in self._base.execute("SELECT part FROM stale ORDER BY part").fetchall()]
 
     def parts(self) -> set[int]:
-        """Parts of the table that have a line."""
+        """Parts of the table that should exist."""
         last = self._base.execute("SELECT MAX(number) FROM scans WHERE state > ?", (WAITING,)).fetchone()[0]
         return set() if last is None else set(range(last // ROWS_A_PART + 1))
 
     def rows(self, part: int) -> list[dict[str, Any]]:
-        """The lines of one part of the table."""
+        """The rows of one part of the table."""
         first = part * ROWS_A_PART
         lines = self._base.execute(
             "SELECT line FROM scans WHERE number >= ? AND number < ? AND line IS NOT NULL ORDER BY number",
@@ -183,7 +183,7 @@ class Ledger:
         return [json.loads(line) for (line,) in lines]
 
     def part_written(self, part: int) -> None:
-        """Note that a part of the table is as the ledger."""
+        """Record that a part of the table matches the ledger."""
         self._base.execute("DELETE FROM stale WHERE part = ?", (part,))
 
     def set_aside(self) -> Iterator[str]:

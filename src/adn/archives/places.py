@@ -1,4 +1,4 @@
-"""Files where archives keep them, one after the other: below a folder, or in object storage (`s3://bucket/folder`)."""
+"""Archives' files where they lie, listed one by one: below a folder, or in object storage (`s3://bucket/folder`)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 from adn.errors import InputError
 from adn.results import RESULT_FILE
 
-HEAD_BYTES = 2**16  # the start of a DICOM file, which is enough to tell its study
+HEAD_BYTES = 2**16  # the start of a DICOM file, enough to identify its study
 _ADDRESS = re.compile(r"(?P<store>(?P<kind>[a-z][a-z0-9+.-]+)://[^/]+)/*(?P<key>.*)", re.I)
 _STORES = {"s3", "gs", "az"}
-_PAGE = 1000  # files that object storage names at a time
+_PAGE = 1000  # files listed per request to object storage
 
 
 @dataclass(frozen=True)
 class File:
-    """place: its path or address. name: the same below the archive's folder, with slashes. stamp: changes with it."""
+    """place: path or address. name: path relative to the archive's folder, with slashes. stamp: changes with it."""
 
     place: str
     name: str
@@ -29,7 +29,7 @@ class File:
 
 
 def is_address(place: str) -> bool:
-    """Whether a place is in object storage. Raises InputError for an address of a kind that is not known."""
+    """Whether a place is in object storage. Raises InputError for an unknown kind of address."""
     match = _ADDRESS.fullmatch(place)
     if match and match["kind"].lower() not in _STORES:
         raise InputError(f"needed an address that begins with {', '.join(sorted(_STORES))}, as in s3://bucket.", place)
@@ -47,9 +47,9 @@ def is_archive(place: str) -> bool:
 
 
 def files_below(place: str, skip: Path | None = None) -> Iterator[File]:
-    """All files below a folder or address, as they are listed; hidden ones and result folders of adn are left out.
+    """All files below a folder or address, as they are listed, except hidden ones and adn's result folders.
 
-    skip: a folder that is left out, too. Raises InputError where the place cannot be listed.
+    skip: another folder to leave out. Raises InputError where the place cannot be listed.
     """
     if is_address(place):
         return _stored(place)
@@ -68,7 +68,7 @@ def first_bytes(place: str) -> bytes:
 
 
 def brought(places: tuple[str, ...], folder: Path) -> Path:
-    """A path to give to `open_scan`: the only local file or folder itself, else `folder`, in which they then lie."""
+    """A path for `open_scan`: a single local file or folder as it is, otherwise `folder`, with the files put in it."""
     if len(places) == 1 and not is_address(places[0]):
         return Path(places[0])
     for number, place in enumerate(places):
@@ -123,7 +123,7 @@ def _fetch(place: str, target: Path) -> None:
 
 
 def _store(place: str) -> tuple[Any, str]:
-    """The bucket of an address, set up by the environment (AWS_ACCESS_KEY_ID and so on), and the key in it."""
+    """The bucket of an address, configured by the environment (AWS_ACCESS_KEY_ID and so on), and the key in it."""
     match = _ADDRESS.fullmatch(place)
     assert match
     return _bucket(match["store"]), match["key"].rstrip("/")
@@ -138,10 +138,10 @@ def _bucket(address: str) -> Any:
 
 
 def _told(place: str, ask: Any, *args: Any, **options: Any) -> Any:
-    """What the storage returns, with its errors as InputError."""
+    """What the storage returns; its errors become InputError."""
     try:
         return ask(*args, **options)
-    except Exception as error:  # obstore raises kinds of its own, FileNotFoundError and PermissionError
+    except Exception as error:  # obstore raises its own classes, FileNotFoundError and PermissionError
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"object storage did not give it ({reason}); check address and credentials.", place) from error
 

@@ -25,35 +25,36 @@ if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
     from tornado.ioloop import PeriodicCallback
 
-TRIES = 2  # how often a scan whose worker ends is tried
+TRIES = 2  # how often a scan is tried if its worker dies
 _LISTED_AT_ONCE = 200
-_LISTING_S = 0.2  # then workers are looked after again
-_WAIT_S = 0.5  # for a scan to end; lets Ctrl-C through
-_COUNT_S = 5.0  # between two looks at how many workers there are
-_KEEP_S = 2.0  # of work may be forgotten by a stop, and is then found again by its results
+_LISTING_S = 0.2  # time to list scans before attending to the workers again
+_WAIT_S = 0.5  # wait for a scan to finish; short, so that Ctrl-C gets through
+_COUNT_S = 5.0  # between two counts of the workers
+_KEEP_S = 2.0  # between commits; a stop loses at most this much, which is recovered from the results
 _TABLE_S = 60.0
-_AHEAD = 2  # scans that are handed out, for each thread of the workers
+_AHEAD = 2  # scans handed out per worker thread
 
 
 @dataclass(frozen=True)
 class Event:
-    """What became of one scan. error: a sentence, '' where it is done. row: its line of the table."""
+    """The outcome of one scan. error: a sentence, '' if it is done. row: its row of the table."""
 
     case: str
     error: str
     row: dict[str, Any]
 
 
-Tell = Callable[[Event | None, Counts, bool], object]  # None: only the counts are new; True while there may be more
+Tell = Callable[[Event | None, Counts, bool], object]  # event (None: only counts changed), counts, whether more may come
 
 
 def predict_archive(
     places: Sequence[str], job: Job, client: Client, tell: Tell | None = None, *, retry_failed: bool = False
 ) -> Counts:
-    """Predict all scans of `places` (see `find_scans`) by the workers of `client`; returns what became of how many.
+    """Predict all scans of `places` (see `find_scans`) on the workers of `client`; returns the final counts.
 
-    Results come into `job.request.out` and its `results.parquet`. What is done is not done again; what failed or was
-    set aside only with `retry_failed`. A scan that ends its worker as often as the scheduler allows is set aside.
+    Results go to `job.request.out` and its `results.parquet`. Finished scans are skipped; those that failed or were set
+    aside are retried only with `retry_failed`. A scan that kills its worker as often as the scheduler allows is set
+    aside.
     Raises as `predict_scans` does, and InputError where a place cannot be listed.
     """
     out = job.request.out
@@ -78,15 +79,15 @@ def _check(job: Job) -> None:
     request = job.request
     check_writable(request.out)
     if request.overwrite:
-        raise InputError("`overwrite` is not for archives, which continue where they stopped: choose another folder.")
+        raise InputError("`overwrite` is not for archives, which resume where they stopped: choose another folder.")
     if request.dicom_seg and job.layout == "bids":
-        raise InputError("`dicom_seg` has no place in BIDS; take the layout of a folder for each case.")
+        raise InputError("`dicom_seg` does not fit the BIDS layout; use the layout with a folder for each case.")
     if request.out.is_dir() and any(request.out.iterdir()) and not (request.out / LEDGER).exists():
         raise OutputError("holds something other than an archive's results; choose another folder.", request.out)
 
 
 def _settings(job: Job) -> dict[str, Any]:
-    """What all results of one folder have in common."""
+    """The settings that all results in one folder share."""
     from adn.io.weights import find_weights
 
     request, weights = job.request, job.networks.weights
@@ -104,14 +105,14 @@ def _settings(job: Job) -> dict[str, Any]:
 
 
 class _Run:
-    """One run over the ledger: which scans are being worked on, and when the disk was last brought up to date."""
+    """One run over the ledger: the scans in progress, and when the disk was last brought up to date."""
 
     def __init__(self, job: Job, client: Client, ledger: Ledger, tell: Tell) -> None:
         self.job, self.client, self.ledger, self.tell = job, client, ledger, tell
         self.flying: dict[Future, Item] = {}
         self.landed: SimpleQueue[Future] = SimpleQueue()
         self.name = f"adn_predict-{secrets.token_hex(8)}"
-        self.last = 0  # number of the scan that was handed out last
+        self.last = 0  # number of the last scan handed out
         self.room, self.counted = 0, -_COUNT_S
         self.kept = self.tabled = time.monotonic()
 
@@ -129,14 +130,14 @@ class _Run:
             self.tell(None, self.ledger.counts, listing)
 
     def stop(self) -> None:
-        """Cancel what was handed out: the workers drop what they have not begun."""
+        """Cancel what was handed out: workers drop the scans they have not begun."""
         if self.flying:
             with suppress(Exception):  # the scheduler itself may be gone
                 self.client.cancel(list(self.flying), force=True)
         self.flying.clear()
 
     def _list(self, found: Iterator[Found | None]) -> bool:
-        """Note some more scans; False when there are no more."""
+        """Record some more scans; False when there are no more."""
         end = time.monotonic() + _LISTING_S
         for _ in range(_LISTED_AT_ONCE):
             try:
@@ -163,7 +164,7 @@ class _Run:
             future.add_done_callback(self.landed.put)
 
     def _collect(self, wait_s: float) -> None:
-        """Record what has finished; waits for the first."""
+        """Record the scans that have finished, after waiting for the first."""
         try:
             future = self.landed.get(timeout=wait_s) if wait_s else self.landed.get_nowait()
             while True:
@@ -179,7 +180,7 @@ class _Run:
             result = future.result()
         except KilledWorker as error:
             tries = error.allowed_failures + 1
-            sentence = f"{item.scan}: ended the process that was working on it {tries} times; set aside, look at it."
+            sentence = f"{item.scan}: set aside, as the process working on it died {tries} times; look at the scan."
             return self._write(item, SET_ASIDE, failed_row(item, sentence))
         except Exception as error:
             raise AdnError(
@@ -206,9 +207,9 @@ class _Run:
 
 
 def local_client(jobs: int, threads: int) -> Client:
-    """A client of a cluster in this machine, which ends with it: so many processes, each with so many threads.
+    """A client of a cluster on this machine, which ends with it: `jobs` processes with `threads` threads each.
 
-    Nobody else can speak to it. Raises InputError where dask is not installed.
+    Nobody else can connect to it. Raises InputError where dask is not installed.
     """
     level = "debug" if os.environ.get("ADN_DEBUG") else "critical"
     environment = thread_settings(threads) | {"DASK_LOGGING__DISTRIBUTED": level}
@@ -216,16 +217,16 @@ def local_client(jobs: int, threads: int) -> Client:
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": TRIES - 1,
-            "distributed.scheduler.worker-saturation": 1.0,  # scans wait with the scheduler, no process that may die
+            "distributed.scheduler.worker-saturation": 1.0,  # scans wait in the scheduler, not in a process that may die
             "distributed.nanny.pre-spawn-environ": environment,
-            "distributed.deploy.lost-worker-timeout": "10 minutes",  # a busy machine takes long to start one
+            "distributed.deploy.lost-worker-timeout": "10 minutes",  # a busy machine is slow to start one
         }
     )
     cluster = distributed.LocalCluster(
         n_workers=jobs,
         threads_per_worker=1,
         processes=True,
-        memory_limit=0,  # the system ends what takes too much, and nothing pauses
+        memory_limit=0,  # the system kills what takes too much; none pauses
         host="127.0.0.1",
         protocol="tls",
         security=True,
@@ -237,7 +238,7 @@ def local_client(jobs: int, threads: int) -> Client:
 
 
 def _mend(cluster: LocalCluster, jobs: int) -> None:
-    """Restart workers whose process died while starting: dask gives those up."""
+    """Restart workers whose process died while starting: dask gives up on those."""
     from distributed.core import Status
     from tornado.ioloop import PeriodicCallback
 
@@ -271,7 +272,7 @@ def remote_client(scheduler: str) -> Client:
 def _dask(level: str) -> tuple[Any, Any]:
     try:
         import dask.config
-        import pyarrow  # noqa: F401 - better now than after the first scan
+        import pyarrow  # noqa: F401 - fail now rather than after the first scan
 
         dask.config.set({"logging": {"distributed": level, "distributed.client": level}})  # read by the next line
         import distributed

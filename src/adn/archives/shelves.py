@@ -1,4 +1,4 @@
-"""How results of an archive lie in the output folder: a folder a case, or BIDS derivatives. A case is there or not."""
+"""Layout of an archive's results: a folder per case, or BIDS derivatives. A case is there completely, or not at all."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from adn.io.digest import sha256
 from adn.results import RESULT_FILE
 
 Layout = Literal["cases", "bids"]
-GROUP_TABLE, GROUP_SUMMARY = "results.tsv", "summary.txt"  # of all participants of BIDS derivatives
-_BIDS_NAMES = {  # the result file comes last: by it a case is known to be whole
+GROUP_TABLE, GROUP_SUMMARY = "results.tsv", "summary.txt"  # for all participants of BIDS derivatives
+_BIDS_NAMES = {  # the result file comes last: its presence means that the case is complete
     "infarct.nii.gz": "label-infarct_desc-adn_mask.nii.gz",
     "brain_mask.nii.gz": "label-brain_desc-adn_mask.nii.gz",
     "infarct_probability.nii.gz": "label-infarct_desc-adn_probseg.nii.gz",
@@ -32,14 +32,14 @@ _ENTITIES = re.compile(r"sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*")
 
 
 def result_of(out: Path, layout: Layout, case: str) -> Path:
-    """The result file of a case, which is there when all of it is."""
+    """The result file of a case, which is written last."""
     if layout == "cases":
         return out / case / RESULT_FILE
     return _bids_place(out, case, _BIDS_NAMES[RESULT_FILE])
 
 
 def bids_results(out: Path) -> list[Path]:
-    """The result files of all finished cases of BIDS derivatives, in the order of their names."""
+    """The result files of all finished cases of BIDS derivatives, sorted by name."""
     return sorted(out.glob(f"sub-*/**/*_{_BIDS_NAMES[RESULT_FILE]}"))
 
 
@@ -57,7 +57,7 @@ def put(folder: Path, out: Path, layout: Layout, case: str) -> None:
 
 
 def describe(out: Path, layout: Layout, version: str) -> None:
-    """What a BIDS data set says of itself. Raises OutputError."""
+    """Write the files in which a BIDS data set describes itself. Raises OutputError."""
     if layout == "cases" or (out / "dataset_description.json").exists():
         return
     facts = {
@@ -69,7 +69,7 @@ def describe(out: Path, layout: Layout, version: str) -> None:
     texts = {
         ".bidsignore": f"{BIDS_IGNORED}{GROUP_TABLE}\n{GROUP_SUMMARY}\nresults.parquet\narchive.sqlite*\n",
         "README.md": "Results of `adn predict`, for research use only: masks, maps and a report for each scan.\n",
-        "dataset_description.json": json.dumps(facts, indent=1) + "\n",  # last: by it the others are there
+        "dataset_description.json": json.dumps(facts, indent=1) + "\n",  # last: it shows that the others are there
     }
     for name, text in texts.items():
         with atomic_path(out / name) as partial:
@@ -77,7 +77,7 @@ def describe(out: Path, layout: Layout, version: str) -> None:
 
 
 def bids_stem(case: str) -> str:
-    """A case's name as BIDS entities: as it is where it is such a name, else a label that no other case has."""
+    """A case's name as BIDS entities: unchanged if it already is such a name, else a label unique to the case."""
     if _ENTITIES.fullmatch(case):
         return case
     plain = re.sub(r"[^A-Za-z0-9]", "", case)

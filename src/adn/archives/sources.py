@@ -1,4 +1,4 @@
-"""The scans of an archive: below a folder, in a table, in a BIDS data set, in studies of DICOM, in object storage."""
+"""The scans of an archive: below a folder, in a table, in a BIDS data set, in DICOM studies, in object storage."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _NAMES = ("case", "name")
 _HALF = (".nhdr", ".mhd")  # the voxels lie in another file
 _OTHERS = (".json", ".csv", ".tsv", ".txt", ".md", ".html", ".png", ".jpg", ".pdf", ".xml")  # no need to look inside
 _STUDY_AND_SERIES = 0x0020000E
-_AT_ONCE = 32  # files whose beginning is read
+_AT_ONCE = 32  # files read at once to look inside
 _KEY = 16  # hexadecimal digits of a study's digest
 
 
 @dataclass(frozen=True)
 class Found:
-    """A scan. name: what its case is to be called, if that is free. study: of the index, where it has many files."""
+    """A scan. name: preferred name of its case. study: its study in the index, if it consists of many files."""
 
     name: str
     scan: str
@@ -39,23 +39,23 @@ class Studies(Protocol):
     """An index of DICOM files, kept on disk."""
 
     def known(self, file: File) -> bool:
-        """Whether a file is in the index as it is now."""
+        """Whether the index has this version of the file."""
         ...
 
     def keep(self, file: File, study: str) -> None:
-        """Note to which study a file belongs; '': to none of interest."""
+        """Record which study a file belongs to; '': none of interest."""
         ...
 
     def studies(self) -> Iterator[tuple[str, str, str]]:
-        """Each study with the first and the last of its files' places in order."""
+        """Each study with the first and last of its files' places, in sorted order."""
         ...
 
 
 def find_scans(places: list[str], index: Studies, out: Path) -> Iterator[Found | None]:
-    """Each scan as it is found; None now and then, where looking takes a while. DICOM comes last, when it is all read.
+    """Each scan as it is found, with None in between where searching takes a while; DICOM last, once all is read.
 
-    places: each a folder, an address (`s3://bucket/folder`), a CSV with a column `path`, or a scan's file. out: is
-    left out. In a BIDS data set only `*_ct.nii.gz` are scans; elsewhere what is called like a label image is none.
+    places: each a folder, an address (`s3://bucket/folder`), a CSV with a column `path`, or a scan's file. out: not
+    searched. In a BIDS data set only `*_ct.nii.gz` are scans; elsewhere files named like label images are skipped.
     """
     for place in places:
         if is_table(place):
@@ -92,7 +92,7 @@ def _below(place: str, index: Studies, out: Path) -> Iterator[Found | None]:
 
 
 def _look_inside(files: list[File], index: Studies) -> None:
-    """Note the studies of files; all are asked for at once, for what is far away takes long to answer."""
+    """Record the files' studies; all are read at once, because remote storage is slow to answer."""
     if files:
         with ThreadPoolExecutor(len(files)) as readers:
             heads = list(readers.map(_head, [file.place for file in files]))
@@ -107,13 +107,13 @@ def _head(place: str) -> bytes:
 
 
 def _name(name: str, suffix: str) -> str:
-    """Of the path below the archive's folder; a scan that is only called ct has the name of its folder."""
+    """A name from the path below the archive's folder; a scan called just ct takes its folder's name."""
     parts = name[: -len(suffix)].split("/")
     return safe_name("_".join(parts[:-1] if len(parts) > 1 and parts[-1].lower() == "ct" else parts))
 
 
 def study_of(head: bytes) -> str:
-    """A digest of the study of a CT image, by its first bytes; '' for any other file, and for what cannot be read."""
+    """A digest of a CT image's study, from its first bytes; '' for any other or unreadable file."""
     from pydicom import config
     from pydicom.filereader import read_partial
 
@@ -146,7 +146,7 @@ def _of_table(path: Path) -> Iterator[Found]:
 
 
 def _common(first: str, last: str) -> str:
-    """The folder in which all files between two lie."""
+    """The folder that holds all files between the two."""
     parts = zip(first.split("/")[:-1], last.split("/")[:-1], strict=False)
     shared = []
     for one, other in parts:

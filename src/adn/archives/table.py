@@ -1,7 +1,7 @@
-"""One table of an archive's results as Parquet: a folder `results.parquet` of parts, made from the ledger.
+"""An archive's results as one Parquet table: a folder `results.parquet` of parts, made from the ledger.
 
-Each part holds the lines of 10,000 scans by number; one that has changed is written anew as a whole and takes the
-other's place. So a case can be there once only, and a reader never meets half a part.
+Each part holds the rows of 10,000 scans, by number; a part that has changed is rewritten and replaced as a whole. So
+every case appears only once, and readers never see half a part.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TABLE = "results.parquet"
 
 
 def update_table(ledger: Ledger, out: Path) -> None:
-    """Write those parts that are absent or older than the ledger. Raises OutputError."""
+    """Write the parts that are missing or out of date. Raises OutputError."""
     folder = out / TABLE
     folder.mkdir(parents=True, exist_ok=True)
     absent = {part for part in ledger.parts() if not _part(folder, part).exists()}
@@ -30,7 +30,7 @@ def update_table(ledger: Ledger, out: Path) -> None:
 
 
 def write_part(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write lines of `results.csv` as Parquet, with the same columns; numbers as numbers."""
+    """Write rows of `results.csv` as Parquet, with the same columns; numbers stay numbers."""
     import pyarrow
     from pyarrow import parquet
 

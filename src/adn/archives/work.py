@@ -1,4 +1,4 @@
-"""What a worker does: one scan of an archive, from wherever it is to its place in the output folder."""
+"""What a worker does: predict one scan of an archive, wherever it lies, and put the results into the output folder."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from adn.prediction.batch import Networks, Outcome, Predictor, Request, Task
 from adn.work.memory import trim_as_glibc_does
 from adn.work.pool import Failure, attempt
 
-WORKPLACE = ".adn-work"  # in the output folder: what is not whole yet
+WORKPLACE = ".adn-work"  # in the output folder: results that are not complete yet
 
 Work = Callable[[Request, Networks], Callable[[Task], Outcome]]
 
 
 @dataclass(frozen=True)
 class Job:
-    """Predicts scans of one archive; sent to the workers with each of them. request.out: seen by all of them.
+    """Predicts scans of one archive; sent to the workers with each scan. request.out: a folder all workers can reach.
 
-    work: makes what predicts a scan. version: of adn that the workers need to have.
+    work: makes the callable that predicts a scan. version: the version of adn that workers must have.
     """
 
     request: Request
@@ -39,10 +39,10 @@ class Job:
     version: str = adn.__version__
 
     def __call__(self, item: Item) -> dict[str, Any] | Failure:
-        """The scan's line of the table, or why there is none. What is whole already is not done again.
+        """The scan's row of the table, or why there is none. Complete results are not made again.
 
-        A worker of one's own takes as many threads as its OMP_NUM_THREADS says, which dask sets to 1 without being
-        asked, but not for ITK.
+        A worker that a user started uses as many threads as OMP_NUM_THREADS says; dask sets it to 1 by default, but
+        leaves ITK's own setting alone.
         """
         if threads := os.environ.get("OMP_NUM_THREADS", ""):
             os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", threads)
@@ -71,19 +71,19 @@ class Job:
 
 
 def row_of(result: Path, item: Item) -> dict[str, Any]:
-    """A scan's line of the table from its result file."""
+    """A scan's row of the table, from its result file."""
     from adn.report import csv_row
 
     return csv_row(json.loads(result.read_text(encoding="utf-8")), item.scan)
 
 
 def failed_row(item: Item, error: str) -> dict[str, Any]:
-    """The line of a scan without results."""
+    """The row of a scan without results."""
     return {"case": item.case, "scan": item.scan, "error": error}
 
 
 @lru_cache(maxsize=1)
 def _kept(networks: Networks) -> Networks:
-    """The same for every scan of a process, so that they are loaded once; called before its first scan."""
+    """The same networks for every scan of a process, so that they load once; called before its first scan."""
     trim_as_glibc_does()
     return networks

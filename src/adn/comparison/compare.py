@@ -1,4 +1,4 @@
-"""`compare`: register follow-up scans to the first, measure the growth of the infarct, refuse pairs that do not fit."""
+"""`compare`: register follow-up scans to the first, measure how the infarct grew, refuse pairs that do not match."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from adn.results import RESULT_FILE
 if TYPE_CHECKING:
     from adn.prediction.batch import Networks
 
-RESULTS = "results"  # folder of the scans that were given as they are
-# One head twice has more, two heads have less (benchmarks/quality/followup.py, docs/answers.md).
+RESULTS = "results"  # folder for the results of inputs that were scans
+# Two scans of one head exceed these, two different heads do not (benchmarks/quality/followup.py, docs/answers.md).
 LEAST_BRAIN_DICE, LEAST_LIKENESS = 0.94, 0.65
 LEAST_COVERED = 0.9  # least share of either scan's brain that the other covers
 
@@ -36,12 +36,12 @@ def compare(
     overwrite: bool = False,
     tell: Callable[[str], object] | None = None,
 ) -> list[TimePoint]:
-    """Compare follow-up scans with the first, and write `out`: comparison.html, .json, .csv and images on the first.
+    """Compare follow-up scans with the first; write comparison.html, .json, .csv and images on its grid to `out`.
 
-    inputs: result folders of `adn predict`, or scans, which are predicted first into `out/results`; the first is the
-    baseline, the others follow in order of time. networks: for scans. tell: called with the name of what is worked
-    on. Raises InputError where scans do not belong together, are not assessable or show a part of a head; OutputError
-    where `out` is there already.
+    inputs: result folders of `adn predict`, or scans, which are first predicted into `out/results`; the first is the
+    baseline, the others follow in order of time. networks: used to predict scans. tell: called with the name of each
+    input as work on it begins. Raises InputError where scans do not belong together, are not assessable or show only
+    part of a head; OutputError where `out` exists already.
     """
     say = words(language)
     if len(inputs) < 2:
@@ -64,7 +64,7 @@ def compare(
 
 
 def against(first: TimePoint, point: TimePoint, given: Path) -> TimePoint:
-    """A follow-up with what it says against the first scan. given: what messages name.
+    """A follow-up with its growth since the first scan. given: the path that messages name.
 
     Raises InputError where the two do not belong together.
     """
@@ -93,12 +93,12 @@ def against(first: TimePoint, point: TimePoint, given: Path) -> TimePoint:
 
 
 def fits(match: Match) -> bool:
-    """Whether two scans can be of one head."""
+    """Whether two scans can show the same head."""
     return match.brain_dice >= LEAST_BRAIN_DICE and match.likeness >= LEAST_LIKENESS
 
 
 def _predicted(scan: Path, folder: Path, networks: Networks | None, language: str) -> Path:
-    """The result folder of a scan that was given as it is."""
+    """Predict an input that is a scan; returns its result folder."""
     from adn.io import case_names
     from adn.prediction.batch import Networks, Request, Task, Wishes, predict_one
 
@@ -112,7 +112,7 @@ def _predicted(scan: Path, folder: Path, networks: Networks | None, language: st
 
 
 def _write_laid(first: TimePoint, point: TimePoint, folder: Path) -> None:
-    """The follow-up's scan and infarct on the voxels of the first."""
+    """Write the follow-up's scan and infarct on the voxels of the first."""
     scan, infarct = laid(first, point)
     for name, volume in (("scan", scan), ("infarct", infarct)):
         write_volume(volume.reoriented(first.axes), folder / f"{point.case}_{name}{SUFFIX}")

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from adn.comparison.register import Head, Match, laid_on
 from adn.prepare import coarse as cm
 
-NEAR_MM = 4.0  # parts that lie so near to one another are one part: outlines move by a voxel, heads by a millimetre
+NEAR_MM = 4.0  # parts this close are the same part: outlines move by a voxel, heads by a millimetre
 LEAST_ML = 0.2  # smaller parts come and go with noise
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of an infarct that has no twin in the other scan. slice: of the first scan, SPL, with most of it."""
+    """One part of an infarct with no counterpart in the other scan. slice: of the first scan, SPL, with most of it."""
 
     what: Literal["new", "vanished"]
     volume_ml: float
@@ -26,10 +26,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Growth:
-    """Of an infarct from one scan to another, each measured on its own scan.
+    """How an infarct changed from one scan to another, each volume measured on its own scan.
 
-    percent: of the first volume, None where that is 0. sure: whether the 80 % intervals of both volumes are apart; None
-    where the weights gave none.
+    percent: of the first volume, None where that is 0. sure: whether the two volumes' 80 % intervals do not overlap;
+    None where the weights gave no intervals.
     """
 
     first_ml: float
@@ -39,7 +39,7 @@ class Growth:
 
     @property
     def growth_ml(self) -> float:
-        """Second less first volume, mL."""
+        """Second minus first volume, mL."""
         return self.second_ml - self.first_ml
 
     @property
@@ -58,7 +58,7 @@ Interval = tuple[float, float] | None
 def measure_growth(
     first: Head, second: Head, match: Match, intervals: tuple[Interval, Interval] = (None, None)
 ) -> Growth:
-    """Volumes on each scan's own voxels; parts on the first scan's. intervals: of both volumes, mL."""
+    """Measure volumes on each scan's own voxels, parts on the first scan's. intervals: of both volumes, mL."""
     mine = first.infarct.data > 0
     theirs = laid_on(second.infarct.data > 0, match, first.scan) >= 0.5
     voxel_ml, spacing = first.scan.grid.voxel_ml, first.scan.grid.spacing_mm
@@ -84,7 +84,7 @@ def _alone(
     spacing_mm: tuple[float, float, float],
     what: Literal["new", "vanished"],
 ) -> list[Part]:
-    """Connected parts of a mask that nothing of the other lies near to."""
+    """Connected parts of a mask with nothing of the other nearby."""
     if not mask.any():
         return []
     labels = cm.components(mask)

@@ -16,7 +16,7 @@ from adn.results import DISCLAIMER
 from adn.space.volume import Volume
 
 MARKER = "comparison.json"
-SCHEMA_VERSION = 1  # raised where a key goes or changes its meaning
+SCHEMA_VERSION = 1  # raised when a key is removed or changes its meaning
 SAME_ML, SAME_PERCENT = 1.0, 10.0  # less than either is no growth: virtual pairs, docs/answers.md
 UNITS = {
     "volume_ml": "mL, on the scan's own voxels",
@@ -52,7 +52,7 @@ def verdict(points: Sequence[TimePoint], say: Words) -> str:
 
 
 def signed(value: float, say: Words, unit: str, digits: int = 1) -> str:
-    """A number with its sign, plus too."""
+    """A number with its sign, including plus."""
     text = say.number(value, digits, unit)
     return text if value < 0 and round(value, digits) else f"+{text}"
 
@@ -70,7 +70,7 @@ def comparison_dict(points: Sequence[TimePoint], say: Words) -> dict[str, Any]:
 
 
 def write_comparison(points: Sequence[TimePoint], folder: Path, say: Words) -> None:
-    """Write the three files into `folder`; whoever calls makes it appear as a whole."""
+    """Write the three files into `folder`; the caller makes it appear as a whole."""
     content = comparison_dict(points, say)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / MARKER).write_text(text + "\n", encoding="utf-8")

@@ -13,10 +13,10 @@ from adn.prepare.resample import resample
 from adn.space.affine import Affine
 from adn.space.volume import Volume
 
-CLIP_HU = (-20.0, 120.0)  # fluid, brain and the inner skull tell where a head is; how bright bone is does not
-_RIM_MM = 8.0  # of skull around the brain that counts
-_START_PITCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # the mid-sagittal plane is known, nodding is not
-_SKETCH_MM, _NEAR_MM, _FINE_MM = 6.0, 3.0, 1.5  # voxels on which a start is chosen, and then found more finely
+CLIP_HU = (-20.0, 120.0)  # fluid, brain and the inner skull locate a head; how bright its bone is does not matter
+_RIM_MM = 8.0  # rim of skull around the brain that counts
+_START_PITCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)  # starts: the mid-sagittal plane is known, the nod is not
+_SKETCH_MM, _NEAR_MM, _FINE_MM = 6.0, 3.0, 1.5  # voxel sizes for choosing a start, then for refining it twice
 
 
 class Head(NamedTuple):
@@ -30,10 +30,10 @@ class Head(NamedTuple):
 
 
 class Match(NamedTuple):
-    """How one scan lies on another. matrix: 4 × 4, index in the first (SPL) → index in the second.
+    """How one scan maps onto another. matrix: 4 × 4, index in the first (SPL) → index in the second.
 
     brain_dice: overlap of the brains where both were scanned. likeness: correlation of brain and skull, −1 to 1.
-    covered: share of the brain of either, the lesser, that the other shows.
+    covered: share of either brain that the other scan shows, whichever is smaller.
     """
 
     matrix: NDArray[np.float64]
@@ -43,7 +43,7 @@ class Match(NamedTuple):
 
 
 def register(first: Head, second: Head) -> Match:
-    """Find the rigid motion that lays `second` on `first`, and how well it fits."""
+    """Find the rigid motion that maps `second` onto `first`, and how well it fits."""
     sketches = _picture(first, _SKETCH_MM), _picture(second, _SKETCH_MM)
     starts = [_start(first, second, degrees) for degrees in _START_PITCH_DEG]
     rough = [_refined(*sketches, start, steps=25, step_mm=3.0) for start in starts]
@@ -55,12 +55,12 @@ def register(first: Head, second: Head) -> Match:
 
 
 def laid_on(values: NDArray, match: Match, first: Volume, outside: float = 0.0) -> NDArray[np.float32]:
-    """What lies on the second scan's voxels, on those of the first, linear."""
+    """Resample values from the second scan's voxels to the first's, linearly."""
     return resample(np.ascontiguousarray(values, np.float32), match.matrix, first.grid.shape, outside=outside)
 
 
 def _mm(volume: Volume) -> NDArray[np.float64]:
-    """4 × 4: array index (D, H, W) → mm along the array's own axes (W, H, D), which poses and SimpleITK speak."""
+    """4 × 4: array index (D, H, W) → mm along the array's own axes (W, H, D), as poses and SimpleITK use."""
     depth, height, width = volume.grid.spacing_mm
     matrix = np.zeros((4, 4))
     matrix[0, 2], matrix[1, 1], matrix[2, 0], matrix[3, 3] = width, height, depth, 1.0
@@ -68,7 +68,7 @@ def _mm(volume: Volume) -> NDArray[np.float64]:
 
 
 class _Picture(NamedTuple):
-    """What is compared: HU, clipped; and where it counts."""
+    """What is compared: clipped HU, and the mask within which they count."""
 
     image: sitk.Image
     mask: sitk.Image
@@ -91,12 +91,12 @@ def _picture(head: Head, finest_mm: float) -> _Picture:
 
 
 def _start(first: Head, second: Head, pitch_deg: float) -> sitk.Euler3DTransform:
-    """From the two mid-sagittal planes, the tops and the middles of both brains; nodded."""
+    """A starting motion from both brains' mid-sagittal planes, tops and middles, nodded by `pitch_deg`."""
     ends = [_top(head) for head in (first, second)]
     c, s = np.cos(np.deg2rad(pitch_deg)), np.sin(np.deg2rad(pitch_deg))
     nod = np.eye(4)
     nod[1:3, 1:3] = [[c, -s], [s, c]]
-    centre = np.array([0.0, *(ends[0] - [0.0, 70.0])])  # nodding is about a point amid the brain
+    centre = np.array([0.0, *(ends[0] - [0.0, 70.0])])  # nod around a point in mid-brain
     nod[:3, 3] = centre - Affine(nod).apply(centre)
     shift = np.eye(4)
     shift[1:3, 3] = ends[1] - ends[0]
@@ -114,7 +114,7 @@ def _start(first: Head, second: Head, pitch_deg: float) -> sitk.Euler3DTransform
 
 
 def _top(head: Head) -> NDArray[np.float64]:
-    """(y, z): the middle between front and back, and the top of a brain, aligned mm."""
+    """(y, z): midway between a brain's front and back, and its top, aligned mm."""
     place = Affine(head.aligned_from_index).apply(np.argwhere(head.brain.data[::2, ::4, ::4] > 0) * [2, 4, 4])
     return np.array([(place[:, 1].min() + place[:, 1].max()) / 2, np.percentile(place[:, 2], 99.8)])
 
@@ -122,7 +122,7 @@ def _top(head: Head) -> NDArray[np.float64]:
 def _refined(
     fixed: _Picture, moving: _Picture, start: sitk.Euler3DTransform, steps: int, step_mm: float
 ) -> tuple[sitk.Euler3DTransform, float]:
-    """A motion near `start` at which the two correlate best, and how badly they still do (−1: fully)."""
+    """The motion near `start` at which the two correlate best, and the negative correlation there (−1: perfect)."""
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsCorrelation()
     method.SetMetricFixedMask(fixed.mask)
@@ -140,7 +140,7 @@ def _refined(
 
 
 def _matrix(motion: sitk.Euler3DTransform) -> NDArray[np.float64]:
-    """4 × 4 of a motion, mm → mm."""
+    """A motion as a 4 × 4 matrix, mm → mm."""
     origin = np.array(motion.TransformPoint((0.0, 0.0, 0.0)))
     matrix = np.eye(4)
     for axis, unit in enumerate(np.eye(3)):
@@ -150,7 +150,7 @@ def _matrix(motion: sitk.Euler3DTransform) -> NDArray[np.float64]:
 
 
 def _fit(first: Head, second: Head, matrix: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Overlap of the brains, correlation, and what each shows of the other's brain."""
+    """Overlap of the brains, correlation, and how much of the other's brain each shows."""
     match = Match(matrix, 0.0, 0.0, 0.0)
     seen = laid_on(np.ones(second.scan.grid.shape), match, first.scan) > 0.5
     mine = first.brain.data > 0

@@ -33,20 +33,20 @@ class TimePoint:
 
     @property
     def axes(self) -> str:
-        """Of the scan's file, such as 'LAS'."""
+        """Axis order of the scan's file, such as 'LAS'."""
         return str(self.result["grid"]["axes"])
 
     @property
     def interval_ml(self) -> tuple[float, float] | None:
-        """Within which 80 % of true volumes lie, mL; None where the weights do not tell."""
+        """Interval that holds 80 % of true volumes, mL; None if the weights are not calibrated for it."""
         interval = self.result.get("volume_interval_ml")
         return None if interval is None else (float(interval[0]), float(interval[1]))
 
 
 def read_time_point(results: Path, given: Path, case: str | None = None) -> TimePoint:
-    """A scan with its masks. given: what messages name. case: its name, else the result's.
+    """A scan with its masks. given: the path that messages name. case: its name; by default the result's.
 
-    Raises InputError where it cannot be compared: older results, not assessable, a part of a head.
+    Raises InputError where it cannot be compared: results of an older version, not assessable, only part of a head.
     """
     result = read_result(results)
     if not {"aligned_from_scan", "remarks", "grid"} <= result.keys():
@@ -69,7 +69,7 @@ def read_time_point(results: Path, given: Path, case: str | None = None) -> Time
 
 def laid(first: TimePoint, point: TimePoint) -> tuple[Volume, Volume]:
     """Scan (HU) and infarct (0 or 1) of a follow-up on the first scan's voxels, SPL."""
-    assert point.match is not None, "the first scan lies where it lies"
+    assert point.match is not None, "the first scan is not moved"
     scan = laid_on(point.head.scan.data, point.match, first.head.scan, outside=-1024.0)
     infarct = laid_on(point.head.infarct.data > 0, point.match, first.head.scan) >= 0.5
     grid = first.head.scan.grid
