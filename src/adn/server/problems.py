@@ -51,7 +51,7 @@ def install(app: FastAPI) -> None:
     async def _(request: Request, error: Exception) -> JSONResponse:
         route = getattr(request.scope.get("route"), "path", "unknown path")  # not the address: it is the client's
         log.error("%s %s: %s", request.method, route, type(error).__name__, exc_info=debugging())
-        return response(500, f"Something that should not happen did ({type(error).__name__}); see the server's output.")
+        return response(500, f"Something went wrong that never should ({type(error).__name__}); see the server's output.")
 
 
 def documented(*statuses: int) -> dict[int | str, dict]:

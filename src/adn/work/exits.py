@@ -15,7 +15,7 @@ _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 
 
 def overall_code(codes: Iterable[int]) -> int:
-    """Of several items: 0 all done, 3 some failed; where all failed, 2 if every one was bad input, else 1."""
+    """Exit code for several items: 0 all done, 3 some failed; if all failed, 2 if all were bad input, else 1."""
     found = set(codes)
     if found <= {DONE}:
         return DONE
@@ -25,7 +25,7 @@ def overall_code(codes: Iterable[int]) -> int:
 
 
 def explain(error: BaseException) -> tuple[int, str]:
-    """The exit code and the sentence for a user."""
+    """The exit code for an error, and the sentence that a user sees."""
     if isinstance(error, AdnError):
         return error.exit_code, str(error)
     if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
@@ -35,8 +35,8 @@ def explain(error: BaseException) -> tuple[int, str]:
         return OUR_FAULT, "Not enough memory. Use fewer `jobs`, or a machine with more memory."
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return OUR_FAULT, (
-        f"Something that should not happen did ({what}). "
-        "Please report it with the output of 'adn info' and of the same with ADN_DEBUG=1 set."
+        f"Something went wrong that never should ({what}). "
+        "Please report it with the output of 'adn info' and of the same command run with ADN_DEBUG=1 set."
     )
 
 
@@ -46,7 +46,7 @@ def debugging() -> bool:
 
 
 def set_up_logging() -> None:
-    """Only adn's own warnings reach stderr; with ADN_DEBUG set everything does."""
+    """Let only adn's own warnings reach stderr; with ADN_DEBUG set, everything does."""
     if debugging():
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("adn").setLevel(logging.DEBUG)

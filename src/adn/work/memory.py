@@ -1,4 +1,4 @@
-"""Memory that was used once: kept for what comes next, or given back."""
+"""Freed memory: kept for reuse, or returned to the system."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Iterator
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # of glibc's mallopt
 _KEPT = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
-_AS_BEFORE = {_TRIM_THRESHOLD: 2**26, _MMAP_THRESHOLD: 2**25, _MMAP_MAX: 2**16}  # where glibc's own rule ends, too
+_AS_BEFORE = {_TRIM_THRESHOLD: 2**26, _MMAP_THRESHOLD: 2**25, _MMAP_MAX: 2**16}  # where glibc's own adjustment ends
 
 
 def give_memory_back() -> None:
-    """Hand what is free in the C library's heap back to the system, where it can: 100 MB stay there after a network."""
+    """Return free memory in the C library's heap to the system, if possible: a network leaves 100 MB there."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def trim_as_glibc_does() -> None:
-    """Leave it to the C library when free memory goes back to the system, whatever `MALLOC_TRIM_THRESHOLD_` says.
+    """Let the C library decide when to return free memory to the system, whatever `MALLOC_TRIM_THRESHOLD_` says.
 
-    dask sets that to 64 KB for its workers, and then every array of 128 KB and more is asked for, cleared and given
-    back anew.
+    dask sets it to 64 KB for its workers, so that every array of 128 KB or more is requested, cleared and returned each
+    time.
     """
     _set_options(_AS_BEFORE)
 
 
 @contextlib.contextmanager
 def freed_memory_kept(kept: bool = True) -> Iterator[None]:
-    """Within it, freed memory serves the next layer of a network and is not handed back to the system in between.
+    """Inside this context, freed memory is reused by a network's next layer instead of being returned to the system.
 
-    Else glibc asks the system for every large tensor anew, and clearing those pages takes a third of the time of the
-    paper's networks on its full grid. Given back at the end. Does nothing without glibc, or where not `kept`.
+    Otherwise glibc requests memory for every large tensor again, and clearing those pages takes a third of the time of
+    the paper's networks on its full grid. Returned at the end. Does nothing without glibc, or if not `kept`.
     """
     if not kept:
         yield

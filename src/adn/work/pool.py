@@ -1,4 +1,4 @@
-"""Work on many items in several fresh processes. If one dies, the item that it was working on is known."""
+"""Work on many items in several fresh processes. If one dies, we know which item it was working on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _THREADS = (
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
 _SPAWN = get_context("spawn")  # fork would copy torch's threads in an undefined state
-_GRACE_S = 10.0  # for a worker to remove what it was writing
+_GRACE_S = 10.0  # time for a worker to remove what it was writing
 
 
 def cores() -> int:
@@ -39,10 +39,10 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Failure:
-    """What became of an item that could not be worked on. code: exit code, never 0. error: a sentence.
+    """Why an item failed. code: exit code, never 0. error: a sentence.
 
-    about, what: the file or case that the sentence begins with, and the rest of it; None and '' where it names none.
-    may_pass: nothing is wrong with the item, so that a later try may succeed: a full disk, too little memory.
+    about, what: the file or case that the sentence begins with, and the rest of it; None and '' if it names none.
+    may_pass: the item itself is not to blame (a full disk, too little memory), so a later try may succeed.
     """
 
     code: int
@@ -60,13 +60,13 @@ def map_processes(
     *,
     clean_up: Callable[[Item], object] | None = None,
 ) -> Iterator[tuple[Item, Result | Failure]]:
-    """Yield each item with its result, as they come. One that fails, or the death of its process, stops no other.
+    """Yield each item with its result, as they finish. A failure, or the death of a process, does not stop the others.
 
-    work: importable where it is defined, and able to be pickled. Every process has a copy of its own, which works on
-    one item after another, so that what it keeps in itself (such as a loaded model) is there for the next. jobs:
-    processes, None: one per core; 1, or a single item: all is done in this process. threads: with which each
-    process computes; None: its share of the cores. clean_up: called with the item of a process that died, to remove
-    what that half wrote; a new process takes its place.
+    work: must be picklable and importable where it is defined. Every process has its own copy, which handles one item
+    after another, so that what it stores in itself (such as a loaded model) is there for the next. jobs: processes,
+    None: one per core; with 1, or a single item, all is done in this process. threads: per process; None: its share of
+    the cores. clean_up: called with the item of a process that died, to remove half-written files; a new process
+    takes its place.
     """
     jobs = min(jobs or cores(), len(items))
     if jobs > 1:
@@ -103,7 +103,7 @@ def _in_processes(
                 worker = Worker(_work_in_pool, work, threads)
                 busy[worker] = waiting.popleft()
                 _give(worker, busy[worker])
-            # The timeout lets Python see a Ctrl-C that the system gave to another thread than this waiting one.
+            # The timeout lets Python notice a Ctrl-C that the system delivered to a thread other than this waiting one.
             ready = connection.wait([worker.pipe for worker in busy], timeout=0.5)
             for worker in [one for one in busy if one.pipe in ready]:
                 item = busy[worker]
@@ -158,13 +158,13 @@ def serve(pipe: connection.Connection, work: Callable[[Any], Any]) -> None:
 class Worker:
     """A fresh process that runs `target(pipe, *args)`, and our end of its pipe.
 
-    One pipe each, so that a process that dies is known to have died on its own task.
+    Each has its own pipe, so that when one dies its task is known.
     """
 
     def __init__(self, target: Callable[..., None], *args: Any) -> None:
         self.pipe, far_end = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=target, args=(far_end, *args), daemon=True)
-        # Inherited: Ctrl-C is for us, we tell the workers. Only a main thread may and needs to say so.
+        # Inherited by the worker: Ctrl-C is for us, we tell the workers. Only a main thread can and needs to set this.
         main = threading.current_thread() is threading.main_thread()
         before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
         try:
@@ -176,7 +176,7 @@ class Worker:
 
 
 def end(workers: Iterable[Worker]) -> None:
-    """SIGTERM, so that workers unwind and remove what is half written; SIGKILL where that takes too long."""
+    """Send SIGTERM, so that workers unwind and remove half-written files; SIGKILL if that takes too long."""
     workers = list(workers)
     for worker in workers:
         worker.process.terminate()
@@ -188,14 +188,14 @@ def end(workers: Iterable[Worker]) -> None:
 
 
 def thread_settings(threads: int) -> dict[str, str]:
-    """What the environment of a process must say before torch and ITK are loaded, for so many threads of each."""
+    """Environment variables that make torch and ITK use this many threads, to be set before they are loaded."""
     return dict.fromkeys(_THREADS, str(threads))
 
 
 def begin_worker(threads: int | None) -> None:
-    """What a worker does first: unwinds on signals and when its parent dies, takes its share of cores, is silent.
+    """Set a worker up: unwind on signals and when its parent dies, take its share of cores, keep stderr quiet.
 
-    threads: None leaves every library its own default, as in a process of the command line.
+    threads: None leaves every library its own default, as in the command line's own process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells its workers
     unwind_on_signals()
@@ -213,5 +213,5 @@ def _end_with_parent() -> None:
 
 
 def end_worker() -> None:
-    """When its pipe has closed: nothing is left to remove, so it may end in any way."""
+    """Called when the pipe has closed: nothing is left to remove, so SIGTERM may end the process at once."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int], object]  # so many are done, of so many
+Progress = Callable[[int, int], object]  # number done, total
 StepProgress = Callable[[str], object]  # the step that begins
-StageProgress = Callable[[str, int, int, dict[str, float]], object]  # stage, steps done, of so many, what they gave
+StageProgress = Callable[[str, int, int, dict[str, float]], object]  # stage, steps done, total, their latest values

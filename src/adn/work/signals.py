@@ -8,7 +8,7 @@ import signal
 def unwind_on_signals() -> None:
     """Ctrl-C, SIGTERM and a closed terminal raise KeyboardInterrupt, so that half-written files are removed.
 
-    Only the first one does: an impatient second must not interrupt the removing. Ignored signals (nohup) stay so.
+    Only the first one does: an impatient second one must not interrupt the clean-up. Ignored signals (nohup) stay so.
     """
     wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     heard = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
