@@ -3,9 +3,9 @@
 FOLDER/<study>/<instance>.dcm    an image as received; both names are digests of UIDs, so they reveal nobody's name
 FOLDER/<study>/study.json        which images were handed over, and to which case (`Handed`)
 
-An image is acknowledged once it is on the disk. A study is complete when no association that sent to it is open and
-nothing has come for a while, or when it has waited for long. What is sent twice counts once; a study that grows is
-handed over again.
+An image is acknowledged once it is on disk. A study is complete when no association that sent to it is open and nothing
+has arrived for a while, or when it has waited too long. Images sent twice count once; a study that grows is handed over
+again.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from adn.server.models import FINAL, Record
 
 INCOMING = "incoming"  # in the node's folder
 STUDY = "study.json"
-_GONE = ("failed", "cancelled")  # who sends the study again wants another try
-_IMAGES = "CT"  # modality; what else a study holds is left out
+_GONE = ("failed", "cancelled")  # sending such a study again asks for another try
+_IMAGES = "CT"  # the modality taken; anything else in a study is left out
 _TAGS = ("StudyInstanceUID", "SOPInstanceUID", "Modality")
-_KEY = 24  # letters of a digest in a name
+_KEY = 24  # hexadecimal digits of a digest in a name
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class IntakeLimits:
-    """What is accepted. quiet_s: a study is complete after so long without an image; longest_s: or after so long.
+    """What is accepted. quiet_s, longest_s: a study is complete after this long without a new image, or in all.
 
-    images, megabytes: per study. studies: incoming at a time. free_mb: to be left on the disk.
+    images, megabytes: per study. studies: incoming at once. free_mb: to be left free on the disk.
     """
 
     quiet_s: float = 20.0
@@ -59,7 +59,7 @@ class NoRoomError(AdnError):
 
 
 class Handed(BaseModel):
-    """What was handed over of a study. images: name → digest of its bytes. case: that was made of them."""
+    """What was handed over of a study. images: name → digest of its bytes. case: the one made of them."""
 
     model_config = ConfigDict(frozen=True)
     images: dict[str, str] = {}
@@ -68,7 +68,7 @@ class Handed(BaseModel):
 
 @dataclass
 class _Study:
-    """What is known of a study while the node runs; times are of `time.time`."""
+    """The state of a study while the node runs; times are from `time.time`."""
 
     first: float
     last: float
@@ -78,7 +78,7 @@ class _Study:
 
 
 def identify(data: bytes) -> tuple[str, str] | None:
-    """Study and instance UID of a CT image; None for any other object. Raises ValueError for what cannot be read."""
+    """Study and instance UID of a CT image; None for any other object. Raises ValueError if it cannot be read."""
     from pydicom import dcmread
 
     try:
@@ -98,9 +98,9 @@ def key_of(uid: str) -> str:
 
 
 class Intake:
-    """All incoming studies. cases, jobs: what complete ones are handed to. pictures: key images are wanted.
+    """All incoming studies. cases, jobs: complete ones are handed over to these. pictures: key images are wanted.
 
-    withdrawn: asked whether a case's results have not left yet, and then they never will.
+    withdrawn: tries to withdraw a case; True if none of its results has left yet, and then none will.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Intake:
         self._recover()
 
     def take_file(self, path: Path, key: str) -> Record | None:
-        """Make a case of a file that is a whole scan, known as `key`. None if there is one of the same bytes already.
+        """Make a case of a file that is a whole scan, known as `key`. None if one with the same bytes exists already.
 
         Raises ProblemError where no case can be taken now, OutputError, OSError.
         """
@@ -140,7 +140,7 @@ class Intake:
                 return self.cases.add(scratch / "case", kind, False, study=key, content=content)
 
     def take(self, data: bytes, study_uid: str, instance_uid: str, association: int = 0) -> None:
-        """Store one image; it is on the disk when this returns. Raises NoRoomError, OutputError."""
+        """Store one image; it is on disk when this returns. Raises NoRoomError, OutputError."""
         key, name = key_of(study_uid), f"{key_of(instance_uid)}.dcm"
         with self._lock:
             path = self.folder / key / name
@@ -159,11 +159,11 @@ class Intake:
                 study.open.add(association)
 
     def has_images(self, key: str) -> bool:
-        """True if images of a study are here."""
+        """True if any images of a study are here."""
         return any((self.folder / key).glob("*.dcm"))
 
     def ended(self, association: int) -> None:
-        """An association is over, however it ended."""
+        """Record that an association is over, however it ended."""
         with self._lock:
             for study in self._coming.values():
                 study.open.discard(association)
@@ -179,11 +179,11 @@ class Intake:
             return [key for key, study in self._coming.items() if self._whole(study)]
 
     def hand_over(self, key: str) -> Record | None:
-        """Make a case of a study, in the place of an unfinished one of fewer images. None where there is nothing new.
+        """Make a case of a study, replacing an unfinished one of fewer images. None if there is nothing new.
 
-        Also None if an image has come since the study was complete. Raises ProblemError where no case can be taken
-        now; the study then waits on. Killed at any point, it is handed over once: the case that was made of the same
-        images before is found again.
+        Also None if an image has arrived since the study was complete. Raises ProblemError where no case can be taken
+        now; the study then keeps waiting. Even if killed at any point, it is handed over once: a case already made of
+        the same images is found again.
         """
         with self._lock:
             if not self._whole(self._coming[key]):
@@ -206,7 +206,7 @@ class Intake:
             return record
 
     def forget_images(self, key: str) -> None:
-        """Remove a study's images and remember that they were there; not while more are coming or one is needed."""
+        """Remove a study's images but remember them; not while more are arriving or one is still needed."""
         with self._lock:
             files = list((self.folder / key).glob("*.dcm"))
             if files and key not in self._coming and all(one.state in FINAL for one in self._cases_of(key)):
@@ -214,13 +214,13 @@ class Intake:
                     remove_file(path)
 
     def forget(self, key: str) -> None:
-        """Remove everything that is known of a study; not while more of it is coming or a case of it is left."""
+        """Remove everything known about a study; not while more of it is arriving or a case of it is left."""
         with self._lock:
             if key not in self._coming and not self._cases_of(key):
                 remove_folder(self.folder / key)
 
     def handed(self, key: str) -> Handed:
-        """What was handed over of a study to a case that stands: nothing where it failed or was deleted."""
+        """What was handed over of a study to a case that still counts: nothing if the case failed or was deleted."""
         found = _read(self.folder / key)
         stands = any(one.id == found.case and one.state not in _GONE for one in self._cases_of(key))
         return found if stands else Handed()
@@ -233,9 +233,9 @@ class Intake:
         return (not study.open and now - study.last >= limits.quiet_s) or now - study.first >= limits.longest_s
 
     def _withdraw(self, key: str, records: Sequence[Record]) -> None:
-        """Delete those whose results nobody has, since new ones take their place.
+        """Delete the cases whose results nobody has, since new ones replace them.
 
-        What was handed to them is written down as not handed over before, or a crash in between would lose the study.
+        First record their images as not handed over; otherwise a crash in between would lose the study.
         """
         for one in records:
             if one.state in _GONE or self.withdrawn(one):
@@ -268,9 +268,9 @@ class Intake:
             )
 
     def _recover(self) -> None:
-        """Studies that a stop or a crash left here; they are whole after a quiet time from now.
+        """Take up studies that a stop or a crash left here; they are complete after a quiet time from now.
 
-        What a case was made of that is no more was deleted by a user, and goes.
+        Images of a case that is gone are removed, too: a user deleted it.
         """
         now = time.time()
         for folder in self.folder.iterdir():
@@ -286,7 +286,7 @@ class Intake:
 
 
 def _came_later(files: Sequence[Path], handed: Handed, written: Path) -> bool:
-    """True where one of the files was not handed over, or came again after that."""
+    """True if one of the files was not handed over, or arrived again afterwards."""
     if {path.name for path in files} - handed.images.keys():
         return True
     return any(path.stat().st_mtime_ns >= written.stat().st_mtime_ns for path in files)

@@ -1,4 +1,4 @@
-"""Outgoing results on disk: what each peer has taken of each case, and when it is tried again.
+"""Outgoing results on disk: what each peer has taken of each case, and when to try again.
 
 <case>/delivery.json             by peer: state, tries, when the next is due (`Delivery`)
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Delivery(BaseModel):
-    """What became of one case at one peer. refused: kinds of object that it does not take. begun: it may have some."""
+    """One case's delivery to one peer. refused: kinds of object that it does not take. begun: it may have some."""
 
     model_config = ConfigDict(frozen=True)
     state: Literal["waiting", "sent", "committed", "failed"] = "waiting"
@@ -56,7 +56,7 @@ class _Deliveries(BaseModel):
 
 @dataclass(frozen=True)
 class Sending:
-    """What is sent, and for how long it is tried. kinds: which objects. give_up: when a delivery counts as failed."""
+    """What is sent, and for how long it is retried. kinds: of objects. give_up: after this a delivery has failed."""
 
     kinds: tuple[Kind, ...] = ("seg", "sr", "pictures")
     first_pause: timedelta = timedelta(seconds=5)
@@ -78,16 +78,16 @@ class Outbox:
         self._early: OrderedDict[str, bool] = (
             OrderedDict()
         )  # commitments reported before their delivery was written down
-        self._over: set[str] = set()  # cases whose deliveries need not be read from the disk again
+        self._over: set[str] = set()  # cases whose deliveries need not be read from disk again
 
     def deliveries(self, record: Record) -> dict[str, Delivery]:
-        """Of one case, by peer: those of the current peers, and what earlier ones were sent."""
+        """One case's deliveries by peer: to the current peers, and those made to earlier ones."""
         found = read_deliveries(self.cases.home(record))
         fresh = {peer.name: Delivery(due=record.finished or now()) for peer in self.peers}
         return fresh | found
 
     def delivered(self, record: Record) -> bool:
-        """True if no current peer is still waited for; always true of a case without results."""
+        """True if no delivery to a current peer is pending; always true for a case without results."""
         with self._lock:
             return self._delivered(record)
 
@@ -101,9 +101,9 @@ class Outbox:
         return True
 
     def withdraw(self, record: Record) -> bool:
-        """Never send a case's results, unless a peer has some of them or is getting them: False then.
+        """Make sure a case's results are never sent. False if a peer has some of them or is getting them.
 
-        False, too, where all is done that will be: with no peer, results stay where they are.
+        Also False if its deliveries are over: with no peer, results stay where they are.
         """
         with self._lock:
             deliveries = self.deliveries(record).values()
@@ -114,12 +114,12 @@ class Outbox:
             return record.id in self._withdrawn
 
     def is_sending(self, study: str) -> bool:
-        """True while a peer is getting results of a study; whether it takes them is not known yet."""
+        """True while results of a study are being sent to a peer, and it is not known yet whether it takes them."""
         with self._lock:
             return any(one.study == study for one in self.cases.records() if one.id in self._sending)
 
     def due(self) -> list[tuple[Record, Peer | Shelf]]:
-        """What is to be sent now, longest waiting first."""
+        """What to send now, longest waiting first."""
         moment, found = now(), []
         for record in self.cases.records():
             takers = [peer for peer in self.peers if _takes(peer, record) and record.id not in self._over]
@@ -132,9 +132,9 @@ class Outbox:
         return [(record, peer) for _, record, peer in sorted(found, key=lambda one: one[0])]
 
     def attempt(self, record: Record, peer: Peer | Shelf) -> bool:
-        """Send a case's objects to a peer once and record the outcome; nothing if the case was withdrawn.
+        """Send a case's objects to a peer once and record the outcome; do nothing if the case was withdrawn.
 
-        False where it is to be tried again.
+        False if it must be tried again.
         """
         with self._lock:
             if record.id in self._withdrawn:
@@ -179,15 +179,15 @@ class Outbox:
         return after.over
 
     def _again(self, record: Record, tries: int) -> tuple[Literal["failed", "waiting"], datetime]:
-        """When a delivery is tried again, and whether it is."""
+        """Whether a delivery is tried again, and when."""
         pause = min(self.sending.first_pause * 3 ** min(tries - 1, 12), self.sending.longest_pause)
         late = now() + pause > (record.finished or now()) + self.sending.give_up
         return "failed" if late else "waiting", now() + pause
 
     def committed(self, transaction: str, failed: bool) -> None:
-        """A peer has answered a request for storage commitment; if it failed, everything is sent again after a pause.
+        """Take a peer's answer to a storage commitment request; if it failed, everything is sent again after a pause.
 
-        The answer may come on another association before the question has been written down; it is kept until then.
+        The answer may arrive on another association before the request has been recorded; it is kept until then.
         """
         if not transaction:  # nobody asked for it
             return
@@ -222,7 +222,7 @@ class Outbox:
 
 
 def _takes(peer: Peer | Shelf, record: Record) -> bool:
-    """True if a peer is to receive something of a case: results in DICOM; a folder also receives failures."""
+    """True if a peer should receive something of a case: DICOM results; a folder also receives failures."""
     if not record.study:
         return False
     if isinstance(peer, Shelf):
@@ -231,7 +231,7 @@ def _takes(peer: Peer | Shelf, record: Record) -> bool:
 
 
 def read_deliveries(home: Path) -> dict[str, Delivery]:
-    """What is written of a case's deliveries; nothing where there is none."""
+    """A case's recorded deliveries; empty if there are none."""
     try:
         return _Deliveries.model_validate_json((home / DELIVERY).read_bytes()).peers
     except (OSError, ValidationError):

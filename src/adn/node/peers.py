@@ -13,7 +13,7 @@ from adn.errors import InputError
 
 _PEER = re.compile(r"(?P<title>[^@\s\\]{1,16})@(?P<host>\[[^\]]+\]|[^:\s]+):(?P<port>\d{1,5})")
 _TIMEOUT_S = 30.0
-_GOOD = {0x0000, 0xB000, 0xB006, 0xB007}  # success, and warnings with which an object is kept
+_GOOD = {0x0000, 0xB000, 0xB006, 0xB007}  # success, and warnings after which the object is still stored
 COMMITMENT = "1.2.840.10008.1.20.1"
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 
@@ -31,10 +31,10 @@ class Peer:
 
 @dataclass(frozen=True)
 class Sent:
-    """The outcome of one try. error: a sentence if not all were taken; otherwise ''.
+    """The outcome of one try. error: a sentence if not all objects were taken; otherwise ''.
 
-    refused: kinds of object that the peer does not take, which a second try would not change. transaction: of a storage
-    commitment that was asked for. begun: some may have arrived.
+    refused: kinds of object that the peer does not take; trying again would not help. transaction: UID of the storage
+    commitment that was requested. begun: some may have arrived.
     """
 
     error: str = ""
@@ -45,7 +45,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends. tls: for peers by DICOM; None: plain. commit: ask for storage commitment."""
+    """Who sends. tls: for DICOM peers; None: unencrypted. commit: ask for storage commitment."""
 
     title: str = "ADN"
     tls: ssl.SSLContext | None = field(default=None, repr=False)
@@ -56,7 +56,7 @@ class Caller:
 def parse_peer(text: str) -> Peer:
     """'TITLE@host:port', or an http(s) address of DICOMweb. Raises InputError for anything else."""
     if text.startswith(("http://", "https://")):
-        return Peer(re.sub("//[^/@]*@", "//", text), url=text.rstrip("/"))  # a password is in no log
+        return Peer(re.sub("//[^/@]*@", "//", text), url=text.rstrip("/"))  # keeps passwords out of logs
     match = _PEER.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65536:
         raise InputError(f"`forward` needs TITLE@host:port or a DICOMweb address, but got '{text}'.")
@@ -116,7 +116,7 @@ def _store(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
 
 
 def _ask_commitment(association: Any, stored: Sequence[Any]) -> str:
-    """Ask a peer to commit itself to what it took; the answer comes later. '' where it does not take the question."""
+    """Request storage commitment for what a peer took; the answer comes later. '' if it does not accept the request."""
     from pydicom import Dataset
     from pydicom.uid import generate_uid
 

@@ -1,4 +1,4 @@
-"""Earlier head CT of the same patient, from a PACS by QIDO-RS and WADO-RS, kept beside a case to compare it with.
+"""The patient's earlier head CTs, fetched from a PACS by QIDO-RS and WADO-RS and kept beside a case for comparison.
 
 <case>/priors.json               whether they were fetched, tries, when the next is due (`Fetch`)
 <case>/priors/<n>/*.dcm          the CT images of one earlier study, 1 the latest
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class TooMuchError(Exception):
-    """A series holds more than may be fetched."""
+    """A series is larger than may be fetched."""
 
 
 class Fetch(BaseModel):
-    """What became of looking for a case's priors. studies: that are kept."""
+    """The outcome of fetching a case's priors. studies: number kept."""
 
     model_config = ConfigDict(frozen=True)
     state: Literal["waiting", "done", "failed"] = "waiting"
@@ -46,9 +46,9 @@ class Fetch(BaseModel):
 
 @dataclass(frozen=True)
 class PriorLimits:
-    """What is fetched for a case. studies: at most; images, megabytes: of one. years: not older.
+    """What is fetched for a case. studies: at most this many; images, megabytes: per study. years: oldest age.
 
-    give_up: what cannot be fetched for so long has failed.
+    give_up: after this long without success, fetching has failed.
     """
 
     studies: int = 1
@@ -98,7 +98,7 @@ class Priors:
 
 
 def read_fetch(home: Path) -> Fetch | None:
-    """What is written of a case's priors; None where there is nothing."""
+    """The recorded state of a case's priors; None if there is none."""
     try:
         return Fetch.model_validate_json((home / FETCH).read_bytes())
     except (OSError, ValidationError):
@@ -106,9 +106,9 @@ def read_fetch(home: Path) -> Fetch | None:
 
 
 def fetch(results: Path, target: Path, url: str, limits: PriorLimits, timeout_s: float) -> int:
-    """Keep the latest earlier studies of a result's patient in target/1, target/2, …; how many there were.
+    """Store the latest earlier studies of a result's patient in target/1, target/2, …; returns how many.
 
-    results: a folder with an object of the study. Raises what the network brings.
+    results: a folder with a DICOM object of the study. Raises whatever the network raises.
     """
     from pydicom import dcmread
 
@@ -132,7 +132,7 @@ def fetch(results: Path, target: Path, url: str, limits: PriorLimits, timeout_s:
 
 
 def _earlier(found: list[dict[str, Any]], present: Any, limits: PriorLimits) -> list[str]:
-    """UIDs of the studies that are earlier than this one and not too old, the latest first."""
+    """UIDs of the studies that are earlier than this one but not too old, latest first."""
     date, oldest = str(present.get("StudyDate") or ""), ""
     if len(date) == 8:
         oldest = (datetime.strptime(date, "%Y%m%d") - timedelta(days=365.25 * limits.years)).strftime("%Y%m%d")
@@ -155,7 +155,7 @@ def _head_series(client: Any, study: str) -> Iterator[str]:
 
 
 def _keep_series(client: Any, study: str, series: str, folder: Path, limits: PriorLimits) -> int:
-    """Write one series' CT images into a folder; how many. A series that is too large is left out."""
+    """Write one series' CT images into a folder; returns how many. A series that is too large is left out."""
     before = {path.name for path in folder.iterdir()}
     size, count = sum(path.stat().st_size for path in folder.iterdir()), len(before)
     for data in client.iter_series(study, series):
@@ -170,6 +170,6 @@ def _keep_series(client: Any, study: str, series: str, folder: Path, limits: Pri
 
 
 def _value(found: dict[str, Any], tag: str) -> str:
-    """The first value of an element in DICOM JSON, '' where there is none."""
+    """The first value of an element in DICOM JSON, '' if there is none."""
     values = found.get(tag, {}).get("Value") or [""]
     return json.dumps(values[0]) if isinstance(values[0], dict) else str(values[0])

@@ -1,4 +1,4 @@
-"""What the node receives: C-ECHO, C-STORE and answers to storage commitments, from those who may call it."""
+"""What the node receives: C-ECHO, C-STORE and storage commitment results, from callers that are allowed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gate:
-    """Who may call. titles: AE titles, none: any. networks: addresses or networks, none: any. tls: asks for it.
+    """Who may call. titles: AE titles, none: any. networks: addresses or networks, none: any. tls: required if given.
 
-    associations: at a time. Raises InputError for what is no address and no network.
+    associations: at once. Raises InputError for anything that is neither an address nor a network.
     """
 
     titles: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Gate:
                 raise InputError(f"`networks` needs addresses or networks as 10.1.0.0/16, got '{network}'.") from error
 
     def lets_in(self, address: str) -> bool:
-        """True for an address of one of the networks."""
+        """True for an address in one of the networks."""
         if not self.networks:
             return True
         caller = ipaddress.ip_address(address)
@@ -48,7 +48,7 @@ class Gate:
 
 
 def tls_context(certificate: str, key: str, trusted: str, *, server: bool) -> ssl.SSLContext:
-    """TLS 1.2 or later in which either side shows a certificate of `trusted`; hosts may have any name.
+    """TLS 1.2 or later, where both sides must show a certificate signed by `trusted`; host names are not checked.
 
     Raises InputError where a file cannot be used.
     """
@@ -106,7 +106,7 @@ class Receiver:
         """Stop listening."""
         ending = threading.Thread(target=self.server.shutdown, daemon=True)  # type: ignore[union-attr]
         ending.start()
-        ending.join(_PATIENCE_S)  # an association that broke off at a bad moment may never end
+        ending.join(_PATIENCE_S)  # an association that broke off at the wrong moment may never end
 
     def _asked(self, event: Any) -> None:
         address = str(event.assoc.requestor.address)

@@ -24,16 +24,16 @@ from adn.server.problems import ProblemError
 from adn.server.worker import Predict, predict_for_page
 
 RETRY_PAUSES_S = (10.0, 60.0, 300.0)
-_TRIES = 10  # across restarts of the node; a sender that sends once cannot be asked to send again
+_TRIES = 10  # across restarts of the node, generous because a sender cannot be asked to send again
 _TICK_S = 0.5
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Keep:
-    """How long things are kept after a study is done. images: as received, after every peer has its results.
+    """How long things are kept after a study is done. images: as received, once every peer has their results.
 
-    cases: results, with the scan in them. Failed cases stay as long.
+    cases: results, which include the scan. Failed cases are kept just as long.
     """
 
     images: timedelta = timedelta(0)
@@ -71,19 +71,19 @@ class Node:
             pictures="pictures" in self.outbox.sending.kinds,
             withdrawn=self.outbox.withdraw,
         )
-        self._studies: set[str] = set()  # of which there were cases a moment ago
+        self._studies: set[str] = set()  # studies that had cases at the last look
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
         for work in (self.gather, self.deliver, self.tidy):
             self.also(work)
 
     def also(self, work: Callable[[], object]) -> None:
-        """Also repeat this, from `start` on."""
+        """Also run this repeatedly, from `start` on."""
         name = f"adn-node-{work.__name__}"
         self._threads.append(threading.Thread(target=self._repeat, args=(work,), name=name, daemon=True))
 
     def start(self, *, jobs: bool = True) -> None:
-        """Start working. jobs: also on the queue; False where a page does that."""
+        """Start working. jobs: also work on the queue; False where a page does that."""
         if jobs:
             self.jobs.start()
         for thread in self._threads:
@@ -105,13 +105,13 @@ class Node:
     def gather(self) -> None:
         """Hand over studies that are complete."""
         for key in self.intake.due():
-            if self.outbox.is_sending(key):  # if they are taken, they stay; if not, they are replaced
+            if self.outbox.is_sending(key):  # if the peer takes them, they stay; if not, they are replaced
                 continue
             try:
                 record = self.intake.hand_over(key)
             except ProblemError:  # the queue is full
                 return
-            except (AdnError, OSError) as error:  # the others do not wait for it
+            except (AdnError, OSError) as error:  # must not hold up the others
                 log.warning("a study cannot become a case yet (%s)", type(error).__name__)
                 continue
             if record:
@@ -141,7 +141,7 @@ class Node:
         self._studies = left
 
     def _is_over(self, record: Record, moment: datetime) -> bool:
-        """True if a case was done by that time, with nothing left to send."""
+        """True if a case was done by that moment, with nothing left to send."""
         if record.state not in FINAL or record.finished is None or record.finished > moment:
             return False
         return self.outbox.delivered(record)
@@ -150,5 +150,5 @@ class Node:
         while not self._closing.wait(_TICK_S):
             try:
                 work()
-            except Exception as error:  # a disk that is full for a while: nothing is lost, and the next round follows
+            except Exception as error:  # such as a full disk: nothing is lost, and the next round tries again
                 log.warning("%s: %s", work.__name__, type(error).__name__, exc_info=log.isEnabledFor(10))

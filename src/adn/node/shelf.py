@@ -42,7 +42,7 @@ class Shelf:
 
 
 def _second(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where that cannot be: another disk, a share without links."""
+    """Hard-link a file, or copy it where that is impossible: another disk, a share without links."""
     try:
         link_file(source, target)
     except OSError:

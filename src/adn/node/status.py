@@ -1,4 +1,4 @@
-"""The state of a node, read from its folder whether it runs or not."""
+"""The state of a node, read from its folder whether it is running or not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adn.server.cases import RECORD
 
 
 def status(folder: Path) -> dict[str, Any]:
-    """What a node's folder holds, whether it runs or not: counts, and a line for each case that needs attention."""
+    """What a node's folder holds, running or not: counts, and a line for each case that needs attention."""
     states: Counter[str] = Counter()
     peers: dict[str, Counter[str]] = {}
     not_taken: dict[str, set[str]] = {}

@@ -2,8 +2,8 @@
 
 WORK/watched.json                which files were taken, by digests of their paths, and the names of their studies
 
-A file is taken when it has not changed for a while: a NIfTI, NRRD or zip is a scan, DICOM images are gathered by study.
-Files are never changed or removed. What was taken is not read again unless its size or time changes.
+A file is taken once it has not changed for a while: a NIfTI, NRRD or zip is a scan; DICOM images are grouped by study.
+Files are never changed or removed. A file already taken is not read again unless its size or time changes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from adn.server.problems import ProblemError
 
 LEDGER = "watched.json"
 SETTLE_S = 5.0
-_UNWRITTEN_S = 2.0  # what is forgotten in a crash is taken again, and its results may have left by then
+_UNWRITTEN_S = 2.0  # between writes: a crash forgets as much, which is taken again even if its results have left
 log = logging.getLogger(__name__)
 
 
 class Taken(BaseModel):
-    """A file that was taken. stamp: its size and time then. study: `Record.study` of what was made of it, or ''."""
+    """A file that was taken. stamp: its size and time then. study: `Record.study` of its case, or ''."""
 
     stamp: str
     study: str = ""
@@ -41,7 +41,7 @@ class _Ledger(BaseModel):
 
 
 class Watch:
-    """Looks through a folder again and again. settle_s: a file that has not changed for so long is complete.
+    """Scans a folder again and again. settle_s: a file that has not changed for this long is complete.
 
     Raises InputError where results would be taken for scans.
     """
@@ -56,7 +56,7 @@ class Watch:
         self.folder, self.intake, self.settle_s = folder.resolve(), intake, settle_s
         self._path = work / LEDGER
         self._ledger = _read(self._path)
-        self._seen: dict[str, tuple[str, float]] = {}  # stamp, and since when it has not changed
+        self._seen: dict[str, tuple[str, float]] = {}  # stamp, and when it last changed
         self._next = 0.0
 
     def named(self, study: str) -> str:
@@ -64,7 +64,7 @@ class Watch:
         return self._ledger.names.get(study, study)
 
     def look(self) -> None:
-        """Take what has settled; what cannot be taken now is tried again the next time."""
+        """Take the files that have settled; those that cannot be taken now are tried again next time."""
         began = time.monotonic()
         if began < self._next:
             return
@@ -88,7 +88,7 @@ class Watch:
             temporary.write_text(self._ledger.model_dump_json() + "\n", encoding="utf-8")
 
     def _consider(self, path: Path) -> bool:
-        """Take a file if it is new and whole; whether the ledger has changed."""
+        """Take a file if it is new and complete; returns whether the ledger has changed."""
         file = key_of(os.path.relpath(path, self.folder))
         facts = path.stat()
         stamp = f"{facts.st_size} {facts.st_mtime_ns}"
@@ -106,7 +106,7 @@ class Watch:
         return True
 
     def _take(self, path: Path, file: str) -> str:
-        """Hand over a file; returns the study it belongs to, or '' if it is no scan."""
+        """Hand over a file; returns the study it belongs to, or '' if it is not a scan."""
         if is_dicom(path):
             data = path.read_bytes()
             try:
