@@ -44,7 +44,7 @@ class Event:
     row: dict[str, Any]
 
 
-Tell = Callable[[Event | None, Counts, bool], object]  # event (None: only counts changed), counts, whether more may come
+Tell = Callable[[Event | None, Counts, bool], object]  # event (None: new counts only), counts, may more come
 
 
 def predict_archive(
@@ -217,7 +217,7 @@ def local_client(jobs: int, threads: int) -> Client:
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": TRIES - 1,
-            "distributed.scheduler.worker-saturation": 1.0,  # scans wait in the scheduler, not in a process that may die
+            "distributed.scheduler.worker-saturation": 1.0,  # scans wait in the scheduler: a worker may die
             "distributed.nanny.pre-spawn-environ": environment,
             "distributed.deploy.lost-worker-timeout": "10 minutes",  # a busy machine is slow to start one
         }

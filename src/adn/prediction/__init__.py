@@ -1,1 +1,1 @@
-"""From a scan to its infarct: weights, the pipeline through the networks, and back."""
+"""From a scan to its infarct: weights, the pipeline through the networks, and the way back."""

@@ -65,9 +65,9 @@ def predict(
 ) -> Prediction:
     """Find the infarct in one scan.
 
-    scan: from `open_scan`. strip: finds the brain; None: the tissue network, and the classical stripper where what that
-    found is not plausible (docs/brain-and-tissue.md). threshold: on the probability after it went home; None takes the
-    recipe's. progress: called with the name of each step (`pipeline.STEPS`). asked: what the user chose about the
+    scan: from `open_scan`. strip: finds the brain; None: the tissue network, or the classical stripper where its result
+    is not plausible (docs/brain-and-tissue.md). threshold: on the probability on the scan's voxels; None takes the
+    recipe's. progress: called with the name of each step (`pipeline.STEPS`). asked: the user's choices about the
     answers. Raises InputError where there is no brain.
     """
     steps = Steps(progress)
@@ -90,7 +90,7 @@ def assemble(
     steps: Steps | None = None,
     asked: Asked | None = None,
 ) -> Prediction:
-    """Measure what was found in a scan, and lay everything on the axes of its file. steps: times the measuring."""
+    """Measure what was found in a scan, and put everything on the axes of its file. steps: times the measuring."""
     steps, asked = steps or Steps(), asked or Asked()
     volume, mask, recipe = located.volume, located.brain.mask, model.recipe
     polarity = recipe.network.polarity
@@ -144,7 +144,7 @@ def assemble(
 
 
 def unmarked(part: NDArray[np.bool_], on_scan: OnScan) -> OnScan:
-    """With a part no longer marked: its probability stays just below the threshold, so that no mask of it shows it."""
+    """Unmark a part: lower its probability to just below the threshold, so that no mask made from it shows the part."""
     below = np.nextafter(np.float32(on_scan.threshold), np.float32(0))
     infarct, found, own = on_scan.infarct.copy(), on_scan.found.copy(), part[on_scan.place]
     infarct[part], found[own] = 0, np.minimum(found[own], below)
@@ -154,9 +154,9 @@ def unmarked(part: NDArray[np.bool_], on_scan: OnScan) -> OnScan:
 def judge(
     scan: Scan, located: Located, recipe: Recipe, mni: NDArray[np.float64] | None
 ) -> tuple[Quality, tuple[Remark, ...]]:
-    """What is remarked about a scan before anything is found in it: remarks that block make it not assessable.
+    """Quality of a scan and the remarks it calls for, before any finding; blocking ones make it not assessable.
 
-    mni: as of `mni_from_scan`.
+    mni: from `mni_from_scan`.
     """
     volume, mask = located.volume, located.brain.mask
     give_memory_back()
@@ -181,7 +181,7 @@ def _asymmetries(scan: Scan, located: Located, on_scan: OnScan, recipe: Recipe) 
     p_hu = np.minimum(whole_p_hu, a_hu)
     q_hu = a_hu - p_hu
     sign, ct = SIGN[network.polarity], located.volume.data[box]
-    # what is added to the scan is the recipe's own P and Q, which may go further than the maps' share of A
+    # what is added to the scan is the recipe's own P and Q, which may exceed the maps' share of A
     salient = sign * (q_hu if network.clamp_q else a_hu - whole_p_hu)
     salient += ct
     compensated = sign * (p_hu if network.clamp_compensated else whole_p_hu)
@@ -203,14 +203,14 @@ def _as_filed(data: NDArray, scan: Scan, unit: str) -> Volume:
 def _box_as_filed(
     values: NDArray[np.float32], box: tuple[slice, ...], scan: Scan, unit: str, *, scan_around: bool = False
 ) -> Volume:
-    """The same of values in a box in SPL order. scan_around: around it lies the scan, else 0."""
+    """The same for values in a box in SPL order. scan_around: fill the rest from the scan, else with 0."""
     grid = scan.volume.grid
     place = reorient_box(box, grid.reoriented("SPL").shape, "SPL", grid.axes)
     return BoxVolume(reorient_array(values, "SPL", grid.axes), place, scan.volume, unit, scan_around=scan_around)
 
 
 def _slices_as_filed(measurements: Measurements, grid: Grid) -> Measurements:
-    """With slices counted as the file stores them, which may be downwards."""
+    """The measurements with slices numbered as the file stores them, which may be downwards."""
     if "I" not in grid.axes:
         return measurements
     last = grid.shape[grid.axes.index("I")] - 1
@@ -218,7 +218,7 @@ def _slices_as_filed(measurements: Measurements, grid: Grid) -> Measurements:
 
 
 def mni_from_scan(located: Located) -> NDArray[np.float64] | None:
-    """4 × 4: array index → MNI, LPS mm; None where the scan shows too little of the head to find its place."""
+    """4 × 4: array index → MNI, LPS mm; None where the scan shows too little of the head for registration."""
     volume, mask, aligned = located.volume, located.brain.mask, located.aligned_from_scan
     return mni_from_aligned(volume, mask, aligned) @ aligned if can_register(mask) else None
 
@@ -241,13 +241,13 @@ def _quality(located: Located, recipe: Recipe) -> Quality:
 
 
 def _mean_difference_hu(brain: Tensor, recipe: Recipe) -> float:
-    """Of a brain (1, 1, D, H, W) from its mirror image, per voxel of brain."""
+    """Mean difference, HU per brain voxel, between a brain (1, 1, D, H, W) and its mirror image."""
     lower, upper = recipe.grid.window_hu
     return float((brain - mirror(brain)).abs().sum() / (brain > 0).sum().clamp(min=1)) * (upper - lower)
 
 
 def _spl_from_stored(grid: Grid) -> NDArray[np.float64]:
-    """4 × 4: array index as stored → array index in SPL order. Whole numbers: axes move and turn round."""
+    """4 × 4: array index as stored → array index in SPL order. Whole numbers: axes are permuted and flipped."""
     return np.rint(np.linalg.inv(grid.reoriented("SPL").affine) @ grid.affine) + 0.0
 
 

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from adn.prediction.model import Model
     from adn.results import Prediction
 
-RESULTS_TABLE = "results.csv"  # of several scans, a line each
+RESULTS_TABLE = "results.csv"  # for several scans, one row each
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What holds for every scan, whichever way it comes. language: of the report and of sentences in the results.
+    """Choices that apply to every scan, however it arrives. language: of the report and of sentences in the results.
 
-    Raises InputError for a language that adn does not speak.
+    Raises InputError for a language that adn has no texts in.
     """
 
     language: str = ENGLISH
@@ -48,7 +48,7 @@ class Request:
     series: str | None = None
     overwrite: bool = False
     dicom_seg: bool = False
-    dicom_pictures: bool = False  # key images, too
+    dicom_pictures: bool = False  # also write key images
     wishes: Wishes = Wishes()
 
 
@@ -62,9 +62,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one scan. code: exit code; error: a sentence where code is not 0; row: its line in results.csv.
+    """The outcome of one scan. code: exit code; error: a sentence if code is not 0; row: its row in results.csv.
 
-    because: why the scan is not assessable, as the end of a sentence; '' where it is. part: of a head only.
+    because: why the scan is not assessable, as the end of a sentence; '' if it is. part: only part of a head was
+    scanned.
     """
 
     task: Task
@@ -79,7 +80,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Networks:
-    """Which networks predict, and where they run. They are loaded when first needed, and kept."""
+    """Which networks predict, and where they run; loaded when first needed, then kept."""
 
     weights: str | WeightsFile | None = None
     device: str = "auto"
@@ -113,9 +114,9 @@ def predict_scans(
 ) -> list[Outcome]:
     """Predict scans (files, DICOM folders, zips) into `request.out/<case>`; several also give `results.csv` there.
 
-    jobs: as in `map_processes`. tell: called with each outcome as it comes. Returns the outcomes in the order of the
-    scans. What would stop every scan is raised before any is read: WeightsError, InputError where a DICOM SEG is asked
-    of what is not DICOM, OutputError where nothing can be written or the table is there.
+    jobs: as in `map_processes`. tell: called with each outcome as it arrives. Returns the outcomes in the order of the
+    scans. Errors that would stop every scan are raised before any is read: WeightsError, InputError where a DICOM SEG
+    is wanted for input that is not DICOM, OutputError where nothing can be written or the table exists already.
     """
     from adn.io import case_names
     from adn.io.atomic import check_writable, sweep
@@ -154,9 +155,9 @@ def predict_all(
     jobs: int | None = 1,
     work: Callable[[Request, Networks], Callable[[Task], Outcome]] = Predictor,
 ) -> Iterator[Outcome]:
-    """Yield an outcome per scan, as they come. One failing scan, or the death of its process, does not stop the rest.
+    """Yield an outcome per scan, as they finish. A failing scan, or its process dying, does not stop the rest.
 
-    jobs: as in `map_processes`. work: makes what predicts a scan.
+    jobs: as in `map_processes`. work: makes the callable that predicts a scan.
     """
     clean_up = partial(remove_partial, request)
     for task, found in map_processes(work(request, networks), tasks, jobs, clean_up=clean_up):
@@ -165,7 +166,7 @@ def predict_all(
 
 @contextmanager
 def collecting_later() -> Iterator[None]:
-    """Leave reference cycles until the end: a tenth of a prediction's time went into looking for the few there are."""
+    """Put off garbage collection until the end: it took a tenth of a prediction's time and found few cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -184,11 +185,11 @@ def predict_one(
     progress: StepProgress | None = None,
     also: Callable[[Prediction, Path], object] | None = None,
 ) -> Outcome:
-    """Read, predict, save one scan. Raises as its parts do.
+    """Read, predict and save one scan. Raises as its parts do.
 
-    networks: loaded when the scan has been read, so that bad input is heard of before torch is loaded. progress: called
-    with the name of each step: 'read', 'load', those of `pipeline.STEPS`, 'write'. also: writes more files of the
-    prediction into the folder that it is given, before it is complete.
+    networks: loaded after the scan has been read, so that bad input is reported before torch is loaded. progress:
+    called with the name of each step: 'read', 'load', those of `pipeline.STEPS`, 'write'. also: writes more files of
+    the prediction into the folder that it is given, before the folder is complete.
     """
     from adn.io.atomic import check_folder_free
 
@@ -239,7 +240,7 @@ def failed(task: Task, failure: Failure) -> Outcome:
 
 
 def remove_partial(request: Request, task: Task) -> None:
-    """Remove what a process that has ended half wrote."""
+    """Remove the half-written results of a process that has ended."""
     from adn.io.atomic import sweep
 
     sweep(request.out, task.case)

@@ -20,9 +20,9 @@ from adn.recipes import recipe_from_dict
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Networks ready to predict, with where they came from. precision: 'fp32' or 'bf16'.
+    """Networks ready to predict, and where they came from. precision: 'fp32' or 'bf16'.
 
-    tissue: finds the brain; None: the classical stripper does.
+    tissue: finds the brain; None: use the classical stripper.
     """
 
     network: ADN | Baseline | Ensemble
@@ -34,7 +34,7 @@ class Model:
 
 
 def load_model(weights: str | Path | WeightsFile | None = None, device: str = "auto", precision: str = "auto") -> Model:
-    """Load weights by name or path, or as `find_weights` found them (None: the default that ships).
+    """Load weights by name or path, or as `find_weights` found them (None: the default that adn ships with).
 
     Raises as `find_weights` does.
     """

@@ -30,7 +30,7 @@ from adn.space.warp import warp
 from adn.work.memory import freed_memory_kept, give_memory_back
 from adn.work.progress import StepProgress
 
-_LARGE_LAYER = 2**24  # values; beyond, the C library asks the system for each layer's memory anew
+_LARGE_LAYER = 2**24  # values; for larger layers the C library requests memory from the system every time
 STEPS = ("strip skull", "conform", "align", "disentangle and segment", "carry home", "measure")
 
 
@@ -54,19 +54,19 @@ class Located:
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """What the networks found, on the aligned model grid. stack: (3, D, H, W), probability, A and P in [0, 1]."""
+    """The networks' output on the aligned model grid. stack: (3, D, H, W), probability, A and P in [0, 1]."""
 
     stack: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class OnScan:
-    """What the networks found, on the scan's voxels in SPL order, (D, H, W).
+    """The networks' output on the scan's voxels in SPL order, (D, H, W).
 
-    infarct: uint8, 0 or 1: probability ≥ threshold. found: the probability where it was asked for, with parts smaller
-    than the recipe's smallest just below the threshold; 0 elsewhere. place: where that is, the brain's box or all. box:
-    holds the brain. total, pathological: A and P as shares of the window in that box, 0 outside the brain.
-    left_out_ml: parts that do not look like an infarct, just below the threshold, too.
+    infarct: uint8, 0 or 1: probability ≥ threshold. found: the probability within `place`, where parts smaller than the
+    recipe's smallest are lowered to just below the threshold. place: the brain's box, or all of the scan; the
+    probability is 0 outside. box: holds the brain. total, pathological: A and P as shares of the window in that box, 0
+    outside the brain. left_out_ml: volume of parts lowered because they do not look like an infarct.
     """
 
     infarct: NDArray[np.uint8]
@@ -80,14 +80,14 @@ class OnScan:
 
     @property
     def probability(self) -> NDArray[np.float32]:
-        """On all voxels, (D, H, W), laid out anew."""
+        """The probability on all voxels, (D, H, W), as a new array."""
         probability = np.zeros(self.infarct.shape, np.float32)
         probability[self.place] = self.found
         return probability
 
 
 class Steps:
-    """Tells of each step as it begins, and keeps how long each took. seconds: wall time by a step's name."""
+    """Reports each step as it begins, and records how long each took. seconds: wall time by step name."""
 
     def __init__(self, progress: StepProgress | None = None) -> None:
         self.progress = progress
@@ -95,7 +95,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Around one of `STEPS`. What earlier ones left free in memory goes back to the system first."""
+        """Wrap one of `STEPS`. Memory that earlier steps freed is first returned to the system."""
         give_memory_back()
         if self.progress:
             self.progress(name)
@@ -107,7 +107,7 @@ class Steps:
 def locate(scan: Scan, model: Model, *, strip: SkullStripper | None = None, steps: Steps | None = None) -> Located:
     """Find the brain, bring it to the model grid, and find how the head is turned.
 
-    strip: finds the brain; None: the tissue network, and the classical stripper where what that found is not plausible.
+    strip: finds the brain; None: the tissue network, or the classical stripper where its result is not plausible.
     Raises InputError, which names the scan, where there is no brain.
     """
     steps = steps or Steps()
@@ -130,7 +130,7 @@ def locate(scan: Scan, model: Model, *, strip: SkullStripper | None = None, step
 
 
 def infer(located: Located, model: Model) -> Maps:
-    """Run the networks on the aligned brain, in one box or in overlapping ones, of which the mean is taken."""
+    """Run the networks on the aligned brain, in one box or in several overlapping ones, which are averaged."""
     grid, image = model.recipe.grid, located.image
     box = grid.box or grid.shape
     large = math.prod(box) * model.recipe.network.channels[0] > _LARGE_LAYER
@@ -164,14 +164,14 @@ def _calibrated(probability: Tensor, calibration: CalibrationConfig) -> Tensor:
 def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None = None) -> OnScan:
     """Bring the maps back to the scan's voxels, and mark the infarct there.
 
-    threshold: on the probability after it came home; None takes the recipe's.
+    threshold: on the probability on the scan's voxels; None takes the recipe's.
     """
     threshold = recipe.threshold if threshold is None else threshold
     volume, mask, matrix = located.volume, located.brain.mask, located.aligned_from_scan
     inside, voxel_ml = mask.data > 0, volume.grid.voxel_ml
     box = place = bounding_box(inside)
     found, total, pathological = carry_home(maps.stack, matrix, recipe.grid, inside)
-    if not (recipe.network.zero_outside and threshold > 0):  # else nothing is marked out of the brain's box
+    if not (recipe.network.zero_outside and threshold > 0):  # otherwise nothing is marked outside the brain's box
         place = tuple(slice(0, side) for side in inside.shape)
         found = _everywhere(found, maps, located, recipe)
     found = without_small(found, threshold, recipe.smallest_ml, voxel_ml)
@@ -186,7 +186,7 @@ def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None =
 
 
 def _everywhere(found: NDArray[np.float32], maps: Maps, located: Located, recipe: Recipe) -> NDArray[np.float32]:
-    """The probability on all voxels of the scan. found: in the box about the brain."""
+    """The probability on all voxels of the scan. found: the probability in the box around the brain."""
     inside = located.brain.mask.data > 0
     if not recipe.network.zero_outside:
         return carry_home(maps.stack[:1], located.aligned_from_scan, recipe.grid, np.ones_like(inside))[0]
@@ -196,7 +196,7 @@ def _everywhere(found: NDArray[np.float32], maps: Maps, located: Located, recipe
 
 
 def _find_brain(volume: Volume, model: Model, strip: SkullStripper | None) -> Brain:
-    """By the stripper given, else by the tissue network with its fallback, else the classical one."""
+    """Find the brain with the given stripper, else the tissue network and its fallback, else the classical one."""
     if strip is not None:
         return Brain(strip(volume), getattr(strip, "__name__", type(strip).__name__))
     if model.tissue is None:
@@ -205,7 +205,7 @@ def _find_brain(volume: Volume, model: Model, strip: SkullStripper | None) -> Br
 
 
 def box_corners(inside: Tensor, box: tuple[int, int, int]) -> list[tuple[int, int, int]]:
-    """Where brain boxes start: the centred box if it holds the brain, else two along each axis that it does not fit.
+    """Where brain boxes start: the centred box if it holds the brain, else two along each axis where it does not.
 
     inside: (D, H, W) bool, aligned. W is never shifted: the mid-plane stays in the middle.
     """
@@ -226,9 +226,9 @@ def box_corners(inside: Tensor, box: tuple[int, int, int]) -> list[tuple[int, in
 def boxes_at_once(
     corners: list[tuple[int, int, int]], box: tuple[int, int, int], network: NetworkConfig
 ) -> list[list[tuple[slice, ...]]]:
-    """The boxes that start at `corners`, in groups that the networks are given together.
+    """The boxes that start at `corners`, in groups to give to the networks together.
 
-    All of them where slices are read apart: the slices that they share are then computed once. Else one by one.
+    All in one group where the networks read slice by slice, so that shared slices are computed once; else one by one.
     """
     places = [tuple(slice(a, a + n) for a, n in zip(corner, box, strict=True)) for corner in corners]
     apart = {network.d_backbone, network.f_backbone} == {"slicewise"}
@@ -236,7 +236,7 @@ def boxes_at_once(
 
 
 def as_rigid(pose: Tensor) -> RigidTransform:
-    """The first of poses (B, 4, 4)."""
+    """The first of a batch of poses (B, 4, 4)."""
     return RigidTransform(pose[0].double().cpu().numpy())
 
 
@@ -250,10 +250,10 @@ def aligned_from_scan(conformed: Conformed, pose: RigidTransform, grid: GridConf
 def carry_home(
     maps: Tensor, mm_from_scan: NDArray[np.float64], grid: GridConfig, inside: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Aligned maps (C, D, H, W) on the scan's voxels in SPL order, one linear resampling, 0 where not `inside`.
+    """Resample aligned maps (C, D, H, W) once, linearly, onto the scan's voxels in SPL order; 0 where not `inside`.
 
-    mm_from_scan: as `aligned_from_scan` has it. grid: the one that the maps lie on. Returns the bounding box of
-    `inside`, (C, d, h, w).
+    mm_from_scan: as returned by `aligned_from_scan`. grid: the maps' grid. Returns the bounding box of `inside`,
+    (C, d, h, w).
     """
     matrix = torch.from_numpy(mm_from_scan).to(maps.device)
     sides = [n * s / 2 for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]

@@ -22,7 +22,7 @@ MARKER, BRAIN = "tissue.nii.gz", "brain.nii.gz"
 
 @dataclass(frozen=True)
 class TissueTask:
-    """A scan, and the folder that gets its maps."""
+    """A scan, and the folder for its maps."""
 
     scan: Path
     folder: Path
@@ -30,7 +30,7 @@ class TissueTask:
 
 @dataclass(frozen=True)
 class TissueVolumes:
-    """What was found in one scan: mL of each tissue by its name; warnings about the scan."""
+    """Results for one scan: mL of each tissue by its name; warnings about the scan."""
 
     ml: dict[str, float]
     warnings: tuple[str, ...]
@@ -53,8 +53,8 @@ class Labeller:
     def __call__(self, task: TissueTask) -> TissueVolumes:
         """Read, label and save one scan.
 
-        Raises InputError where it cannot be read or what was found cannot be its brain; OutputError where the folder is
-        there already and is not to be overwritten, or holds anything but earlier maps.
+        Raises InputError where it cannot be read or the outline found cannot be its brain; OutputError where the folder
+        exists already and must not be overwritten, or holds anything but earlier maps.
         """
         check_folder_free(task.folder, marker=MARKER, only=(MARKER, BRAIN), overwrite=self.overwrite)
         scan = open_scan(task.scan)
@@ -81,10 +81,10 @@ def label_scans(
     jobs: int | None = 1,
     tell: Callable[[TissueTask, TissueVolumes | Failure], object] | None = None,
 ) -> list[TissueVolumes | Failure]:
-    """Write tissue and brain of every scan into `out/<case>`; one that fails stops no other.
+    """Write tissue and brain of every scan into `out/<case>`; a scan that fails does not stop the others.
 
-    jobs: as in `map_processes`. tell: called with each scan's task and volumes, or why there are none, as they come.
-    Returns them in the order of the scans. Raises OutputError where nothing can be written.
+    jobs: as in `map_processes`. tell: called with each scan's task and its volumes, or why there are none, as they
+    finish. Returns them in the order of the scans. Raises OutputError where nothing can be written.
     """
     check_writable(out)
     tasks = [TissueTask(scan, out / case) for scan, case in zip(scans, case_names(scans), strict=True)]
