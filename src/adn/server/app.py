@@ -70,9 +70,9 @@ def create_app(
     limits: Limits | None = None,
     weights: list[Weights] | None = None,
 ) -> FastAPI:
-    """The application for uvicorn. jobs: works on uploads; None where there are none (`adn view`).
+    """The application for uvicorn. jobs: works on uploads; None if there are none (`adn view`).
 
-    host: what the server is bound to. token: asked of every request, unless None. weights: told by /api/info.
+    host: what the server is bound to. token: required of every request, unless None. weights: listed by /api/info.
     """
     from adn import __version__
 
@@ -177,7 +177,7 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
 
     @app.post(
         "/api/cases/{case_id}/cancel",
-        summary="Cancel a case that waits or runs; any other stays as it is",
+        summary="Cancel a waiting or running case; any other stays as it is",
         responses=documented(404, 422),
     )
     def cancel_case(case_id: CaseId) -> Case:

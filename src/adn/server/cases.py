@@ -1,6 +1,6 @@
-"""Cases on disk: one folder each, and in it `case.json`, the upload until it is processed, and the results.
+"""Cases on disk: a folder each, which holds `case.json`, the upload until it is processed, and the results.
 
-FOLDER/<id>/case.json            what is known of the case (`models.Record`)
+FOLDER/<id>/case.json            the state of the case (`models.Record`)
 FOLDER/<id>/upload/…             what came in, under plain numbers; removed when the case is final
 FOLDER/<id>/<name>/…             the result folder, as `adn predict` writes it, with the scan and the aligned layers
 """
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 
 
 class Cases:
-    """All cases of a server. Every change goes through here, is written to disk at once, and is seen by `record`.
+    """All cases of a server. Every change goes through here, is written to disk at once, and shows in `record`.
 
-    folder: of uploaded cases; None takes no uploads. opened: result folders of `adn predict`, shown but never touched.
-    waiting: cases that may be queued. tries: a case during which the server died so often has failed.
+    folder: for uploaded cases; None: no uploads. opened: result folders of `adn predict`, shown but never modified.
+    waiting: how many cases may be queued. tries: a case fails if the server died this often while working on it.
     """
 
     def __init__(self, folder: Path | None, opened: Sequence[Path] = (), waiting: int = 20, tries: int = 2) -> None:
@@ -55,25 +55,25 @@ class Cases:
             self._open(path)
 
     def close(self) -> None:
-        """Remove what was made for the viewer only."""
+        """Remove files made for the viewer only."""
         self._closing.close()
 
     # --- reading
 
     def records(self) -> list[Record]:
-        """All, newest first."""
+        """All records, newest first."""
         with self.changed:
             return sorted(self._records.values(), key=lambda one: (one.created, len(one.name), one.name), reverse=True)
 
     def record(self, case_id: str) -> Record:
-        """One; a new object after each change. Raises ProblemError 404."""
+        """One record; a new object after each change. Raises ProblemError 404."""
         with self.changed:
             if case_id not in self._records:
                 raise ProblemError(404, "There is no such case; it may have been deleted.")
             return self._records[case_id]
 
     def case(self, record: Record) -> Case:
-        """All that the API says about a case."""
+        """Everything that the API says about a case."""
         return describe(record, self.results(record), self.read_only(record))
 
     def file(self, record: Record, name: str) -> tuple[Path, str]:
@@ -86,7 +86,7 @@ class Cases:
         raise ProblemError(404, "There is no such file in this case.")
 
     def read_only(self, record: Record) -> bool:
-        """True where `adn view` opened it."""
+        """True if `adn view` opened it."""
         return record.id in self._results
 
     def results(self, record: Record) -> Path:
@@ -100,7 +100,7 @@ class Cases:
         return self.folder / record.id
 
     def upload(self, record: Record) -> Path:
-        """What was uploaded: a file, or a folder of DICOM."""
+        """The upload: a file, or a folder of DICOM files."""
         return next((self.home(record) / UPLOAD).iterdir())
 
     # --- changing
@@ -111,7 +111,7 @@ class Cases:
             raise ProblemError(403, "These results were opened read-only; 'adn serve' takes scans.")
         if sum(one.state == "queued" for one in self.records()) >= self.waiting:
             raise ProblemError(
-                503, f"{self.waiting} cases are waiting already; try again when one is done.", {"Retry-After": "60"}
+                503, f"{self.waiting} cases are already waiting; try again when one is done.", {"Retry-After": "60"}
             )
 
     def staging(self) -> AbstractContextManager[Path]:
@@ -119,7 +119,7 @@ class Cases:
         return scratch_folder(self.folder)
 
     def add(self, staged: Path, kind: Any, dicom_seg: bool, **more: Any) -> Record:
-        """Make a case of a staged folder that holds UPLOAD; it appears as a whole. more: what else `Record` has."""
+        """Make a case of a staged folder that holds UPLOAD; it appears as a whole. more: other fields of `Record`."""
         with self.changed:
             self.check_room()
             record = Record(
@@ -139,27 +139,27 @@ class Cases:
         return record
 
     def next_queued(self) -> Record | None:
-        """The one that has waited longest, among those that may begin."""
+        """The case that has waited longest, among those that may begin."""
         moment = now()
         waiting = (one for one in reversed(self.records()) if one.state == "queued")
         return next((one for one in waiting if one.not_before is None or one.not_before <= moment), None)
 
     def update(self, case_id: str, **changes: Any) -> Record | None:
-        """Change a record. None where it was deleted meanwhile."""
+        """Change a record. None if it has been deleted meanwhile."""
         with self.changed:
             if case_id not in self._records:
                 return None
             record = self._records[case_id].model_copy(update=changes)
             try:
                 _write(record, self.home(record))
-            except OSError as error:  # a full disk: it holds an older state, which the next start can handle
+            except OSError as error:  # such as a full disk: the next start can handle the older state
                 log.warning("case %s: its state could not be written (%s).", case_id, error)
             self._records[case_id] = record
             self.changed.notify_all()
         return record
 
     def begin(self, record: Record) -> Record | None:
-        """Mark it as running, unless it was cancelled or deleted meanwhile."""
+        """Mark a case as running, unless it has been cancelled or deleted meanwhile."""
         with self.changed:
             if self._records.get(record.id, record).state != "queued":
                 return None
@@ -168,14 +168,14 @@ class Cases:
             )
 
     def step(self, case_id: str, name: str, seconds: float) -> None:
-        """A step has begun; the one before took `seconds`."""
+        """Record that a step has begun; the one before took `seconds`."""
         steps = _end_step(self.record(case_id).steps, seconds)
         self.update(case_id, steps=tuple(_with(s, state="running") if s.name == name else s for s in steps))
 
     def finish(self, case_id: str, state: State, error: Failure | None = None, seconds: float = 0.0) -> None:
-        """Its last change: the upload is removed, and so are the results if the case is not done.
+        """Make a case final: remove the upload, and the results too unless the case is done.
 
-        Who waits for the change hears of it when the upload is gone; the state is on disk before that, for a kill.
+        Those waiting for the change are told once the upload is gone; the state is written first, in case of a kill.
         """
         record = self.record(case_id)
         if state != "done":
@@ -187,16 +187,16 @@ class Cases:
         log.info("case %s: %s", case_id, state)
 
     def requeue(self, case_id: str, attempts: int, not_before: datetime | None = None) -> None:
-        """Put it back into the queue, as if it had not begun; it waits there until `not_before`."""
+        """Put a case back into the queue as if it had not begun; it waits there until `not_before`."""
         self.update(
             case_id, state="queued", started=None, steps=fresh_steps(), attempts=attempts, not_before=not_before
         )
 
     def correct(self, record: Record, packed: bytes) -> Correction:
-        """Keep a corrected mask beside the original, of opened results, too. Raises ProblemError 404, 413, 422."""
+        """Save a corrected mask beside the original, even in opened results. Raises ProblemError 404, 413, 422."""
         if record.state != "done":
             raise ProblemError(404, "There is no mask to correct: this case has no results.")
-        with self._making:  # versions are counted: one at a time
+        with self._making:  # one at a time, because versions are numbered
             try:
                 return save_correction(self.results(record), packed)
             except InputError as error:  # deleted meanwhile, or by hand
@@ -212,7 +212,7 @@ class Cases:
             raise ProblemError(404, "The results of this case cannot be read any more.") from error
 
     def delete(self, record: Record) -> None:
-        """Remove a case that is not running, with everything in its folder."""
+        """Remove a case that is not running, and everything in its folder."""
         if self.read_only(record):
             raise ProblemError(403, "These results were opened read-only; delete their folder by hand.")
         with self.changed:
@@ -224,14 +224,14 @@ class Cases:
     # --- at the start
 
     def _recover(self, folder: Path) -> None:
-        """Read what is there after a stop or a crash, and remove half-written files."""
+        """Read the cases left by a stop or a crash, and remove half-written files."""
         sweep(folder, owned=True)
         for path in folder.glob(f"*/{RECORD}"):
             sweep(path.parent, owned=True)
             try:
                 record = Record.model_validate_json(path.read_bytes())
             except (ValidationError, OSError) as error:
-                log.warning("%s: is not a case of this version and was left alone (%s).", path, type(error).__name__)
+                log.warning("%s: is not a case of this version; left as it is (%s).", path, type(error).__name__)
                 continue
             if record.id == path.parent.name:
                 self._records[record.id] = record
@@ -242,7 +242,7 @@ class Cases:
                 remove_folder(self.home(record) / UPLOAD)
 
     def _recover_running(self, record: Record) -> None:
-        """A case that ran when the server died: done if its results are there, else tried again, else failed."""
+        """Settle a case that was running when the server died: done if it has results, else retried, else failed."""
         if (self.results(record) / RESULT_FILE).is_file():  # they appear as a whole
             self.finish(record.id, "done")
         elif record.attempts < self.tries:
@@ -250,7 +250,7 @@ class Cases:
         else:
             times = "twice" if self.tries == 2 else f"{self.tries} times"
             detail = (
-                f"The server ended {times} while this scan was processed, so it is not tried again. Upload it again."
+                f"The server stopped {times} while processing this scan, so it is not tried again. Upload it again."
             )
             self.finish(record.id, "failed", Failure(title="Interrupted", detail=detail))
 
@@ -271,7 +271,7 @@ class Cases:
         )
 
     def _view(self, record: Record, name: str) -> Path:
-        """A layer that the result folder does not hold, made when first asked for, outside that folder."""
+        """A layer that the result folder lacks, made when first requested, outside that folder."""
         target = Path(self._views, record.id, name)
         with self._making:
             if not target.exists():

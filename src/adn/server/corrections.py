@@ -1,8 +1,8 @@
-"""Masks that a reader corrected: kept beside the original as a new version, never over it.
+"""Masks that a reader corrected, saved beside the original as new versions; the original is never overwritten.
 
 A version is two files in the result folder, `corrected_<n>.nii.gz` (0 or 1, on the scan's grid) and
-`corrected_<n>.json` (its volumes and ASPECTS); the first that is saved also puts `scan.nii.gz` there, so that the
-folder can be exported for training.
+`corrected_<n>.json` (its volumes and ASPECTS); saving the first also puts `scan.nii.gz` there, so that the folder can
+be exported for training.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _VERSION = re.compile(r"corrected_(\d+)\.json")
 
 
 def corrections(results: Path) -> list[Correction]:
-    """The versions that a result folder holds, oldest first."""
+    """The versions in a result folder, oldest first."""
     numbers = sorted(int(match[1]) for path in results.iterdir() if (match := _VERSION.fullmatch(path.name)))
     return [Correction.model_validate_json((results / f"corrected_{number}.json").read_bytes()) for number in numbers]
 
 
 def save_correction(results: Path, packed: bytes) -> Correction:
-    """Keep a corrected mask as the next version. packed: see `unpack`. Raises ProblemError 413, 422; OSError."""
+    """Save a corrected mask as the next version. packed: see `unpack`. Raises ProblemError 413, 422; OSError."""
     result, original = read_result(results), read_volume(results / INFARCT)
     drawn = Volume(unpack(packed, original.grid.reoriented("RAS").shape), original.grid.reoriented("RAS"), "label")
     mask = drawn.reoriented("SPL")
@@ -67,7 +67,7 @@ def save_correction(results: Path, packed: bytes) -> Correction:
     if not (results / SCAN).exists():
         write_volume(_whole(read_scan(results)), results / SCAN)
     write_volume(mask.reoriented(original.grid.axes), results / file)
-    with atomic_path(results / f"corrected_{number}.json") as temporary:  # last: it makes the version count
+    with atomic_path(results / f"corrected_{number}.json") as temporary:  # last: only now does the version count
         content = json.loads(correction.model_dump_json()) | {"disclaimer": DISCLAIMER}
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return correction
@@ -85,16 +85,16 @@ def score_mask(results: Path, packed: bytes) -> LiveScore:
 
 
 class _Ground(NamedTuple):
-    """What all masks of a case are scored on. grid: RAS. twins: None where ASPECTS was not answered."""
+    """What all masks of a case are scored on. grid: RAS. twins: None if ASPECTS was not answered."""
 
     result: dict[str, Any]
     grid: Grid
     twins: Twins | None
 
 
-@lru_cache(maxsize=2)  # readers score many masks of one case, one after the other
+@lru_cache(maxsize=2)  # readers score many masks of one case in a row
 def _ground(results: Path, changed_ns: int) -> _Ground:
-    """changed_ns: when the result was written, so that one written anew is read anew."""
+    """changed_ns: when the result was written, so that a new result is read again."""
     result = read_result(results)
     grid = read_volume(results / INFARCT).grid.reoriented("RAS")
     if not _scored(result):
@@ -112,7 +112,7 @@ def _placed(results: Path, result: dict[str, Any]) -> tuple[Volume, Volume, NDAr
 
 
 def unpack(packed: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """A mask (x, y, z), 0 or 1. packed: gzip of a byte for each voxel in RAS order, x fastest, as viewers hold them."""
+    """A mask (x, y, z), 0 or 1. packed: gzip of one byte per voxel in RAS order, x fastest, as viewers hold them."""
     size = int(np.prod(shape))
     try:
         reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -120,7 +120,7 @@ def unpack(packed: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     except zlib.error as error:
         raise ProblemError(422, "A corrected mask must be sent as gzip, but this is not gzip.") from error
     if len(data) != size:
-        raise ProblemError(422, f"A corrected mask has a byte for each of the scan's {size} voxels, but this does not.")
+        raise ProblemError(422, f"A corrected mask has one byte for each of the scan's {size} voxels; this has not.")
     mask = np.frombuffer(data, np.uint8).reshape(shape[::-1]).transpose(2, 1, 0)
     if mask.max(initial=0) > 1:
         raise ProblemError(422, "A corrected mask may hold only 0 and 1.")
@@ -134,7 +134,7 @@ def _scored(result: dict[str, Any]) -> bool:
 
 
 def _aspects(result: dict[str, Any], twins: Twins) -> Aspects | None:
-    """ASPECTS of both sides where it was answered for the original, too."""
+    """ASPECTS of both sides, if it was answered for the original."""
     if not _scored(result):
         return None
     score = aspects(twins, np.array(result["mni_from_aligned"]), block_noise_hu(twins))
@@ -142,5 +142,5 @@ def _aspects(result: dict[str, Any], twins: Twins) -> Aspects | None:
 
 
 def _whole(scan: Volume) -> Volume:
-    """Whole HU, as scanners have them."""
+    """The scan rounded to whole HU, as scanners store them."""
     return scan.with_data(np.rint(scan.data).astype(np.int16))

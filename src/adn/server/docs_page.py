@@ -1,4 +1,4 @@
-"""The API's description as a plain page of our own: no script, nothing from elsewhere."""
+"""The API's description as a plain page of our own: no scripts, nothing loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>adn
 
 
 def docs_page(openapi: dict[str, Any]) -> str:
-    """OpenAPI as HTML."""
+    """An OpenAPI description as HTML."""
     about = openapi["info"]
     parts = [_HEAD, f"<h1>adn {escape(about['version'])}: HTTP API</h1><p>{escape(about['description'])}</p>"]
     parts.append(
@@ -55,7 +55,7 @@ def _model(name: str, schema: dict[str, Any]) -> str:
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]], raw: int | None = None) -> str:
-    """raw: the column that is HTML already."""
+    """A table as HTML. raw: the column that is HTML already."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{c if i == raw else escape(c)}</td>" for i, c in enumerate(row)) + "</tr>"

@@ -30,7 +30,7 @@ _TITLES = {
 
 
 def describe(record: Record, folder: Path, read_only: bool) -> Case:
-    """All that the API says about a case. folder: with its results, whether it exists or not."""
+    """Everything that the API says about a case. folder: for its results, whether it exists or not."""
     results, files, layers, corrected = None, [], [], []
     if record.state == "done":
         try:
@@ -48,7 +48,7 @@ def describe(record: Record, folder: Path, read_only: bool) -> Case:
 
 
 def result_folders(paths: Sequence[Path]) -> list[Path]:
-    """Result folders given or up to two levels below what is given. Raises InputError where there is none."""
+    """The result folders among the given paths or up to two levels below. Raises InputError where there is none."""
     found: dict[Path, None] = {}
     for path in paths:
         here = [path / RESULT_FILE, *sorted(path.glob(f"*/{RESULT_FILE}")), *sorted(path.glob(f"*/*/{RESULT_FILE}"))]
@@ -60,7 +60,7 @@ def result_folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def media_type(name: str) -> str:
-    """By its suffix."""
+    """The media type for a file's suffix."""
     return next((kind for suffix, kind in _MEDIA_TYPES.items() if name.endswith(suffix)), "application/octet-stream")
 
 
@@ -87,5 +87,5 @@ def _title(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, changed: int) -> str:
-    """Of a file that has not changed since."""
+    """A file's digest; size and change time are part of the cache key."""
     return file_sha256(path)

@@ -1,6 +1,6 @@
-"""Checks before every request: the names this server answers to, where requests come from, the token, the limits.
+"""Checks on every request: the names this server answers to, where requests come from, the token, the limits.
 
-DNS rebinding is met by the Host check, foreign pages by the Origin check, and other machines by the token.
+The Host check stops DNS rebinding, the Origin check stops foreign pages, and the token stops other machines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGE_POLICY = (  # NiiVue keeps its font as a data: image, and needs no worker
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-# Reports are whole pages with a script of their own, from folders that may be anybody's: without this origin's rights.
+# Reports are whole pages with their own script, from folders that may be anybody's, so they get none of our rights.
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
@@ -39,7 +39,7 @@ _HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """True where only this machine can reach it."""
+    """True if only this machine can reach a host."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -49,7 +49,7 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """ASGI middleware.
 
-    host: what the server is bound to. token: asked of every request, unless None. upload_bytes: of one request's body.
+    host: what the server is bound to. token: required of every request, unless None. upload_bytes: limit for one body.
     """
 
     def __init__(self, app: ASGIApp, host: str, token: str | None, upload_bytes: int) -> None:
@@ -85,7 +85,7 @@ class Guard:
         if not self._answers_to(host):
             return response(421, "This server does not answer to the name in the request's Host header.")
         if scope["method"] not in _READING and not _same_origin(headers, scope["scheme"], host):
-            return response(403, "Requests that change something are taken from this server's own page only.")
+            return response(403, "Requests that change something are accepted from this server's own page only.")
         if int_or_zero(headers.get("content-length")) > self.upload_bytes:
             return response(413, self._too_large())
         return None if self.token is None else self._ask_token(scope, headers, self.token)
@@ -104,7 +104,7 @@ class Guard:
         return True
 
     def _ask_token(self, scope: Scope, headers: Headers, token: str):
-        """None if the request brings the token."""
+        """None if the request carries the token."""
         asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[-1]
         if scope["path"] == "/" and _same(asked, token):
             redirect = RedirectResponse("/", 303)
@@ -124,7 +124,7 @@ class Guard:
         return response(401, detail, {"WWW-Authenticate": "Bearer"})
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """Bodies without a length, or with a wrong one, are counted as they arrive."""
+        """Count bodies as they arrive: their stated length may be missing or wrong."""
         count = 0
 
         async def counted() -> Message:
@@ -138,11 +138,11 @@ class Guard:
         return counted
 
     def _too_large(self) -> str:
-        return f"An upload may have at most {self.upload_bytes // 2**20} MiB. Send the head CT series alone."
+        return f"An upload may have at most {self.upload_bytes // 2**20} MiB. Send only the head CT series."
 
 
 def int_or_zero(text: str | None) -> int:
-    """A header's number."""
+    """The number in a header, 0 if it is not one."""
     return int(text) if text and text.isascii() and text.isdigit() else 0
 
 

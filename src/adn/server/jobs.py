@@ -20,17 +20,18 @@ from adn.server.worker import Predict, predict_for_page, work
 from adn.work.exits import OUR_FAULT
 from adn.work.pool import Failure, Worker, end
 
-_TICK_S = 0.1  # how soon a cancel or the server's end is noticed
+_TICK_S = 0.1  # how soon a cancel or a shutdown is noticed
 _GRACE_S = 0.5
-_PATIENCE_S = 30.0  # for a cancel to finish; a worker is killed after 10
+_PATIENCE_S = 30.0  # time for a cancel to finish; a worker is killed after 10
 log = logging.getLogger(__name__)
 
 
 class Jobs:
     """Works on the queued cases of `cases`, one at a time, oldest first.
 
-    weights, device: as in `adn predict`. predict: what a worker does, importable there. pauses_s: a case that failed
-    for no fault of its own is tried again after the first, then the second, and so on. wishes: hold for every case.
+    weights, device: as in `adn predict`. predict: what a worker does; must be importable there. pauses_s: a case that
+    failed through no fault of its own is retried after the first pause, then the second, and so on. wishes: apply to
+    every case.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Jobs:
             self._thread.join()
 
     def cancel(self, record: Record) -> Record:
-        """Take a case out of the queue, or stop the work on it; returns its new state. Final cases stay as they are."""
+        """Take a case out of the queue, or stop work on it; returns its new state. Final cases stay as they are."""
         changed = self._cases.changed
         with changed:
             record = self._cases.record(record.id)
@@ -76,7 +77,7 @@ class Jobs:
             return self._cases.record(record.id)
 
     def delete(self, record: Record) -> None:
-        """Remove a case; stops the work on it first."""
+        """Remove a case, after stopping any work on it."""
         if not self._cases.read_only(record) and self.cancel(record).state not in FINAL:
             raise ProblemError(503, "The work on this case could not be stopped yet; try again.")
         self._cases.delete(record)
@@ -92,10 +93,10 @@ class Jobs:
             if record is not None:
                 try:
                     self._work_on(record)
-                except Exception as error:  # a full disk, a folder removed by hand: the others go on
+                except Exception as error:  # such as a full disk or a folder removed by hand: other cases go on
                     log.warning("case %s: %s", record.id, type(error).__name__, exc_info=log.isEnabledFor(10))
                     if not self._tried_again(record):
-                        self._fail(record, f"The server could not go on with this case ({type(error).__name__}).")
+                        self._fail(record, f"The server could not continue with this case ({type(error).__name__}).")
         self._end_worker()
 
     def _work_on(self, record: Record) -> None:
@@ -138,7 +139,7 @@ class Jobs:
                 elif self._closing.is_set():
                     return "closing"
         except (EOFError, OSError):
-            if self._closing.wait(_GRACE_S):  # Ctrl-C reaches a process that has only just been started, too
+            if self._closing.wait(_GRACE_S):  # Ctrl-C also reaches a process that has only just been started
                 return "closing"
             self._end_worker(task, request)
             return Failure(OUR_FAULT, _died(worker.process.exitcode), may_pass=True)
@@ -151,7 +152,7 @@ class Jobs:
             self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
 
     def _tried_again(self, record: Record) -> bool:
-        """Put a case back into the queue; False if it has been tried often enough, or was deleted meanwhile."""
+        """Put a case back into the queue; False if it has been tried often enough, or has been deleted meanwhile."""
         try:
             tries = self._cases.record(record.id).attempts
         except ProblemError:
@@ -175,7 +176,7 @@ class Jobs:
         return failure.error
 
     def _fail(self, record: Record, sentence: str, by_user: bool = False) -> None:
-        """by_user: the cause is the scan, so the user can do something about it."""
+        """Record a failure. by_user: the scan is the cause, so the user can do something about it."""
         sentence = sentence.replace(str(self._cases.home(record)), "the case's folder")
         title = "This scan cannot be processed" if by_user else "The processing failed"
         with contextlib.suppress(ProblemError):  # deleted by hand

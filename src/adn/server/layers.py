@@ -1,4 +1,4 @@
-"""Which images of a result folder the viewer shows, and how; in the aligned frame, too; and the scan, if not there."""
+"""Which images of a result folder the viewer shows, and how; and how missing ones are made (aligned ones, the scan)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ LOOKS = {
 
 
 def layers(names: Iterable[str], result: Mapping[str, Any]) -> list[Layer]:
-    """Layers of a result folder. names: of its files. result: its result.json."""
+    """The layers of a result folder. names: its files' names. result: the content of its result.json."""
     there = set(names)
     if {f"{part}{SUFFIX}" for part in SCAN_PARTS} <= there:
         there.add(f"{SCAN}{SUFFIX}")
@@ -86,7 +86,7 @@ def write_views(prediction: Prediction, folder: Path) -> None:
 
 
 def make_view(file: str, results: Path, target: Path) -> None:
-    """Write one layer that a result folder does not hold, as `layers` names it, to `target`."""
+    """Write one layer that a result folder lacks to `target`. file: as `layers` names it."""
     name = file.removesuffix(SUFFIX).removeprefix(ALIGNED)
     source = results / f"{name}{SUFFIX}"
     volume = rebuilt_scan(results) if name == SCAN and not source.is_file() else read_volume(source)
@@ -99,7 +99,7 @@ def make_view(file: str, results: Path, target: Path) -> None:
 
 
 def aligned_grid(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Grid:
-    """An upright SPL grid around the brain, mirror-symmetric about x = 0; the scan's spacing, but not below 1 mm.
+    """An upright SPL grid around the brain, mirror-symmetric about x = 0, with the scan's spacing but at least 1 mm.
 
     Its world is the aligned frame, written as RAS mm.
     """
@@ -118,14 +118,14 @@ def aligned_grid(mask: Volume, aligned_from_scan: NDArray[np.float64]) -> Grid:
 
 
 def aligned(name: str, volume: Volume, mask: Volume, aligned_from_scan: NDArray[np.float64], grid: Grid) -> Volume:
-    """A layer on the aligned grid, linear; masks are cut at one half; images of the head show the brain alone."""
+    """A layer resampled linearly to the aligned grid; masks are thresholded at 0.5, grey images show only the brain."""
     matrix = np.linalg.inv(aligned_from_scan) @ RAS_FROM_LPS @ grid.affine
     look = LOOKS[name]
     if look.kind == "mask":
         return Volume((_sample(volume.data, matrix, grid) >= 0.5).astype(np.uint8), grid, "label")
     if look.colour != "gray":
         return Volume(_sample(volume.data, matrix, grid), grid, look.unit)
-    inside = mask.data > 0  # what lies outside has no weight, so that no bone leaks into the brain's edge
+    inside = mask.data > 0  # voxels outside have no weight, so that bone does not leak into the brain's edge
     values, weight = _sample(volume.data * inside, matrix, grid), _sample(inside, matrix, grid)
     data = np.where(weight >= 0.5, values / np.maximum(weight, 0.5), np.float32(AIR_HU))
     return Volume(data, grid, look.unit)
@@ -137,7 +137,7 @@ def _sample(data: NDArray, matrix: NDArray[np.float64], grid: Grid) -> NDArray[n
 
 
 def _small(scan: Volume) -> Volume:
-    """Whole HU as int16, as scanners have them: a third of the bytes."""
+    """The scan as whole HU in int16, as scanners store it: a third of the bytes."""
     rounded = np.rint(scan.data)
     whole = np.abs(rounded - scan.data).max() < 0.01 and np.abs(rounded).max() < 2**15
     return scan.with_data(rounded.astype(np.int16) if whole else scan.data.astype(np.float32))

@@ -12,7 +12,7 @@ from adn.atlas import AspectsRegion
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL: tuple[State, ...] = ("done", "failed", "cancelled")
-STEPS = {  # in order: as `predict_one` reports them, and as a user reads them
+STEPS = {  # in order: name that `predict_one` reports → text that users read
     "read": "Read the scan",
     "load": "Load the networks",
     "strip skull": "Find the brain",
@@ -26,7 +26,7 @@ STEPS = {  # in order: as `predict_one` reports them, and as a user reads them
 
 
 def now() -> datetime:
-    """UTC, whole milliseconds."""
+    """The time in UTC, in whole milliseconds."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
@@ -36,7 +36,7 @@ class _Frozen(BaseModel):
 
 
 class Step(_Frozen):
-    """One step of a job. seconds: of wall time, when done."""
+    """One step of a job. seconds: wall time, once done."""
 
     name: str
     title: str
@@ -45,7 +45,7 @@ class Step(_Frozen):
 
 
 class Failure(_Frozen):
-    """Why a case failed, in a sentence for its user."""
+    """Why a case failed, in a sentence for the user."""
 
     title: str
     detail: str
@@ -62,7 +62,7 @@ class File(_Frozen):
 
 
 class Layer(_Frozen):
-    """One image for the viewer, a .nii.gz. The same name may be there in both spaces; `file` says where its bytes are.
+    """One image for the viewer, a .nii.gz. The same name may exist in both spaces; `file` says where its bytes are.
 
     space: 'scan' is the scan's own grid, 'aligned' an upright one with the mid-sagittal plane at x = 0. range: values
     to show, in `unit`. colour: name of a NiiVue colormap.
@@ -81,7 +81,7 @@ class Layer(_Frozen):
 class Correction(_Frozen):
     """A mask that a reader corrected. file: beside the original. original_sha256: of the mask that was corrected.
 
-    aspects: of both sides, (left, right); None where it cannot be told.
+    aspects: (left, right); None where it cannot be determined.
     """
 
     number: int
@@ -103,17 +103,17 @@ class LostPoint(_Frozen):
 
 
 class LiveScore(_Frozen):
-    """ASPECTS of a mask that is being painted, (left, right); None where it cannot be told. lost: regions marked."""
+    """ASPECTS of a mask being painted, (left, right); None where it cannot be determined. lost: regions marked."""
 
     aspects: tuple[int, int] | None = None
     lost: list[LostPoint] = []
 
 
 class Record(_Frozen):
-    """What is kept of a case in its `case.json`: nothing that could name a patient.
+    """What `case.json` keeps of a case: nothing that could identify a patient.
 
-    kind: what was uploaded. attempts: how often it was begun. not_before: it waits until then. study, content: digests
-    of the study's UID and of its images, where a node received it. dicom_pictures: key images are wanted, too.
+    kind: what was uploaded. attempts: how often work on it began. not_before: it waits until then. study, content:
+    digests of the study's UID and of its images, if a node received it. dicom_pictures: key images are wanted, too.
     """
 
     id: str
@@ -152,14 +152,14 @@ class Case(_Frozen):
 
 
 class Weights(_Frozen):
-    """Networks that this server can use."""
+    """A set of networks that this server can use."""
 
     name: str
     summary: str
 
 
 class Limits(_Frozen):
-    """What an upload may be at most, and how many cases may wait."""
+    """Limits for an upload, and for the cases that may wait."""
 
     upload_mb: int = Field(default=1024, description="of one upload, MiB")
     unpacked_mb: int = Field(default=4096, description="of a zip, unpacked, MiB")
@@ -169,7 +169,7 @@ class Limits(_Frozen):
 
 
 class Info(_Frozen):
-    """What this server is and takes. viewer: the image viewer is there. uploads: False where `adn view` opened it."""
+    """What this server is and accepts. viewer: the image viewer is there. uploads: False for `adn view`."""
 
     version: str
     disclaimer: str
@@ -180,7 +180,7 @@ class Info(_Frozen):
 
 
 class Problem(BaseModel):
-    """An error after RFC 9457."""
+    """An error in the form of RFC 9457."""
 
     type: str = "about:blank"
     title: str
@@ -189,5 +189,5 @@ class Problem(BaseModel):
 
 
 def fresh_steps() -> tuple[Step, ...]:
-    """All steps, waiting."""
+    """All steps, each waiting."""
     return tuple(Step(name=name, title=title) for name, title in STEPS.items())

@@ -1,4 +1,4 @@
-"""Errors of the HTTP API: RFC 9457 problems, in words for a user, never repeating what the client sent."""
+"""Errors of the HTTP API: RFC 9457 problems, worded for users, never repeating what the client sent."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class ProblemError(Exception):
 
 
 def response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A problem as a response."""
+    """A response that describes a problem."""
     problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
     return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Turn every error of `app` into a problem response."""
 
     @app.exception_handler(ProblemError)
     async def _(request: Request, error: ProblemError) -> JSONResponse:
@@ -51,11 +51,11 @@ def install(app: FastAPI) -> None:
     async def _(request: Request, error: Exception) -> JSONResponse:
         route = getattr(request.scope.get("route"), "path", "unknown path")  # not the address: it is the client's
         log.error("%s %s: %s", request.method, route, type(error).__name__, exc_info=debugging())
-        return response(500, f"Something went wrong that never should ({type(error).__name__}); see the server's output.")
+        return response(500, f"Something went wrong unexpectedly ({type(error).__name__}); see the server's output.")
 
 
 def documented(*statuses: int) -> dict[int | str, dict]:
-    """What OpenAPI says of an operation's errors."""
+    """What OpenAPI says about an operation's errors."""
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _REFERENCE}}}
         for status in statuses

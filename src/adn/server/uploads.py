@@ -27,7 +27,7 @@ _NEEDED = "needed one head CT: a NIfTI file (.nii, .nii.gz), the DICOM files of 
 def store(files: list[UploadFile], staged: Path, limits: Limits) -> Kind:
     """Put one scan under `staged`/UPLOAD and return its kind. Raises ProblemError 415 or 413 if it is not accepted.
 
-    Files that are not DICOM are left out of a DICOM folder, as viewers and notes often lie beside the images.
+    Files that are not DICOM are left out of a DICOM folder, because viewers and notes often lie beside the images.
     """
     kinds = [(file, kind_of(file.file)) for file in files]
     target = staged / UPLOAD
@@ -57,7 +57,7 @@ def store(files: list[UploadFile], staged: Path, limits: Limits) -> Kind:
 
 
 def kind_of(stream: IO[bytes]) -> str | None:
-    """'nifti', 'nifti.gz', 'zip', 'dicom', or None for anything else. Reads the beginning only."""
+    """'nifti', 'nifti.gz', 'zip', 'dicom', or None for anything else. Reads only the beginning."""
     head = _head(stream)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return "zip"
@@ -76,7 +76,7 @@ def check_zip(path: Path, limits: Limits) -> None:
 
 
 def nifti_bytes(stream: IO[bytes]) -> int:
-    """Bytes of a NIfTI file's voxels according to its header; a reader unpacks no more than that."""
+    """Size of a NIfTI file's voxels according to its header, in bytes; a reader unpacks no more than that."""
     head = _unpacked(_head(stream))
     order = _nifti_order(head)
     if order is None:
@@ -96,7 +96,7 @@ def _head(stream: IO[bytes]) -> bytes:
 
 
 def _unpacked(head: bytes) -> bytes:
-    """The first bytes, decompressed if they are gzip; b'' if that is damaged."""
+    """The first bytes, decompressed if they are gzip; b'' if the gzip data are damaged."""
     if head[:2] != _GZIP:
         return head
     try:

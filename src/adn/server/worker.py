@@ -15,20 +15,20 @@ Predict = Callable[[Task, Request, Networks, StepProgress], Outcome]
 
 
 def predict_for_page(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
-    """As `adn predict` does, plus what the viewer needs. tell: called with the name of each step."""
+    """Predict as `adn predict` does, plus what the viewer needs. tell: called with the name of each step."""
     from adn.server.layers import write_views
 
     return predict_one(task, request, networks, progress=tell, also=write_views)
 
 
 def predict_plainly(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
-    """As `adn predict` does, without anything for a page."""
+    """Predict as `adn predict` does, with nothing extra for a page."""
     return predict_one(task, request, networks, progress=tell)
 
 
 @dataclass(frozen=True)
 class _PageWork:
-    """What the process does with one pair of Task and Request."""
+    """Handles one pair of Task and Request in the process."""
 
     predict: Predict
     networks: Networks
@@ -39,8 +39,8 @@ class _PageWork:
 
 
 def work(pipe: Connection, predict: Predict, networks: Networks) -> None:
-    """Pairs of Task and Request in; names of steps, then an Outcome or a Failure, out; until the pipe closes."""
-    begin_worker(threads=None)  # as many as the command line, since the last digits of a result depend on it
+    """Take pairs of Task and Request; send names of steps, then an Outcome or a Failure; until the pipe closes."""
+    begin_worker(threads=None)  # as many as on the command line, since a result's last digits depend on it
     if hasattr(os, "nice"):
         os.nice(5)  # the page comes first
     serve(pipe, _PageWork(predict, networks, pipe.send))

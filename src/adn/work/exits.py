@@ -35,7 +35,7 @@ def explain(error: BaseException) -> tuple[int, str]:
         return OUR_FAULT, "Not enough memory. Use fewer `jobs`, or a machine with more memory."
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return OUR_FAULT, (
-        f"Something went wrong that never should ({what}). "
+        f"Something went wrong unexpectedly ({what}). "
         "Please report it with the output of 'adn info' and of the same command run with ADN_DEBUG=1 set."
     )
 
