@@ -22,7 +22,7 @@ def _rising(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_rising)]  # least and most
+Range = Annotated[tuple[float, float], AfterValidator(_rising)]  # minimum and maximum
 Share = Annotated[float, Field(ge=0, le=1)]
 Age = Literal["hyperacute", "acute", "subacute"]
 
@@ -125,8 +125,8 @@ class HeadsConfig(Section):
     csf_hu: Range = (0.0, 9.0)  # of fluid in a head whose white matter is 27 HU
     # change of csf_hu per HU that white matter differs from 27: a scanner's HU error affects fluid and brain alike
     csf_per_white: float = 0.5
-    bone_hu: Range = (800.0, 1400.0)  # of compact bone
-    choroid_hu: Range = (35.0, 250.0)  # of dense spots in the choroid plexus; log-uniform
+    bone_hu: Range = (800.0, 1400.0)  # HU of compact bone
+    choroid_hu: Range = (35.0, 250.0)  # HU of dense spots in the choroid plexus; log-uniform
     mottle_hu: Range = (0.3, 1.5)  # σ of smooth random variation within brain tissue
     leukoaraiosis_share: Share = 0.6  # share of patients with darker white matter around the ventricles
     most_leukoaraiosis: float = 1.6  # largest degree of that (degree 1: up to 7 HU); high degrees are rare
@@ -259,7 +259,7 @@ class LooksConfig(Section):
     healthy_share: Share = 0.1  # share of looks without infarct
     least_ml: float = 0.3  # a look with less infarct on the box is drawn again, as 5 mm slices do not show it
     visible_hu: float = 0.0  # a look whose infarct is darker than its twin by less than this is drawn again
-    tries: int = Field(default=1, ge=1)  # most looks drawn; the last one is used as it is
+    tries: int = Field(default=1, ge=1)  # maximum number of looks drawn; the last one is used as it is
     early_share: Share = 0.6  # share of looks with early infarcts: faint, patchy, without an edge, sulci closed
     early_large_share: Share = 0.75  # share of early infarcts in a large artery's territory
     early_drop_hu: Range = (1.0, 9.0)  # how much darker an early infarct makes grey matter
@@ -280,4 +280,4 @@ class LooksConfig(Section):
     blur_share: Share = 0.25  # share of looks that are blurred in plane
     blur_voxels: Range = (0.3, 0.6)  # σ of that blur
     stack_share: Share = 0.3  # share of looks that are copies of one slice, as when a single slice is read
-    stack_of_area: float = 0.5  # least brain area of that slice as a fraction of the largest slice's
+    stack_of_area: float = 0.5  # minimum brain area of that slice as a fraction of the largest slice's

@@ -10,7 +10,7 @@ from adn.config_draws import Section
 class LaidConfig(Section):
     """How virtual infarcts are added to real brains (`virtual.overlay`; docs/training.md)."""
 
-    donor_share: float = Field(default=0.45, ge=0, le=1)  # of infarcts copied from a real one; the rest are from masks
+    donor_share: float = Field(default=0.45, ge=0, le=1)  # share of infarcts from a real one; others: from masks
     drop_hu: float = 6.5  # mean darkening of a mask; TEKNOFEST: median 6 HU darker than the twin
     drop_sd_hu: float = 2.8  # σ of that darkening between infarcts
     drop_range_hu: tuple[float, float] = (2.0, 14.0)  # the darkening is clipped to this range
@@ -53,13 +53,13 @@ class MixConfig(Section):
     # grid on which samples are made, before they are rotated back (align.apply = false); None: grid.box
     box: tuple[int, int, int] | None = None
     kept: bool = False  # store samples on disk (1 MB each at 2.4 mm), for runs that share them (`adn benchmark`)
-    # most outlined cases, and most heads, used for validation; None: all that are held out
+    # maximum number of outlined cases, and of heads, used for validation; None: all that are held out
     validated: int | None = Field(default=None, ge=1)
-    filled_share: float = Field(default=0.4, ge=0, le=1)  # of outlined cases with a healthy region replaced by its twin
-    emptied_laid_share: float = Field(default=0.25, ge=0, le=1)  # of emptied cases that get a virtual infarct
-    whole_laid_share: float = Field(default=0.55, ge=0, le=1)  # of whole heads that get a virtual infarct
-    whole_twin_share: float = Field(default=0.5, ge=0, le=1)  # of whole heads with blood and oedema replaced by a twin
-    cut_share: float = Field(default=0.5, ge=0, le=1)  # of whole and virtual heads cut to a part like outlined cases
+    filled_share: float = Field(default=0.4, ge=0, le=1)  # outlined cases with a healthy region replaced by its twin
+    emptied_laid_share: float = Field(default=0.25, ge=0, le=1)  # share of emptied cases that get a virtual infarct
+    whole_laid_share: float = Field(default=0.55, ge=0, le=1)  # share of whole heads that get a virtual infarct
+    whole_twin_share: float = Field(default=0.5, ge=0, le=1)  # whole heads with blood and oedema replaced by a twin
+    cut_share: float = Field(default=0.5, ge=0, le=1)  # whole and virtual heads cut to parts like outlined ones
     grown_voxels: int = Field(default=2, ge=0)  # dilation, in plane, of an outline before it is replaced
     silent_voxels: int = Field(default=3, ge=0)  # voxels this close, in plane, to blood or oedema are not scored
     filled_voxels: tuple[float, float] = (4.0, 14.0)  # half axis of a replaced healthy region

@@ -12,7 +12,7 @@ from adn.prepare import coarse as cm
 from adn.space.volume import Volume
 
 BLOOD_HU = 50.0
-_ABOVE_MEDIAN_HU = 15.0  # least excess over the brain's median, which in some scans is near 45 HU
+_ABOVE_MEDIAN_HU = 15.0  # minimum excess over the brain's median, which in some scans is near 45 HU
 _OPEN_MM = 2.0  # half width of structures too thin for a bleed: falx, tentorium, vessels
 _RIM_MM = 6.0  # margin along the skull, with blurred bone and sinuses: parts entirely inside it are not bleeds
 _MIN_ML = 0.3  # smaller spots are calcification and noise

@@ -9,7 +9,7 @@ from adn.remarks import Kind
 
 Label = Literal["infarct mask", "tissue map", "brain mask", "ignore mask", "mask of what was seen"]
 Problem = Literal[
-    # of one case
+    # in a single case
     "not HU",
     "unreadable CT",
     "no brain",

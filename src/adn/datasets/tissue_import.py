@@ -16,9 +16,9 @@ from adn.space.volume import Volume
 
 _BY_NAME = {tissue.name: tissue for tissue in TISSUES}
 SPM12 = ("c1", "c2", "c3")  # prefixes of GM, WM and CSF probabilities
-MIN_BRAIN = 0.5  # least sum of the three probabilities
+MIN_BRAIN = 0.5  # minimum sum of the three probabilities
 ROUNDED_MM = 0.1  # SPM and FreeSurfer round affines in their own ways
-MIN_SHARE = 0.05  # least share of GM, and of WM, among labelled voxels; less means a wrong mapping
+MIN_SHARE = 0.05  # minimum share of GM, and of WM, among labelled voxels; less means a wrong mapping
 
 # FreeSurferColorLUT.txt: aseg, the parcels of aparc and wmparc
 _CORTEX = (*range(1000, 3000), *range(11100, 13000))

@@ -39,7 +39,7 @@ from adn.work.progress import Progress
 PREPARE_VERSION = 6  # raise when reading, stripping, labelling or conforming change, so that cases are prepared again
 _UNIT = 65535  # brain intensities are kept as 16-bit fractions of 1: a step is 0.001 HU of an 80 HU window
 NOT_SCORED = 2  # value of `Prepared.infarct`
-_SEEN = 0.49  # least acquired share of a scored voxel; below ½, so that a slice between two model slices counts
+_SEEN = 0.49  # minimum acquired share of a scored voxel; below ½, so that a slice between two model slices counts
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ MixSource = Literal["outlined", "emptied", "whole", "virtual"]
 _MIX_STREAM = 30_000_000  # first index of the draws, separate from those of virtual patients
 _FLUID_HU = 12.0  # parenchyma is brighter
 _LEAST_TWINS = 10  # fewest voxels with a twin for measuring a contrast
-_SPREAD_SLICES = 8  # most copies of an end slice, all of which show its infarct
+_SPREAD_SLICES = 8  # maximum number of copies of an end slice, all of which show its infarct
 
 
 @dataclass(frozen=True)

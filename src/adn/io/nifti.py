@@ -23,14 +23,14 @@ from adn.space.units import MM_PER_UNIT
 from adn.space.volume import Volume
 
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_VOXELS = 2**29  # 512 × 512 × 2048; more is no head CT, but a damaged header or a decompression bomb
-MOST_BEHIND_MB = 64  # most data after the voxels, where there should be none
+MAX_VOXELS = 2**29  # 512 × 512 × 2048; more cannot be a head CT, only a damaged header or a decompression bomb
+MOST_BEHIND_MB = 64  # maximum size of data after the voxels, where there should be none
 COMPRESS_LEVEL = 1  # maps are mostly zero and scans noisy: higher levels cost seconds and save 5 %
 try:  # same format and size in a fifth of the time, but no wheels for uncommon processors
     from isal.igzip import IGzipFile as GzipWriter
 except ImportError:
     from gzip import GzipFile as GzipWriter
-_KNOWN_CODES = set(range(6))  # of sform and qform
+_KNOWN_CODES = set(range(6))  # valid codes of sform and qform
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 _UNITS = {0: "mm", 1: "m", 2: "mm", 3: "um"}  # by the lower three bits of xyzt_units; 0: not stated
 APART_MM = 0.3  # qform and sform may differ by this; single-precision quaternions account for a third of it

@@ -19,7 +19,7 @@ from adn.space.volume import Volume
 ENHANCED_MM2 = 10.0  # median over slices; see docs/reliability.md
 BRIGHT_HU = (100.0, 600.0)  # above fresh blood and noise, below metal
 LEAST_SLICES, LEAST_MM = 4, 40.0  # needed through the vault for a result
-MOST_SLICES = 24  # most slices examined
+MOST_SLICES = 24  # maximum number of slices examined
 _SLAB_MM, _PIXEL_MM = 4.0, 0.9  # thin slices and pixels are averaged
 _BONE_HU, _AIR_HU = 200.0, -300.0
 _SKULL_MM2 = 400.0  # smaller parts are vessels and calcification

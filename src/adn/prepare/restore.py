@@ -17,14 +17,14 @@ from adn.space.volume import Volume
 
 _AIR_HU, _BONE_HU, _SKIN_HU = -1000.0, 1000.0, 40.0
 _LOWEST_FLOOR_HU = -700.0  # air is lower, so a higher floor has clipped it
-_LEAST_FLOOR = 0.05  # least share of voxels at the lowest value
+_LEAST_FLOOR = 0.05  # minimum share of voxels at the lowest value
 _HIGHEST_TOP_HU = 500.0  # the skull is brighter
-_LEAST_TOP = 0.002  # least share of voxels at the highest value
+_LEAST_TOP = 0.002  # minimum share of voxels at the highest value
 _LEAST_BONE = 0.1  # share of voxels brighter than water; parts of heads have at least 0.16, stripped brains up to 0.05
 _BRIGHT_HU, _WATER_HU, _VOID_HU = 130.0, 5.0, -300.0
 _PIECE = 0.05  # share of the largest piece of bone; smaller ones are calcification and blood
 _SPECK_MM = 1.5  # half width of specks inside tissue that have the fill value by chance
-_LEAST_GAP = 0.05  # least volume of the removed skull, as a share of the tissue's
+_LEAST_GAP = 0.05  # minimum volume of the removed skull, as a share of the tissue's
 _BACKGROUND = 0.3  # with less air than this share, the commonest value is taken for the fill of removed parts
 _CLOSE_MM = 6.0
 _RING_MM = (1.5, 8.0, 14.0)  # distance of inner table, outer table and skin from the brain

@@ -164,7 +164,7 @@ def _take_over(model: ADN | Baseline, run: _Run, source: Source, begin: Begin, s
         take_over(model, begin.start)  # before the run folder is made, so that weights that do not fit leave none
     _begin(run, source, begin, stages)
     if begin.start and not load_weights(run.out / START, model) and is_first_process():
-        with atomic_path(run.out / START) as temporary:  # so that the run can be resumed without the original weights
+        with atomic_path(run.out / START) as temporary:  # so that resuming does not need the original weights
             torch.save({"model": model.state_dict()}, temporary)
 
 

@@ -26,7 +26,7 @@ class Choices:
     patients: PatientsConfig = PatientsConfig()  # noqa: RUF009 - it is frozen
 
 
-MNI = Choices(heads=("mni",))  # what ships with the package: one head, procedural infarcts
+MNI = Choices(heads=("mni",))  # the data that ships with the package: one head, procedural infarcts
 
 
 class Dice:

@@ -29,7 +29,7 @@ _RIM_MM = (2.5, 6.0)
 _RIM_ABOVE_GREY_HU, _CORE_BELOW_WHITE_HU = (-2.0, 12.0), (2.0, 12.0)  # isodense to hyperdense; necrosis
 _OEDEMA_MM, _DROP_HU, _EFFACEMENT = (6.0, 32.0), (7.0, 14.0), (0.3, 0.9)
 _SWELLING_SHARE = (0.1, 0.4)  # fraction of the radius
-_DEEP = 0.18  # least depth of the centre in the brain's ellipsoid
+_DEEP = 0.18  # minimum depth of the centre in the brain's ellipsoid
 
 
 def draw_mass(generator: torch.Generator, plan: PatientPlan) -> MassPlan:

@@ -18,7 +18,7 @@ from adn.io.series import Series
 
 NOMINAL_WINDOW_HU = (-10.0, 90.0)  # approximate window of AISD's PNGs (method, section 6); estimated for each case
 _SIDE = 128  # pixels per side that are compared: block means hide noise and rounding but keep anatomy
-_SAME = 0.98  # least correlation of a picture with its own slice (0.999 and more); other scans stay below
+_SAME = 0.98  # minimum correlation of a picture with its own slice (0.999 and more); other scans stay below
 _LIKELY = 0.9  # correlation at which a pair is good enough to estimate the window from
 _RIVAL = 2.0  # a second reading must lose at least this many times more correlation than the best one
 _RIVAL_FLOOR = 2e-4  # and at least this much more, since smaller losses are rounding

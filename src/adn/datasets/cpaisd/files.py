@@ -23,7 +23,7 @@ from adn.io.text import letters
 
 PARTS = {"train": "train", "val": "validation", "test": "test"}  # names of the archive's folders
 CORE, PENUMBRA = 1, 2
-_DEEPEST = 3  # most folder levels between the given folder and the parts
+_DEEPEST = 3  # maximum number of folder levels between the given folder and the parts
 
 
 @dataclass(frozen=True)

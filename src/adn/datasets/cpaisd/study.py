@@ -22,7 +22,7 @@ from adn.space.volume import Volume
 
 _AIR_HU = -1024.0  # fill beside slices that gantry tilt shifted
 _SCALED = (0.0, 1.0)  # range of pixels that are not HU
-_NAMED = 2  # most slices named in an error
+_NAMED = 2  # maximum number of slices named in an error
 Read = TypeVar("Read")
 
 

@@ -17,7 +17,7 @@ _APART_MM = 1000.0  # as slice distance: morphology within slices only
 _SLOPE_MM2 = 10.0  # change over the stack; 81 of 133 outlined series had more, and 3 of these broke the rule
 SAME_HEAD = 0.9355  # in 141 outlined series, 4 of the 7 same-head pairs lie above (3 by themselves), and no other pair
 _SIDES = (120, 104)  # size of a picture around the head's centre, in 2 mm pixels
-_SHIFTS = 4  # most pixels by which two pictures are shifted against each other
+_SHIFTS = 4  # maximum pixels by which two pictures are shifted against each other
 
 
 def runs_down(hu: NDArray, pixel_mm: float) -> tuple[bool, Grounds]:

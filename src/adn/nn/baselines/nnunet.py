@@ -11,8 +11,8 @@ from adn.errors import InputError
 from adn.nn.slicewise import RARE_LOGIT
 
 Sides = tuple[int, int, int]
-_SMALLEST = 4  # fewest voxels along a side at the bottom
-_MOST = 320  # most channels
+_SMALLEST = 4  # minimum number of voxels along a side at the bottom
+_MOST = 320  # maximum number of channels
 _THICK = 2.0
 
 
