@@ -230,7 +230,7 @@ def test_what_cannot_be_is_said_and_nothing_is_written(tmp_path):
     with pytest.raises(InputError, match="needs the scan as DICOM"):
         write_dicom_seg(make_prediction(), tmp_path / "in", tmp_path)
     prediction = predict_ball(tmp_path / "in")
-    with pytest.raises(InputError, match="not the one that the prediction was made of"):
+    with pytest.raises(InputError, match="not the one that the prediction was made from"):
         write_dicom_seg(prediction, tmp_path / "other", tmp_path)
     other = make_prediction(source="dicom")
     with pytest.raises(InputError, match="not the one"):  # in a result folder: all or nothing

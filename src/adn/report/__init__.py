@@ -1,4 +1,4 @@
-"""What a user keeps of a prediction: the result folder, numbers, and the report. No torch."""
+"""The files that a user gets from a prediction: result folder, numbers and report. No torch."""
 
 from adn.report.dicom_seg import check_dicom_seg, check_is_dicom, write_dicom_seg
 from adn.report.files import prediction_volumes, save_prediction

@@ -21,7 +21,7 @@ from adn.lang import Words
 from adn.report.words import main_shares, main_supplies, territory_rows
 from adn.results import Prediction
 
-LEAST_SHIFT_MM = 3.0  # the septum is off by up to 4.1 mm on virtual heads that hardly swell (docs/answers.md)
+LEAST_SHIFT_MM = 3.0  # on virtual heads with hardly any swelling the septum is off by up to 4.1 mm (docs/answers.md)
 
 
 class Line(NamedTuple):
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 
 class RegionRow(NamedTuple):
-    """One region of ASPECTS, both sides: why each has its point or not."""
+    """One region of ASPECTS on both sides: why each keeps or loses its point."""
 
     region: str
     left: str
@@ -43,7 +43,7 @@ class RegionRow(NamedTuple):
 
 
 def lines(prediction: Prediction, say: Words) -> list[Line]:
-    """What is answered, in the order in which it is read, and in one last line what could not be, and why."""
+    """The answers in reading order; a last line names what could not be answered, and why."""
     answers, score = prediction.answers, _aspects_line(prediction, say)
     first = isinstance(answers.aspects, NotAssessable) or _scores(prediction)
     found = [
@@ -66,7 +66,7 @@ def lines(prediction: Prediction, say: Words) -> list[Line]:
 
 
 def _not_judged(unknown: list[Line], say: Words) -> list[str]:
-    """One text for each reason: what it leaves out."""
+    """One text per reason, naming the questions that it leaves unanswered."""
     by_reason: dict[str, list[str]] = {}
     for line in unknown:
         by_reason.setdefault(line.text, []).append(line.name)
@@ -74,7 +74,7 @@ def _not_judged(unknown: list[Line], say: Words) -> list[str]:
 
 
 def _unknown(name: str, why: NotAssessable, say: Words) -> Line | None:
-    """Why there is no answer; None where nothing is marked, which the verdict says."""
+    """Why there is no answer; None if nothing is marked, because the verdict says that."""
     if why.because == "no_infarct":
         return None
     return Line(say(f"answers.{name}.name"), say(f"answers.because.{why.because}"), False)
@@ -94,7 +94,7 @@ def _volume_line(prediction: Prediction, say: Words) -> Line | None:
 
 
 def _where_line(prediction: Prediction, say: Words) -> Line | None:
-    """Where there is more to say than the verdict does."""
+    """The territories, if there is more to say than the verdict does."""
     found = prediction.measurements
     if found.side == "none" or not prediction.assessable:
         return None
@@ -138,7 +138,7 @@ def _mass_line(found: MassEffect | NotAssessable, say: Words) -> Line | None:
 
 
 def _shift(mm: float, say: Words) -> str:
-    """A shift, and to which side; 'none' where it is within what is measured on heads without any."""
+    """A shift and its side; 'none' if it is no larger than on heads without any shift."""
     side = "none" if abs(mm) < LEAST_SHIFT_MM else "left" if mm > 0 else "right"
     return say(f"answers.mass_effect.to.{side}", mm=say.number(abs(mm)))
 
@@ -152,7 +152,7 @@ def _age_line(found: Age | NotAssessable, say: Words) -> Line | None:
 
 
 def _old_line(found: OldInfarct | NotAssessable, say: Words) -> Line | None:
-    """None where nothing looks like one, and where nobody could look: the line on age says that."""
+    """None if nothing looks like one, or if that could not be judged: the line on age says so."""
     if isinstance(found, NotAssessable) or found.volume_ml <= 0:
         return None
     key = "left_out" if found.left_out else "marked"
@@ -168,7 +168,7 @@ def _mass_like_line(found: MassLike | NotAssessable, say: Words) -> Line | None:
 
 
 def _scores(prediction: Prediction) -> bool:
-    """Whether ASPECTS says something of what is marked: a region is, or the artery that its regions belong to."""
+    """Whether ASPECTS applies: a region lost its point, or the mark is mainly in the middle cerebral artery's area."""
     score = prediction.answers.aspects
     if isinstance(score, NotAssessable):
         return False
@@ -195,7 +195,7 @@ def _aspects_line(prediction: Prediction, say: Words) -> Line | None:
 
 
 def region_name(region: AspectsRegion, say: Words) -> str:
-    """A region of ASPECTS as readers call it; M1 to M6 are called so everywhere."""
+    """A region of ASPECTS as readers call it; M1 to M6 have the same names in every language."""
     key = f"answers.regions.{region}"
     return say(key) if say.has(key) else region
 

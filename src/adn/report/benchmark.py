@@ -17,8 +17,9 @@ GRID = "paper"  # voxels of 1.2 × 1.2 × 5 mm, as the paper scores
 class BenchmarkRow:
     """One method as trained. name: in the evaluation. validation: Dice after each epoch, first to last.
 
-    trained: its validation Dice was flat at the end, so that it has a rank. samples: scans that it was shown.
-    parameters: of what segments, without T. paper_dice, paper_hd95_mm: on AISD (Ni et al. 2022, Table 1), else None.
+    trained: its validation Dice had levelled off, so that it gets a rank. samples: scans that it was shown.
+    parameters: of the segmenting networks, without T. paper_dice, paper_hd95_mm: on AISD (Ni et al. 2022, Table 1), if
+    reported.
     """
 
     name: str
@@ -34,7 +35,7 @@ class BenchmarkRow:
 
 
 def benchmark_markdown(rows: Sequence[BenchmarkRow], evaluation: Evaluation, recipe: str, data: str) -> str:
-    """The table and what must be known to read it. evaluation: its first method is what p-values compare with."""
+    """The table, with the notes needed to read it. evaluation: p-values compare with its first method."""
     versus = evaluation.methods[0]
     ranks = _ranks(rows, evaluation)
     header = (
@@ -58,7 +59,7 @@ def benchmark_markdown(rows: Sequence[BenchmarkRow], evaluation: Evaluation, rec
 
 
 def _ranks(rows: Sequence[BenchmarkRow], evaluation: Evaluation) -> dict[str, int]:
-    """By mean Dice, among the rows that are trained."""
+    """Ranks by mean Dice, among the rows that are fully trained."""
     scored = {row.name: evaluation.summary(row.name, "dice", ALL, GRID) for row in rows if row.trained}
     means = {name: summary.mean for name, summary in scored.items() if summary and summary.mean is not None}
     return {name: place for place, name in enumerate(sorted(means, key=lambda n: -means[n]), start=1)}

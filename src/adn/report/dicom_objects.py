@@ -38,16 +38,16 @@ FINDINGS = {"dark": _Finding("Infarct", "55641003", "Infarct"), "bright": _Findi
 
 
 def stable_uid(*sources: str) -> str:
-    """A UID that is the same for the same words."""
+    """A UID derived from the given words: the same words give the same UID."""
     from pydicom.uid import generate_uid
 
     return str(generate_uid(entropy_srcs=[NAME, *sources]))
 
 
 def build(prediction: Prediction, mask: NDArray[np.uint8], images: list[Any]) -> tuple[Any, Any]:
-    """SEG and SR. mask: (slices, rows, columns), 0 or 1, one for each of `images`, or for each frame of the only one.
+    """SEG and SR. mask: (slices, rows, columns), 0 or 1, one slice per image, or per frame of a single image.
 
-    Slices without infarct are left out of the SEG, unless there is none at all.
+    Slices without infarct are left out of the SEG, unless there is no infarct at all.
     """
     from pydicom.uid import generate_uid
 
@@ -98,7 +98,7 @@ def _segmentation(prediction: Prediction, mask: NDArray[np.uint8], images: list[
 
 
 def _name_segment_in_frames(seg: Any) -> None:
-    """Say in each frame of which segment it is; once for all is as valid, but some viewers (dwv) look there alone."""
+    """Name the segment in every frame; naming it once is just as valid, but some viewers (dwv) only look there."""
     shared, name = seg.SharedFunctionalGroupsSequence[0], "SegmentIdentificationSequence"
     if name in shared:
         for frame in seg.PerFrameFunctionalGroupsSequence:
@@ -156,9 +156,9 @@ def _structured_report(prediction: Prediction, seg: Any, images: list[Any], trac
 
 
 def key_images(prediction: Prediction, images: list[Any]) -> list[Any]:
-    """Secondary Captures of the slices with most infarct, for viewers that show no SEG; one series.
+    """Secondary Captures of the slices with the most infarct, in one series, for viewers that show no SEG.
 
-    Verdict and disclaimer are part of the pixels. Without infarct: slices evenly spaced.
+    Verdict and disclaimer are part of the pixels. Without infarct: evenly spaced slices.
     """
     import highdicom as hd
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -185,13 +185,13 @@ def key_images(prediction: Prediction, images: list[Any]) -> list[Any]:
         image.SoftwareVersions = shared["software_versions"]
         image.DeviceSerialNumber = shared["device_serial_number"]
         image.BodyPartExamined = "HEAD"
-        image.BurnedInAnnotation = "NO"  # of what identifies a patient
+        image.BurnedInAnnotation = "NO"  # nothing burned in that identifies a patient
         objects.append(image)
     return objects
 
 
 def _equipment(prediction: Prediction) -> dict[str, Any]:
-    """Who made it; new UIDs, since each run makes new objects."""
+    """The equipment attributes; with new UIDs, since each run makes new objects."""
     from pydicom.uid import generate_uid
 
     made = prediction.provenance
@@ -227,7 +227,7 @@ def _finding_code(prediction: Prediction) -> Any:
 
 
 def _volumes(prediction: Prediction) -> list[Any]:
-    """The whole volume; where both sides matter, each side's too."""
+    """The whole volume, and each side's if both sides count."""
     import highdicom as hd
     from pydicom.sr.codedict import codes
     from pydicom.sr.coding import Code
@@ -248,9 +248,9 @@ def _volumes(prediction: Prediction) -> list[Any]:
 
 
 def _answers(prediction: Prediction) -> list[Any]:
-    """What a stroke reader asks, as one group without a region of its own; none where nothing was answered.
+    """What a stroke reader asks, as one group without a region of its own; empty if nothing was answered.
 
-    Concepts without a code of DICOM, SNOMED CT or LOINC that we know for certain have codes of our own (99ADN).
+    Concepts for which we know no certain DICOM, SNOMED CT or LOINC code have codes of our own (99ADN).
     """
     import highdicom as hd
     from pydicom.uid import generate_uid
@@ -282,7 +282,7 @@ def _answers(prediction: Prediction) -> list[Any]:
 
 
 def _evaluations(answers: Answers) -> list[Any]:
-    """What was answered by a word, not a number."""
+    """The answers that are words, not numbers."""
     against, mass, found = answers.volume_limit, answers.mass_like, []
     if isinstance(against, VolumeLimit):
         code, meaning = AGAINST[against.against]
@@ -293,7 +293,7 @@ def _evaluations(answers: Answers) -> list[Any]:
 
 
 def _evaluation(code: str, meaning: str, value_code: str, value_meaning: str) -> Any:
-    """A question and its answer, both in codes of our own."""
+    """A question and its answer, both in our own codes."""
     import highdicom as hd
     from pydicom.sr.coding import Code
 
@@ -316,7 +316,7 @@ def _number(code: str, meaning: str, value: float, unit: str, side: str = "none"
 
 
 def _sites(side: str) -> list[Any]:
-    """The brain, and which side of it; without infarct no side."""
+    """The brain, and which side of it; no side without infarct."""
     import highdicom as hd
     from pydicom.sr.codedict import codes
 

@@ -26,7 +26,7 @@ from adn.space.geometry import RAS_FROM_LPS
 
 SEG_NAME, SR_NAME, PICTURE_NAME = "infarct_seg.dcm", "infarct_sr.dcm", "infarct_key_{}.dcm"
 _OUTSIDE = 0.6  # how far, in voxels, rounding may put a slice's centre outside the scan
-_REFERENCE = [  # what a SEG refers to in its source: never text
+_REFERENCE = [  # attributes of the source that a SEG refers to: never text
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
     "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
     "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "LossyImageCompression",
@@ -35,13 +35,13 @@ _IDENTITY = [  # required of every object of a study, and the same in all of the
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
     "AccessionNumber", "ReferringPhysicianName",
 ]  # fmt: skip
-_ISSUER = "IssuerOfPatientID"  # optional; without it the same id from two hospitals would be one patient
+_ISSUER = "IssuerOfPatientID"  # optional; without it, equal ids from two hospitals would be taken for one patient
 
 log = logging.getLogger(__name__)
 
 
 def check_dicom_seg(sources: Sequence[Path | str] = ()) -> None:
-    """Before any work: raise InputError where highdicom is not installed, or a file's name says it is not DICOM."""
+    """Raise InputError before any work if highdicom is not installed, or a file's name says that it is not DICOM."""
     from importlib.util import find_spec
 
     if find_spec("highdicom") is None:
@@ -52,7 +52,7 @@ def check_dicom_seg(sources: Sequence[Path | str] = ()) -> None:
 
 
 def check_is_dicom(scan: Scan, source: Path | str) -> None:
-    """Raise InputError where a scan that was read turns out not to be DICOM, as in a zip."""
+    """Raise InputError if a scan turns out not to be DICOM once it has been read, as in a zip."""
     if scan.source != "dicom":
         raise InputError(_not_dicom(source))
 
@@ -89,7 +89,7 @@ def write_dicom_seg(
                     _save(data, identity, path)
     except (AdnError, MemoryError, OSError):
         raise
-    except Exception as error:  # highdicom raises many kinds, and may quote what the headers say of the patient
+    except Exception as error:  # highdicom raises many kinds, which may quote patient data from the headers
         place = traceback.extract_tb(error.__traceback__)[-1]
         log.debug("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
         raise InputError(
@@ -107,7 +107,7 @@ def mask_on_slices(prediction: Prediction, series: Series) -> NDArray[np.uint8]:
 
 
 def _every_frame(mask: NDArray[np.uint8], series: Series, count: int) -> NDArray[np.uint8]:
-    """Slices of a multi-frame file among all its frames, in the file's order, as a SEG wants them."""
+    """Put the slices of a multi-frame file among all its frames, in the file's order, as a SEG needs them."""
     every = np.zeros((count, *mask.shape[1:]), np.uint8)
     every[np.array(series.first.numbers)[series.order]] = mask
     return every
@@ -121,7 +121,7 @@ def _not_dicom(source: Path | str) -> str:
 
 
 def _check_same_series(prediction: Prediction, series: Series, source: Path | str) -> None:
-    """Every slice's middle must lie inside the scan, and its pixels be as large."""
+    """Check that every slice's centre lies inside the scan and that pixel sizes match."""
     grid, first = prediction.scan.volume.grid, series.first
     assert first.orientation is not None
     right, down = first.orientation[:3] * first.spacing_mm[1], first.orientation[3:] * first.spacing_mm[0]
@@ -131,11 +131,11 @@ def _check_same_series(prediction: Prediction, series: Series, source: Path | st
     inside = (index > -_OUTSIDE) & (index < np.array(grid.shape) - 1 + _OUTSIDE)
     steps = np.sort(np.linalg.norm(index_from_lps.linear @ np.stack([right, down], axis=1), axis=0))
     if not (inside.all() and np.allclose(steps, 1.0, atol=0.01)):
-        raise InputError("the series is not the one that the prediction was made of; give that one.", source)
+        raise InputError("the series is not the one that the prediction was made from; give that one.", source)
 
 
 def _read_sources(series: Series) -> tuple[list[Any], Any]:
-    """What a SEG needs of each image it refers to, in the order of the slices; and the identity that all share."""
+    """What a SEG needs from each image it refers to, in slice order, and the identity that all of them share."""
     from pydicom import Dataset, config, dcmread
 
     files = [header.path for header in series.headers for _ in header.positions]
@@ -149,7 +149,7 @@ def _read_sources(series: Series) -> tuple[list[Any], Any]:
                 if keyword in found:
                     image[keyword] = found[keyword]
             for keyword in _IDENTITY:
-                setattr(image, keyword, "")  # highdicom wants it there, and quotes what it finds wrong
+                setattr(image, keyword, "")  # highdicom requires it, and would quote a value it finds wrong
             if "FrameOfReferenceUID" not in image:  # left out by some anonymisers
                 image.FrameOfReferenceUID = dicom_objects.stable_uid(image.SeriesInstanceUID, "frame of reference")
             images.append(image)
@@ -159,7 +159,7 @@ def _read_sources(series: Series) -> tuple[list[Any], Any]:
 
 
 def _identity(found: Any) -> Any:
-    """Name, id, dates as the source has them; a coded one that is not valid is left empty."""
+    """Name, id and dates as in the source; coded values that are not valid are left empty."""
     from pydicom import Dataset
     from pydicom.valuerep import DA, TM
 

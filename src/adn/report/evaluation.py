@@ -1,4 +1,4 @@
-"""The result folder of an evaluation: CSV, Markdown, LaTeX and one self-contained HTML page; whole or not there."""
+"""The result folder of an evaluation: CSV, Markdown, LaTeX and one self-contained HTML page; complete or absent."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class Plot(NamedTuple):
 
 
 def check_evaluation_folder(folder: Path, overwrite: bool = False) -> None:
-    """Raise OutputError where `folder` is there already, unless it is an earlier evaluation to be overwritten."""
+    """Raise OutputError if `folder` exists already, unless it is an earlier evaluation to be overwritten."""
     check_folder_free(folder, marker=_MARKER, overwrite=overwrite)
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path, overwrite: bool = False) -> Path:
     """Write cases.csv, summary.csv, differences.csv, reliability.csv, summary.md, summary.tex and report.html.
 
-    differences.csv only where there are two methods, reliability.csv where there are probabilities. All appear at once
-    in the new `folder`, or nothing does. Raises OutputError.
+    differences.csv only with two methods or more, reliability.csv only with probabilities. All files appear at once in
+    the new `folder`, or none does. Raises OutputError.
     """
     with atomic_folder(folder, marker=_MARKER, overwrite=overwrite) as partial:
         _write_csv(case_rows(evaluation), partial / "cases.csv", CASE_COLUMNS)
@@ -204,7 +204,7 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], path: Path, columns: tuple[str
 
 
 def _digits(value: Any) -> Any:
-    """Six decimals are far below what any of these numbers can mean; p-values keep theirs."""
+    """Round to six decimals, far finer than any of these numbers can be meaningful; p-values keep theirs."""
     if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if abs(value) < 1e-3 else round(value, 6) + 0.0

@@ -1,4 +1,4 @@
-"""The result folder of one case: complete, or not there."""
+"""The result folder of one case: complete or absent."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def save_prediction(
 ) -> Path:
     """Write `folder/<case>/` (NIfTI files on the scan's grid, result.json, report.html) and return its path.
 
-    All is written into a hidden folder beside it and renamed as a whole, so a result folder is always complete; on any
-    failure or interruption nothing stays. `overwrite` replaces an earlier result of the same case, whole.
-    also: writes more files into the folder that it is given, before it is complete.
+    All is written into a hidden folder beside it and renamed as a whole, so a result folder is always complete; a
+    failure or interruption leaves nothing behind. `overwrite` replaces an earlier result of the same case entirely.
+    also: writes more files into the folder that it is given, before the folder is complete.
     language: of the report and of sentences in result.json, one of `adn.lang.languages()`.
-    Raises OutputError where the case is already there, or the disk is full or not writable.
+    Raises OutputError where the case exists already, or the disk is full or not writable.
     """
     case = prediction.case
     if case in ("", ".", "..") or Path(case).name != case:

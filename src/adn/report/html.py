@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from adn.figures.panels import Board
 
-KEY_SLICES = 5  # one large, then two in a row
-BARE_SLICES = 4  # without infarct: two in a row
+KEY_SLICES = 5  # one large, then rows of two
+BARE_SLICES = 4  # without infarct: rows of two
 PANEL_SLICES = 3
 
 
 class Picture(NamedTuple):
-    """One image of the report: a data URI, its size in pixels, what it shows."""
+    """One image of the report: a data URI, its size in pixels, alternative text and caption."""
 
     uri: str
     width: int
@@ -100,7 +100,7 @@ def _environment(say: Words) -> Environment:
 
 @lru_cache
 def _compiled(page: str) -> CodeType:
-    """A page's template, for any language: compiled once in a process."""
+    """A page's template, for any language; compiled once per process."""
     source = (resources.files("adn.report") / f"{page}.html.j2").read_text(encoding="utf-8")
     return _environment(words()).compile(source)
 

@@ -19,7 +19,7 @@ from adn.report.words import Check, checks, first_line
 from adn.results import DISCLAIMER, Prediction
 from adn.space.geometry import RigidTransform
 
-SCHEMA_VERSION = 2  # of `result.json`: raised where a key goes or changes its meaning; docs/report.md lists the keys
+SCHEMA_VERSION = 2  # of `result.json`: raised when a key is removed or redefined; docs/report.md lists the keys
 UNITS = {
     "volume_ml": "mL",
     "volume_interval_ml": "mL; 80 % of true volumes lie within; null where the weights are not calibrated",
@@ -101,7 +101,7 @@ CSV_NUMBERS = frozenset(  # the columns that hold numbers
 
 
 def result_dict(prediction: Prediction, language: str = ENGLISH) -> dict[str, Any]:
-    """The content of `result.json`: plain, finite values; a number that does not exist is None. Units are inside.
+    """The content of `result.json`: plain, finite values, with their units; a number that does not exist is None.
 
     language: of verdict, checks, warnings and sentences (`adn.lang`); keys, kinds and units stay as they are.
     """
@@ -175,9 +175,9 @@ def write_result(prediction: Prediction, path: Path, language: str = ENGLISH) ->
 
 
 def csv_row(result: Mapping[str, Any], scan: str = "") -> dict[str, Any]:
-    """One row of `results.csv` from a `result_dict`. A scan that failed is a row with `case`, `scan` and `error` only.
+    """One row of `results.csv` from a `result_dict`. A failed scan gets a row with only `case`, `scan` and `error`.
 
-    scan: the file or folder, as it was given: names of cases keep Latin letters and digits only.
+    scan: the file or folder as it was given, because case names keep only Latin letters and digits.
     """
     refined = result["poses"]["refined"]["rotation_deg"]
     joined = {
@@ -199,9 +199,9 @@ def csv_row(result: Mapping[str, Any], scan: str = "") -> dict[str, Any]:
 
 
 def write_results_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write `results.csv`, one row per scan, as a whole or not at all. Raises OutputError.
+    """Write `results.csv`, one row per scan, completely or not at all. Raises OutputError.
 
-    A path that ends in .tsv gets tabs, and `n/a` where there is no value, as BIDS wants.
+    A path that ends in .tsv gets tabs, and `n/a` where there is no value, as BIDS requires.
     """
     tabs = path.suffix == ".tsv"
     letters = "backslashreplace"  # for a file name that is not UTF-8
@@ -229,7 +229,7 @@ def _pose(pose: RigidTransform) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN and no numpy; six decimals are far below what any of these numbers can mean."""
+    """A value for JSON, which has no NaN and no numpy; six decimals are finer than these numbers can be meaningful."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

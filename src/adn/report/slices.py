@@ -1,4 +1,4 @@
-"""Every slice of the brain as a small JPEG, with contours as vectors over it, so that they can be switched off."""
+"""Every slice of the brain as a small JPEG with vector contours over it, so that these can be switched off."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
 WIDTH_PX = 400
-MOST = 40  # thinner slices are skipped evenly: their pictures are means over 5 mm anyway
+MOST = 40  # of more slices, evenly spaced ones are shown: pictures of thin slices are means over 5 mm anyway
 _QUALITY = 78
 
 
@@ -46,7 +46,7 @@ def all_slices(prediction: Prediction) -> list[SlicePicture]:
 
 
 def slice_pictures(scan: Volume, brain: Volume, infarct: Volume, shown: Volume) -> list[SlicePicture]:
-    """As `all_slices`, of any scan with its masks. shown: the mask whose slices and extent are taken."""
+    """As `all_slices`, for any scan with its masks. shown: the mask that determines the slices and the crop."""
     areas = slice_areas_cm2(infarct)
     crop, window_hu = crop_to(shown, margin_mm=10.0), stroke_window_hu(scan, brain)
     _, row_mm, column_mm = stack_spacing_mm(scan)
@@ -77,7 +77,7 @@ def _jpeg(hu: NDArray[np.float32], window_hu: tuple[float, float], size: tuple[i
 
 
 def _path(mask: Volume, index: int, crop: Crop, step: tuple[float, float], every: int) -> str:
-    """Outlines of a mask as SVG path data; `every`: keep so many-th point."""
+    """Outlines of a mask as SVG path data; every: keep only every n-th point."""
     from contourpy import contour_generator
 
     picture = axial_slice(mask, index)[crop] > 0

@@ -56,7 +56,7 @@ _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{"
 
 
 class Table(NamedTuple):
-    """A table as text. name: for anchors and labels. left: how many first columns are words, not numbers."""
+    """A table as text. name: for anchors and labels. left: how many leading columns hold words, not numbers."""
 
     name: str
     title: str
@@ -90,7 +90,7 @@ def to_markdown(evaluation: Evaluation) -> str:
 
 
 def to_latex(evaluation: Evaluation) -> str:
-    """All tables but the list of all metrics as LaTeX, for `\\input`; needs the package booktabs."""
+    """All tables except the list of all metrics as LaTeX, for `\\input`; needs the package booktabs."""
     parts = [f"% {DISCLAIMER}", r"% Needs \usepackage{booktabs}.", *(f"% {line}" for line in remarks(evaluation))]
     for table in tables(evaluation):
         if table.name not in ("everything", "unmatched"):
@@ -99,7 +99,7 @@ def to_latex(evaluation: Evaluation) -> str:
 
 
 def remarks(evaluation: Evaluation) -> list[str]:
-    """What a reader must know of the numbers, in sentences."""
+    """What a reader must know about the numbers, in sentences."""
     scored = {method: {c.case for c in evaluation.cases if c.method == method} for method in evaluation.methods}
     lines = [f"Cases scored: {', '.join(f'{method} {len(cases)}' for method, cases in scored.items())}."]
     if evaluation.unmatched:
@@ -119,12 +119,12 @@ def remarks(evaluation: Evaluation) -> list[str]:
 
 
 def clustered(evaluation: Evaluation) -> bool:
-    """True where some cases share a head or patient."""
+    """True if some cases share a head or patient."""
     return any(summary.clusters < summary.n for summary in evaluation.summaries)
 
 
 def value_text(value: float | None, metric: str, signed: bool = False) -> str:
-    """A number with the digits its metric deserves and a real minus sign, or a dash."""
+    """A number with a suitable number of digits for its metric and a real minus sign, or a dash."""
     if value is None:
         return DASH
     digits = 1 if metric.endswith(("_mm", "_ml")) else 3
@@ -137,7 +137,7 @@ def interval_text(interval: Interval | None, metric: str, signed: bool = False) 
 
 
 def p_text(p: float | None) -> str:
-    """A p-value with two digits that count."""
+    """A p-value with a sensible number of digits."""
     if p is None:
         return DASH
     return "<0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.01 else f"{p:.3f}"

@@ -1,4 +1,4 @@
-"""What the report says in words: the verdict, where, and which quality checks to look at."""
+"""What the report says in words: the verdict, the location, and which quality checks to look at."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from adn.remarks import Kind, Remark, blocking
 from adn.results import Measurements, Prediction, TerritoryShare
 
 _MIN_SHARE = 0.1  # territories with a smaller share of the infarct are not named
-_MAIN_SHARE = 0.6  # a territory with so much stands alone in the verdict
-# Quality checks in the order in which they can spoil a result, and the remarks that speak against each.
+_MAIN_SHARE = 0.6  # a territory with this share is the only one named in the verdict
+# Quality checks, in the order in which they can spoil a result, and the remarks that make each fail.
 _CHECKS: dict[str, tuple[Kind, ...]] = {
     "outline": ("brain_small", "brain_large"),
     "whole": ("part_of_head", "base_cut", "vertex_cut"),
@@ -26,8 +26,8 @@ _CHECKS: dict[str, tuple[Kind, ...]] = {
 
 
 class Check(NamedTuple):
-    """One quality check: what was measured, whether it is as it should be, what to think of it; inside: its name within
-    a sentence."""
+    """One quality check: what was measured, whether it is fine, and what that means; inside: its name within a
+    sentence."""
 
     name: str
     measured: str
@@ -37,7 +37,7 @@ class Check(NamedTuple):
 
 
 def first_line(prediction: Prediction, say: Words | None = None) -> str:
-    """What stands above all else: the verdict, or why there was nothing to judge. say: a language, English without."""
+    """The top line: the verdict, or why the scan is not assessable. say: a language; English by default."""
     say, found = say or words(), prediction.measurements
     because = reasons(prediction.remarks, say)
     if because and found.side == "none":
@@ -49,12 +49,12 @@ def first_line(prediction: Prediction, say: Words | None = None) -> str:
 
 
 def is_part(prediction: Prediction) -> bool:
-    """Whether only a part of the head was scanned."""
+    """Whether only part of the head was scanned."""
     return any(remark.kind == "part_of_head" for remark in prediction.remarks)
 
 
 def reasons(remarks: Iterable[Remark], say: Words | None = None) -> str:
-    """Why a scan is not assessable, as the end of a sentence; '' where it is."""
+    """Why a scan is not assessable, as the end of a sentence; '' if it is assessable."""
     say = say or words()
     return say("verdict.and_because").join(remark.because(say) for remark in blocking(remarks))
 
@@ -65,7 +65,7 @@ def verdict(
     territories: tuple[TerritoryShare, ...] = (),
     say: Words | None = None,
 ) -> str:
-    """The finding in one line: volume, side, where. polarity: what was looked for, as in `Prediction`."""
+    """The finding in one line: volume, side, location. polarity: what was looked for, as in `Prediction`."""
     say = say or words()
     if found.side == "none":
         return say(f"verdict.none.{polarity}")
@@ -76,7 +76,7 @@ def verdict(
 
 
 def main_supplies(territories: tuple[TerritoryShare, ...]) -> tuple[Supply, ...]:
-    """The one artery with most of the infarct, or the two with most, branches taken together."""
+    """The artery with most of the infarct, or the two with the largest shares, branches merged."""
     totals: dict[Supply, float] = defaultdict(float)
     for share in territories:
         totals[SUPPLY[share.territory]] += share.volume_ml
@@ -99,7 +99,7 @@ def main_shares(territories: tuple[TerritoryShare, ...]) -> list[TerritoryShare]
 
 
 def territory_rows(territories: tuple[TerritoryShare, ...], say: Words | None = None) -> list[tuple[str, str]]:
-    """Name and volume of those in `main_shares`, and of the rest together."""
+    """Name and volume of each of `main_shares`, and of the rest combined."""
     say = say or words()
     total, named = sum(share.volume_ml for share in territories), main_shares(territories)
     rows = [
@@ -111,7 +111,7 @@ def territory_rows(territories: tuple[TerritoryShare, ...], say: Words | None = 
 
 
 def checks(prediction: Prediction, say: Words | None = None) -> list[Check]:
-    """Quality checks; a remark that speaks against one says what is wrong with it."""
+    """Quality checks; where one fails, the remarks against it say what is wrong."""
     say = say or words()
     measured = _measured(prediction, say)
     found = []
