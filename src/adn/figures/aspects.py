@@ -14,15 +14,15 @@ from adn.results import Prediction
 from adn.space.affine import Affine
 from adn.space.geometry import reorient_array
 
-LEVELS_MM = (6.0, 32.0)  # MNI z of the basal ganglia and of what lies above them
+LEVELS_MM = (6.0, 32.0)  # MNI z of the level of the basal ganglia and of the one above
 _SHORT: dict[AspectsRegion, str] = {"caudate": "C", "lentiform": "L", "internal capsule": "IC", "insula": "I"}
 _REGION_COLOUR = "#7fd0ff"
-_LABEL_MM = 9.0  # apart, so that names of neighbouring deep regions do not overlap
+_LABEL_MM = 9.0  # distance at which names of neighbouring deep regions do not overlap
 _LEAST_MM2 = 40.0  # smallest area of a region in a slice; slivers are left out
 
 
 def standard_slices(prediction: Prediction) -> tuple[int, int]:
-    """Slices that run through the two standard levels, as stored in the file."""
+    """The slices at the two standard levels, as stored in the file."""
     mni = prediction.mni_from_aligned
     if mni is None:
         raise ValueError("standard_slices needs a prediction whose place in MNI space is known.")
@@ -37,7 +37,7 @@ def standard_slices(prediction: Prediction) -> tuple[int, int]:
 
 
 def aspects_picture(prediction: Prediction) -> Board | None:
-    """Both levels side by side: regions outlined and named, red where they lost their point. None without a score."""
+    """Both levels side by side: regions outlined and named, red if they lost their point. None without a score."""
     score = prediction.answers.aspects
     if isinstance(score, NotAssessable) or prediction.mni_from_aligned is None:
         return None

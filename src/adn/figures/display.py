@@ -27,7 +27,7 @@ def axial_stack(volume: Volume) -> NDArray:
 
 
 def _slices(volume: Volume, indices: slice) -> NDArray:
-    """Some of `axial_stack`."""
+    """Some slices of `axial_stack`."""
     axes = volume.grid.axes
     direction = _stored_direction(axes)
     return reorient_array(volume.part(axes.index(direction), indices), axes, f"{direction}PL")
@@ -39,19 +39,19 @@ def axial_slice(volume: Volume, index: int) -> NDArray:
 
 
 def slab_slices(volume: Volume) -> int:
-    """How many slices (odd) `axial_slab` averages: as many as come nearest to 5 mm, 1 where slices are thick."""
+    """How many slices (odd) `axial_slab` averages to come closest to 5 mm; 1 if slices are thick."""
     return 2 * max(0, round((SLAB_MM / stack_spacing_mm(volume)[0] - 1) / 2)) + 1
 
 
 def axial_slab(volume: Volume, index: int) -> NDArray[np.float32]:
-    """The mean of the slices about `index` that make 5 mm, (rows, columns): one slice as a reader wants it."""
+    """The mean of the slices around `index` that make 5 mm, (rows, columns): a slice as thick as readers expect."""
     half = slab_slices(volume) // 2
     return _slices(volume, slice(max(0, index - half), index + half + 1)).mean(axis=0, dtype=np.float32)
 
 
 def stroke_window_hu(scan: Volume, brain_mask: Volume) -> tuple[float, float]:
-    """20 to 60 HU, moved (never widened) where a scanner's brain is so dark or bright that it would not show."""
-    every = 1 + round((scan.data.size / 200_000) ** (1 / 3))  # along each axis: so few voxels tell it as well
+    """20 to 60 HU, shifted (never widened) if the brain reads so dark or bright that it would not show."""
+    every = 1 + round((scan.data.size / 200_000) ** (1 / 3))  # step along each axis: a sample of the voxels is enough
     brain = scan.data[::every, ::every, ::every][brain_mask.data[::every, ::every, ::every] > 0]
     median = float(np.median(brain)) if brain.size else 33.0
     level = 40.0 if 28.0 <= median <= 45.0 else round(median) + 7.0  # level 40 is about 7 HU above usual brain
@@ -71,7 +71,7 @@ def slice_areas_cm2(mask: Volume) -> NDArray[np.float64]:
 
 
 def crop_to(mask: Volume, margin_mm: float) -> Crop:
-    """Rows and columns of `axial_stack` that hold a mask plus a margin (room for the skull); all where it is empty."""
+    """Rows and columns of `axial_stack` that hold a mask plus a margin (room for the skull); all if it is empty."""
     present = axial_stack(mask).max(axis=0) > 0
     if not present.any():
         return slice(0, present.shape[0]), slice(0, present.shape[1])
@@ -92,7 +92,7 @@ def even_slices(mask: Volume, count: int, least_share: float = 0.0) -> tuple[int
     touched = np.flatnonzero(areas > least_share * areas.max())
     if not touched.size:
         touched = np.arange(axial_stack(mask).shape[0])
-    # The middles of `count` equal parts: the extreme slices show little.
+    # The middles of `count` equal parts, because the outermost slices show little.
     places = (np.arange(count) + 0.5) / count * len(touched) - 0.5
     chosen = np.unique(touched[np.rint(places).astype(int).clip(0, len(touched) - 1)])
     return tuple(int(i) for i in (chosen if "S" in mask.grid.axes else chosen[::-1]))

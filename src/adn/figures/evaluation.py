@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by colour-blind eyes; used in turn.
+# Okabe and Ito's colours, which colour-blind readers can tell apart; used in turn.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A7A00", "#000000")
 BOXED = {
     "dice": "Dice",
@@ -59,7 +59,7 @@ def bland_altman(evaluation: Evaluation) -> Figure:
 
 
 def reliability_curves(evaluation: Evaluation) -> Figure:
-    """Observed share of infarct against predicted probability, 95 % band over cases; voxels per bin beneath."""
+    """Observed share of infarct against predicted probability, 95 % band over cases; voxels per bin below."""
     figure, (upper, lower) = _panels(2, 1, 2.6, heights=(3, 1), width_in=6.0)
     upper.plot([0, 1], [0, 1], color="#888888", linewidth=0.8, linestyle="--")
     edges = np.linspace(0, 1, BINS + 1)
@@ -115,7 +115,7 @@ def _cases(evaluation: Evaluation, method: str) -> list[CaseScores]:
 
 
 def _values(cases: list[CaseScores], metric: str) -> np.ndarray:
-    """What is known of a metric, one value per case."""
+    """The known values of a metric, one per case."""
     found = [getattr(case.scores, metric) for case in cases]
     return np.array([value for value in found if value is not None], dtype=np.float64)
 
@@ -125,5 +125,5 @@ def _colour(number: int) -> str:
 
 
 def _short(method: str) -> str:
-    """A name that leaves room for the plot; a dollar sign is no formula."""
+    """A name short enough to leave room for the plot, with dollar signs escaped."""
     return (method if len(method) <= 24 else f"{method[:23]}…").replace("$", r"\$")

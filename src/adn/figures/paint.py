@@ -1,4 +1,4 @@
-"""Painting a board with Pillow: several times faster than a plotting library, which lays out axes that nobody sees."""
+"""Paint a board with Pillow: several times faster than a plotting library, which lays out axes that nobody sees."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom, pixels
 Face = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _POINTS = 72.0  # in an inch
 _BANDS_ALPHA = 0.8
-_FINER = 4  # lines are drawn so many times larger, which smooths their edges
+_FINER = 4  # lines are drawn this many times larger, then reduced, which smooths their edges
 _RIM = 0.15  # outline around each letter, as a share of the font size
 _ACCENTS = {"\u0302": "ˆ", "\u0303": "˜"}  # combining: what stands above a letter on its own
-# van der Walt's and Smith's scales (CC0) at 52 even places.
+# Van der Walt and Smith's colour scales (CC0), at 52 evenly spaced points.
 _SCALES: dict[Scale, str] = {
     "inferno": (
         "00000402020c0504170a072210092d160b391e0c45260c512f0a5b380962400a67490b6a510e6c59106e61136e69166e71196e781c6d"

@@ -30,7 +30,7 @@ _GAP_IN = 0.03
 
 
 class Shown(NamedTuple):
-    """Values that fill a panel, (rows, columns), and the range and scale of their colours. high: side by width."""
+    """Values that fill a panel, (rows, columns), and the range and scale of their colours. high: height / width."""
 
     values: NDArray[np.float32]
     limits: tuple[float, float]
@@ -68,7 +68,7 @@ class Title(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """The colours of a panel as a bar beneath it, with their limits and a unit."""
+    """A panel's colour bar beneath it, with limits and a unit."""
 
     limits: tuple[float, float]
     colours: Scale
@@ -116,8 +116,8 @@ class Board:
         return paint(self, dpi)
 
     def save(self, path: Path, dpi: float = DPI) -> None:
-        """Write it as PNG; whole or not at all. Raises OutputError where that cannot be."""
-        from adn.io import atomic_path  # reports start without what reads images
+        """Write it as PNG, completely or not at all. Raises OutputError."""
+        from adn.io import atomic_path  # here, so that reports load without the image readers
 
         with atomic_path(path) as temporary:
             self.paint(dpi).save(temporary, format="png")
@@ -178,19 +178,19 @@ def show(
 
 
 def show_hypodensity(panel: Panel, relative: Volume, index: int, crop: Crop) -> None:
-    """Lay relative hypodensity over a slice that is shown, in four bands from 5 %."""
+    """Overlay relative hypodensity on the slice shown, in four bands from 5 %."""
     panel.bands = axial_slice(relative, index)[crop]
 
 
 def outline(
     panel: Panel, mask: Volume, index: int, crop: Crop, colour: str = INFARCT_COLOUR, width: float = 1.3
 ) -> None:
-    """Draw the contour of a mask on a slice; nothing where the slice holds none of it. width: points."""
+    """Draw the contour of a mask on a slice; nothing if the slice holds none of it. width: points."""
     outline_plane(panel, axial_slice(mask, index)[crop] > 0, colour, width)
 
 
 def outline_plane(panel: Panel, plane: NDArray[np.bool_], colour: str, width: float) -> None:
-    """The same of a mask on the panel's own voxels, (rows, columns)."""
+    """The same for a mask on the panel's own voxels, (rows, columns)."""
     if plane.any():
         from contourpy import contour_generator
 
@@ -200,6 +200,6 @@ def outline_plane(panel: Panel, plane: NDArray[np.bool_], colour: str, width: fl
 
 
 def colour_bar(panel: Panel, unit: str) -> None:
-    """Put the panel's colours as a bar beneath it, into the board's footer."""
-    assert panel.shown, "a bar tells the colours of what is shown"
+    """Draw the panel's colour bar beneath it, in the board's footer."""
+    assert panel.shown, "a colour bar needs a panel that shows something"
     panel.bar = Bar(panel.shown.limits, panel.shown.colours, unit)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SIDE_MM, _STEP_MM = 200.0, 0.8  # of an aligned picture
+_SIDE_MM, _STEP_MM = 200.0, 0.8  # side and pixel size of an aligned picture
 _BOX = 0.145  # width of a picture in the framework, as a share of the figure's width
 
 
@@ -75,7 +75,7 @@ def aligned_slice(volume: Volume, prediction: Prediction, slice_index: int, mirr
 
 
 def framework(prediction: Prediction, slice_index: int | None = None) -> Figure:
-    """Figure 1 (b): what goes in and out of T, D and F for one scan. slice_index: None takes the largest infarct."""
+    """Figure 1 (b): input and output of T, D and F for one scan. slice_index: None: the largest infarct area."""
     from matplotlib.figure import Figure
 
     index = key_slices(prediction, 1)[0] if slice_index is None else slice_index
@@ -122,7 +122,7 @@ def framework(prediction: Prediction, slice_index: int | None = None) -> Figure:
 
 
 def _draw_flow(lay: Axes, columns: tuple[float, ...], rows: tuple[float, ...], tall: float) -> None:
-    """Arrows between the pictures, named by what makes one from the other, and a note."""
+    """Arrows between the pictures, labelled with what turns one into the next, and a note."""
     upper, lower = rows[0] + tall / 2, rows[1] + tall / 2
     _arrow(lay, (columns[0] + _BOX, upper), (columns[1], upper), "T")
     _arrow(lay, (columns[1] + _BOX, upper), (columns[2], upper), "")
@@ -149,7 +149,7 @@ def _write(axes: Axes, x: float, y: float, text: str, side: str) -> None:
     from matplotlib.patheffects import withStroke
 
     rim = [withStroke(linewidth=2.4, foreground=PAPER)]
-    # snapped to pixels, the foot of a small L can vanish, which leaves an I
+    # if snapped to pixels, the foot of a small L can vanish, leaving an I
     place = {"transform": axes.transAxes, "va": "top", "ha": side}
     axes.text(x, y, text, color=INK, fontsize=8, path_effects=rim, snap=False, **place)
 

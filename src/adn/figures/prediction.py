@@ -37,7 +37,7 @@ def overlay(prediction: Prediction, slice_index: int, panels: Sequence[Panel] = 
     """One axial slice on the stroke window, in several panels side by side.
 
     panels: 'scan' as it is, 'contour' of the infarct, 'hypodensity' relative to the mirror side from 5 %.
-    Empty: the scan, and where infarct is marked, its contour beside it. say: a language, English without.
+    Empty: the scan and, if an infarct is marked, its contour beside it. say: a language; English by default.
     """
     say = say or words()
     scan, crop = prediction.scan.volume, crop_to(prediction.brain_mask, margin_mm=8.0)

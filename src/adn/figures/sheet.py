@@ -13,7 +13,7 @@ from adn.figures.panels import INFARCT_COLOUR, PENUMBRA_COLOUR, Board, board, ou
 from adn.space.volume import Volume
 
 SHEET, SHEET_ROWS = "contact_sheet.png", 16
-_APART_MM = 4.5  # of neighbouring pictures of thin slices
+_APART_MM = 4.5  # distance between neighbouring pictures of thin slices
 
 
 def contact_sheet(
@@ -52,11 +52,11 @@ def case_sheet(
     numbers: Sequence[int] | None = None,
     columns: int = 6,
 ) -> Board:
-    """One patient's slices about what is marked, from below, twice: plain, and beneath with the outlines.
+    """One patient's slices around the mark, from below, shown twice: plain, and beneath that with the outlines.
 
-    So that what lies beneath an outline can be judged, and where it ends. Without any: evenly over the head. penumbra:
-    outlined in yellow, counts for the largest area, too. numbers: of the slices, as they are labelled; None: as they
-    lie in the scan.
+    So one can judge what an outline covers and where it ends. Without any mark: evenly over the head. penumbra:
+    outlined in yellow, counts for the largest area, too. numbers: labels of the slices; None: their indices in the
+    scan.
     """
     head = scan.with_data(scan.data > -300, "label")
     crop = crop_to(head, 0.0)
@@ -88,7 +88,7 @@ def _slices_about(head: Volume, marked: Volume, count: int) -> list[int]:
 
 
 def _slices_with_infarct(head: Volume, infarct: Volume, count: int) -> list[int]:
-    """Evenly spaced slices from below; the one nearest to the largest infarct area gives way to it."""
+    """Evenly spaced slices from below, the nearest one replaced by the slice with the largest infarct area."""
     slices = np.array(even_slices(head, count))
     areas = slice_areas_cm2(infarct)
     if areas.any():

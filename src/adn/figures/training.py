@@ -1,4 +1,4 @@
-"""Pictures of a training run: curves of its log, and what the networks make of a few samples."""
+"""Pictures of a training run: curves of its log, and the networks' output on a few samples."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CURVES: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
 )
-DASHED = {"mean_p", "target_p"}  # two means beside four loss terms
+DASHED = {"mean_p", "target_p"}  # two means among four loss terms
 
 
 def training_curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
@@ -92,8 +92,8 @@ def _draw_curves(axes: Axes, history: Sequence[Mapping[str, float]], names: Mapp
 def training_sheet(pictures: Sequence[TrainingPicture]) -> Board:
     """Rows: samples, at their largest infarct area (without infarct: the middle). Columns: X, A, P, Q, X̂, Ŷ.
 
-    The reference is outlined on X and Ŷ. Maps share the scale of reports, P and Q the whole window where P is a
-    probability rather than a share of A.
+    The reference is outlined on X and Ŷ. Maps use the scale of reports, except P and Q, which use the whole window if
+    P is a probability rather than a share of A.
     """
     first = pictures[0]
     crop = slice(None), slice(None)

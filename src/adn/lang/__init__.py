@@ -1,6 +1,6 @@
-"""What adn says to readers, a TOML file for each language in this folder: a translation is a file.
+"""What adn tells readers: one TOML file per language in this folder, so adding a language means adding a file.
 
-`en.toml` is the original; every other file has its keys and its placeholders. A text that a file lacks is said in
+`en.toml` is the original; every other file has the same keys and placeholders. A text that a file lacks appears in
 English. Numbers in placeholders get the decimal mark of the language.
 """
 
@@ -21,7 +21,7 @@ ENGLISH = "en"
 
 @dataclass(frozen=True)
 class Words:
-    """Everything that is said in one language; called with a key and its values, it says a text.
+    """All texts of one language; called with a key and its values, it returns a text.
 
     texts: dotted key → text with placeholders, such as `checks.noise.measured`.
     """
@@ -35,32 +35,32 @@ class Words:
         return _Filler(self.texts["decimal_mark"]).vformat(text, (), values)
 
     def has(self, key: str) -> bool:
-        """Whether there is such a text."""
+        """Whether there is a text with this key."""
         return key in self.texts or key in words().texts
 
     def term(self, value: Any) -> Any:
-        """A value in this language where it is one of the texts under `terms`, else as it came."""
+        """A value translated if it is one of the texts under `terms`, else unchanged."""
         return self.texts.get(f"terms.{value}", value) if isinstance(value, str) else value
 
     def number(self, value: float | None, digits: int = 1, unit: str = "") -> str:
-        """A number with a real minus sign and its unit, or a dash where there is none."""
+        """A number with a real minus sign and its unit, or a dash for None."""
         if value is None:
             return "–"
         text = f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
         return text.replace(".", self.texts["decimal_mark"]) + unit
 
     def volume(self, ml: float) -> str:
-        """A volume with as many digits as it deserves."""
+        """A volume with a suitable number of digits."""
         return self.number(ml, 2 if 0 < ml < 1 else 1, " mL")
 
     def capital(self, text: str) -> str:
-        """With a capital letter at its beginning; a Turkish i keeps its dot."""
+        """The text with its first letter capitalised; a Turkish i keeps its dot."""
         first = "İ" if self.code == "tr" and text[:1] == "i" else text[:1].upper()
         return first + text[1:]
 
 
 class _Filler(string.Formatter):
-    """As str.format, with a decimal mark of its own in numbers."""
+    """Like str.format, but numbers get the given decimal mark."""
 
     def __init__(self, decimal_mark: str) -> None:
         self.decimal_mark = decimal_mark
@@ -72,7 +72,7 @@ class _Filler(string.Formatter):
 
 
 def languages() -> list[str]:
-    """The codes of the languages that adn speaks, English first."""
+    """The codes of the available languages, English first."""
     files = (entry.name for entry in resources.files("adn.lang").iterdir())
     codes = {name.removesuffix(".toml") for name in files if name.endswith(".toml")}
     return [ENGLISH, *sorted(codes - {ENGLISH})]
@@ -80,7 +80,7 @@ def languages() -> list[str]:
 
 @lru_cache(maxsize=8)
 def words(language: str = ENGLISH) -> Words:
-    """The words of a language. Raises InputError where adn does not speak it."""
+    """The words of a language. Raises InputError if it is not available."""
     if language not in languages():
         raise InputError(f"no language '{language}': choose one of {', '.join(languages())}.")
     text = (resources.files("adn.lang") / f"{language}.toml").read_text(encoding="utf-8")
