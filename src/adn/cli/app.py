@@ -1,4 +1,4 @@
-"""The commands, and `main`, which turns whatever happens into an exit code."""
+"""All commands, and `main`, which turns whatever happens into an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`adn predict` of an archive: which workers, and how far it is."""
+"""`adn predict` of an archive: which workers to use, and how far along it is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LINE_S = 60.0  # between two lines where there is no terminal
 def predict_archive(
     places: list[str], request: Request, networks: Networks, how: tuple[int | None, str | None, str, bool], quiet: bool
 ) -> int:
-    """The exit code. how: processes, the scheduler's address, layout of results, whether failed ones are retried."""
+    """Predict an archive; returns the exit code. how: processes, scheduler's address, layout, whether to retry failed."""
     from adn.archives import run
     from adn.archives.table import TABLE
     from adn.archives.work import Job
@@ -51,7 +51,7 @@ def predict_archive(
 
 
 class _Workers:
-    """A client, and the cluster that ends with it where it is ours."""
+    """A client and, if we started it, the cluster that ends with it."""
 
     def __init__(self, jobs: int, threads: int, scheduler: str | None) -> None:
         from adn.archives import run
@@ -67,7 +67,7 @@ class _Workers:
 
 
 class _Progress:
-    """Rate, failures and time left: in a bar, or where there is no terminal in a line each minute."""
+    """Shows rate, failures and time left: in a bar or, without a terminal, in a line every minute."""
 
     def __init__(self, bar: Progress, quiet: bool) -> None:
         self.bar, self.quiet = bar, quiet
@@ -88,7 +88,7 @@ class _Progress:
             self.bar.console.print(f"{ended} of {counts.found} {words}", markup=False)
 
     def words(self, ended: int, counts: Counts, more: bool) -> str:
-        """Of so many that ended in this run."""
+        """The progress in words. ended: scans finished in this run."""
         failed = counts.failed + counts.set_aside
         parts = [terminal.per_minute(ended, self.start), f"{failed} failed"] if failed else []
         parts = parts or [terminal.per_minute(ended, self.start)]

@@ -74,7 +74,7 @@ def benchmark(
 
 
 def _stepper(bar: Progress) -> Callable[[str], StageProgress]:
-    """Draws the training of each row."""
+    """Shows the training of each row in a progress bar."""
 
     def of_row(name: str) -> StageProgress:
         task = bar.add_task(name, total=None)

@@ -11,7 +11,7 @@ import typer
 from adn.cli.terminal import with_options
 from adn.results import DISCLAIMER
 
-BLOCKED = 4  # the exit code of `adn data check`, too: something that is needed is not there
+BLOCKED = 4  # exit code, shared with `adn data check`: something that is needed is missing
 
 
 def doctor(

@@ -1,4 +1,4 @@
-"""`adn evaluate`: predictions against references, from folders or CSVs to tables and a page."""
+"""`adn evaluate`: score predictions against references, from folders or CSVs to tables and a page."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def evaluate(
 
 
 def _named(predictions: list[str]) -> dict[str, Path]:
-    """NAME=PATH, or PATH named by itself."""
+    """Methods by name, from NAME=PATH or from a PATH that names itself."""
     from adn.evaluation import method_name
 
     named: dict[str, Path] = {}
     for text in predictions:
         name, sign, path = text.partition("=")
-        if not sign or Path(text).exists():  # a folder's own name may hold an equals sign
+        if not sign or Path(text).exists():  # a folder's own name may contain an equals sign
             name, path = method_name(Path(text)), text
         if not name or not path:
-            raise InputError("needed NAME=PRED, with a name before and a path behind the equals sign.", text)
+            raise InputError("needed NAME=PRED, with a name before and a path after the equals sign.", text)
         if name in named:
             raise InputError(f"Two predictions are called '{name}': {named[name]} and {path}. Name them: NAME=PRED.")
         named[name] = Path(path)

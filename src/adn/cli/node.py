@@ -116,7 +116,7 @@ def node(
     gate = Gate(tuple(accept or ()), tuple(networks or ()), tls_context(*files, server=True) if files else None)
     wanted: dict[Kind, bool] = {"seg": seg, "sr": sr, "pictures": pictures}
     terminal.check_writable(folder)
-    logging.getLogger("adn").setLevel(logging.INFO)  # what becomes of each study is what one looks for here
+    logging.getLogger("adn").setLevel(logging.INFO)  # here the log should say what becomes of each study
     with only_server_of(folder):
         made = Node(
             folder,
@@ -144,11 +144,11 @@ def node(
 
 
 def check_node_extra() -> None:
-    """Raise InputError where what the node needs is not installed."""
+    """Raise InputError if a library that the node needs is not installed."""
     check_extra()
     missing = [name for name in ("pynetdicom", "dicomweb_client") if find_spec(name) is None]
     if missing:
-        raise InputError(f"The node needs {', '.join(missing)}, not installed: pip install 'adn-stroke[node]'.")
+        raise InputError(f"The node needs {', '.join(missing)}, which is missing: pip install 'adn-stroke[node]'.")
 
 
 def until_signal() -> None:
@@ -161,7 +161,7 @@ def until_signal() -> None:
 
 
 def _wait(made: Node, page: int | None) -> None:
-    """Until a signal; with the page, if one is wanted."""
+    """Run until a signal arrives; with the page, if one is wanted."""
     if page is None:
         typer.echo(DISCLAIMER)
         until_signal()

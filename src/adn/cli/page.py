@@ -1,4 +1,4 @@
-"""What `adn serve` and `adn view` share: where the page can be reached, and by whom."""
+"""Shared by `adn serve` and `adn view`: where the page can be reached, and by whom."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a
 
 
 def check_extra() -> None:
-    """Raise InputError where what the page needs is not installed."""
+    """Raise InputError if a library that the page needs is not installed."""
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]
     if missing:
         raise InputError(
@@ -39,7 +39,7 @@ def check_extra() -> None:
 
 
 def chosen_token(host: str, token: str | None) -> str | None:
-    """The token that was given, or a new one where others than this machine can reach the page."""
+    """The token that was given, or a new one if other machines can reach the page."""
     from adn.server.guard import is_loopback
 
     if token == "":
@@ -73,7 +73,7 @@ def run_page(app: FastAPI, listener: socket.socket, host: str, token: str | None
     name = socket.gethostname() if everywhere else f"[{host}]" if ":" in host else host
     path = f":{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
     address, near = f"http://{name}{path}", f"http://{LOOPBACK if everywhere else name}{path}"
-    # No access log: addresses hold tokens, and what a visitor does is nobody's business.
+    # No access log: addresses contain tokens, and what a visitor does is nobody's business.
     settings = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3)
     server = uvicorn.Server(settings)
     typer.echo(f"{address}\n{about}. Ctrl-C stops.\n{DISCLAIMER}")
@@ -88,7 +88,7 @@ def run_page(app: FastAPI, listener: socket.socket, host: str, token: str | None
 
 @contextmanager
 def only_server_of(folder: Path) -> Iterator[None]:
-    """Two servers would work on the same cases. Raises InputError where there is one already."""
+    """Lock a folder, as two servers would work on the same cases. Raises InputError if there is one already."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         _lock(file, folder)

@@ -85,7 +85,7 @@ def predict(
 
 
 def _many(scans: list[str], jobs: int | None) -> bool:
-    """Whether an archive is meant: what can be nothing else, or a folder that several processes are asked for."""
+    """Whether an archive is meant: something that can be nothing else, or a folder together with several processes."""
     from adn.archives.places import is_archive
 
     if len(scans) > 1:
@@ -94,7 +94,7 @@ def _many(scans: list[str], jobs: int | None) -> bool:
 
 
 def _predict(scans: list[Path], request: Request, networks: Networks, jobs: int, quiet: bool) -> int:
-    """Named scans, in this process or in several; the exit code."""
+    """Predict the named scans, in this process or in several; returns the exit code."""
     from adn.prediction.batch import RESULTS_TABLE, predict_scans
 
     several = len(scans) > 1
