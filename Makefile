@@ -1,9 +1,9 @@
-# make demo: install, make a virtual patient, find its infarct.   make check: style and types, minutes.
+# make demo: install, make a virtual patient, find its infarct.   make check: style and types, takes minutes.
 # make test: install, tests in JOBS=2 processes.
-# make coverage: the tests, and what they do not reach.   make docs: the site.
+# make coverage: the tests, and which lines they do not reach.   make docs: the documentation site.
 # make lowest: tests with the oldest versions that pyproject.toml allows, in .venv-lowest.
-# make viewer: the image viewer of adn serve, by Node.js; a wheel from PyPI holds it already.
-# A CPU-only PyTorch, smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# make viewer: build adn serve's image viewer with Node.js; wheels from PyPI already include it.
+# For a smaller, CPU-only PyTorch: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -16,7 +16,7 @@ LOWEST_TESTS := tests/space tests/findings tests/io/test_nifti.py tests/io/test_
 	tests/training/test_fit.py tests/figures/test_figures.py tests/report/test_files.py tests/report/test_html.py \
 	tests/report/test_dicom_seg.py tests/test_config.py tests/test_recipes.py tests/cli/test_app.py
 
-# The pins also hold in pip's isolated builds: older pip reads the first name there, newer pip the second.
+# Make the pins apply in pip's isolated builds, too: older pip reads the first variable, newer pip the second.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -37,13 +37,13 @@ viewer:
 	npm --prefix web ci --no-audit --no-fund
 	npm --prefix web run build
 
-# Two processes, a test file in one of them. One thread each: more would only wait for each other. Bytecode is kept, or
-# each program that a test starts would compile adn again.
+# Two processes; each test file stays within one. One thread each: more would only wait for each other. Bytecode is
+# kept; otherwise every program that a test starts would compile adn again.
 test: $(VENV)/.installed-dev
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-# What stands on a library's interface: files and DICOM, geometry, networks, pictures, report, command line.
-# Warnings of old libraries are no faults of ours.
+# The tests that depend on libraries' interfaces: files and DICOM, geometry, networks, pictures, report, command line.
+# Warnings from old libraries are not our faults.
 lowest:
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
 	$(PYTHON) tools/lowest.py > $(LOWEST)/constraints.txt
@@ -61,8 +61,8 @@ check: $(VENV)/.installed-dev
 	$(BIN)/pyright
 	$(BIN)/python -m pytest tests/test_contract_floors.py tests/test_contract_budgets.py tests/test_contract_version.py
 
-# Build the sdist and from it the wheel, look for the viewer in both, install the wheel into an empty venv, and run the
-# main job outside the checkout.
+# Build the sdist and the wheel from it, check that both contain the viewer, install the wheel into an empty venv, and
+# run the main job outside the checkout.
 check-wheel: $(VENV)/.installed-dev
 	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(BIN)/python -m build --outdir "$$folder/dist" .; \
@@ -79,7 +79,7 @@ check-wheel: $(VENV)/.installed-dev
 	test -s out/*/infarct.nii.gz; test -s out/*/report.html; \
 	echo "The wheel works outside the checkout."
 
-# The documentation site, into build/docs; offline, and a warning is an error.
+# Build the documentation site into build/docs; offline, and with warnings as errors.
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "The first page: $(CURDIR)/build/docs/index.html"

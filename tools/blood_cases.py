@@ -1,11 +1,11 @@
-"""Cases with blood for a reference, and parts without, from what `tools/real_cases.py` made; nothing of them may enter
-a repository.
+"""Cases with blood as their reference, and cases without any, from the output of `tools/real_cases.py`; none of it may
+enter a repository.
 
     python tools/blood_cases.py REAL DST
 
-REAL: phe_sich/ and teknofest/. Written are DST/bleeds/<case>/infarct.nii.gz, the blood of each head with a bleed
+REAL: phe_sich/ and teknofest/. Writes DST/bleeds/<case>/infarct.nii.gz, the blood of each head with a bleed
 (`adn.datasets.bleeds.find_blood`: above 50 HU), DST/without/<case>/infarct.nii.gz, empty, for each part of TEKNOFEST,
-and a cases.csv for each, which points to the scans where they are. What is there is kept.
+and a cases.csv for each, which points to the scans where they lie. Existing files are kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from adn.io.atomic import atomic_folder
 
 
 def blood_case(case: Case, target: Path, *, bleeds: bool) -> Case:
-    """The case with its blood, or with nothing, for a reference."""
+    """The case with its blood as reference, or with an empty one."""
     if not target.exists():
         ct = read_volume(case.ct, np.int16).reoriented("SPL")
         blood = np.zeros(ct.grid.shape, bool)

@@ -2,8 +2,8 @@
 
     python tools/lowest.py > lowest.txt
 
-PyTorch is the one that constraints.txt names: of older ones PyPI has no build for Linux without CUDA. The tools that
-tests need are those of constraints.txt, too. `make lowest` installs these versions into a venv and runs tests there.
+PyTorch is the version in constraints.txt, because PyPI has no older builds for Linux without CUDA. The tools that tests
+need also come from constraints.txt. `make lowest` installs these versions into a venv and runs tests there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _FLOOR = re.compile(r"(?P<name>[\w.-]+)>=(?P<version>[\w.]+)\s*(?P<marker>;.*)?"
 def lowest(needs: list[str], pins: dict[str, str]) -> list[str]:
     """A constraint for each of `needs`, such as 'numpy>=1.24', then one for each tool of the tests.
 
-    pins: name → version, of constraints.txt. Raises ValueError for what has no least version, or another one beside it.
+    pins: name → version, from constraints.txt. Raises ValueError for a need without a least version, or with a further
+    condition.
     """
     lines = []
     for need in needs:

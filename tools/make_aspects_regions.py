@@ -2,11 +2,11 @@
 
     python tools/make_aspects_regions.py --anatomy DIR
 
-After Barber et al., Lancet 2000;355:1670. Caudate, lentiform nucleus, internal capsule and insula: where most of the
-first 12 label maps (FreeSurfer labels with skull, SynthSeg's training maps, Apache-2.0; the other four are kept for
+After Barber et al., Lancet 2000;355:1670. Caudate, lentiform nucleus, internal capsule and insula lie where most of
+the first 12 label maps (FreeSurfer labels with skull, SynthSeg's training maps, Apache-2.0; the other four are kept for
 checking) have them after the affine registration of virtual heads. M1 to M6: lateral cortex and the white matter
-under it between straight borders, drawn in the two standard planes and held through the slabs about them; M1 to M3 at
-the level of the basal ganglia, M4 to M6 above it.
+beneath it between straight borders, drawn in the two standard planes and extended through the slabs around them; M1 to
+M3 at the level of the basal ganglia, M4 to M6 above it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def shares(anatomy: Path) -> dict[str, NDArray[np.float32]]:
-    """Share of heads that have each of `LABELS` at a place, both sides averaged."""
+    """Share of heads with each of `LABELS` at each place, both sides averaged."""
     library = Library.from_folders(anatomy)
     names = list(library.heads)[:HEADS]
     found = {name: np.zeros(SHAPE, np.float32) for name in LABELS}

@@ -1,6 +1,6 @@
 """Make src/adn/io/head_template.npz: bone and air of an average head at 8 mm.
 
-From the virtual head made of the priors in src/adn/virtual/priors.
+Made from the virtual head that the priors in src/adn/virtual/priors give.
 
 python tools/make_head_template.py
 """
@@ -29,9 +29,9 @@ def share(codes: torch.Tensor, weights: dict[Tissue, float]) -> torch.Tensor:
 
 def main() -> None:
     head = Library().head("mni")
-    # what lies below the map is not known: its last slice goes on, so that a neck finds a neck
+    # below the map nothing is known: its last slice is repeated, so that a neck meets a neck
     codes = F.pad(head.codes[1:][None, None].float(), (0, 0, 0, 0, 120, 0), mode="replicate")[0, 0]
-    # a border of air: what lies beyond is taken from there
+    # a border of air, from which everything beyond is sampled
     codes = F.pad(codes, (1, 1, 1, 1, 0, 1))
     maps = torch.stack([share(codes, BONE), share(codes, AIR)])[None]
     pose = head.head_from_aligned.copy()

@@ -1,6 +1,6 @@
 """Make src/adn/findings/territory/mni_brain.npz: how the MNI brain looks in a CT, and its tissue, at 8 mm.
 
-From the priors in src/adn/virtual/priors.
+Made from the priors in src/adn/virtual/priors.
 
 python tools/make_mni_brain.py
 """

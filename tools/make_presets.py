@@ -2,10 +2,10 @@
 
     python tools/make_presets.py --anatomy DIR --lesions DIR [vp52 ...]
 
-Plans are drawn as `adn synth` draws them; of each patient's candidates the first is taken whose rendered infarct falls
-into the stratum that the patient is to have. Complete plans go into the manifest, so that later changes to drawing do
-not change the sets. Run it again only where rendering itself has changed, and say so in CHANGELOG.md: scores on the
-sets before and after cannot be compared.
+Plans are drawn as `adn synth` draws them; for each patient, the first candidate is taken whose rendered infarct falls
+into the intended volume stratum. Complete plans go into the manifest, so that later changes to drawing do not change
+the sets. Run this again only if rendering itself has changed, and say so in CHANGELOG.md: scores on the sets from
+before and after cannot be compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LESIONS = (
 )
 ABOUT = "{n} virtual patients, {healthy} of them without infarct, {what}. For research use only."
 DIGITS = 6  # of a plan's numbers
-MARGIN = 0.02  # infarct volumes keep this share away from a stratum's ends, so that rounding does not move them
+MARGIN = 0.02  # infarct volumes stay this share away from a stratum's ends, so that rounding does not move them across
 MATRIX = 160  # pixels per row when a candidate is measured: a tenth of the time; large infarcts are within 1 %
 LEAST_ML = 1.0  # small ones may lose 0.3 mL at the scanner's own 400 to 512 pixels
 MAX_CANDIDATES = 400
@@ -40,7 +40,7 @@ MAX_CANDIDATES = 400
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a set is made. split: of heads and lesions; None: installed packages alone."""
+    """How a set is made. split: of heads and lesions; None: only what installed packages hold."""
 
     split: str | None
     per_stratum: int
@@ -92,7 +92,7 @@ def make(name: str, recipe: Recipe, anatomy: Path, lesions: Path) -> dict[str, A
 
 
 def order_of_strata(recipe: Recipe) -> list[str]:
-    """Strata by turns, so that the first patients of a set are a fair sample; those without infarct in between."""
+    """Alternate the strata, so that the first patients of a set are a fair sample, with healthy ones in between."""
     left = dict.fromkeys(STRATA_ML, recipe.per_stratum) | {HEALTHY: recipe.healthy}
     total = dict(left)
     order = []
@@ -104,7 +104,7 @@ def order_of_strata(recipe: Recipe) -> list[str]:
 
 
 def find(set_name: str, place: int, stratum: str, library: Library, used: set[str]) -> tuple[PatientPlan, float]:
-    """The first candidate plan of a patient whose rendered infarct is of the stratum, and that infarct's mL."""
+    """A patient's first candidate plan whose rendered infarct falls into the stratum, and that infarct's mL."""
     heads = list(library.heads) or ["mni"]
     head = heads[(place + place // (len(STRATA_ML) + 1)) % len(heads)]  # so that each stratum sees each head
     patients = PatientsConfig().with_infarcts(healthy_share=float(stratum == HEALTHY))
@@ -125,13 +125,13 @@ def find(set_name: str, place: int, stratum: str, library: Library, used: set[st
 
 
 def fits(infarct_ml: float, stratum: str) -> bool:
-    """Whether an infarct is of the stratum, and stays so if it is measured a little larger or smaller."""
+    """Whether an infarct falls into the stratum, even if it is measured a little larger or smaller."""
     smaller, larger = infarct_ml * (1 - MARGIN), infarct_ml * (1 + MARGIN)
     return stratum_of(smaller) == stratum_of(larger) == stratum and (stratum == HEALTHY or smaller > LEAST_ML)
 
 
 def with_lesion(plan: PatientPlan, stratum: str, library: Library, used: set[str], candidate: int) -> PatientPlan:
-    """The plan with a mask that was not used yet, of about the stratum's volume, as its first infarct."""
+    """The plan with an unused mask of about the stratum's volume as its first infarct."""
     if stratum == HEALTHY or not library.lesions:
         return plan
     low, high = STRATA_ML[stratum]
@@ -144,7 +144,7 @@ def with_lesion(plan: PatientPlan, stratum: str, library: Library, used: set[str
 
 
 def hopeless(plan: PatientPlan, stratum: str) -> bool:
-    """Whether procedural infarcts are so far from the stratum that rendering them would be time lost."""
+    """Whether procedural infarcts are so far from the stratum that rendering them would be a waste of time."""
     volume_ml = sum(infarct.volume_ml for infarct in plan.infarcts if infarct.acute)
     low, high = STRATA_ML.get(stratum, (0.0, 0.0))
     return volume_ml > 0 and not low / 1.5 < volume_ml < 1.5 * high
@@ -162,7 +162,7 @@ def hashes(files: Any, names: set[str]) -> dict[str, str]:
 
 
 def rounded(value: Any, digits: int) -> Any:
-    """Numbers of nested plain data to so many significant digits."""
+    """Round the numbers in nested plain data to this many significant digits."""
     if isinstance(value, dict):
         return {key: rounded(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -171,7 +171,7 @@ def rounded(value: Any, digits: int) -> Any:
 
 
 def write(manifest: dict[str, Any], path: Path) -> None:
-    """One patient a line, so that a change can be read."""
+    """Write one patient per line, so that diffs are readable."""
     patients = ",\n  ".join(json.dumps(patient) for patient in manifest.pop("patients"))
     rest = json.dumps(manifest, indent=1)
     path.write_text(f'{rest[:-2]},\n "patients": [\n  {patients}\n ]\n}}\n', encoding="utf-8")

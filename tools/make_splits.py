@@ -1,11 +1,11 @@
-"""The splits of the real data: who trains, chooses and judges; ids only.
+"""Make the splits of the real data: which patients train, validate and test; ids only.
 
     python tools/make_splits.py TEKNOFEST/cases.csv PHE_SICH/cases.csv [-o benchmarks/splits]
 
 Reads the developers' tables, whatever their order, and writes teknofest.csv (137 patients: 87 train, 25 validation, 25
 test, by maker and volume) and phe_sich.csv (80 heads: 30 train, 10 validation, 40 test), columns case, patient, part;
-beside each its folds (teknofest_folds.csv, phe_sich_folds.csv): all but the test patients once more, dealt into three,
-a column more. The same tables and seed give the same files.
+beside each its folds (teknofest_folds.csv, phe_sich_folds.csv): all but the test patients again, dealt into three, with
+a column fold. The same tables and seed give the same files.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ FOLDS = 3
 
 
 def deal(ranked: Sequence[str], counts: Mapping[str, int], seed: int = SEED) -> dict[str, str]:
-    """Give everyone a part so that every run of neighbours in `ranked` has its share of every part.
+    """Assign everyone to a part so that every stretch of `ranked` has its share of every part.
 
-    counts: how many each part gets, `len(ranked)` together. Going along the order, each gets a part at random among
-    those that are furthest behind their share.
+    counts: how many each part gets, `len(ranked)` in all. In order, each is assigned at random to one of the parts that
+    are furthest behind their share.
     """
     if sum(counts.values()) != len(ranked):
         raise ValueError(f"{len(ranked)} are to be dealt, but the parts want {sum(counts.values())}.")
@@ -49,7 +49,7 @@ def deal(ranked: Sequence[str], counts: Mapping[str, int], seed: int = SEED) -> 
 
 
 def ranked_teknofest(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Patients by maker and the infarct of all series together."""
+    """Patients ranked by maker and by the total infarct of all their series."""
     volume: dict[str, float] = defaultdict(float)
     maker: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: row["case"]):
@@ -59,7 +59,7 @@ def ranked_teknofest(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def deal_folds(ranked: Sequence[str], parts: Mapping[str, str]) -> dict[str, str]:
-    """A fold for everyone who is not a test patient, '' for those."""
+    """A fold for everyone except test patients, who get ''."""
     taught = [name for name in ranked if parts[name] != "test"]
     sizes = {str(fold): len(taught[fold::FOLDS]) for fold in range(FOLDS)}
     return dict.fromkeys(ranked, "") | deal(taught, sizes)
@@ -68,7 +68,7 @@ def deal_folds(ranked: Sequence[str], parts: Mapping[str, str]) -> dict[str, str
 def write(patients: Mapping[str, str], ranked: Sequence[str], counts: Mapping[str, int], path: Path) -> None:
     """Deal the patients and write case, patient, part; and all but the test patients in folds, beside it.
 
-    patients: whose each case is. ranked: all of them in the order they are dealt in.
+    patients: case → patient. ranked: all patients in the order in which they are dealt.
     """
     parts = deal(ranked, counts)
     folds = deal_folds(ranked, parts)

@@ -1,9 +1,9 @@
-"""One network out of several that began from the same weights: the mean of their tensors.
+"""Average the tensors of several networks that started from the same weights into one network.
 
     python tools/mean_weights.py WEIGHTS... -o FILE
 
-Recipe and licence are those of the first; all must hold the same tensors. Whole numbers, such as counters, are taken
-from the first.
+Recipe and licence come from the first; all must have the same tensors. Integers, such as counters, are taken from the
+first.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Case folders from the developers' form of the real data; nothing of them may enter a repository.
+"""Make case folders from the developers' form of the real data; none of it may enter a repository.
 
     python tools/real_cases.py SRC DST [--as-drawn]
 
-SRC holds teknofest/ (cases.csv and case_NNN/) or phe_sich/ (cases.csv and pheNNNN/), or both. Written are
-DST/teknofest/<case>/ct, infarct and seen.nii.gz, the slices at their true heights as far as instance numbers tell them,
-speckled masks closed (unless --as-drawn); DST/phe_sich/<case>/ct, an empty infarct, and ignore.nii.gz (blood and
-oedema, as outlined: whoever uses it widens it); and a cases.csv for each, with the patients. What is there is kept.
+SRC holds teknofest/ (cases.csv and case_NNN/) or phe_sich/ (cases.csv and pheNNNN/), or both. Writes
+DST/teknofest/<case>/ct, infarct and seen.nii.gz, with slices at their true heights as far as instance numbers tell,
+and speckled masks closed (unless --as-drawn); DST/phe_sich/<case>/ct, an empty infarct, and ignore.nii.gz (blood and
+oedema as outlined; scripts that use it add a margin); and a cases.csv for each, with the patients. Existing files are
+kept.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LICENCES = {
     "teknofest": TEKNOFEST_LICENCE,
     "phe_sich": "Trained on PHE-SICH-CT-IDS (Ma et al. 2024), CC BY 4.0.",
 }
-_SLICE_NUMBERS = 10**6  # a Philips number may stand behind its time
+_SLICE_NUMBERS = 10**6  # Philips may put the time in front of the slice number
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
