@@ -146,14 +146,14 @@ def benchmark(
     work = _Work(Path(out), data, machine, listener)
     if isinstance(data, FixedSet) and data.name not in PRESETS:
         raise InputError(f"There is no set of virtual patients named '{data.name}': choose {', '.join(PRESETS)}.")
-    _same_as_before(work, base)
+    _require_same_request(work, base)
     folds = _folds(data, work)
     if any(row.align.apply for row in recipes.values()):
-        _share_t(base, work)
+        _provide_t(base, work)
     for fold, cases in folds.items():
         for method in chosen:
             _run_row(Run(method.name, recipes[method.name], fold), cases, work)
-    rows = [_summed_up(method, recipes[method.name], sizes[method.name], (work, list(folds))) for method in chosen]
+    rows = [_table_row(method, recipes[method.name], sizes[method.name], (work, list(folds))) for method in chosen]
     return _write_table(rows, [case for cases in folds.values() for case in cases], base, work)
 
 
@@ -198,7 +198,7 @@ def _segmenting(recipe: Recipe) -> list[torch.nn.Parameter]:
     return [p for name, p in build_model(recipe).named_parameters() if not name.startswith("align.")]
 
 
-def _same_as_before(work: _Work, base: Recipe) -> None:
+def _require_same_request(work: _Work, base: Recipe) -> None:
     """Record recipe and data in the folder, or raise InputError if it holds a benchmark of others."""
     source = work.source
     data = work.data.name if isinstance(work.data, FixedSet) else str(source.data.resolve()) if source.data else ""
@@ -238,7 +238,7 @@ def _folds(data: Source | FixedSet, work: _Work) -> dict[int | None, list[Case]]
     }
 
 
-def _share_t(base: Recipe, work: _Work) -> None:
+def _provide_t(base: Recipe, work: _Work) -> None:
     """Provide the T that all aligned rows share: train it, or copy the one by which mixed samples were aligned."""
     run = work.out / T_RUN
     if (run / "weights.safetensors").is_file() or ((run / ALIGN).is_file() and base.train.mix.used):
@@ -331,7 +331,7 @@ def is_flat(validation: Sequence[float]) -> bool:
     return len(last) == FLAT_EVALUATIONS and min(last) > FLAT_BAND and max(last) - min(last) <= FLAT_BAND
 
 
-def _summed_up(method: Method, recipe: Recipe, parameters: int, where: tuple[_Work, list[int | None]]) -> BenchmarkRow:
+def _table_row(method: Method, recipe: Recipe, parameters: int, where: tuple[_Work, list[int | None]]) -> BenchmarkRow:
     """A row of the table, with budget and validation curve (the mean over folds) from the logs of its runs."""
     work, folds = where
     logs = [read_log(Run(method.name, recipe, fold).folder(work.out) / LOG) for fold in folds]

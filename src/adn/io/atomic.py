@@ -181,14 +181,18 @@ def sweep(folder: Path, name: str | None = None, *, owned: bool = False) -> int:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _HIDDEN.fullmatch(entry.name) if entry.name.startswith(f".{name or ''}") else None
-            if match is None or (name is not None and match["name"] != name) or not (owned or _left(entry, match)):
+            if (
+                match is None
+                or (name is not None and match["name"] != name)
+                or not (owned or _is_leftover(entry, match))
+            ):
                 continue
             _put_back_or_remove(Path(entry.path), match)
             count += 1
     return count
 
 
-def _left(entry: os.DirEntry[str], match: re.Match[str]) -> bool:
+def _is_leftover(entry: os.DirEntry[str], match: re.Match[str]) -> bool:
     """Whether it belongs to this user and machine, and nothing is writing it any more."""
     mine = not hasattr(os, "geteuid") or entry.stat(follow_symlinks=False).st_uid == os.geteuid()
     if match["machine"] != _MACHINE or not mine:

@@ -43,9 +43,9 @@ def choose(headers: Sequence[Header], where: Path, wanted: str | None = None) ->
         named = os.path.abspath(where)
         ranked.sort(key=lambda one: named not in {os.path.abspath(header.path) for header in one.headers})
     if len(ranked) == 1:
-        _not_in_pieces(ranked[0], headers, where)
+        _require_whole_series(ranked[0], headers, where)
         return ranked[0], []
-    _not_in_pieces(ranked[0], headers, where)
+    _require_whole_series(ranked[0], headers, where)
     chosen, *rest = _choices(ranked)
     others = "; ".join(rest)
     if len({one.first.patient for one in ranked}) > 1 and wanted is None:
@@ -96,7 +96,7 @@ def _part_of_series(first: Header) -> str:
     return acquisition + stack + frames
 
 
-def _not_in_pieces(best: Series, headers: Sequence[Header], where: Path) -> None:
+def _require_whole_series(best: Series, headers: Sequence[Header], where: Path) -> None:
     """Refuse images that each have a SeriesInstanceUID of their own: none of them is a scan by itself."""
     alike = [
         one

@@ -93,14 +93,14 @@ def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> t
     if TILT_DEG < tilt < SMALL_TILT_DEG and "_Tilt" not in name:
         remarks.append(Remark("tilt_left", {"tilt_deg": tilt}))
     elif tilt > TILT_DEG:
-        _demand(
+        _require_correction(
             "_Tilt", name if _sideways_deg(series) < SIDEWAYS_DEG else "", f"a gantry tilt of {tilt:.1f} degrees", where
         )
         volume = _placed(volume, series)
         remarks.append(Remark("tilt_corrected", {"tilt_deg": tilt}))
     _check_found_again(volume, series, planes, where, resampled="_Eq" in name or tilt > SHEARED_DEG)
     if uneven(gaps):
-        _demand("_Eq", name, f"distances of {gaps.min():.1f} to {gaps.max():.1f} mm between slices", where)
+        _require_correction("_Eq", name, f"distances of {gaps.min():.1f} to {gaps.max():.1f} mm between slices", where)
     elif "_Eq" in name:  # a slice is offset within its plane, which dcm2niix mistakes for a larger gap
         gaps = np.linalg.norm(np.diff(series.positions, axis=0), axis=1)
     if "_Eq" in name:
@@ -171,7 +171,7 @@ def _check_found_again(
         within, own = seen[number], between[number]
         others = [between[other] for other in (number - 1, number + 1) if 0 <= other < len(between)]
         same = within.mean() > INSIDE_SHARE and (
-            _equal(plane[within], stored[number][within]) or (resampled and _likest(plane, own, others, within))
+            _equal(plane[within], stored[number][within]) or (resampled and _matches_best(plane, own, others, within))
         )
         if not same:
             raise InputError(
@@ -186,7 +186,7 @@ def _equal(plane: NDArray, found: NDArray) -> bool:
     return bool((np.abs(plane - found) <= SAME_HU).mean() >= SAME_SHARE)
 
 
-def _likest(plane: NDArray, own: NDArray, others: list[NDArray], seen: NDArray[np.bool_]) -> bool:
+def _matches_best(plane: NDArray, own: NDArray, others: list[NDArray], seen: NDArray[np.bool_]) -> bool:
     """Whether a slice correlates with its own position in the volume, and not clearly better with a neighbour's.
 
     A slice that is nearly all air, as above the vertex, is accepted: the other slices decide.
@@ -203,7 +203,7 @@ def _likeness(plane: NDArray, found: NDArray) -> float:
     return 0.0 if min(a.std(), b.std()) < SAME_HU else float(np.corrcoef(a, b)[0, 1])
 
 
-def _demand(mark: str, name: str, what: str, where: Path) -> None:
+def _require_correction(mark: str, name: str, what: str, where: Path) -> None:
     if mark not in name:
         raise InputError(
             f"the series has {what}, which could not be corrected; correct it elsewhere and give it as NIfTI.", where
@@ -231,7 +231,7 @@ def _converted(series: Series, where: Path) -> tuple[Volume, str, NDArray[np.flo
         if run.returncode:
             _check_space(temporary, series)
         taken = [int(number) for number in re.findall(rb"Convert (\d+) DICOM", run.stdout)]
-        if _copied_singly(series) and taken and max(taken) < series.slices:
+        if _one_file_per_slice(series) and taken and max(taken) < series.slices:
             raise InputError(
                 f"dcm2niix split the series, and put only {max(taken)} of {series.slices} slices together: some tag "
                 "differs among them. Export the series again from the archive, or give the scan as NIfTI.",
@@ -268,7 +268,7 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
     from pydicom import config, dcmwrite
 
     step = thinning(series)
-    if not _copied_singly(series):
+    if not _one_file_per_slice(series):
         (header,) = series.headers
         shutil.copyfile(header.path, folder / "000000.dcm")
         yield from pixels_hu(header, checked(header, where), where)[series.order, ::step, ::step]
@@ -288,7 +288,7 @@ def _numbered_copies(series: Series, folder: Path, where: Path) -> Iterator[NDAr
         yield plane[::step, ::step]
 
 
-def _copied_singly(series: Series) -> bool:
+def _one_file_per_slice(series: Series) -> bool:
     """Whether the converter is given one file per slice: always, except for a multi-frame file with one stack."""
     return series.first.frames == 1 or not series.first.whole
 

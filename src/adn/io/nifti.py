@@ -73,12 +73,12 @@ def load(path: Path, dtype: DTypeLike = np.float32, unit: str = "HU") -> tuple[V
         raise InputError(
             f"needed a complete NIfTI file, but it is truncated or damaged ({_one_line(error)}); copy it again.", path
         ) from error
-    data = _own(data.reshape(shape))
+    data = _owned(data.reshape(shape))
     grid, remarks = _placed(path, shape, header, image)
     return Volume(data, grid, unit), remarks
 
 
-def _own(data: NDArray) -> NDArray:
+def _owned(data: NDArray) -> NDArray:
     """The data if it owns its memory, else a copy, since it may be mapped from the file.
 
     The file's memory order is kept, because later steps read and write in it.

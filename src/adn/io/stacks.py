@@ -47,8 +47,8 @@ def apart(images: Sequence[Header]) -> list[list[Header]]:
         return [list(images)]
     found = [list(images)]
     for key in (_view, _name, _acquisition, _run_of(images)):
-        found = [part for stack in found for part in _parted(stack, key)]
-    return [part for stack in found for part in _one_a_place(stack)]
+        found = [part for stack in found for part in _split_by(stack, key)]
+    return [part for stack in found for part in _one_per_position(stack)]
 
 
 def check_stack(series: Series, where: Path) -> None:
@@ -148,7 +148,7 @@ def _nearest_mm(heights: NDArray) -> float:
     return min(SAME_PLACE_MM, SAME_PLACE_SHARE * float(np.median(gaps))) if len(gaps) else SAME_PLACE_MM
 
 
-def _parted(headers: list[Header], key: Callable[[Header], Any]) -> list[list[Header]]:
+def _split_by(headers: list[Header], key: Callable[[Header], Any]) -> list[list[Header]]:
     """Split by `key` if the parts overlap in height without filling each other's gaps evenly; otherwise unchanged."""
     parts: dict[Any, list[Header]] = {}
     for header in headers:
@@ -231,7 +231,7 @@ def _without_copies(headers: Sequence[Header]) -> list[Header]:
     return [ordered[place] for place in kept]
 
 
-def _one_a_place(headers: list[Header]) -> list[list[Header]]:
+def _one_per_position(headers: list[Header]) -> list[list[Header]]:
     """Split so that no stack has two images at the same position."""
     found: list[list[int]] = [[]]
     for place, rivals in enumerate(_at_the_same_place(headers)):

@@ -57,10 +57,10 @@ class SliceUNet(nn.Module):
         if any(side % self.factor for side in x.shape[3:]):
             raise ValueError(f"SliceUNet needs H and W divisible by {self.factor}, but got {tuple(x.shape[3:])}.")
         slices = x.transpose(1, 2).flatten(0, 1)
-        logits = self._of_slices(slices) if self.training else self._each_once(slices)
+        logits = self._of_slices(slices) if self.training else self._each_distinct(slices)
         return logits.unflatten(0, (len(x), -1)).transpose(1, 2)
 
-    def _each_once(self, slices: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
+    def _each_distinct(self, slices: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
         """Logits of slices; equal slices, as in overlapping boxes, are computed once, and empty ones not at all."""
         logits = torch.full_like(slices[:, :1], EMPTY_LOGIT)
         shown = slices.flatten(1).any(1)

@@ -123,7 +123,7 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     values (`RENAMED`) are converted to their current names.
     """
     try:
-        return Recipe.model_validate(_as_of_today(_resolved(values)))
+        return Recipe.model_validate(_with_current_settings(_resolved(values)))
     except ValidationError as error:
         raise ConfigError(_explain("Recipe", Recipe, error)) from error
 
@@ -138,7 +138,7 @@ def ensemble_from_toml(path: Path) -> EnsembleConfig:
         raise ConfigError(_explain(f"Ensemble '{path}'", EnsembleConfig, error)) from error
 
 
-def _as_of_today(values: dict[str, Any]) -> dict[str, Any]:
+def _with_current_settings(values: dict[str, Any]) -> dict[str, Any]:
     kept = dict(values)
     for key in (*RETIRED, *RENAMED):
         section, name = key.split(".")

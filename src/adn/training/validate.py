@@ -79,12 +79,12 @@ def validator(
             found |= {"dice": sum(dices) / len(dices), "dice_median": float(np.median(dices))}
         if false_ml:
             found["false_positive_ml"] = sum(false_ml) / len(false_ml)
-        return found | _of_kinds(apart)
+        return found | _scores_by_kind(apart)
 
     return validate
 
 
-def _of_kinds(apart: dict[str, list[float]]) -> dict[str, float]:
+def _scores_by_kind(apart: dict[str, list[float]]) -> dict[str, float]:
     """Dice or false positive mL of each kind of sample, and the overall score, as described in `validator`."""
     found: dict[str, float] = {}
     scores = []

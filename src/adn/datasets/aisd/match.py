@@ -79,7 +79,7 @@ def match_slices(pictures: NDArray[np.uint8], hu: NDArray[np.float32], needed: N
     rivals = [other.loss for other in others if (other.turn, other.pairs) != (best.turn, best.pairs)]
     if min(rivals, default=1.0) < _limit(best.loss):
         raise InputError("Several orders or turns of the PNGs fit the DICOM slices about equally.")
-    _demand_one_place(best, own, needed & shown)
+    _require_unique_slices(best, own, needed & shown)
     return Match(tuple(best.pairs), best.turn, best.reversed, window, float(own[shown].min()))
 
 
@@ -106,7 +106,7 @@ def _limit(loss: float) -> float:
     return _RIVAL * loss + _RIVAL_FLOOR
 
 
-def _demand_one_place(reading: _Reading, own: NDArray, needed: NDArray) -> None:
+def _require_unique_slices(reading: _Reading, own: NDArray, needed: NDArray) -> None:
     """Raise InputError if an unused slice fits a picture about as well as the slice it was paired with."""
     free = np.setdiff1d(np.arange(reading.scores.shape[1]), reading.pairs)
     for i in np.flatnonzero(needed):
