@@ -25,7 +25,7 @@ _LINE_S = 60.0  # between two lines where there is no terminal
 def predict_archive(
     places: list[str], request: Request, networks: Networks, how: tuple[int | None, str | None, str, bool], quiet: bool
 ) -> int:
-    """Predict an archive; returns the exit code. how: processes, scheduler's address, layout, whether to retry failed."""
+    """Predict an archive; returns the exit code. how: processes, scheduler's address, layout, retry failed."""
     from adn.archives import run
     from adn.archives.table import TABLE
     from adn.archives.work import Job
