@@ -1,4 +1,4 @@
-"""How well the mid-sagittal plane is found: T alone, and conform + T + refinement, on virtual heads with skull.
+"""How accurately the mid-sagittal plane is found on virtual heads with skull: T alone, and conform + T + refinement.
 
     python benchmarks/quality/alignment.py --anatomy DIR [-n 50] [--weights NAME|PATH]
 

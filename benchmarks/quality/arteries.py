@@ -1,11 +1,11 @@
-"""Can a hyperdense artery be found? A plain rule, which adn does not ship, on virtual patients with and without one.
+"""Can a hyperdense artery be found? A simple rule that adn does not ship, on virtual patients with and without one.
 
     python benchmarks/quality/arteries.py --anatomy DIR --lesions DIR [--phe-sich DIR] [--keep DIR] [-n 16]
 
-At the usual place of the middle cerebral artery's first part and of the basilar, carried by adn's own registration: the
-most contrast that a short tube has against what lies 5 or 6 mm beside it, bone left out; for the middle cerebral
-artery, by how much it has more than the other side's. Limits: a tenth of the heads without one (heads 11 and 12) get a
-false alarm. Heads 13 to 16 and PHE-SICH (training and validation heads, bleed and oedema left out) are scored.
+At the usual place of the middle cerebral artery's first segment and of the basilar, found by adn's own registration:
+the highest contrast of a short tube with the tissue 5 or 6 mm beside it, excluding bone; for the middle cerebral
+artery, minus that of the other side. Limits are set so that a tenth of the heads without one (heads 11 and 12) give a
+false alarm. Heads 13 to 16 and PHE-SICH (training and validation heads, excluding bleed and oedema) are scored.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NEVER_HU = -99.0
 
 
 class Contrasts(NamedTuple):
-    """HU: by how much more the tube on the left has than that on the right, and that of the basilar."""
+    """Contrasts in HU: the left tube's minus the right one's, and the basilar's."""
 
     cerebral: float
     basilar: float
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def alarms(name: str, cases: list[tuple[FoundHead, Contrasts]], least: Contrasts) -> None:
-    """Print in how many heads a limit is passed."""
+    """Print in how many heads a limit is exceeded."""
     cerebral = sum(abs(found.cerebral) > least.cerebral for _, found in cases)
     basilar = sum(found.basilar > least.basilar for _, found in cases)
     print(f"{name}: false alarms of {len(cases)}: cerebral {cerebral}, basilar {basilar}")

@@ -3,10 +3,10 @@
     python benchmarks/quality/aspects_plane.py --atlas DIR --template FILE
 
 DIR: aspects_2d of Sun et al., Sci Data 11:1132 (2024): mean CT slices and regions at both levels, by age. FILE:
-Rorden's CT template in MNI, by which the published slices, which have no place in space, are brought to MNI: the
-outline of the brain fixes size and shift along both axes, and of all levels the one that agrees best is taken. The
-published slices are tilted against MNI's, which costs agreement. The borders of M1 to M6 were drawn with these slices
-of 50 to 69 years in view, so that their agreement is no proof of its own.
+Rorden's CT template in MNI space. The published slices carry no position, so they are matched to the template: the
+brain's outline fixes size and shift along both axes, and the level that agrees best is taken. The published slices are
+tilted relative to MNI's, which costs agreement. The borders of M1 to M6 were drawn with the slices for ages 50 to 69 in
+view, so their agreement is not independent evidence.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def dice(image: np.ndarray, labels: np.ndarray, template, level_mm: int, names: dict[int, AspectsRegion]) -> dict:
-    """Of each region, both sides together, at one level of MNI."""
+    """Dice of each region, both sides together, at one MNI level."""
     affine, voxels = template.affine, np.asarray(template.dataobj)
     plane = voxels[:, :, round(level_mm - affine[2, 3])].T > 0  # rows from the back to the front, columns from the left
     rows, columns = bounding_box(plane, margins=(0, 0))

@@ -2,10 +2,10 @@
 
     python benchmarks/quality/aspects_real.py --real DIR --lesions DIR -o OUT
 
-Both go by the same regions, so only the mark can be wrong. Outlined: TEKNOFEST's training and validation patients that
-are high enough for a score (most show 75 mm of the head, where adn gives none). Laid: virtual infarcts laid on
-PHE-SICH's heads of the validation part, so that there are whole real heads, too; nothing is laid near their bleeds.
-OUT is that of `patients.py`, whose predictions are taken where they lie there. Test patients are never read.
+Both use the same regions, so only the mark can be wrong. Outlined: TEKNOFEST's training and validation patients whose
+scans reach high enough for a score (most show 75 mm of the head, for which adn gives none). Laid: virtual infarcts laid
+on PHE-SICH's validation heads, to include whole real heads; nothing is laid near their bleeds. OUT is that of
+`patients.py`, whose predictions are reused. Test patients are never read.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def tell(name: str, cases: Iterator[RulerCase], model: Model, out: Path) -> None
 
 
 def both(case: RulerCase, model: Model, out: Path) -> tuple[Aspects, Aspects] | None:
-    """By the reference and by the mark; None where adn gives no score."""
+    """ASPECTS by the reference and by the mark; None where adn gives no score."""
     ct = adn.open_scan(case.ct).volume.reoriented("SPL")
     if is_part(ct.grid):
         return None

@@ -1,8 +1,9 @@
-"""How often real and virtual heads are said to be not assessable, which is false for each of them.
+"""How often real and virtual heads are called not assessable, although all of them are.
 
     python benchmarks/quality/assessable_heads.py CT [CT ...] [-n 20]
 
-CT: scans, or folders of cases with ct.nii.gz, of which the first n are taken. Each line: the kinds that block.
+CT: scans, or folders of cases with ct.nii.gz, of which the first n are taken. Each line: the kinds of remark that
+block.
 """
 
 from __future__ import annotations

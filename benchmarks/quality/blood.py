@@ -1,13 +1,13 @@
-"""How often blood is seen: the rules of `adn.findings`, and weights for bright lesions, on heads with and without.
+"""How often blood is detected, on heads with and without: the rules of `adn.findings`, and weights for bright lesions.
 
     python benchmarks/quality/blood.py OUT [--bleeds DIR] [--infarcts DIR] [--virtual N] [--anatomy DIR]
         [--weights FILE...] [--part trained|test] [-n 40]
 
---bleeds, --infarcts: PHE-SICH and TEKNOFEST as tools/real_cases.py writes them. Each head with a bleed is shown as it
-is, and with blood and what lies within 4 mm of it at the brain's median. --virtual: so many virtual patients, each with
-a bleed that was drawn for it and without, calcification and arteries kept. --part: 'trained', training and
-validation heads, or 'test', the heads that benchmarks/splits keep for testing. OUT/blood.csv keeps, for each case and
-way, mL of the largest part; what is there is not computed again.
+--bleeds, --infarcts: PHE-SICH and TEKNOFEST as tools/real_cases.py writes them. Each head with a bleed is used as it
+is, and again with the blood and everything within 4 mm of it set to the brain's median. --virtual: number of virtual
+patients, each with a bleed drawn for it and without, keeping calcification and arteries. --part: 'trained', training
+and validation heads, or 'test', the heads that benchmarks/splits keep for testing. OUT/blood.csv stores the mL of the
+largest part for each case and method; stored rows are not computed again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Head:
 
 
 def real(folder: Path, split: str, part: str, kind: str, count: int) -> Iterator[Head]:
-    """The first so many of a data set; of heads with a bleed each twice, the second without."""
+    """The first `count` of a data set; heads with a bleed twice, the second time without it."""
     chosen = sorted(case for name in PARTS[part] for case in patients_of(SPLITS / split, name))[:count]
     for case in chosen:
         path = folder / case / "ct.nii.gz"
@@ -68,7 +68,7 @@ def real(folder: Path, split: str, part: str, kind: str, count: int) -> Iterator
 
 
 def without_blood(volume: Volume) -> Volume:
-    """Blood and what lies within 4 mm of it at the brain's median, with the noise of its surroundings left out."""
+    """The head with blood and everything within 4 mm of it set to the brain's median, without noise."""
     brain = find_brain(volume, shipped_tissue()).mask
     blood = cm.dilate(find_blood(volume, brain), GROWN_MM, volume.grid.spacing_mm) & (brain.data > 0)
     hu = np.where(blood, np.median(volume.data[brain.data > 0]), volume.data)
@@ -101,7 +101,7 @@ def largest_ml(mask: NDArray[np.bool_], voxel_ml: float) -> float:
 
 
 def measured(head: Head, models: dict[str, adn.Model]) -> dict[str, float]:
-    """mL of the largest part, by each way. Raises AdnError where no brain is found."""
+    """mL of the largest part, by each method. Raises AdnError where no brain is found."""
     brain = find_brain(head.volume, shipped_tissue()).mask
     found = {
         "rule": max((ml for _, ml in bright_parts(head.volume, brain)), default=0.0),
@@ -117,7 +117,7 @@ def measured(head: Head, models: dict[str, adn.Model]) -> dict[str, float]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """What an earlier run kept."""
+    """The rows that an earlier run stored."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -125,7 +125,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def report(rows: list[dict[str, str]]) -> None:
-    """For each way and each limit, the share of heads of each set with a part that large."""
+    """Print, for each method and limit, the share of heads in each set with a part that large."""
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     print(f"| way | part of | {' | '.join(kinds)} |\n|---|---|{'---|' * len(kinds)}")
     for way in dict.fromkeys(row["way"] for row in rows):

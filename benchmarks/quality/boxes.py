@@ -2,10 +2,10 @@
 
     python benchmarks/quality/boxes.py NAME=WEIGHTS... --anatomy DIR --lesions DIR [-n 150]
 
-Quick (no skull, no alignment), for choosing between networks and their parts: many more patients than the validation of
-a training run, none of them of a test set (validation heads and lesions). Dice at the recipe's threshold, and its
-difference from the first weights', paired, with a 95 % bootstrap interval. Weights must take aligned boxes of one grid.
-What the whole pipeline makes of them: `weights.py`.
+Quick (no skull, no alignment), for choosing between networks and their parts: many more patients than a training run
+validates on, none of them from a test set (validation heads and lesions). Dice at the recipe's threshold, and the
+paired difference from the first weights', with a 95 % bootstrap interval. All weights must take aligned boxes on the
+same grid. For the whole pipeline see `weights.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from adn.metrics.strata import LARGE, MIDDLE, SMALL, volume_stratum
 from adn.prediction.model import Model, load_model
 from adn.virtual.library import Library
 
-SEED = 4242  # of no training run
+SEED = 4242  # used by no training run
 SIZES = (SMALL, MIDDLE, LARGE)
 
 

@@ -3,15 +3,15 @@
     python benchmarks/quality/calibrate.py WEIGHTS [MEMBER...] --real DIR -o OUT [--lesions DIR] [--called 0.08]
         [--write FILE]
 
-MEMBER: one of each fold of benchmarks/splits/*_folds.csv, in their order. All but the test patients are then judged,
-each by the member that has not seen them, in place of the validation patients by WEIGHTS, which gets the numbers all
-the same: the mean of members marks no less well than one of them, so what is found is cautious.
---real, --lesions, OUT: as of patients.py, whose predictions are used where OUT keeps them. The logit's scale and shift
-are fitted over voxels of 0.01 or more, of outlined patients and of heads without infarct; what is printed of them is of
-patients left out in turn, over voxels where the probability or the truth is 0.05 or more. Threshold and
-coefficients for parts (part_rules.py) are those with which at most --called of the heads without infarct have 5 mL or
-more marked outside blood and oedema, and the outlined patients' Dice and the share of laid infarcts that are found add
-up to most, as a network that marks nothing is blind. --write: the weights with these numbers.
+MEMBER: one network per fold of benchmarks/splits/*_folds.csv, in order. Then all but the test patients are judged, each
+by the member that has not seen them, instead of the validation patients by WEIGHTS. WEIGHTS still gets the numbers: the
+mean of members marks no worse than a single one, so they are cautious.
+--real, --lesions, OUT: as for patients.py, whose predictions are reused if OUT has them. The logit's scale and shift
+are fitted over voxels of 0.01 or more in outlined patients and heads without infarct; the printed results are for
+patients left out in turn, over voxels where the probability or the truth is 0.05 or more. The threshold and the
+coefficients for parts (part_rules.py) are chosen so that at most --called of the heads without infarct have 5 mL or
+more marked outside blood and oedema; among those, the outlined patients' Dice plus the share of laid infarcts found is
+maximised, as a network that marks nothing would be blind. --write: the weights with these numbers.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from adn.recipes import recipe_from_dict
 from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
-LEAST = 0.05  # voxels with less probability, and without infarct, are so many that they would hide all others
-FITTED = 0.01  # the logit is fitted over voxels with so much probability, whatever their truth
+LEAST = 0.05  # voxels of lower probability without infarct are so many that they would swamp all others
+FITTED = 0.01  # the logit is fitted over voxels of at least this probability, whatever their truth
 FOLDS = 5
 THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Seen:
-    """One case as the ruler predicts it, (D, H, W): probability, reference, and the voxels that count."""
+    """One case as `patients.py` predicts it, (D, H, W): probability, reference, and the voxels that count."""
 
     kind: str
     patient: str
@@ -61,8 +61,8 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Voxels:
-    """What is kept of a case for the logit: probability and reference, (n,), of voxels where either says that there may
-    be infarct, and of those that are chosen by their probability alone."""
+    """A case's data for the logit: probability and reference, (n,), of the voxels where either suggests infarct, and of
+    those chosen by probability alone."""
 
     patient: str
     judged: tuple[NDArray, NDArray]
@@ -70,7 +70,7 @@ class Voxels:
 
 
 def seen(case: RulerCase, model: adn.Model, out: Path) -> Seen | None:
-    """A case as the ruler predicts it; None where it is refused."""
+    """A case as `patients.py` predicts it; None where it is refused."""
     found = predicted(case, model, out)
     if found is None:
         return None
@@ -82,7 +82,7 @@ def seen(case: RulerCase, model: adn.Model, out: Path) -> Seen | None:
 
 
 def voxels_of(case: Seen) -> Voxels:
-    """Both choices of a case's voxels."""
+    """Both selections of a case's voxels."""
     probability = np.where(case.counts, case.probability, 0).astype(np.float32)
     judged, fitted = (probability >= LEAST) | case.reference, probability >= FITTED
     return Voxels(
@@ -110,7 +110,7 @@ def parts_of(case: Seen, thresholds: Sequence[float], logit: tuple[float, float]
 
 
 def left_out(cases: Sequence[Voxels]) -> tuple[Reliability, Reliability]:
-    """Reliability before calibration and after it, each patient calibrated by the others."""
+    """Reliability before and after calibration, each patient calibrated on the others."""
     patients = sorted({case.patient for case in cases})
     before, after = [], []
     for fold in range(FOLDS):
@@ -133,7 +133,7 @@ def curve(before: Reliability, after: Reliability) -> list[str]:
 
 
 def chosen_rule(cases: Sequence[PartsCase], thresholds: Sequence[float], called: float) -> tuple[Rule, list[str]]:
-    """The threshold and the rule for parts that give most with at most `called` heads marked; what each gives."""
+    """The best threshold and rule for parts with at most `called` heads marked, and a table of all candidates."""
     lines = [
         "| threshold | parts | outlined: Dice | heads with 5 mL or more | laid infarcts found |",
         "|---|---|---|---|---|",
@@ -218,7 +218,7 @@ def main() -> None:
 
 
 def volumes(marked_ml: list[float], true_ml: list[float]) -> tuple[float, float]:
-    """The errors of √mL; what is printed is of patients left out in turn."""
+    """The errors in √mL; the printed result is for patients left out in turn."""
     marked, true = np.array(marked_ml), np.array(true_ml)
     held = []
     for place in range(len(marked)):

@@ -1,4 +1,4 @@
-"""What the ruler looks at: real parts, whole heads with a bleed, infarcts laid on them, and the folders they lie in."""
+"""The cases that `patients.py` scores: outlined parts, whole heads with a bleed, infarcts laid on these."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from adn.virtual.library import Library
 from adn.virtual.overlay import lay_one
 
 SPLITS = Path(__file__).parents[1] / "splits"
-AWAY_MM = 6.0  # about blood and oedema nothing is scored
-LAID = {  # draws of infarcts to lay: large ones that can be seen, and small ones
+AWAY_MM = 6.0  # voxels this close to blood or oedema are not scored
+LAID = {  # how infarcts to lay are drawn: large visible ones, and small ones
     "large": LaidConfig(least_ml=10.0, least_hu=4.0, donor_share=0.0, tries=60),
     "small": LaidConfig(least_ml=1.0, most_ml=10.0, least_hu=2.0, donor_share=0.0, tries=60),
 }
@@ -34,7 +34,7 @@ LAID = {  # draws of infarcts to lay: large ones that can be seen, and small one
 
 @dataclass(frozen=True)
 class RulerCase:
-    """One scan to predict. kind: 'outlined', 'bleed', 'laid' or 'head'. facts: known of it beforehand."""
+    """One scan to predict. kind: 'outlined', 'bleed', 'laid' or 'head'. facts: what is known about it beforehand."""
 
     name: str
     kind: str
@@ -47,7 +47,7 @@ class RulerCase:
 
 
 def patients_of(split: Path, part: str) -> dict[str, str]:
-    """Case → patient of those in one part of a split, or in 'fold 0', 'fold 1' and so on of the folds beside it."""
+    """Case → patient, for one part of a split, or for 'fold 0', 'fold 1' and so on of the folds beside it."""
     column, value = "part", part
     if part.startswith("fold "):
         split, column, value = split.with_name(f"{split.stem}_folds.csv"), "fold", part.removeprefix("fold ")
@@ -72,9 +72,9 @@ def bleeds(folder: Path, part: str) -> Iterator[RulerCase]:
 
 
 def laid(folder: Path, part: str, lesions: Path, out: Path) -> Iterator[RulerCase]:
-    """The same heads with a virtual infarct laid on, written to `out`; one large and one small for each, by its name.
+    """The same heads with a virtual infarct laid on, written to `out`: a large and a small one each, seeded by name.
 
-    lesions: SOOP's masks, of which those held out of training are laid. Nothing is laid near blood and oedema.
+    lesions: SOOP's masks; only those held out of training are laid. Nothing is laid near blood and oedema.
     """
     library = Library.from_folders(lesions=lesions, split="test" if part == "test" else "val")
     shapes = None
@@ -103,7 +103,7 @@ def laid(folder: Path, part: str, lesions: Path, out: Path) -> Iterator[RulerCas
 
 
 def heads(folder: Path) -> Iterator[RulerCase]:
-    """The five real heads that every change is looked at on."""
+    """The five real heads on which every change is inspected."""
     names = ("ge_hispeed_tilt18", "aisd_0091454", "invesalius_cranium.nii.gz", "cq500_tilt7", "toshiba_cerebellum")
     for name in names:
         if (folder / name).exists():
@@ -117,7 +117,7 @@ def virtual(folder: Path) -> Iterator[RulerCase]:
 
 
 def seed_of(name: str) -> int:
-    """A seed that a name always gives."""
+    """A seed derived from a name."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:15], 16)
 
 
@@ -127,7 +127,7 @@ def mask_of(path: Path | None) -> NDArray[np.bool_] | None:
 
 
 def grown(case: RulerCase, like: Volume) -> NDArray[np.bool_]:
-    """Blood and oedema with the 6 mm about them, on the scan in SPL order; nothing where none is told."""
+    """Blood and oedema with a margin of 6 mm, on the scan in SPL order; empty if none is known."""
     ignored = mask_of(case.ignore)
     if ignored is None or not ignored.any():
         return np.zeros(like.grid.shape, bool)

@@ -1,13 +1,12 @@
-"""How often a head with a contrast agent is noticed by its vessels, and how often one without is taken for one.
+"""How often a contrast agent is noticed by its bright vessels, and how often a plain scan is mistaken for one.
 
     python benchmarks/quality/contrast.py [--plain SCANS...] [--virtual DIR --every N] -o CONTRAST.csv
 
 --plain: files, DICOM folders or folders of cases with ct.nii.gz, none of them enhanced. --virtual: cases of
-`adn synth`; vessels are drawn into every Nth: arteries and veins as tubes of anatomical diameters about the brain's
-box, the
-superior sagittal sinus along the midline. HU are drawn for three times after the injection: arterial (arteries 200 to
-450 HU, as CT angiography aims at; veins 80 to 300), venous (arteries 110 to 200, veins 110 to 220), late (both 85 to
-140). No real enhanced head was at hand.
+`adn synth`; vessels are drawn into every Nth: arteries and veins as tubes of anatomical diameter, placed by the brain's
+box, the superior sagittal sinus along the midline. HU are drawn for three times after the injection: arterial (arteries
+200 to 450 HU, as CT angiography aims for; veins 80 to 300), venous (arteries 110 to 200, veins 110 to 220), late (both
+85 to 140). No real enhanced head was available.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def tube_points(lines: tuple[Line, ...], rng: np.random.Generator) -> tuple[NDAr
 
 
 def vessel_shares(brain: Volume, record: dict[str, Any], rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Which share of each voxel is artery, and vein or sinus. record: the case's plan.json."""
+    """The share of each voxel that is artery, and that is vein or sinus. record: the case's plan.json."""
     grid = brain.grid
     inside = np.argwhere(brain.data > 0)
     normal = np.array(record["midplane"]["normal_ras"])

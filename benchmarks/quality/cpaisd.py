@@ -2,15 +2,14 @@
 
     python benchmarks/quality/cpaisd.py DIR [--weights NAME|PATH] [-o PICTURE.png]
 
-DIR: images/*.png and masks/*.png, 8 bits. What a slice lacks is assumed, and the same for every slice and any weights:
-its window (from the commonest brain and CSF levels of all slices, see cpaisd_slices.py), its pixels (so that the
-brain has 175 cm², an ellipse of 135 × 165 mm), and its neighbours, which are copies of it (16 slices, 5 mm apart). The
-brain mask is what bone encloses. The threshold is that of the weights. Reference: core and penumbra together, of which
-penumbra need not show on CT, so slices whose outlined tissue is on average 3 % (1 HU) darker than its mirror twin
-(`adn.findings.hypodensity`) are also counted apart, and so is the half with the larger outlines. What weights are
-worth shows beside rules without any network: everything that is so much darker than its twin; and an ellipse that
-knows no more than where a middle cerebral artery's territory lies, on the side where it is
-darker, and on the outline's side.
+DIR: images/*.png and masks/*.png, 8 bits. What a slice lacks is assumed, in the same way for every slice and all
+weights: its window (from the most common brain and CSF levels of all slices, see cpaisd_slices.py), its pixel size (so
+that the brain has 175 cm², an ellipse of 135 × 165 mm), and its neighbours, which are copies of it (16 slices, 5 mm
+apart). The brain mask is what bone encloses. The threshold is that of the weights. Reference: core and penumbra
+together. Penumbra need not show on CT, so slices whose outlined tissue is on average 3 % (1 HU) darker than its mirror
+twin (`adn.findings.hypodensity`) are also reported separately, as is the half with the larger outlines. For comparison,
+rules without any network: everything that is this much darker than its twin; and a fixed ellipse where a middle
+cerebral artery's territory lies, on the darker side, and on the outline's side.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ ELLIPSE_MM, LATERAL_MM, FLUID_HU = (45.0, 26.0), 38.0, 18.0  # half axes along t
 
 
 def find_infarct(study: Study, model: Model) -> Prediction:
-    """Predict such a stack."""
+    """Predict a slice as a stack of copies."""
     ct, brain = as_stack(study)
     return predict(Scan(study.name, ct, "CPAISD"), model, strip=lambda _: brain)
 

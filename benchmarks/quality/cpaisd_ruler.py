@@ -1,4 +1,4 @@
-"""CPAISD in the ruler: experts' core, the core that shows, and penumbra apart; scans as imported, or single slices."""
+"""CPAISD for `patients.py`: experts' core, visible core and penumbra separately; imported scans, or single slices."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def of_slices(folder: Path, model: Model) -> Iterator[Outlined]:
 
 
 def of_scans(folder: Path, model: Model) -> Iterator[Outlined]:
-    """Imported scans by the road of `adn predict`, on acquired voxels. A scan that is refused counts as not marked."""
+    """Imported scans through the whole of `adn predict`, on acquired voxels. A refused scan counts as not marked."""
     cases = [case for case in find_cases(folder) if (case.ct.parent / "core.nii.gz").is_file()]
     if not cases:
         raise InputError("needs cases with core.nii.gz, as 'adn data import-cpaisd' writes them, or images/.", folder)

@@ -19,7 +19,7 @@ SLICES, SLICE_MM, BRAIN_MM2, OUTSIDE_HU = 16, 5.0, 17_500.0, -1000.0
 
 
 def slice_brain(levels: NDArray) -> NDArray[np.bool_]:
-    """The brain in one 8-bit slice: what bone encloses. Empty where the skull is too open to tell."""
+    """The brain in one 8-bit slice: what bone encloses. Empty if the skull is too open to tell."""
     bone = levels >= 160
     closed = np.pad(bone, 40)
     closed = ndi.binary_closing(closed, iterations=12)[40:-40, 40:-40]

@@ -1,6 +1,6 @@
-"""What a head CT looks like in numbers, without a reference: the same functions measure real and virtual scans.
+"""The appearance of a head CT in numbers, without a reference: the same functions measure real and virtual scans.
 
-Every function takes a `Study`. Lengths in mm, densities in HU; NaN where a scan holds too little of what is measured.
+Every function takes a `Study`. Lengths in mm, densities in HU; NaN if a scan has too little to measure.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def brain_histogram(study: Study) -> NDArray[np.float64]:
 
 
 def brain_mode_hu(study: Study) -> float:
-    """The commonest density of the blurred brain."""
+    """The most common density in the blurred brain."""
     counts, edges = np.histogram(study.blurred[study.depth_mm > 5], np.arange(10, 60, 0.5))
     return float(edges[ndi.uniform_filter1d(counts.astype(float), 5).argmax()] + 0.25)
 
@@ -83,10 +83,10 @@ def ventricle_hu(study: Study) -> float:
 
 
 def grey_white_hu(study: Study) -> float:
-    """Cortex less deep white matter, in what lies above the basal ganglia, blurred by 1.5 mm in plane.
+    """Cortex minus deep white matter above the basal ganglia, blurred by 1.5 mm in plane.
 
-    White matter: median deeper than 17 mm and 5 mm from what is 12 HU darker than the brain's mode. Cortex: 85th
-    percentile at 5 to 14 mm from the inner table, 1 mm from what is that dark. Slices: from 55 % to 90 % of the brain's
+    White matter: median deeper than 17 mm and 5 mm from voxels 12 HU darker than the brain's mode. Cortex: 85th
+    percentile at 5 to 14 mm from the inner table, 1 mm from voxels that dark. Slices: from 55 % to 90 % of the brain's
     height, or all of a single slice. A thin ribbon in a thick slice shows about half of its true contrast, in real and
     virtual scans alike.
     """
@@ -113,7 +113,7 @@ def local_sd(study: Study) -> NDArray[np.float32]:
 
 
 def noise(study: Study, sd: NDArray[np.float32]) -> dict[str, float]:
-    """Noise level and where there is more of it. sd: `local_sd`.
+    """The noise level and where it is higher. sd: `local_sd`.
 
     level: mode of the local SD in the brain, 6 mm or more from bone (global noise level, Christianson et al. 2015).
     behind_bone: 20th percentile of the local SD at 5–12 mm from the inner table, divided by the same deeper than
@@ -170,7 +170,7 @@ def autocorrelation(study: Study, sd: NDArray[np.float32], patches: int = 120) -
 
 
 def half_width_mm(curve: NDArray[np.float64]) -> float:
-    """Lag at which an autocorrelation has fallen to a half."""
+    """Lag at which an autocorrelation has fallen to one half."""
     below = np.flatnonzero(curve < 0.5)
     if not len(below) or below[0] == 0:
         return float("nan")
@@ -179,7 +179,7 @@ def half_width_mm(curve: NDArray[np.float64]) -> float:
 
 
 def infarct_contrast_hu(study: Study) -> float:
-    """Median of the infarct less that of its mirror image, in the slice where the infarct is largest.
+    """Median of the infarct minus that of its mirror image, in the slice where the infarct is largest.
 
     The mirror line is found in that slice: least mean difference between the blurred brain and its reflection.
     """

@@ -1,12 +1,13 @@
-"""How well follow-up scans are laid on the first, how true the growth is, and whether other people's heads are refused.
+"""How well follow-up scans register to the first, how accurate growth is, and whether other heads are refused.
 
     python benchmarks/quality/followup.py [--anatomy DIR] [-n 12] [--predict] [--csv FILE]
 
-Each virtual patient is scanned twice: the head lies anew (turned, rolled, nodded, moved), slices are thicker or
-thinner, noise is new, and the infarct has grown to a drawn volume about the same core. Masks are the patient's own, so
-that errors are the comparison's; `--predict`: what `adn predict` marks, so that they are those of the whole. The
-mid-sagittal plane is off by up to 2° and 2 mm, as the alignment's may be. Registration error: mean over the brain's
-voxels, mm. Each first scan is also compared with the next patient's second, which must be refused.
+Each virtual patient is scanned twice: the second time the head is repositioned (turned, rolled, nodded, moved), slices
+are thicker or thinner, noise is new, and the infarct has grown to a drawn volume around the same core. Masks are the
+true ones, so that errors come from the comparison alone; with `--predict` they are what `adn predict` marks, so that
+errors are those of the whole. The mid-sagittal plane is off by up to 2° and 2 mm, as the alignment's may be.
+Registration error: mean over the brain's voxels, mm. Each first scan is also compared with the next patient's second,
+which must be refused.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def _grid(lattice: Lattice) -> Grid:
 
 
 def _head(patient, lattice: Lattice, random: np.random.Generator, model) -> Head:
-    """A scan with its own masks, or with what is predicted. The plane of symmetry is a little off."""
+    """A scan with its true masks, or with predicted ones. The plane of symmetry is a little off."""
     grid = _grid(lattice)
     scan = Volume(patient.ct.numpy().astype(np.float32), grid)
     brain = Volume(patient.brain.numpy().astype(np.uint8), grid, "label")

@@ -3,9 +3,9 @@
     python benchmarks/quality/fuzz.py OUT.csv                  10,000 inputs through open_scan, 2,000 of them DICOM
     python benchmarks/quality/fuzz.py OUT.csv --predict 200    some of the same inputs through `adn predict`
 
-An error that adn raises on purpose is an answer. What counts as a finding: any other exception (fault), a process that
-dies (crash), a volume in which a landmark lies more than one voxel from where its own file's header puts it (wrong),
-more than 60 s (hang). Input i depends on (seed, i) alone. Stopped and started again it goes on where it was.
+An error that adn raises on purpose is a valid answer. Findings are: any other exception (fault), a process that dies
+(crash), a volume in which a landmark lies more than one voxel from where its own file's header puts it (wrong), more
+than 60 s (hang). Input i depends only on (seed, i). A stopped run resumes where it was.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ COLUMNS = ("index", "kind", "change", "outcome", "seconds", "words")
 
 
 class HangError(BaseException):
-    """Took too long. No Exception, so that nothing on the way takes it for an error of its own."""
+    """Took too long. Not an Exception, so that no code on the way handles it as an ordinary error."""
 
 
 def make_input(base: Base, seed: int, index: int, folder: Path) -> tuple[Path, str, str]:

@@ -1,4 +1,4 @@
-"""The head that `fuzz.py` mutates: a small virtual patient with landmarks planted in the air about the head."""
+"""The head that `fuzz.py` mutates: a small virtual patient with landmarks planted in the air around the head."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
 SEED, MATRIX = 1, 64  # the patient: 64 × 64 × 24 voxels of 3.75 × 3.75 × 7 mm
-FIRST_HU, STEP_HU, RING_HU = 1500, 12, 1400  # landmarks have values of their own, above all bone at this resolution
+FIRST_HU, STEP_HU, RING_HU = 1500, 12, 1400  # every landmark has its own value, above all bone at this resolution
 A_SLICE = 2
 CORNERS = ((5, 6), (5, 57), (58, 6), (57, 58))  # row, column: air
 TILT_DEG = 14.0

@@ -79,7 +79,7 @@ def _saved(slices: list[Any], random: Generator) -> Files:
 
 
 def _chosen(slices: list[Any], random: Generator) -> list[Any]:
-    """All, one, from one on, or some at random."""
+    """All slices, one, all from some slice on, or a random selection."""
     n, kind = len(slices), int(random.integers(4))
     if kind == 0:
         return slices
@@ -177,7 +177,7 @@ def _copy(data: Any) -> Any:
 
 
 def _again(slices: list[Any], random: Generator) -> tuple[list[Any], str]:
-    """Some slices a second time: equal, or moved, or of another view."""
+    """Duplicate some slices: unchanged, moved, or of another view."""
     kind, copies = int(random.integers(4)), [_copy(data) for data in _chosen(slices, random)]
     shift = float(random.normal(0, 9))
     for data in copies:
@@ -259,7 +259,7 @@ def _pixels(slices: list[Any], random: Generator) -> tuple[list[Any], str]:
 
 
 def _bytes(files: Files, random: Generator) -> tuple[Files, str]:
-    """Bytes of one file, of some, or of all are flipped, cut, or others put in; or files are added."""
+    """Flip, cut or insert bytes in one file, some or all; or add files."""
     kind, names = int(random.integers(6)), list(files)
     if kind == 5 or not names:
         extra = {"notes.txt": b"x", "empty.dcm": b"", "DICOMDIR": bytes(128) + b"DICM" + b"\x02\x00", ".hid.dcm": b"x",

@@ -1,4 +1,4 @@
-"""What a file's own header says of where its landmarks lie, read without adn, and the verdict on what adn read."""
+"""Where a file's own header puts its landmarks, read without adn, and the verdict on what adn read."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ META_TYPES = {"MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT"
 
 
 class UnjudgedError(Exception):
-    """The header cannot be read by these plain means, so nothing is said of places."""
+    """The header cannot be read by these simple means, so positions are not judged."""
 
 
 class DamagedError(Exception):
-    """What was packed does not have the checksum that stands behind it, so nobody should have read it."""
+    """The compressed data do not match their checksum, so adn should not have read them."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _around(data: NDArray, place: NDArray) -> NDArray:
 
 
 def dicom_landmarks(files: list[Path]) -> list[Landmark]:
-    """Of all slices that pydicom can read, whatever series they are of."""
+    """Landmarks of all slices that pydicom can read, whatever their series."""
     found = []
     for path in files:
         try:
@@ -134,7 +134,7 @@ def _centres(stored: NDArray, values: set[int], ring: int) -> list[tuple[int, ..
 
 
 def image_landmarks(content: bytes) -> list[Landmark]:
-    """Of a NIfTI, NRRD or MetaImage file, by its content. Raises UnjudgedError where it cannot be told."""
+    """Landmarks of a NIfTI, NRRD or MetaImage file, by its content. Raises UnjudgedError where that is impossible."""
     try:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
@@ -257,7 +257,7 @@ def _decoded(encoding: str, data: bytes, big: bool, kind: str, sizes: list[int])
 
 
 def landmarks_of(path: Path) -> list[Landmark]:
-    """Of a folder of DICOM, an image file, or a zip of either."""
+    """Landmarks of a DICOM folder, an image file, or a zip of either."""
     if path.is_dir():
         return dicom_landmarks([file for file in path.rglob("*") if file.is_file()])
     content = path.read_bytes()

@@ -1,10 +1,10 @@
-"""Hostile requests to `adn serve`: no file outside its folder is read or written, and it goes on answering.
+"""Send hostile requests to `adn serve`: it must read or write no file outside its folder, and keep answering.
 
     python benchmarks/quality/hostile.py OUT [--count 1000]
 
-A server of its own runs on a free port; its worker reads every upload that was taken, as a prediction does first. Bait
-lies outside the server's folder: inotify tells whoever opens it, answers are searched for what it holds, and the disk
-for files of the names that uploads ask for. Request i depends on (seed, i) alone. OUT must not be there.
+A separate server runs on a free port; its worker reads every accepted upload, which is a prediction's first step. Bait
+lies outside the server's folder: inotify reports if it is opened, responses are searched for its content, and the disk
+for files with the names that uploads ask for. Request i depends only on (seed, i). OUT must not exist.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SHAPE = (64, 64, 24)
 
 
 def read_only(task: Task, request: Request, networks: Networks, tell: Callable[[str], object]) -> Outcome:
-    """In place of a prediction: its first step, which is all that touches what came in."""
+    """Stands in for a prediction: only its first step, the one that touches the upload."""
     from adn.io import open_scan
 
     tell("read")
@@ -53,7 +53,7 @@ def read_only(task: Task, request: Request, networks: Networks, tell: Callable[[
 
 
 def serve(folder: Path, port: int) -> None:
-    """In a process of its own."""
+    """Run the server; called in a separate process."""
     import uvicorn
 
     from adn.server.app import create_app
@@ -244,7 +244,7 @@ class Requests:
         return self._upload(content, random)
 
     def _form(self, random: Generator) -> tuple[str, str, dict[str, str], bytes]:
-        """Broken forms, false lengths, names with a way in them."""
+        """Broken forms, wrong lengths, file names that contain paths."""
         method, target, headers, body = self._upload(self._nifti(), random, f"../../{MARK}.nii")
         kind = int(random.integers(6))
         if kind == 0:
@@ -387,7 +387,7 @@ def main() -> None:
 
 
 def _through(port: int) -> Counter:
-    """States of all cases once none waits."""
+    """States of all cases once none is waiting."""
     while True:
         cases = json.loads(send(port, ("GET", "/api/cases", {}, b""))[1])
         waiting = [case for case in cases if case["state"] in ("queued", "running")]

@@ -1,11 +1,11 @@
-"""SIGKILL at random moments of predict, prepare, train and serve: nothing whole is lost, nothing half looks whole.
+"""SIGKILL predict, prepare, train and serve at random moments: nothing complete is lost, nothing partial looks whole.
 
     python benchmarks/quality/kill.py OUT [--rounds 25]
 
-Every round forks a process that does the command (libraries are loaded already), kills it at a moment drawn over the
-time that the whole command takes, and looks at what is there. Rounds go on in the folder as the kill left it; so each
-also starts the command again. At the end the command runs through once, and its results are compared with those of an
-undisturbed run, and with what may be left beside them: nothing. OUT/kills.csv has a line per kill; goes on there.
+Every round forks a process that runs the command (libraries are already loaded), kills it at a random moment within the
+command's usual duration, and examines what is left. The next round continues in the folder as the kill left it, so each
+also tests starting again. At the end the command runs through once; its results must equal those of an undisturbed run,
+with nothing else left beside them. OUT/kills.csv has a line per kill; a stopped run resumes from it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ max_epochs = 3
 
 
 class Predict(Verb):
-    """Three scans; each result, once there, is kept, and replaced in later rounds (`--overwrite`)."""
+    """Three scans; each result, once there, must persist, and is replaced in later rounds (`--overwrite`)."""
 
     def __init__(self, out: Path) -> None:
         super().__init__(out)
@@ -130,7 +130,7 @@ class Prepare(Verb):
 
 
 class Train(Verb):
-    """A small run from virtual patients, gone on with after each kill; its numbers are those of an undisturbed run."""
+    """A small training on virtual patients, resumed after each kill; its numbers must equal an undisturbed run's."""
 
     def __init__(self, out: Path) -> None:
         super().__init__(out)
@@ -187,7 +187,7 @@ def _numbers(run: Path) -> list[dict[str, str]]:
 
 
 class Serve(Verb):
-    """A server that takes a scan and works on it; what it took is there after the next start, whole or waiting."""
+    """A server that accepts a scan and works on it; after the next start the scan must be there, done or waiting."""
 
     def __init__(self, out: Path) -> None:
         super().__init__(out)

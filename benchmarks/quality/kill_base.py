@@ -1,4 +1,4 @@
-"""What `kill.py` needs of any command: small inputs, a child to kill, and what is whole."""
+"""What `kill.py` needs for any command: small inputs, a child to kill, and checks for completeness."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCANS = 3
 
 @dataclass
 class Found:
-    """What a kill left. lost: things whole before that are not now; half: things that look whole and are not."""
+    """What a kill left. lost: things that were complete before but no longer; half: things that only look complete."""
 
     lost: list[str]
     half: list[str]
@@ -47,7 +47,7 @@ def inputs(folder: Path) -> Path:
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """Fork; the child does the work in silence, as a group of its own, and ends."""
+    """Fork; the child does the work silently, in its own process group, and exits."""
     child = os.fork()
     if child:
         return child
@@ -98,7 +98,7 @@ def visible(folder: Path) -> list[Path]:
 
 
 def hidden(*folders: Path) -> list[str]:
-    """What is left half written there, and in the temporary folder."""
+    """Half-written files left there, and in the temporary folder."""
     everywhere = [*folders, Path(tempfile.gettempdir())]
     return [str(p) for folder in everywhere if folder.exists() for p in folder.rglob(".*") if ".partial-" in p.name]
 

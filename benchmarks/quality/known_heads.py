@@ -1,7 +1,7 @@
-"""Virtual patients of whom everything is known, for the scripts that measure what is said beside the infarct.
+"""Virtual patients about whom everything is known, for the scripts that measure findings other than the infarct.
 
-Beside the scan: the same head without noise, the same without its infarcts, the head's FreeSurfer labels and MNI
-coordinates carried by the generator's own warp, and the true mid-sagittal plane. Heads 13 to 16, which trained nothing.
+Besides the scan: the same head without noise, the same without its infarcts, the head's FreeSurfer labels and MNI
+coordinates mapped by the generator's own warp, and the true mid-sagittal plane. Heads 13 to 16, never used in training.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def drawn_plans(library: Library, seed: int = SEED) -> Iterator[PatientPlan]:
 def known_head(
     plan: PatientPlan, library: Library, model: Model, matrix: int = 256, mark: bool = False, healthy: bool = True
 ) -> KnownHead:
-    """Render a plan and all that is true of it. mark: ask the weights for the infarct. healthy: render it without."""
+    """Render a plan with its ground truth. mark: let the weights mark the infarct. healthy: also render it without."""
     lattice = scanner_lattice(plan, matrix)
     patient = render_plan(plan, library, lattice)
     silent = replace(plan.scanner, noise_hu=1e-3)
