@@ -1,6 +1,6 @@
-"""Heads with a tumour, an infarct or a bleed, for `ring_lesions.py` and `arteries.py`: found as adn finds them.
+"""Heads with a tumour, an infarct or a bleed, processed by adn, for `ring_lesions.py` and `arteries.py`.
 
-Virtual ones are drawn from a seed; real ones are training and validation patients only. A folder keeps what was found.
+Virtual ones are drawn from a seed; real ones are training and validation patients only. A folder caches the results.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class FoundHead:
 def virtual_heads(
     kind: Kind, seed: int, count: int, library: Library, model: Model, keep: Path | None = None
 ) -> Iterator[FoundHead]:
-    """So many heads with a tumour; an acute infarct; that and a hyperdense artery, every third the basilar."""
+    """`count` heads with a tumour, an acute infarct, or that and a hyperdense artery, every third the basilar."""
     plans = drawn_plans(library, seed)
     if kind != "mass":
         plans = (plan for plan in plans if any(infarct.acute for infarct in plan.infarcts))
@@ -63,7 +63,7 @@ def virtual_heads(
 
 
 def real_heads(folder: Path, split: str, model: Model, count: int, keep: Path | None = None) -> Iterator[FoundHead]:
-    """Training and validation patients of a split of `benchmarks/splits`, first of all those that validate."""
+    """Training and validation patients of a split in `benchmarks/splits`, validation patients first."""
     parts = [patients_of(SPLITS / split, part) for part in ("validation", "train")]
     names = [name for part in parts for name in sorted(part) if (folder / name / "ct.nii.gz").is_file()]
     for name in names[:count]:

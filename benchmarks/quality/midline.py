@@ -1,10 +1,11 @@
-"""How far the shifts of septum and third ventricle are off, on virtual heads with swelling, and age on old infarcts.
+"""Errors of the shifts of septum and third ventricle on virtual heads with swelling, and age on old infarcts.
 
     python benchmarks/quality/midline.py --anatomy DIR [-n 10] [--old 6]
 
-A large infarct of the middle cerebral artery swells by 4 to 12 mm. Truth: where the heads' FreeSurfer labels of both
-lateral ventricles meet (frontal horns), and the middle of the third ventricle's label, carried by the generator's warp,
-from the true mid-sagittal plane. Old infarcts: the same head with an old infarct, given to the rule with its extent.
+A large infarct of the middle cerebral artery swells by 4 to 12 mm. Truth: the distance from the true mid-sagittal plane
+of the place where the head's FreeSurfer labels of both lateral ventricles meet (frontal horns), and of the middle of
+the third ventricle's label, both mapped by the generator's warp. Old infarcts: the same head with an old infarct, whose
+extent is given to the rule.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def large(left: bool, swelling_mm: float) -> InfarctPlan:
 
 
 def print_old(plan: PatientPlan, library: Library, model: Model) -> None:
-    """One old infarct, given with the extent that it would have were it new."""
+    """Print the rule's verdict on one old infarct, given with the extent that it would have if it were new."""
     new = InfarctPlan(
         "", "middle cerebral artery, superior branch", 30.0, False, "acute", 6.0, 7.0, 1.5, 0.0, 0.0, 0.95
     )
@@ -87,7 +88,7 @@ def print_old(plan: PatientPlan, library: Library, model: Model) -> None:
 
 
 def true_shift_mm(head: KnownHead) -> tuple[float, float]:
-    """Of septum and third ventricle, towards the patient's left."""
+    """True shifts of septum and third ventricle, towards the patient's left."""
     left, right = (_places(head, label, SEPTUM) for label in (LEFT_VENTRICLE, RIGHT_VENTRICLE))
     cells = [np.round(side[:, 1:] / (3.0, 5.0)).astype(int) for side in (left, right)]
     meets = []

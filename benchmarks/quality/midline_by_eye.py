@@ -1,12 +1,12 @@
-"""How far the shifts of septum and third ventricle are off on real heads, against points that were placed by eye.
+"""Errors of the shifts of septum and third ventricle on real heads, compared with points placed by eye.
 
     python benchmarks/quality/midline_by_eye.py --phe-sich DIR --heads DIR
 
 midline_points.csv holds, for each head, level and reading, three points in the scan's own LPS mm: where the falx meets
 the inner table in front and behind in the slice, and the septum (septum) or the middle of the third ventricle (pineal).
-They were placed on enlarged slices before the method had seen the heads; the second reading, of 11 heads in another
-order, says how well the eye agrees with itself. Shift by eye: the distance of the middle point from the line between
-the other two, within the slice, positive to the patient's left; the first reading is compared. --phe-sich: cases as
+They were placed on enlarged slices before the method was run on the heads; the second reading, of 11 heads in another
+order, shows how well the eye agrees with itself. Shift by eye: the distance of the middle point from the line between
+the other two, within the slice, positive to the patient's left; the first reading is used. --phe-sich: cases as
 `tools/real_cases.py` writes them, training and validation only. --heads: the real heads.
 """
 
@@ -72,7 +72,7 @@ def read_points(reading: int) -> dict[tuple[str, str], NDArray[np.float64]]:
 
 
 def shift_mm(points: NDArray[np.float64]) -> float:
-    """Of the middle from the line between front and back, within the slice, positive to the patient's left."""
+    """Distance of the middle from the line between front and back, in the slice, positive to the patient's left."""
     front, back, middle = points
     along = (back - front) / np.linalg.norm(back - front)
     across = np.array([1.0, 0.0, 0.0]) - along[0] * along
@@ -82,8 +82,8 @@ def shift_mm(points: NDArray[np.float64]) -> float:
 def said_of(
     path: Path, points: dict[str, NDArray[np.float64]], model: Model
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """By level: the shift that is said, NaN where none is; how far the alignment's plane lies left of the line by eye,
-    at the middle point's height."""
+    """By level: the reported shift, NaN where there is none; and how far the alignment's plane lies left of the line by
+    eye, at the middle point's height."""
     located = locate(adn.open_scan(path), model)
     scan, brain, aligned = located.volume, located.brain.mask, located.aligned_from_scan
     twins = twins_of(scan, brain, np.zeros(scan.grid.shape, np.uint8), aligned)
@@ -96,7 +96,7 @@ def said_of(
 
 
 def tell(name: str, rows: NDArray[np.float64]) -> None:
-    """Errors of one level. rows: by eye, said and how far the plane is off, mm."""
+    """Print the errors of one level. rows: shift by eye, reported shift, and the plane's error, mm."""
     eye, said, plane = rows.T
     known = np.isfinite(said)
     size = np.abs(said - eye)[known]

@@ -1,11 +1,11 @@
-"""Heads with a neck put under them: are they processed, with the brain of the head alone?
+"""Heads with a neck added below: are they processed, and does the brain mask stay within the head?
 
     python benchmarks/quality/necks.py RESULTS SCANS [-n 16] [--neck-mm 120]
 
-RESULTS: folders of `adn predict` on virtual patients. SCANS: their folders, with ct.nii.gz. Taken are those whose scan
-ends in the spinal canal. Below the lowest slice a neck of soft tissue, spine, canal with cord, and airway goes on.
-Each line: how far the mask reaches below the foramen magnum, its Dice with the head's own mask above the foramen, and
-how much of the head's own brain there is lost; or the refusal.
+RESULTS: folders of `adn predict` on virtual patients. SCANS: their folders, with ct.nii.gz. Only scans that end in the
+spinal canal are used. Below the lowest slice they get a neck of soft tissue, spine, canal with cord, and airway. Each
+line: how far the mask reaches below the foramen magnum, its Dice with the head's original mask above the foramen, and
+how much of the head's brain is lost there; or the refusal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from adn.space.volume import Volume
 
 
 def with_neck(head: Volume, brain: Volume, neck_mm: float) -> tuple[Volume, int]:
-    """A head in SPL order with a neck under its lowest slice, and how many slices that neck has."""
+    """A head in SPL order with a neck below its lowest slice, and the number of slices of that neck."""
     depth_mm, *plane_mm = head.grid.spacing_mm
     count = round(neck_mm / depth_mm)
     lowest = head.data[0]

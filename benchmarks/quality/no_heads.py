@@ -1,10 +1,10 @@
-"""What adn says of volumes that are no head CT in HU.
+"""What adn says about volumes that are not a head CT in HU.
 
     python benchmarks/quality/no_heads.py CT BRAIN TISSUE [KIND ...]
 
-CT, BRAIN, TISSUE: of one virtual patient, of which the volumes are made. Each line: the kind, then the first line of
-the report, or the refusal, and for whole heads the Dice of the brain with BRAIN. Kinds that begin with 'cut' or 'ok'
-hold a head CT and ought to be processed.
+CT, BRAIN, TISSUE: files of one virtual patient, from which the volumes are made. Each line: the kind, then the first
+line of the report, or the refusal, and for whole heads the Dice of the brain with BRAIN. Kinds that begin with 'cut' or
+'ok' do hold a head CT and should be processed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Make = Callable[[], Volume]
 
 
 def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> dict[str, Make]:
-    """Name → what makes the volume. All in SPL order."""
+    """Name → function that makes the volume. All in SPL order."""
     hu = ct.data
     noise = np.random.default_rng(0)
     z, y, x = np.meshgrid(*(np.linspace(0, 1, n) for n in hu.shape), indexing="ij")
@@ -52,7 +52,7 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
     belly = np.hypot(mm[2] / 105, mm[1] / 80)
 
     def looks(*levels: float) -> NDArray:
-        """A brain of so bright tissue, in the order of its labels."""
+        """A brain whose tissues have these levels, in the order of the labels."""
         return painted(tissue, brain, levels, noise)
 
     def halves(filled: float | None) -> NDArray:
@@ -148,7 +148,7 @@ def kinds(ct: Volume, brain: NDArray[np.bool_], tissue: NDArray[np.uint8]) -> di
 
 
 def verdict(scan: Scan, model: Model, brain: NDArray[np.bool_]) -> str:
-    """The report's first line; where the scan is not assessable, without the networks that look for infarcts."""
+    """The report's first line; if the scan is not assessable, without running the networks that look for infarcts."""
     located = locate(scan, model)
     found = located.brain.mask.data > 0
     overlap = f"; brain Dice {dice(found, brain):.3f}" if found.shape == brain.shape else ""

@@ -1,13 +1,13 @@
-"""What a node meets in a hospital, made to happen: each study must end with one set of results or one clear failure.
+"""Provoke what can go wrong in a hospital: each study must end with one set of results or one clear failure.
 
     python benchmarks/quality/node_faults.py OUT [--studies 200] [--kills 40] [--only ROW ...]
 
-A node runs as a program of its own between a scanner and an archive (pynetdicom) on this machine. Its predictor is the
-stand-in of tests/node, which takes a moment and writes three small objects, since the real one would need hours;
-everything else is the node as it is. Times are short: a study is whole after 0.5 s, and an hour in which the archive is
-down takes 30 s. OUT/faults.csv has a line per row. The full disk is a tmpfs of 24 MB, which needs root; without, that
-row is left out. Every patient's name, number and study UID is looked for in the log, in file names, in what is kept as
-JSON, and in all that the page serves.
+A node runs as a separate program between a scanner and an archive (pynetdicom) on this machine. Its predictor is the
+stand-in from tests/node, which takes a moment and writes three small objects, since the real one would need hours;
+everything else is the real node. Times are shortened: a study is complete after 0.5 s, and an hour of the archive being
+down takes 30 s. OUT/faults.csv has a line per row. The full disk is a tmpfs of 24 MB, which needs root; without root
+that row is skipped. Every patient's name, number and study UID is searched for in the log, in file names, in stored
+JSON, and in everything that the page serves.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def kills(run: Run, args: argparse.Namespace) -> None:
 
 
 def full_disk(run: Run, args: argparse.Namespace) -> None:
-    """Full when images come, and full when results are to be written; later there is room again."""
+    """Full when images arrive, and full when results are written; later there is room again."""
     ballast = run.folder / "ballast"
 
     def fill() -> None:
@@ -109,7 +109,7 @@ def archive_down(run: Run, args: argparse.Namespace) -> None:
 
 
 def half_sent(run: Run, args: argparse.Namespace) -> None:
-    """Cut off in the middle: half of the studies come anew, the others never do and end as what came."""
+    """Cut off midway: half of the studies are sent again, the others never are and end as what had arrived."""
     for number in range(10):
         images = run.study()
         run.send(images[:4], cut_off=True)
@@ -118,7 +118,7 @@ def half_sent(run: Run, args: argparse.Namespace) -> None:
 
 
 def sent_twice(run: Run, args: argparse.Namespace) -> None:
-    """At once, while it is processed, and when its results have left."""
+    """Sent again at once, while being processed, and after the results have left."""
     for pause_s in (0.0, 0.7, 1.0, 5.0, 10.0):
         images = run.study()
         run.send(images)
@@ -127,7 +127,7 @@ def sent_twice(run: Run, args: argparse.Namespace) -> None:
 
 
 def grown(run: Run, args: argparse.Namespace) -> None:
-    """By slices, before and while it is processed: one set. After its results have left: a second of the whole."""
+    """Slices added before and during processing: one set. After the results have left: a second set, of the whole."""
     for pause_s in (0.1, 0.3, 0.6, 1.5, 2.0, 2.5):
         images = run.study("slow 4")
         run.send(images[:5])
@@ -164,7 +164,7 @@ ROWS: dict[str, Callable[[Run, argparse.Namespace], None]] = {
 
 
 def play(name: str, folder: Path, images: list[Path], args: argparse.Namespace) -> dict[str, object]:
-    """One row from start to end."""
+    """Run one row from start to end."""
     folder.mkdir(parents=True)
     archive = Archive().start()
     run = Run(folder / "node", folder / "node.log", archive, free_port(), images)

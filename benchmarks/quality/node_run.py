@@ -1,4 +1,4 @@
-"""A node as a program of its own between a scanner and an archive, for `node_faults.py`."""
+"""A node as a separate program between a scanner and an archive, for `node_faults.py`."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from node import stub_node
 from node.strangers import Archive, call, until
 
 SLICES = 8
-HOUR_S = 30.0  # of the archive's being down
+HOUR_S = 30.0  # stands for an hour of the archive being down
 SOON = "slow 0.1"  # what the stand-in takes, by the study's description
 
 
 @dataclass
 class Run:
-    """A row at work: a node in a folder, an archive, and what was sent. template: files of a study's slices."""
+    """One row's run: a node in a folder, an archive, and what was sent. template: files of a study's slices."""
 
     folder: Path
     log: Path
@@ -71,13 +71,13 @@ class Run:
             self.kill()
 
     def resident_mb(self) -> float:
-        """Of the node's process, without its worker."""
+        """Memory of the node's process, without its worker."""
         assert self.process is not None
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
     def study(self, description: str = SOON) -> list[Dataset]:
-        """A new one, of a patient of its own whose name is planted."""
+        """A new study, of a new patient with a planted name."""
         number, uid, images = len(self.studies), generate_uid(), []
         for image in self.template:
             data = dcmread(image)
@@ -90,7 +90,7 @@ class Run:
         return images
 
     def send(self, images: list[Dataset], *, patience_s: float = 300.0, cut_off: bool = False) -> None:
-        """As a scanner does: again until each image is acknowledged. cut_off: the cable is pulled after the last."""
+        """Send like a scanner: retry until each image is acknowledged. cut_off: pull the cable after the last."""
         left, end = list(images), time.monotonic() + patience_s
         while left and time.monotonic() < end:
             with calling(self.port) as association:
@@ -107,12 +107,12 @@ class Run:
             raise AssertionError(f"{len(left)} images were never taken")
 
     def sets(self, images: list[Dataset]) -> int:
-        """Whole sets of a study's results at the archive; a set of which a part is missing counts as none."""
+        """Complete sets of a study's results at the archive; a set with a part missing does not count."""
         kinds = [data.SOPClassUID for data in self.archive.of_study(images[0].StudyInstanceUID)]
         return min(kinds.count(kind) for kind in stub_node.CLASSES.values())
 
     def quiet(self) -> bool:
-        """True where the node has nothing left to do."""
+        """True if the node has nothing left to do."""
         told = status(self.folder)
         waiting = sum(counts.get("waiting", 0) for counts in told["deliveries"].values())
         done, sent = told["cases"].get("done", 0), sum(sum(c.values()) for c in told["deliveries"].values())
@@ -120,7 +120,7 @@ class Run:
         return told["studies_with_images"] == 0 and not waiting and not unfinished and sent >= done
 
     def names_found(self) -> int:
-        """How many names, numbers and UIDs of patients stand where they must not."""
+        """How many names, numbers and UIDs of patients appear where they must not."""
         text = self.log.read_text()
         text += "".join(str(path) for path in self.folder.rglob("*"))
         text += "".join(path.read_text(errors="replace") for path in self.folder.rglob("*.json"))
@@ -135,7 +135,7 @@ class Run:
 
 @contextmanager
 def calling(port: int) -> Iterator:
-    """An association, or None where there is none to be had."""
+    """An association, or None if none can be established."""
     association = call(port, timeout_s=60)
     try:
         yield association if association.is_established else None
@@ -145,7 +145,7 @@ def calling(port: int) -> Iterator:
 
 
 def page_text(folder: Path) -> str:
-    """All that the page serves of a node's folder."""
+    """Everything that the page serves from a node's folder."""
     from fastapi.testclient import TestClient
 
     from adn.server.app import create_app
@@ -161,14 +161,14 @@ def page_text(folder: Path) -> str:
 
 
 def template(folder: Path) -> list[Path]:
-    """Files of a study that no patient has."""
+    """Files of a study that belongs to no patient."""
     grid = Grid((16, 16, SLICES), np.diag([12.0, 12.0, 5.0, 1.0]))
     volume = Volume(np.full((16, 16, SLICES), 30.0, np.float32), grid)
     return sorted(write_ct_series(volume, folder / "ct", name="x", seed="x", comment=""))
 
 
 def run_node(folder: Path, port: int, archive: int) -> None:
-    """The node as a program; ends by a signal."""
+    """Run the node as a program, until a signal ends it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     minute = timedelta(seconds=HOUR_S / 60)
     node = Node(

@@ -1,11 +1,11 @@
-"""How often a part of the mark is left out as an old infarct: on old infarcts, and on true new ones, by mistake.
+"""How often a part of the mark is left out as an old infarct: rightly on old ones, by mistake on new ones.
 
     python benchmarks/quality/old_infarcts.py SCANS RESULTS     # virtual patients, predicted with --keep-old
     python benchmarks/quality/old_infarcts.py --real DIR -n 24 # TEKNOFEST, training patients only; marked here
     python benchmarks/quality/old_infarcts.py --anatomy DIR -n 6 # heads 13 to 16 with one old infarct each
 
 SCANS holds <case>/ct.nii.gz and infarct.nii.gz (and plan.json); RESULTS, <case>/ as `adn predict` writes it. Each part
-that looks old is printed with the share of it that truly is a new infarct. The rule is also asked of the outlines.
+that looks old is printed with its share of true new infarct. The rule is also applied to the outlines.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ VOLUMES_ML, FLUIDS = (30.0, 12.0, 20.0, 5.0, 15.0), (0.95, 0.75, 0.85)
 
 
 class Marked(NamedTuple):
-    """A scan, SPL, with what is marked and what truly is infarct; old: an old infarct is in the plan."""
+    """A scan, SPL, with the mark and the true infarct; old: the plan has an old infarct."""
 
     name: str
     volume: Volume

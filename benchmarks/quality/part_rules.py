@@ -1,8 +1,8 @@
 """Which connected parts of a mark are infarct: coefficients for `adn.findings.parts`, for `calibrate.py`.
 
 A logistic regression on the evidence of every part, fitted on outlined patients, heads without infarct and infarcts
-laid on these. A part is true where three tenths of it are infarct; where that share is small but not nothing it teaches
-nothing. What is printed of parts is of patients left out in turn.
+laid on these. A part is true if three tenths of it are infarct; parts with a small but non-zero share are not used for
+fitting. The printed results are for patients left out in turn.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from adn.findings.parts import Evidence
 
 FOLDS, C = 5, 0.3
 TRUE, UNTOLD = 0.3, 0.05
-LEAST_ML = 0.3  # of a part must count
+LEAST_ML = 0.3  # least counted volume of a part
 HEADS_WEIGHT = 3.0
 CUTS = 80
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One connected part. counted_ml, inside_ml: mL that count, and of them infarct. evidence: None if none is told."""
+    """One connected part. counted_ml, inside_ml: mL that count, and infarct among them. evidence: None if too small."""
 
     counted_ml: float
     inside_ml: float
@@ -37,7 +37,7 @@ class Part:
 
     @property
     def share(self) -> float:
-        """Of what counts, infarct."""
+        """Share of infarct in what counts."""
         return self.inside_ml / self.counted_ml if self.counted_ml else 0.0
 
 
@@ -61,7 +61,7 @@ class Scores:
 
     @property
     def worth(self) -> float:
-        """What is to be high."""
+        """The value to maximise."""
         return self.dice + self.found
 
     def row(self, *first: str) -> str:
@@ -70,7 +70,7 @@ class Scores:
 
 
 def marked_ml(case: PartsCase, threshold: float, least: float, score: dict[int, float] | None) -> tuple[float, float]:
-    """mL that count and are marked, and of them infarct, where parts of `least` or more are kept; None: all of them."""
+    """mL marked that count, and infarct among them, keeping parts that score `least` or more; score None: all parts."""
     kept = [part for part in case.at[threshold] if score is None or score.get(id(part), -np.inf) >= least]
     return sum(part.counted_ml for part in kept), sum(part.inside_ml for part in kept)
 
@@ -78,7 +78,7 @@ def marked_ml(case: PartsCase, threshold: float, least: float, score: dict[int, 
 def scores_of(
     cases: Sequence[PartsCase], threshold: float, least: float = 0.0, score: dict[int, float] | None = None
 ) -> Scores:
-    """What a threshold gives, with parts below `least` left out."""
+    """The scores at a threshold, with parts below `least` left out."""
     found: dict[str, list[float]] = {"outlined": [], "bleed": [], "laid": []}
     for case in cases:
         marked, inside = marked_ml(case, threshold, least, score)
@@ -91,16 +91,16 @@ def scores_of(
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A threshold with the coefficients of its parts, and what they give of patients left out."""
+    """A threshold with its coefficients for parts, and their scores on left-out patients."""
 
     threshold: float
     config: PartsConfig
     scores: Scores
-    score: dict[int, float]  # of patients left out, less what is asked of a part
+    score: dict[int, float]  # for patients left out, minus the score required of a part
 
 
 def fitted_rule(cases: Sequence[PartsCase], threshold: float, called: float) -> Rule | None:
-    """The best with at most `called` heads marked; None where no cut gets there, or parts of one kind alone teach."""
+    """The best rule with at most `called` heads marked; None if no cut achieves that, or all parts are of one kind."""
     parts = [(case, part) for case in cases for part in case.at[threshold]]
     parts = [(case, part) for case, part in parts if part.evidence and part.counted_ml >= LEAST_ML]
     evidence = np.array([part.evidence for _, part in parts])
@@ -136,7 +136,7 @@ def _fit(evidence: NDArray, true: NDArray, weight: NDArray, chosen: NDArray):
 
 
 def _coefficients(model, cut: float) -> PartsConfig:
-    """In the units of the evidence."""
+    """The model's coefficients in the units of the evidence."""
     scaler, regression = model[0], model[1]
     slope = regression.coef_[0] / scaler.scale_
     intercept = float(regression.intercept_[0] - slope @ scaler.mean_ - cut)

@@ -1,17 +1,18 @@
-"""The ruler: any weights, on real patients and heads, by the road of `adn predict`; Markdown tables.
+"""Score any weights on real patients and heads, through the whole of `adn predict`; Markdown tables.
 
     python benchmarks/quality/patients.py WEIGHTS... --real DIR -o OUT [--part validation|test] [--test]
         [--lesions DIR] [--heads DIR] [--cpaisd DIR] [--virtual DIR] [--about CSV]
 
 --real: teknofest/ and phe_sich/ as `tools/real_cases.py` writes them. --lesions: SOOP's masks, to be laid on the
 whole heads. --heads: the real heads. --cpaisd: cases of `adn data import-cpaisd`, or images/ and masks/ of single
-slices. --virtual: VP-52. --about: `case`, `vendor` and `thickness_mm` of outlined parts. Where a folder is not given
-its table is left out. Only acquired voxels count. OUT keeps every prediction but CPAISD's, by the weights' bytes, so
-a stopped run goes on and metrics can be made again (after a change of the road, take a new OUT); OUT/cases.csv has a
-row for each case. Contrast is measured between an outlined infarct and its mirrored twin, whose place the alignment
-of `fast-plus` tells for all weights alike.
+slices. --virtual: VP-52. --about: `case`, `vendor` and `thickness_mm` of outlined parts. If a folder is not given, its
+table is left out. Only acquired voxels count. OUT keeps every prediction but CPAISD's, keyed by the weights' bytes, so
+a stopped run resumes and metrics can be recomputed (if the pipeline has changed, use a new OUT); OUT/cases.csv has a
+row for each case. Contrast is measured between an outlined infarct and its mirrored twin, located for all weights by
+the alignment of `fast-plus`.
 
-The test part judges and chooses nothing: it needs --test, and each use is noted in benchmarks/splits/test_uses.csv.
+The test part is for final judgement only, never for choosing: it needs --test, and each use is recorded in
+benchmarks/splits/test_uses.csv.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from adn.prediction.model import Model
 from adn.space.volume import Volume
 
 TEST_USES = Path(__file__).parents[1] / "splits" / "test_uses.csv"
-ALIGNED_BY = "fast-plus"  # tells for all weights where the twin lies
+ALIGNED_BY = "fast-plus"  # locates the twin for all weights
 KINDS = ("outlined", "bleed", "laid", "head", "virtual")
 COLUMNS: Sequence[str] = (
     "weights", "sha256", "kind", "case", "patient", "reference_ml", "marked_ml", "dice", "matched_dice", "roc_area",
@@ -61,7 +62,7 @@ class Found:
 
 
 def predicted(case: RulerCase, model: Model, out: Path) -> Found | None:
-    """By `adn.open_scan` and `adn.predict`, or as kept of an earlier run; None where it is refused."""
+    """Predict with `adn.open_scan` and `adn.predict`, or reuse an earlier run's result; None if it is refused."""
     path = out / "predictions" / model.weights.sha256[:16] / f"{case.kind}-{case.name}.npz"
     if not path.is_file():
         kept: dict[str, Any]
@@ -89,7 +90,7 @@ def predicted(case: RulerCase, model: Model, out: Path) -> Found | None:
 
 
 def scored(case: RulerCase, found: Found | None, aligned: Found | None) -> dict[str, Any]:
-    """The row of one case. aligned: the prediction that tells where the twin lies; None: no contrast."""
+    """The row of one case. aligned: the prediction that locates the twin; None: no contrast."""
     row: dict[str, Any] = {"kind": case.kind, "case": case.name, "patient": case.patient}
     ct = adn.open_scan(case.ct).volume.reoriented("SPL")
     reference, counts = mask_of(case.infarct), counted(case, ct)
@@ -135,7 +136,7 @@ def counted(case: RulerCase, ct: Volume) -> NDArray[np.bool_]:
 def agreement(
     marked: NDArray[np.bool_], reference: NDArray[np.bool_], probability: NDArray, counts: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Scores of one mask and probability against a reference; the order of voxels over `counts`."""
+    """Scores of one mask and probability against a reference; ranking of voxels over `counts`."""
     return {
         "dice": dice(marked, reference),
         "matched_dice": matched_dice(probability[counts], reference[counts]),
@@ -152,7 +153,7 @@ def left_share(mask: NDArray[np.bool_], aligned_from_scan: NDArray[np.float64]) 
 
 
 def all_cases(arguments: argparse.Namespace) -> Iterator[RulerCase]:
-    """What the given folders hold, patients first."""
+    """All cases in the given folders, patients first."""
     if arguments.real:
         yield from outlined(arguments.real / "teknofest", arguments.part)
         yield from bleeds(arguments.real / "phe_sich", arguments.part)
@@ -206,7 +207,7 @@ def note_test_use(models: Sequence[Model]) -> None:
 
 
 def write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """One row a case and weights; what a case has not is empty."""
+    """Write one row per case and weights; missing values are empty."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -214,7 +215,7 @@ def write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line. Exits where the test part is asked for without --test."""
+    """The command line. Exits if the test part is requested without --test."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", nargs="+")
     parser.add_argument("-o", "--out", type=Path, required=True)
@@ -256,7 +257,7 @@ def main() -> None:
 
 
 def summary(row: dict[str, Any]) -> str:
-    """What is said of a case while the ruler runs."""
+    """What is printed about a case during the run."""
     if row.get("refused"):
         return "refused"
     shown = f"{row['marked_ml']:.1f} mL"

@@ -1,12 +1,11 @@
-"""What is said beside the infarct, against truth, on virtual patients: net water uptake and ASPECTS.
+"""Net water uptake and ASPECTS compared with the truth, on virtual patients.
 
     python benchmarks/quality/reader_answers.py --anatomy DIR --lesions DIR [-n 30] [--keep DIR]
 
 Truth: water uptake from the same head rendered without noise, with the infarct and without it; caudate and lentiform
-nucleus from the head's own FreeSurfer labels, the other regions of ASPECTS from the MNI map carried by the generator's
-known warp; a region is affected where a fifth of its tissue is. Said: the way adn goes, once with the true infarct
-(which tests the place alone), once with what the default weights mark. --keep: a folder for rendered heads, so that a
-second run begins there.
+nucleus from the head's own FreeSurfer labels, the other regions of ASPECTS from the MNI map through the generator's
+known warp; a region is affected if a fifth of its tissue is. Compared with adn's answers, once for the true infarct
+(which tests only the registration), once for what the default weights mark. --keep: a folder to cache rendered heads.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def main() -> None:
 
 
 def heads(library: Library, count: int, keep: Path | None) -> Iterator[KnownHead]:
-    """The first so many patients with an acute infarct, rendered or taken from the folder where they were kept."""
+    """The first `count` patients with an acute infarct, rendered or taken from the cache folder."""
     model = load_model()
     plans = ((i, plan) for i, plan in enumerate(drawn_plans(library)) if any(x.acute for x in plan.infarcts))
     for _, (i, plan) in zip(range(count), plans, strict=False):
@@ -71,7 +70,7 @@ def heads(library: Library, count: int, keep: Path | None) -> Iterator[KnownHead
 
 
 def water_row(head: KnownHead) -> tuple[float, float, float] | None:
-    """True percent, what is said of the true infarct, and its said uncertainty."""
+    """True percent, adn's answer for the true infarct, and the uncertainty that adn states."""
     if head.infarct.sum() * head.scan.grid.voxel_ml < LEAST_ML:
         return None
     tissue = head.infarct & (head.healthy > 20) & (head.healthy < 80)
@@ -95,7 +94,7 @@ def print_water(rows: np.ndarray) -> None:
 
 
 def add_aspects(head: KnownHead, mask: str, calls: dict, scores: dict) -> None:
-    """True and said share of every region, and true and said score of both sides."""
+    """Add the true and the reported share of every region, and the true and reported score of both sides."""
     infarct = head.infarct.astype(np.uint8) if mask == "true" else head.marked
     assert infarct is not None
     twins = twins_of(head.scan, head.brain, infarct, head.aligned)

@@ -1,11 +1,12 @@
-"""How often a tumour gets its doubt ("may be a mass"), and how often a true infarct gets it by mistake.
+"""How often a tumour is flagged ("may be a mass"), and how often a true infarct is flagged by mistake.
 
     python benchmarks/quality/ring_lesions.py --anatomy DIR --lesions DIR --teknofest DIR --phe-sich DIR [--keep DIR]
     python benchmarks/quality/ring_lesions.py --limit --anatomy DIR --lesions DIR [--keep DIR]
 
---limit: the heads and seed by which `adn.findings.mass_like.LIMIT_HU` was chosen (heads 11 and 12); without it, others
-(heads 13 to 16). Each is asked of what the default weights mark, and of the outline itself where there is one: the
-infarct, or the oedema about a bleed. Real heads: training and validation patients. --keep: a folder for heads.
+--limit: use the heads and seed by which `adn.findings.mass_like.LIMIT_HU` was chosen (heads 11 and 12); without it,
+others (heads 13 to 16). The rule is applied to what the default weights mark and, if there is one, to the outline
+itself: the infarct, or the oedema around a bleed. Real heads: training and validation patients. --keep: a folder to
+cache heads.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def report(name: str, heads: Iterable[FoundHead]) -> None:
-    """Print each head's contrast, and how many get the doubt."""
+    """Print each head's contrast, and how many are flagged."""
     asked: dict[str, list[bool]] = {"marked": [], "outlined": []}
     seconds = []
     for head in heads:

@@ -1,8 +1,8 @@
 """Rows of Table 1 that train no network: two rules that compare a place with its mirror twin.
 
-Darker: tissue 3 % darker than its twin, both smoothed over 5 mm. Water: tissue about which (20 mm in plane, 15 mm
-along) net water uptake is above a limit, in the territories of the cerebral arteries where the scan's place in MNI
-space can be told.
+Darker: tissue 3 % darker than its twin, both smoothed over 5 mm. Water: tissue around which (20 mm in plane, 15 mm
+along) net water uptake is above a limit, within the territories of the cerebral arteries if the scan can be registered
+to MNI space.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from adn.space.geometry import bounding_box
 from adn.space.volume import Volume
 
 DARKER = 0.03
-LIMITS_PERCENT = (1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)  # of net water uptake; which one, the other folds' patients say
+LIMITS_PERCENT = (1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)  # of net water uptake; the other folds' patients decide which one
 REGION_MM = (15.0, 20.0, 20.0)
-_FEWEST_SHARE = 0.2  # of a region's blocks have a twin, else nothing is said of it
+_FEWEST_SHARE = 0.2  # least share of a region's blocks with a twin; below it there is no result
 _BELOW = ("cerebellum", "brainstem")  # lie beside the mid-plane, where a twin is the same tissue
 
 
@@ -37,7 +37,7 @@ def darker(ct: Volume, brain: Volume, aligned_from_scan: NDArray[np.float64]) ->
 
 
 def water(ct: Volume, brain: Volume, aligned_from_scan: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Net water uptake, %, of the region about each voxel, (D, H, W) in SPL order; 0 where the prior lets none be."""
+    """Net water uptake, %, of the region around each voxel, (D, H, W) in SPL order; 0 outside the territories."""
     twins = twins_of(ct, brain, np.zeros(ct.data.shape, np.uint8), aligned_from_scan)
     percent = regional(twins)
     if can_register(brain):
@@ -46,7 +46,7 @@ def water(ct: Volume, brain: Volume, aligned_from_scan: NDArray[np.float64]) -> 
 
 
 def regional(twins: Twins) -> NDArray[np.float32]:
-    """Net water uptake, %, of the region about each block that is tissue; 0 elsewhere."""
+    """Net water uptake, %, of the region around each block of tissue; 0 elsewhere."""
     every = tissue_pairs(twins).every.astype(np.float32)
     size = [max(1, round(mm / step)) for mm, step in zip(REGION_MM, twins.spacing_mm, strict=True)]
     share, own, other = (

@@ -3,11 +3,11 @@
     python benchmarks/quality/skull_middle.py --anatomy DIR --lesions DIR --keep DIR [-n 28]
     python benchmarks/quality/skull_middle.py --phe-sich DIR --heads DIR
 
-The alignment compares the halves' brightness, so its plane may give way to a shift. The inner table does not: the plane
-here lies halfway between left and right border of the brain mask, which reaches to the skull. First command: every
-third known head of `reader_answers.py`, before and after a smooth field, 0 at the skull, moves its midline by up to
-7 mm to the left or 5 mm to the right; truth by the heads' labels, moved with it. Second: the points placed by eye of
-`midline_by_eye.py`.
+The alignment compares the halves' brightness, so a midline shift may pull its plane along. The inner table does not
+move: the plane here lies halfway between the left and right borders of the brain mask, which reaches the skull. First
+command: every third known head of `reader_answers.py`, before and after a smooth field, 0 at the skull, moves its
+midline by up to 7 mm to the left or 5 mm to the right; the truth comes from the head's labels, moved with it. Second:
+the points placed by eye for `midline_by_eye.py`.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _USUAL_MM, _TURNS = 1.0, 20  # chords further off the plane count less; rounds o
 
 
 class Row(NamedTuple):
-    """One level, mm to the left: the true shift, the said one, the skull's middle from the alignment's plane, and that
-    plane from the true one."""
+    """One level, mm to the left: the true and the reported shift, the skull's middle relative to the alignment's plane,
+    and that plane relative to the true one."""
 
     true: float
     said: float
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def virtual_rows(head: KnownHead, number: int, model: Model) -> tuple[list[Row], list[Row]]:
-    """A known head's two levels as it is, and shifted."""
+    """Both levels of a known head, as it is and with its midline shifted."""
     most_mm = 7.0 if number % 2 == 0 else -5.0
     place = head.mni - np.array([0.0, 17.0, 10.0])[:, None, None, None]
     far = (place[0] / 68) ** 2 + (place[1] / 87) ** 2 + (place[2] / 68) ** 2
@@ -121,7 +121,7 @@ def real_rows(phe_sich: Path, folder: Path, model: Model) -> Iterator[list[Row]]
 def read_levels(
     scan: Volume, brain: Volume, aligned: NDArray[np.float64]
 ) -> tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]:
-    """What is said at both levels, NaN where nothing is; the skull's middle; aligned frame → MNI."""
+    """The reported shifts at both levels, NaN where there is none; the skull's middle; aligned frame → MNI."""
     mni = mni_from_aligned(scan, brain, aligned)
     found = mass_effect(scan, twins_of(scan, brain, np.zeros(scan.grid.shape, np.uint8), aligned), aligned, mni)
     said = (found.septum_shift_mm, found.pineal_shift_mm) if isinstance(found, MassEffect) else (None, None)
@@ -159,7 +159,7 @@ def skull_middle(
 def _chords(
     mask: Volume, aligned_from_scan: NDArray[np.float64], mni_from_aligned: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Of each row from right to left: its middle between the mask's borders, and where it lies, (n, 3) x, y, z mm."""
+    """For each row from right to left: the middle between the mask's borders, and its place, (n, 3) x, y, z mm."""
     aligned_from_mni = Affine(np.linalg.inv(mni_from_aligned))
     (_, front, _), (_, back, _) = aligned_from_mni.apply([[0.0, y, 0.0] for y in _BACK_MNI_MM])
     (_, _, low), (_, _, high) = aligned_from_mni.apply([[0.0, _MIDDLE_MNI_MM, z] for z in _UP_MNI_MM])

@@ -2,10 +2,10 @@
 
     python benchmarks/quality/slabs.py RESULTS SCANS [--height-mm 50] [--at infarct|base] [-n 40] [--brain]
 
-RESULTS: folders of `adn predict` on whole virtual patients. SCANS: their folders, with ct.nii.gz. A slab is cut about
-the middle of the marked infarct (patients with 5 mL and more), or begins at the lowest slice with 30 cm² of brain. Each
-line: the Dice of the brain and of the infarct with the whole head's within the slab, or the refusal; at the end the
-medians. --brain: the brain only.
+RESULTS: folders of `adn predict` on whole virtual patients. SCANS: their folders, with ct.nii.gz. A slab is cut around
+the middle of the marked infarct (patients with 5 mL and more), or starts at the lowest slice with 30 cm² of brain. Each
+line: the Dice of the slab's brain and infarct with those of the whole head within the slab, or the refusal; medians at
+the end. --brain: only the brain.
 """
 
 from __future__ import annotations

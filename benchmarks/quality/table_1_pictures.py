@@ -3,8 +3,8 @@
     python benchmarks/quality/table_1_pictures.py OUT --real DIR -o PICTURE [--rows NAME...]
 
 OUT: as `adn benchmark` fills it with folds; DIR of --real: teknofest/ as `tools/real_cases.py` writes it. The cases are
-those at the 5th, 23rd, 41st, 59th, 77th and 95th percentile of the outlined volume, so that nobody picks them. The
-picture shows real patients: it stays out of the repository.
+those at the 5th, 23rd, 41st, 59th, 77th and 95th percentile of the outlined volume, so none is hand-picked. The picture
+shows real patients: keep it out of the repository.
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
     python benchmarks/quality/table_1_scores.py OUT --real DIR [--shipped WEIGHTS] [--rows NAME...] [--csv DIR]
         [--part test --test --limit PERCENT]
 
-OUT: as `benchmarks/studies/table_1.py` fills it; rows and folds that are not done yet are left out and said. DIR of
+OUT: as `benchmarks/studies/table_1.py` fills it; rows and folds that are not done yet are left out and reported. DIR of
 --real: teknofest/ as `tools/real_cases.py` writes it. --shipped: weights from virtual patients alone. Only acquired
-voxels count. The weights `fast-plus` tell for all rows alike where brain and mid-plane lie. Writes <row>.csv to --csv
-(a line a case) and prints what `table_1_tables.py` makes of these rows.
+voxels count. The weights `fast-plus` locate brain and mid-plane for all rows. Writes <row>.csv to --csv (one line per
+case) and prints the tables of `table_1_tables.py` for these rows.
 
-The test part judges and chooses nothing: it needs --test as well, is marked by the mean of the folds' networks, and
-each use is noted in benchmarks/splits/test_uses.csv. --limit: of the water rule, as the folds chose it.
+The test part is for final judgement only, never for choosing: it needs --test as well, is marked by the mean of the
+folds' networks, and each use is recorded in benchmarks/splits/test_uses.csv. --limit: for the water rule, as chosen on
+the folds.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ Row = dict[str, Any]
 
 
 class Judged:
-    """One case, and what all rows are judged by."""
+    """One case, with what all rows are judged by."""
 
     def __init__(self, case: RulerCase, fold: int, found: Found | None) -> None:
         self.case, self.fold, self.found = case, fold, found
@@ -105,7 +106,7 @@ def mean_of_folds(row: Path, recipe: Recipe) -> Path:
 
 
 class Marks:
-    """What each row marks: out of fold as the benchmark kept it, on test patients by the mean of the folds."""
+    """Each row's marks: the benchmark's out-of-fold ones or, on test patients, those of the mean of the folds."""
 
     def __init__(self, out: Path, rows: Sequence[str], test: bool) -> None:
         self.out, self.models = out, {}
@@ -117,7 +118,7 @@ class Marks:
             note_test_use(list(self.models.values()))
 
     def of(self, row: str, case: RulerCase) -> NDArray[np.bool_] | None:
-        """(D, H, W) in SPL order; None where it is not done yet, or refused."""
+        """The mark, (D, H, W) in SPL order; None if it is not done yet, or refused."""
         if row in self.models:
             found = predicted(case, self.models[row], self.out / "ruler")
             return None if found is None else found.infarct
@@ -150,7 +151,7 @@ def scored(arguments: argparse.Namespace) -> dict[str, list[Row]]:
 
 
 def out_of_fold(by_limit: dict[float, list[Row]]) -> list[Row]:
-    """Of a rule with a limit: each fold with the limit that has the best mean Dice on the others."""
+    """Rows of a rule with a limit, using for each fold the limit with the best mean Dice on the others."""
     kept = []
     for fold in range(FOLDS):
         others = {x: [row["dice"] for row in rows if row["fold"] != fold] for x, rows in by_limit.items()}
@@ -161,7 +162,7 @@ def out_of_fold(by_limit: dict[float, list[Row]]) -> list[Row]:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """A line a case; what a case has not is empty."""
+    """Write one line per case; missing values are empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

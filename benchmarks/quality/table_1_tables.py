@@ -1,4 +1,4 @@
-"""Table 1 on real patients from its scores per case: all rows, by size and contrast, and the paper's claims one by one.
+"""Table 1 on real patients from per-case scores: all rows, by size and contrast, and the paper's claims one by one.
 
     python benchmarks/quality/table_1_tables.py [--csv DIR] [--part folds|test]
 
@@ -29,7 +29,7 @@ NAMES = ("patient", "case", "fold")
 SHOWN = {"dice": 3, "hd95_mm": 1, "hd95_all_voxels_mm": 1, "surface_dice_5mm": 3, "error_ml": 1, "lesion_f1": 2,
          "side_right": 2}  # fmt: skip
 TEST = "-test"
-# what is claimed, of which row, better than which; the paper's own and then ours
+# claim, row, and the row it should beat; first the paper's claims, then ours
 CLAIMS: tuple[tuple[str, str, str], ...] = (
     ("alignment helps the 3D ResUNet", "resunet-aligned", "resunet"),
     ("F sees more in X̂ than in X", REFERENCE, "resunet-aligned"),
@@ -49,14 +49,14 @@ ByPatient = dict[str, dict[str, Any]]
 
 
 def by_patient(rows: Sequence[Row]) -> ByPatient:
-    """One row a patient: means over its series that have a value."""
+    """One row per patient: means over its series that have a value."""
     patients = dict.fromkeys(row["patient"] for row in rows)
     keys = [name for name in COLUMNS if name not in NAMES]
     return {p: {key: tables.mean([r for r in rows if r["patient"] == p], key) for key in keys} for p in patients}
 
 
 def main_table(found: Mapping[str, ByPatient]) -> list[str]:
-    """All rows: means with intervals, Dice less that of ADN with Holm's p."""
+    """All rows: means with intervals, and Dice minus that of ADN with Holm's p."""
     versus = found.get(REFERENCE)
     head = ["row", "n", *SHOWN, f"Dice − {REFERENCE}", "p, Holm"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
@@ -77,7 +77,7 @@ def main_table(found: Mapping[str, ByPatient]) -> list[str]:
 
 
 def paired(rows: ByPatient, versus: ByPatient) -> tuple[tuple[float, float, float] | None, float | None]:
-    """Mean difference of Dice over common patients and its interval; Wilcoxon's p."""
+    """Mean difference in Dice over common patients with its interval; Wilcoxon's p."""
     differences = [rows[p]["dice"] - versus[p]["dice"] for p in rows if p in versus]
     interval = bootstrap_mean(differences)
     if interval is None:
@@ -114,14 +114,14 @@ def claims_table(found: Mapping[str, ByPatient]) -> list[str]:
 
 
 def verdict(difference: tuple[float, float, float] | None) -> str:
-    """What an interval says of a claim that the difference is above 0."""
+    """What an interval says about the claim that the difference is above 0."""
     if difference is None or difference[1] <= 0 <= difference[2]:
         return "cannot be told"
     return "holds" if difference[1] > 0 else "does not hold: the other way round"
 
 
 def seeds_table(found: Mapping[str, ByPatient]) -> list[str]:
-    """What chance does: the second seed of a row less the first."""
+    """The effect of chance: a row's second seed minus the first."""
     lines = ["| second seed less the first | Dice, difference |", "|---|---|"]
     for name, rows in found.items():
         first = name.partition("@")[0]
@@ -143,7 +143,7 @@ def over_seeds(found: Mapping[str, ByPatient], row: str) -> ByPatient:
 
 
 def read(folder: Path, part: str) -> dict[str, list[Row]]:
-    """Rows by name, in the order of the table; what a case has not is None. Raises OSError."""
+    """Rows by name, in table order; missing values are None. Raises OSError."""
     ending = f"{TEST if part == 'test' else ''}.csv"
     order = [*(method.name for method in METHODS), SHIPPED, DARKER, WATER]
     names = [path.name.removesuffix(ending) for path in folder.glob(f"*{ending}")]

@@ -1,4 +1,4 @@
-"""The ruler's tables from rows of numbers: strata, intervals, Markdown. Nothing is read or predicted here."""
+"""The tables of `patients.py`, made from rows of numbers: strata, intervals, Markdown. Nothing is predicted here."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ LAID: tuple[Stratum, ...] = (
     ("< 10 mL", lambda row: row["reference_ml"] < 10),
 )
 FOUND = 0.3  # a laid infarct with this Dice or more counts as found
-FALSE_ML = 5.0  # and a head without infarct with as much marked as falsely marked
+FALSE_ML = 5.0  # a head without infarct with this much marked counts as falsely marked
 AVERAGED = ("dice", "matched_dice", "roc_area", "side_right", "error_ml", "lesion_f1", "reference_ml", "darker_hu")
 
 
 def by_patient(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """One row a patient: means over the series that have a value."""
+    """One row per patient: means over the series that have a value."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row["patient"]].append(row)
@@ -47,13 +47,13 @@ def by_patient(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def mean(rows: Sequence[Row], key: str) -> float | None:
-    """Mean of what is known; None where nothing is."""
+    """Mean of the known values; None if there are none."""
     known = [float(row[key]) for row in rows if row.get(key) is not None]
     return float(np.mean(known)) if known else None
 
 
 def patient_table(patients: Sequence[Row]) -> list[str]:
-    """Outlined parts: by all, size and contrast. patients: from `by_patient`."""
+    """Outlined parts: all, by size, and by contrast. patients: from `by_patient`."""
     lines = [
         "| patients | n | Dice, mean (95 %) | median | of equal area | ROC area | side right | error, mL | lesion F1 |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -129,5 +129,5 @@ def share(hits: int, n: int) -> str:
 
 
 def number(value: float | None, digits: int) -> str:
-    """A cell; empty where nothing is known."""
+    """A table cell; empty if the value is not known."""
     return "" if value is None else f"{value:.{digits}f}"

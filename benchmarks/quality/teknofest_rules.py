@@ -2,7 +2,8 @@
 
     python benchmarks/quality/teknofest_rules.py REAL/teknofest
 
-Every series there lies inferior first, and cases.csv tells the patients; SAME_HEAD was chosen from this very table.
+Every series there is stored inferior first, and cases.csv names the patients; SAME_HEAD was chosen from this very
+table.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How well the way to MNI space is found, and how often the named territory is the plan's, on virtual patients.
+"""How accurate registration to MNI space is, and how often the named territory is the planned one, on virtual patients.
 
     python benchmarks/quality/territory.py --anatomy DIR [-n 30]
 
-The alignment is T's with refinement; the brain mask is the patient's own. Truth: the head's own registration, by grey
-and white matter, with the drawn head size. Errors are over the brain's voxels, mm.
+The alignment is T's with refinement; the brain mask is the true one. Truth: the head's own registration by grey and
+white matter, with the drawn head size. Errors are over the brain's voxels, mm.
 """
 
 from __future__ import annotations

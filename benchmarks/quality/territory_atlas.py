@@ -3,8 +3,8 @@
     python benchmarks/quality/territory_atlas.py ATLAS.nii.gz
 
 ATLAS: the arterial atlas of Liu et al. (Sci Data 10:74, 2023), 32 labels at 1 mm, drawn from infarcts of 1,298
-patients; ventricles are left out. Over all voxels of the atlas: Dice of each territory, and where our name differs,
-which one the atlas has. Ours are ellipsoids (`adn.atlas.REGIONS`), made without it.
+patients; ventricles are left out. Over all voxels of the atlas: Dice of each territory and, where our name differs, the
+atlas's name. Our territories are ellipsoids (`adn.atlas.REGIONS`), made without this atlas.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far off the place in MNI space is on parts of heads.
+"""Errors of registration to MNI space for parts of heads.
 
     python benchmarks/quality/territory_parts.py RESULTS SCANS
 

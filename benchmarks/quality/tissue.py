@@ -2,9 +2,9 @@
 
     python benchmarks/quality/tissue.py --anatomy DIR --lesions DIR --split test [-n 40] [--weights NAME|PATH]
 
-Patients are scanned as `adn synth` scans them (pose, tilt, slices, pixels, noise, headrest, cut fields). Dice is
-computed on the scan's own voxels. A patient whose brain a method refuses counts as 0; `adn predict` falls back on the
-classical stripper where the network's brain is not plausible, which is the last row.
+Patients are scanned as `adn synth` scans them (pose, tilt, slices, pixels, noise, headrest, fields cut off). Dice is
+computed on the scan's own voxels. If a method finds no brain, the patient counts as 0. The last row is what `adn
+predict` does: fall back on the classical stripper where the network's brain is not plausible.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def score(ct: Volume, tissue: np.ndarray, brain: np.ndarray, model: TissueModel) -> tuple[list[float], str]:
-    """Dice of each row of the table, and what to say about this patient. Arrays in the CT's axis order."""
+    """Dice for each row of the table, and a remark on this patient. Arrays in the CT's axis order."""
     start = time.perf_counter()
     found = segment_tissue(ct, model)
     seconds = [time.perf_counter() - start]

@@ -1,4 +1,4 @@
-"""How bright grey matter, white matter and fluid are on head CT, and on heads painted as other kinds of image.
+"""How bright grey matter, white matter and fluid are on head CT, and on heads painted to look like MR.
 
     python benchmarks/quality/tissue_levels.py CT [CT ...] [-n 200] [--painted VP] [--heads 6]
 
@@ -37,7 +37,7 @@ MR = {  # brightness of grey matter, white matter, fluid
 def painted(
     tissue: NDArray[np.uint8], brain: NDArray[np.bool_], levels: tuple[float, ...], noise: np.random.Generator
 ) -> NDArray:
-    """A brain of so bright tissue, in the order of its labels, with noise, scaled to 8 to 52 and 0 outside."""
+    """A brain whose tissues have these levels, in label order, with noise, scaled to 8 to 52 and 0 outside."""
     values = np.array([0.0, *levels])[tissue] + noise.normal(0, 0.05 * levels[1], tissue.shape)
     low, high = np.percentile(values[brain], [1, 99])
     return np.where(brain, 8 + 44 * (values - low) / (high - low), 0)
@@ -55,7 +55,7 @@ def painted_scans(folder: Path, heads: int, levels: tuple[float, ...]) -> Iterat
 
 
 def opened(paths: list[Path]) -> Iterator[Scan]:
-    """Scans; what cannot be read is named and passed over."""
+    """Open scans; those that cannot be read are reported and skipped."""
     for path in paths:
         try:
             yield open_scan(path)
@@ -64,7 +64,7 @@ def opened(paths: list[Path]) -> Iterator[Scan]:
 
 
 def row(name: str, scans: Iterator[Scan], model: Model) -> str:
-    """Scans, scans in which enough is in sight, least and most of each difference, and how many are outside."""
+    """Number of scans, of those that show enough, the range of each difference, and how many lie outside the limits."""
     found: list[Levels] = []
     count = outside = 0
     for scan in scans:

@@ -1,10 +1,10 @@
-"""How often a head that does not lie as its header says is noticed, and how often one that does is warned of.
+"""How often a wrong orientation in the header is noticed, and how often a right one causes a false warning.
 
     python benchmarks/quality/turned.py SCANS... -o TURNED.csv
 
 SCANS: files, DICOM folders, or folders of cases with ct.nii.gz. Each scan is judged as it is and as if its array had
-been turned in five ways under an unchanged header. Written are a row for each, and a summary by the scans' folder and
-whether they show a whole head. Left and right look alike, so what is turned by 180° in a slice counts as back to front.
+been turned in five ways under an unchanged header. Writes a row for each, and a summary by the scans' folder and by
+whether they show a whole head. Left and right look alike, so a turn by 180° within slices counts as back to front.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether two versions of adn predict the same: `python benchmarks/quality/unchanged.py OLD NEW`.
 
-OLD, NEW: results folders of `adn predict` on the same scans. NEW may hold fewer cases. Of each case it compares every
-image's array and affine bit for bit, and every value of result.json but seconds and versions. Keys that only NEW
-has are listed and do not count. Exit code 1 where anything differs.
+OLD, NEW: results folders of `adn predict` on the same scans. NEW may hold fewer cases. For each case, every image's
+array and affine are compared bit for bit, and every value of result.json except seconds and versions. Keys that only
+NEW has are listed but do not count. Exit code 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def compare_cases(old: Path, new: Path) -> tuple[list[str], list[str]]:
 
 
 def compare_images(old: Path, new: Path) -> Iterator[str]:
-    """In what two NIfTI images differ."""
+    """How two NIfTI images differ."""
     first, second = nibabel.load(old), nibabel.load(new)
     a, b = np.asanyarray(first.dataobj), np.asanyarray(second.dataobj)  # type: ignore[attr-defined]
     if first.affine.tobytes() != second.affine.tobytes():  # type: ignore[attr-defined]

@@ -4,8 +4,8 @@
     python benchmarks/quality/weights.py CASES -o OUT [--weights NAME|PATH] [--thresholds 0.3 0.5 0.7]
 
 Infarct by volume, contrast and region, with intervals over heads; infarct marked where there is none; the mid-sagittal
-plane; brain and tissue. A stopped run goes on; OUT/evaluation holds every metric, as `adn evaluate` writes it.
---thresholds is for calibration, and for a validation set (vp52-val) only: mean Dice and false positives at each.
+plane; brain and tissue. A stopped run resumes; OUT/evaluation holds every metric, as `adn evaluate` writes it.
+--thresholds is for calibration, and only for a validation set (vp52-val): mean Dice and false positives at each.
 Contrast: mean HU that grey and white matter lose in the patient's acute infarcts. Region: where most of the reference
 lies, by the territories of `adn.findings.territory`.
 """
@@ -54,13 +54,13 @@ def plane_error(record: dict, aligned_from_scan: np.ndarray, brain: Volume) -> t
 
 
 def contrast_hu(plan: PatientPlan) -> float:
-    """What grey and white matter lose on average in the acute infarcts; 0 without any."""
+    """Mean HU that grey and white matter lose in the acute infarcts; 0 without any."""
     drops = [(infarct.drop_gm_hu + infarct.drop_wm_hu) / 2 for infarct in plan.infarcts if infarct.acute]
     return float(np.mean(drops)) if drops else 0.0
 
 
 def run_case(case: Path, model: Model, folder: Path, thresholds: Sequence[float]) -> None:
-    """Predict one patient, and note in `case.json` what `adn evaluate` does not measure."""
+    """Predict one patient, and store in `case.json` what `adn evaluate` does not measure."""
     record = json.loads((case / "plan.json").read_text(encoding="utf-8"))
     truth = {name: read_volume(case / f"{name}.nii.gz", unit="label") for name in ("infarct", "brain", "tissue")}
     found_brain: list[Brain] = []

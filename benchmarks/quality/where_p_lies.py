@@ -2,9 +2,9 @@
 
     python benchmarks/quality/where_p_lies.py OUT --real DIR [--rows NAME...]
 
-OUT: as `benchmarks/studies/table_1.py` fills it. Each patient is asked of the network of its fold, on the aligned brain
-box; tissue is the tissue network's. Only acquired voxels count. A Markdown table, mean over patients and 95 % interval:
-P's share inside the infarct, where white matter's twin is grey, in CSF, and P : A.
+OUT: as `benchmarks/studies/table_1.py` fills it. Each patient is predicted by the network of its fold, on the aligned
+brain box; tissue comes from the tissue network. Only acquired voxels count. A Markdown table, mean over patients and
+95 % interval: P's share inside the infarct, where the twin is another tissue, and in CSF, and P : A.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLUMNS = ("in the infarct", "twin is another tissue", "in CSF", "P : A")
 
 
 def shares(network: ADN, sample: Sample) -> list[float]:
-    """A row of `COLUMNS`; not a number where there is no P."""
+    """A row of `COLUMNS`; NaN if there is no P."""
     with torch.no_grad():
         parts = network.from_aligned(sample.brain[None], torch.eye(4)[None]).parts
     seen = sample.infarct[0] >= 0
