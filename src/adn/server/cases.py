@@ -36,8 +36,9 @@ log = logging.getLogger(__name__)
 class Cases:
     """All cases of a server. Every change goes through here, is written to disk at once, and shows in `record`.
 
-    folder: for uploaded cases; None: no uploads. opened: result folders of `adn predict`, shown but never modified.
-    waiting: how many cases may be queued. tries: a case fails if the server died this often while working on it.
+    folder: for uploaded cases; None: no uploads. opened: result folders of `adn predict`; their files are never changed,
+    but corrected masks are saved beside them. waiting: how many cases may be queued. tries: a case fails if the server
+    died this often while working on it.
     """
 
     def __init__(self, folder: Path | None, opened: Sequence[Path] = (), waiting: int = 20, tries: int = 2) -> None:
@@ -86,7 +87,7 @@ class Cases:
         raise ProblemError(404, "There is no such file in this case.")
 
     def read_only(self, record: Record) -> bool:
-        """True if `adn view` opened it."""
+        """True if `adn view` opened it: it can be corrected, but not deleted."""
         return record.id in self._results
 
     def results(self, record: Record) -> Path:
@@ -96,7 +97,7 @@ class Cases:
     def home(self, record: Record) -> Path:
         """Its case folder."""
         if self.folder is None:
-            raise ProblemError(403, "These results were opened read-only.")
+            raise ProblemError(403, "'adn view' only shows results; for new scans, use 'adn serve'.")
         return self.folder / record.id
 
     def upload(self, record: Record) -> Path:
@@ -108,7 +109,7 @@ class Cases:
     def check_room(self) -> None:
         """Raise ProblemError where no case can be taken now."""
         if self.folder is None:
-            raise ProblemError(403, "These results were opened read-only; 'adn serve' takes scans.")
+            raise ProblemError(403, "'adn view' takes no new scans; 'adn serve' does.")
         if sum(one.state == "queued" for one in self.records()) >= self.waiting:
             raise ProblemError(
                 503, f"{self.waiting} cases are already waiting; try again when one is done.", {"Retry-After": "60"}
@@ -214,7 +215,7 @@ class Cases:
     def delete(self, record: Record) -> None:
         """Remove a case that is not running, and everything in its folder."""
         if self.read_only(record):
-            raise ProblemError(403, "These results were opened read-only; delete their folder by hand.")
+            raise ProblemError(403, "'adn view' deletes no results; delete their folder by hand.")
         with self.changed:
             remove_folder(self.home(record))
             del self._records[record.id]

@@ -134,7 +134,9 @@ class Record(_Frozen):
 
 
 class Case(_Frozen):
-    """One scan and its outcome. results: the content of result.json. read_only: opened by `adn view`."""
+    """One scan and its outcome. results: the content of result.json. read_only: opened by `adn view`;
+    corrected masks can be saved, but the case cannot be deleted.
+    """
 
     id: str
     name: str
