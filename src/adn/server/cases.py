@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 class Cases:
     """All cases of a server. Every change goes through here, is written to disk at once, and shows in `record`.
 
-    folder: for uploaded cases; None: no uploads. opened: result folders of `adn predict`; their files are never changed,
-    but corrected masks are saved beside them. waiting: how many cases may be queued. tries: a case fails if the server
-    died this often while working on it.
+    folder: for uploaded cases; None: no uploads. opened: result folders of `adn predict`; their files are never
+    changed, but corrected masks are saved beside them. waiting: how many cases may be queued. tries: a case fails if
+    the server died this often while working on it.
     """
 
     def __init__(self, folder: Path | None, opened: Sequence[Path] = (), waiting: int = 20, tries: int = 2) -> None:
