@@ -1,4 +1,4 @@
-"""Score any weights on real patients and heads, through the whole of `adn predict`; Markdown tables.
+"""The ruler: scores any weights on real patients and heads, through the whole of `adn predict`; Markdown tables.
 
     python benchmarks/quality/patients.py WEIGHTS... --real DIR -o OUT [--part validation|test] [--test]
         [--lesions DIR] [--heads DIR] [--cpaisd DIR] [--virtual DIR] [--about CSV]

@@ -4,7 +4,7 @@
 
 OUT: as `benchmarks/studies/table_1.py` fills it. Each patient is predicted by the network of its fold, on the aligned
 brain box; tissue comes from the tissue network. Only acquired voxels count. A Markdown table, mean over patients and
-95 % interval: P's share inside the infarct, where the twin is another tissue, and in CSF, and P : A.
+95 % interval: P's share inside the infarct, in white matter whose twin is grey matter, and in CSF, and P : A.
 """
 
 from __future__ import annotations

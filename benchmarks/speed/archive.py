@@ -1,11 +1,11 @@
-"""What an archive costs beside the prediction, and whether it loses anything: python benchmarks/speed/archive.py KIND.
+"""What an archive costs besides prediction, and whether it loses anything: python benchmarks/speed/archive.py KIND.
 
-overhead   wall and CPU time for each of 1,000 scans of a stub that takes no time, on one worker
-kills      20 workers killed at random during 1,000 scans of a stub of 50 ms on 4: how many were lost, done twice
-memory     the most memory of client and scheduler while 100,000 scans of a stub go through
-scaling    SCAN: a real scan under 60 names by one worker and by two, each with one thread, by turns
+overhead   wall and CPU time per scan for 1,000 scans with a stub that takes no time, on one worker
+kills      kills 20 workers at random during 1,000 scans with a stub of 50 ms on 4: how many were lost or done twice
+memory     peak memory of client and scheduler while 100,000 scans go through a stub
+scaling    SCAN: a real scan under 60 names on one worker and on two, alternately, each with one thread
 
-Needs the extra `archive`. --scans N tries them small.
+Needs the extra `archive`. --scans N makes a smaller trial run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from stub_archive import Stub  # noqa: E402
 
 @contextmanager
 def workers(count: int, **environment: str):
-    """A client of so many workers that can import the stub."""
+    """A client with `count` workers that can import the stub."""
     paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ.update(environment, PYTHONPATH=os.pathsep.join(paths))
     client = local_client(count, 1)
@@ -111,7 +111,7 @@ def kills(folder: Path, count: int) -> None:
 
 
 def working(process: psutil.Process) -> bool:
-    """Whether it is a worker, and not what multiprocessing starts beside them."""
+    """Whether it is a worker, and not one of multiprocessing's own helper processes."""
     try:
         return "spawn_main" in " ".join(process.cmdline())
     except psutil.Error:
@@ -119,7 +119,7 @@ def working(process: psutil.Process) -> bool:
 
 
 def rows(folder: Path) -> int:
-    """Lines of the table, each case counted once."""
+    """Number of rows in the table; checks that every case is there once."""
     from pyarrow import parquet
 
     cases = parquet.read_table(folder / "out" / "results.parquet", columns=["case"])["case"].to_pylist()
@@ -128,7 +128,7 @@ def rows(folder: Path) -> int:
 
 
 def memory(folder: Path, count: int) -> None:
-    """Also how it grows: what the system counts at each tenth."""
+    """Peak memory, and how it grows: the resident memory at each tenth."""
     archive_of(folder, count)
     own, grown = psutil.Process(), {}
 

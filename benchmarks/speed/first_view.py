@@ -1,4 +1,4 @@
-"""Seconds from navigation to the first drawn view of a finished case, in headless Chromium, and what is sent for it.
+"""Seconds from navigation to the first drawn view of a finished case, in headless Chromium, and the bytes sent for it.
 
 python benchmarks/speed/first_view.py OUT/case [--repeats 5]     (a result folder of adn predict; after make viewer)
 

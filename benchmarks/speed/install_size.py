@@ -1,8 +1,8 @@
-"""How much disk an install of adn takes beside torch: what each distribution records of its files, largest first.
+"""Disk space of an adn installation besides torch: the size each distribution records for its files, largest first.
 
     python benchmarks/speed/install_size.py [--of adn-stroke] [--without torch] [--top 12]
 
-Counted are --of and all that it needs, without extras, less --without and all that this needs.
+Counts --of and all its dependencies, without extras, minus --without and all of its dependencies.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 
 def needed(name: str, found: set[str] | None = None) -> set[str]:
-    """The distribution and all that it needs on this machine, by normalised name; what is not installed is left out."""
+    """The distribution and its dependencies on this machine, by normalised name; those not installed are left out."""
     found = set() if found is None else found
     key = re.sub(r"[-_.]+", "-", name).lower()
     if key in found:
@@ -33,7 +33,7 @@ def needed(name: str, found: set[str] | None = None) -> set[str]:
 
 
 def megabytes(name: str) -> float:
-    """What a distribution records of its files, in 10⁶ bytes."""
+    """The size a distribution records for its files, in 10⁶ bytes."""
     return sum(file.size or 0 for file in metadata.files(name) or []) / 1e6
 
 

@@ -1,11 +1,11 @@
-"""Seconds from a study's last slice to its results in Orthanc, studies an hour, and memory, of `adn node` as it is.
+"""Time from a study's last slice to its results in Orthanc, studies per hour, and memory, for a real `adn node`.
 
     adn synth -n 6 --seed 1 --format dicom -o STUDIES
     Orthanc config.json    # {"DicomAet": "ORTHANC", "DicomPort": 4242, "HttpPort": 8042, "DicomCheckCalledAet": false}
     python benchmarks/speed/node_rate.py STUDIES OUT [--forward ORTHANC@127.0.0.1:4242] [--url http://127.0.0.1:8042]
 
-Each folder of STUDIES with DICOM files in it is a study. The first two are sent one after the other, which tells of the
-time that a reader waits, without and with the networks in memory; the others at once, which tells of the rate.
+Each folder of STUDIES with DICOM files in it is a study. The first two are sent one after the other, which gives the
+time a reader waits, without and with the networks in memory; the others at once, which gives the rate.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PORT = 21112
 
 
 class Memory:
-    """The most that the node and its worker held, MB."""
+    """Peak memory of the node and of its worker, MB."""
 
     def __init__(self, process: int) -> None:
         self.node = self.worker = 0.0
@@ -72,7 +72,7 @@ def until_heard() -> None:
 
 
 def send(files: list[Path]) -> str:
-    """The study's UID."""
+    """Send a study; returns its UID."""
     ae = AE("SCANNER")
     ae.add_requested_context(CTImageStorage)
     association = ae.associate("127.0.0.1", PORT, ae_title="ADN")
@@ -84,7 +84,7 @@ def send(files: list[Path]) -> str:
 
 
 def wait_for(url: str, uid: str) -> None:
-    """Until a study has its SEG, SR and a key image in Orthanc."""
+    """Wait until a study's SEG, SR and a key image are in Orthanc."""
     query = {"Level": "Series", "Query": {"StudyInstanceUID": uid}, "Expand": True}
     while True:
         with urllib.request.urlopen(f"{url}/tools/find", json.dumps(query).encode(), 30) as answer:

@@ -1,10 +1,10 @@
-"""Arithmetic of training each row of the benchmark, counted without running it, and the hours that follow; Markdown.
+"""Operations needed to train each row of the benchmark, counted without running it, and the resulting hours; Markdown.
 
     python benchmarks/speed/operations.py [--recipe paper] [--rows adn ...] [--samples 100000] [--tflops 50]
 
-Counts forward and backward of the convolutions and products that one training sample costs (torch.utils.flop_counter),
-on the shapes that the recipe trains on; T is not counted. --tflops: what the device is taken to achieve, in 10¹² a
-second. The hours are an estimate for a device that nobody measured: measure steps with training_step.py where you can.
+Counts the convolutions and matrix products of one training sample, forward and backward (torch.utils.flop_counter), on
+the shapes that the recipe trains on; T is not counted. --tflops: what the device is assumed to achieve, in 10¹² per
+second. The hours are an estimate, not a measurement: measure steps with training_step.py if you can.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from adn.recipes import load_recipe, row_recipe
 
 def operations(recipe: Recipe) -> int:
     """Floating-point operations of one training sample: a multiplication and an addition are two."""
-    with FakeTensorMode():  # shapes alone: nothing is computed
+    with FakeTensorMode():  # only shapes: nothing is computed
         return _counted(recipe)
 
 

@@ -1,10 +1,11 @@
-"""The paper's D and F on its full grid: as adn runs them, and plainly; CPU seconds, peak memory and how far they agree.
+"""The paper's D and F on its full grid, as adn runs them and plainly: CPU seconds, peak memory, and how far they agree.
 
     python benchmarks/speed/paper_networks.py [--recipe paper] [--times 3]
 
-Plainly: the same untrained networks in fp32, in PyTorch's own layout, upsampled volumes convolved as they are. Each run
-is a process of its own with one thread, by turns, so that a busy machine slows both; CPU seconds, system time included.
-Prints the quickest of each, their ratio, and the largest and the 99.9 % difference of P and of the probability.
+Plainly: the same untrained networks in fp32, in PyTorch's own layout, with upsampled volumes convolved as they are.
+Each run is a separate process with one thread, alternating, so that a busy machine slows both; CPU seconds include
+system time. Prints the fastest of each, their ratio, and the maximum and 99.9th percentile of the difference in P and
+in the probability.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def measure(way: str, precision: str, recipe_name: str, out: Path) -> None:
         network = made_ready(network, torch.device("cpu"))
         around = torch.no_grad()
     else:
-        around = torch.enable_grad()  # which keeps upsampling and convolution apart
+        around = torch.enable_grad()  # which keeps upsampling and convolution separate
     lower = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
     kept = freed_memory_kept() if way == "adn" else contextlib.nullcontext()
     start = time.process_time()

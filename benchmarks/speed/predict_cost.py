@@ -1,6 +1,6 @@
-"""What `adn predict` finds and costs on given scans: volume, side, seconds, peak memory; each in a process of its own.
+"""What `adn predict` finds and costs on given scans: volume, side, seconds, peak memory; each in a separate process.
 
-CPU seconds add up all threads; they say more than wall seconds where other programs run.
+CPU seconds add up all threads; if other programs run, they say more than wall seconds.
 
 python benchmarks/speed/predict_cost.py SCAN... [--out DIR] [--weights NAME|PATH]
 """

@@ -2,9 +2,9 @@
 
     python benchmarks/speed/row_step.py RECIPE [--rows NAME...] [--steps 3] [--width 8]
 
-A step is forward and backward of D and F, or of a row's one network, and AdamW; samples are made of numbers beforehand.
-CPU seconds of the process count, so that other work on the machine hardly does. --width: channels of the finest level,
-in place of the recipe's. Each row is a process of its own; the first step is left out.
+A step is forward and backward through D and F, or through a row's single network, and AdamW; samples are random numbers
+made beforehand. CPU seconds of the process are counted, so that other work on the machine hardly matters. --width:
+channels at the finest level, in place of the recipe's. Each row runs in a separate process; the first step is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from adn.recipes import load_recipe, recipe_from_dict, row_names, row_recipe
 
 
 def narrowed(recipe: Recipe, width: int | None) -> Recipe:
-    """The recipe with so many channels at the finest level, twice as many at each level below."""
+    """The recipe with `width` channels at the finest level, doubling at each coarser level."""
     if width is None:
         return recipe
     values = recipe.model_dump()

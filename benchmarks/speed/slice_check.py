@@ -1,8 +1,8 @@
-"""What it costs to find every acquired slice again in the volume that a DICOM series became.
+"""The cost of checking that every acquired slice is found again in the volume made from a DICOM series.
 
     python benchmarks/speed/slice_check.py SERIES...
 
-CPU seconds of the check and of the whole of `adn.open_scan`, the least of three.
+CPU seconds of the check and of the whole of `adn.open_scan`, the lowest of three runs.
 """
 
 from __future__ import annotations

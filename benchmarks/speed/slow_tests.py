@@ -1,9 +1,9 @@
-"""The slowest tests: CPU seconds with setup and child processes, which other work hardly changes, and wall seconds.
+"""The slowest tests: wall seconds, and CPU seconds with setup and child processes, which other work hardly changes.
 
     python benchmarks/speed/slow_tests.py [--top 50] [TESTS ...]
 
 TESTS: files or folders, as pytest takes them; default: all. A fixture's cost falls on the first test that uses it.
-Sorted by CPU seconds; wall seconds far above them are waits. Sums by file follow, the largest first.
+Sorted by CPU seconds; much longer wall seconds mean waiting. Sums by file follow, largest first.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/speed/step_cost.py SCAN... [--scans-of-a-process N]
 
-Each scan has a process of its own, from import to the files on disk; with N > 1 it predicts the scan so often and shows
-the last time. Memory is the system's own count of the most that was resident within the step (Linux). It runs with
-older versions of adn, too: set PYTHONPATH to their `src`.
+Each scan gets a separate process, from import to the files on disk; with N > 1 it predicts the scan N times and shows
+the last. Memory is the kernel's count of peak resident memory within the step (Linux). Also runs with older versions of
+adn: set PYTHONPATH to their `src`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Steps:
         wall, cpu = time.perf_counter(), cpu_seconds()
         if self.name:
             self.found[self.name] = (wall - self.wall, cpu - self.cpu, most_resident_mb())
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # what was most is forgotten
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
         self.name, self.wall, self.cpu = name, time.perf_counter(), cpu_seconds()
 
     def lines(self) -> list[str]:
@@ -42,20 +42,20 @@ class Steps:
 
 
 def cpu_seconds() -> float:
-    """Of this process and of those that it has waited for, time in the kernel included."""
+    """CPU seconds of this process and of the children it has waited for, including time in the kernel."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def most_resident_mb() -> float:
-    """Since the last reset."""
+    """Peak resident memory since the last reset."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
 
 def measure(scan: Path, times: int) -> None:
-    """Predict the scan so often; prints the last time."""
+    """Predict the scan `times` times and print the last."""
     steps = Steps()
     import adn
     from adn.report import save_prediction

@@ -3,7 +3,7 @@
     python benchmarks/speed/synth_speed.py [-n 20] [--device cpu] [--anatomy DIR --lesions DIR]
 
 The lattice is the brain box; training adds room for a turned head. The first patients, which load heads, are not
-counted; on a CPU its own seconds are counted, so that other work on the machine disturbs little.
+counted; on a CPU, CPU seconds are counted, so that other work on the machine hardly matters.
 """
 
 from __future__ import annotations

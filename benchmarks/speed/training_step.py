@@ -1,10 +1,10 @@
-"""Seconds and peak memory of a training step of D + F, as adn takes it and plainly; a Markdown table.
+"""Seconds and peak memory of a training step of D + F, as adn runs it and plainly; a Markdown table.
 
 python benchmarks/speed/training_step.py [--steps 3] [--recipe fast]
 
-Plainly: the same networks and losses in fp32 on the whole model grid, without torch.compile. Each line is a process of
-its own on samples made beforehand, so that neither data nor another line's memory counts; the first step is left out.
-Without --recipe: `fast` on the CPU and, where there is a GPU, `paper` (batch 6) on it.
+Plainly: the same networks and losses in fp32 on the whole model grid, without torch.compile. Each line is a separate
+process on samples made beforehand, so that neither data loading nor another line's memory counts; the first step is
+left out. Without --recipe: `fast` on the CPU and, if there is a GPU, `paper` (batch 6) on it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def measure(name: str, way: str, device: str, steps: int) -> dict[str, float | s
 
 
 def in_own_process(name: str, way: str, device: str, steps: int) -> dict | None:
-    """`measure` in a process of its own; None where it failed, which it says itself."""
+    """`measure` in a separate process; None if it failed, in which case it prints why."""
     command = [sys.executable, __file__, "--one", name, way, device, "--steps", str(steps)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None

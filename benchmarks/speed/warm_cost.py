@@ -1,10 +1,10 @@
-"""CPU seconds of the first scan of a process and of the next ones, as a server, a node or a worker meets them.
+"""CPU seconds of a process's first scan and of later ones, as in a server, a node or a worker.
 
     python benchmarks/speed/warm_cost.py SCAN... [--times 3] [--avx2]
 
-Each scan has a process of its own, which predicts it over and over, from file to report, networks loaded once; what the
-process costs before its first scan (imports begin with it) counts as the first's. Threads as OMP_NUM_THREADS says.
---avx2: as on a processor that has AVX2 but neither AVX-512 nor bf16; networks then compute in fp32.
+Each scan gets a separate process, which predicts it repeatedly, from file to report, with the networks loaded once;
+what the process spends before its first scan (such as imports) counts towards the first. Threads as OMP_NUM_THREADS
+says. --avx2: as on a processor that has AVX2 but neither AVX-512 nor bf16; networks then compute in fp32.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # read by 
 
 
 def without_bf16() -> None:
-    """Let adn take this processor for one without instructions for bf16."""
+    """Make adn treat this processor as one without bf16 instructions."""
     from adn.nn import precision
 
     precision._cpu_has_bf16 = lambda: False

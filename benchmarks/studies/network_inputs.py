@@ -1,15 +1,14 @@
-"""What the networks see of real heads beside what they see of virtual patients: one table and one figure.
+"""What the networks see in real heads compared with virtual patients: one table and one figure.
 
     python benchmarks/studies/network_inputs.py --real SCAN... --cases CASES [--anatomy DIR --lesions DIR]
         [--cpaisd DIR] [--weights NAME|PATH] -o DIR
 
-Every scan goes the way of `adn predict` up to the aligned brain box: brain found, conformed, T, refinement. There X is
-what D and F see, A = max(X′ − X, 0), and the contrasts are the means over 10 and 20 mm that ADN+ is shown
-(`adn.asymmetry`). All in HU, 5 mm or more inside the brain; infarct and its mirror image are left out where the
-reference is known, so what is left is what the networks must not mark. CASES: a folder of `adn synth`. --anatomy,
---lesions: what CASES were made of; then the same patients are shown as training has them, too. --cpaisd: as in
-`cpaisd.py`.
-Writes network-inputs.md and network-inputs.png into DIR.
+Every scan is processed as in `adn predict` up to the aligned brain box: brain found, conformed, T, refinement. There X
+is what D and F see, A = max(X′ − X, 0), and the contrasts are the means over 10 and 20 mm that ADN+ gets as inputs
+(`adn.asymmetry`). All in HU, 5 mm or more inside the brain; where a reference is known, the infarct and its mirror
+image are left out, so only what the networks must not mark remains. CASES: a folder of `adn synth`. --anatomy,
+--lesions: what CASES were made from; then the same patients are also shown as training sees them. --cpaisd: as in
+`cpaisd.py`. Writes network-inputs.md and network-inputs.png into DIR.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ X_HU = np.arange(0.0, 81.0, 1.0)
 INSIDE_MM = 5.0
 COLOURS = OF_SCANS | {"virtual": OF_SCANS["virtual, real heads"], "virtual, in training": OF_SCANS["virtual, MNI"]}
 Values = dict[str, NDArray[np.float32]]
-ROWS = (  # what the table shows: title, key, how
+ROWS = (  # the table's rows: title, key, statistic
     ("X, median HU", "x", lambda v: np.median(v)),
     ("X, 10th to 90th percentile, HU wide", "x", lambda v: np.subtract(*np.percentile(v, [90, 10]))),
     ("A, mean HU", "a", lambda v: v.mean()),
@@ -67,7 +66,7 @@ ROWS = (  # what the table shows: title, key, how
 
 
 def seen(volume: Volume, brain: Volume, reference: Volume | None, model: Model) -> Values:
-    """X, A and the contrasts of one scan on the aligned box, HU, as flat arrays of the voxels that count."""
+    """X, A and the contrasts of one scan on the aligned box, HU, as flat arrays over the voxels that count."""
     grid = model.recipe.grid
     located = locate(Scan("", volume, "nifti"), model, strip=lambda _: brain)
     with torch.no_grad():
@@ -80,7 +79,7 @@ def seen(volume: Volume, brain: Volume, reference: Volume | None, model: Model) 
 
 
 def on_box(x: Tensor, infarct: Tensor, grid: GridConfig) -> Values:
-    """The same of an aligned brain and its infarct, each (1, 1, D, H, W)."""
+    """The same for an aligned brain and its infarct, each (1, 1, D, H, W)."""
     inside = (x > 0) & (mirror(x) > 0) & ~(infarct | mirror(infarct))
     span = grid.window_hu[1] - grid.window_hu[0]
     depth_mm = np.asarray(ndi.distance_transform_edt(np.asarray(x[0, 0] > 0), sampling=grid.spacing_mm))
@@ -93,7 +92,7 @@ def on_box(x: Tensor, infarct: Tensor, grid: GridConfig) -> Values:
 
 
 def as_brain(mask: Volume) -> Volume:
-    """A mask as HU in the middle of the window, so that it travels as the brain does."""
+    """A mask as HU in the middle of the window, so that it is processed exactly as the brain is."""
     return Volume(np.where(mask.data > 0, 40.0, 0.0).astype(np.float32), mask.grid, "HU")
 
 

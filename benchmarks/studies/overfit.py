@@ -1,11 +1,11 @@
-"""Whether each row of the benchmark can learn at all: it is shown four patients until its Dice on them is above 0.9.
+"""Check that each row of the benchmark can learn at all: train on four patients until its Dice on them exceeds 0.9.
 
     python benchmarks/studies/overfit.py RECIPE --data DIR [--split FILE] [--rows NAME...] [--patients 4] [--steps 600]
         [--rate 2e-3]
 
 RECIPE: as for `adn benchmark`, with [train.mix]. DIR: teknofest/ as `tools/real_cases.py` writes it. The patients are
-the training patients of the split with the darkest infarcts of 10 mL or more on the brain box, or as the heads
-lie for rows that do not align; nothing is augmented. Prints a row's Dice as it learns, then a Markdown table.
+the split's training patients with the darkest infarcts of 10 mL or more, on the brain box or, for rows that do not
+align, unaligned; nothing is augmented. Prints each row's Dice as it learns, then a Markdown table.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from adn.training.objectives import segment_objective
 from adn.training.validate import validator
 
 SPLIT = Path(__file__).parents[1] / "splits" / "teknofest.csv"
-EVERY = 25  # steps between two looks
+EVERY = 25  # steps between validations
 LEARNED = 0.9
 LEAST_ML = 10.0
 
@@ -60,7 +60,7 @@ class Repeated(Dataset[Sample]):
 
 
 def patients(recipe: Recipe, data: Path, split: Path, count: int) -> list[tuple[Case, Path]]:
-    """The cases with the darkest large infarcts, one a patient, and their aligned files."""
+    """The cases with the darkest large infarcts, one per patient, and their aligned files."""
     found = []
     voxel_ml = math.prod(recipe.grid.spacing_mm) / 1000
     for case in choose_cases(data, split).train:
@@ -76,7 +76,7 @@ def patients(recipe: Recipe, data: Path, split: Path, count: int) -> list[tuple[
 
 
 def learn(row: str, recipe: Recipe, samples: list[Sample], steps: int) -> tuple[int, float, float]:
-    """Train until learned or for so many steps; steps taken, Dice, CPU seconds."""
+    """Train until learned, but at most `steps` steps; returns steps taken, Dice, CPU seconds."""
     torch.manual_seed(recipe.train.seed)
     model = build_model(recipe)
     model.align.requires_grad_(False)

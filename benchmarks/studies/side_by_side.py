@@ -3,8 +3,8 @@
     python benchmarks/studies/side_by_side.py --real SCAN [--cpaisd DIR] [--anatomy DIR --lesions DIR] -o PICTURE.png
 
 Columns: the real scan, two slices of CPAISD per level (8-bit slices whose levels are nearly HU; they carry no pixel
-size, so each is scaled to a usual head's length), two virtual patients on label maps of real heads, two made from the
-MNI priors. Only slices are rendered, with the noise, kernel and thickness of each plan.
+size, so each is scaled to a typical head's length), two virtual patients on label maps of real heads, two made from
+the MNI priors. Only these slices are rendered, with the noise, kernel and thickness of each plan.
 """
 
 from __future__ import annotations

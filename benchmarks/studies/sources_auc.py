@@ -1,12 +1,12 @@
-"""Can the sources of a training be told by anything but the infarct? The area under a small classifier's curve.
+"""Does anything but the infarct itself reveal that a training sample has one? AUC of a small classifier.
 
     python benchmarks/studies/sources_auc.py RECIPE --data DIR --split CSV --heads DIR --heads-split CSV
         [--anatomy DIR --lesions DIR] [--samples 600]
 
-Gradient boosting sees of each sample its geometry, noise, window, blood and volume of brain, and not the pattern of HU;
-it learns on samples of training patients whether they show an infarct, and is asked about those of validation patients.
-For a naive mix (outlined parts have infarcts, whole heads have none) and for the recipe's; 0.5 is chance, and a recipe
-that ships stays at 0.6 or below. Prints seconds a sample of each source, too.
+Gradient boosting sees each sample's geometry, noise, window, blood and brain volume, but not its pattern of HU; it
+learns from training patients' samples whether they show an infarct, and is tested on validation patients. Done for a
+naive mix (outlined parts have infarcts, whole heads have none) and for the recipe's own; 0.5 is chance, and a shipped
+recipe stays at 0.6 or below. Also prints seconds per sample for each source.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FEATURES = ("slices", "lowest", "highest", "brain mL", "largest area", "mean are
 
 
 def features(sample: Sample, grid: GridConfig) -> list[float]:
-    """What tells of a sample's source: its geometry, noise, window and blood; no pattern of HU (see FEATURES)."""
+    """What may reveal a sample's source: geometry, noise, window and blood; no pattern of HU (see FEATURES)."""
     unit, brain = sample.brain[0], sample.brain[0] > 0
     if not brain.any():
         return [0.0] * len(FEATURES)
@@ -66,7 +66,7 @@ def features(sample: Sample, grid: GridConfig) -> list[float]:
 
 
 def auc(train: tuple[NDArray, NDArray], test: tuple[NDArray, NDArray], seed: int = 0) -> float:
-    """Of shallow boosted trees that learn (features, shows an infarct) on some patients and are asked of others."""
+    """AUC of shallow boosted trees that learn (features, shows an infarct) on some patients and predict others."""
     trees = GradientBoostingClassifier(
         n_estimators=60, max_depth=3, learning_rate=0.05, subsample=0.7, min_samples_leaf=10, random_state=seed
     )
@@ -75,7 +75,7 @@ def auc(train: tuple[NDArray, NDArray], test: tuple[NDArray, NDArray], seed: int
 
 
 def table(samples: MixedSamples, count: int) -> tuple[NDArray, NDArray, NDArray, dict[str, list[float]]]:
-    """Features, whether there is an infarct, source of so many samples, and seconds by source."""
+    """Features, infarct labels and sources of `count` samples, and seconds by source."""
     rows, ill, sources, seconds = [], [], [], defaultdict(list)
     for index in range(count):
         draw = samples.draw(index)
@@ -89,7 +89,7 @@ def table(samples: MixedSamples, count: int) -> tuple[NDArray, NDArray, NDArray,
 
 
 def naive(recipe: Recipe) -> Recipe:
-    """Outlined parts as the only infarcts, whole heads as the only ones without."""
+    """The recipe with outlined parts as the only samples with infarct, whole heads as the only ones without."""
     plain = {"outlined": 1.0, "whole": 1.0, "emptied": 0.0, "virtual": 0.0, "filled_share": 0.0, "cut_share": 0.0,
              "whole_laid_share": 0.0, "whole_twin_share": 0.0}  # fmt: skip
     mix = recipe.train.mix.model_copy(update=plain)
@@ -97,7 +97,7 @@ def naive(recipe: Recipe) -> Recipe:
 
 
 def report(recipe: Recipe, parts: dict[str, Cases], libraries: dict[str, Any], count: int, folder: Path) -> None:
-    """Print the areas of one mix, of all and within each source."""
+    """Print the AUC of one mix, over all samples and within each source."""
     found = {}
     for seed, (part, cases) in enumerate(parts.items()):
         own = Cases(recipe, cases.outlined, cases.whole, cases.masks)

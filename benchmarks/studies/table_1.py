@@ -2,12 +2,12 @@
 
     python benchmarks/studies/table_1.py OUT --real DIR --anatomy DIR --lesions DIR [--rows NAME...] [--start OUT]
 
-DIR of --real: teknofest/ and phe_sich/ as `tools/real_cases.py` writes them. One thread. What is finished is kept and
-what was stopped goes on, so the same command is given at the start of each leg and stopped at its end (Ctrl-C, or
-`timeout -s INT 2h python …`): at most two minutes of steps are lost. Fold by fold all rows are trained and the fold's
-patients marked, so that rows compare whenever it is stopped; the repeats come last. OUT/benchmark.md at the end.
+DIR of --real: teknofest/ and phe_sich/ as `tools/real_cases.py` writes them. One thread. Finished work is kept and
+stopped work resumes, so run the same command for every leg and stop it when you like (Ctrl-C, or `timeout -s INT 2h
+python …`): at most two minutes of steps are lost. All rows are trained and the fold's patients marked fold by fold, so
+that rows are comparable whenever it is stopped; the repeats come last. OUT/benchmark.md is written at the end.
 
---start: the folder of the leg before; every row begins from the weights that it has there, on other samples.
+--start: the folder of the previous leg; every row starts from its weights there, on other samples.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from adn.training import Begin, Machine, Source, train
 
 HERE = Path(__file__).parents[1]
 RECIPE, SPLITS = HERE / "table_1.toml", HERE / "splits"
-SEEDS = (2, 3)  # of a second leg, and of its repeats
+SEEDS = (2, 3)  # for a second leg, and for its repeats
 REPEATED = ("adn", "adn-without-tissue", "resunet-aligned", "resunet")  # so that a difference can be told from chance
 
 
@@ -37,7 +37,7 @@ def source_of(real: Path, anatomy: Path, lesions: Path) -> Source:
 
 
 def go_on(before: Path, named: dict[str, str], base: Recipe, source: Source, out: Path) -> None:
-    """Train rows of one fold from the weights that another benchmark left. named: row here → row there."""
+    """Continue one fold's rows from the weights of another benchmark. named: row here → row there."""
     for row, old in named.items():
         seed = row.partition("@")[2]
         run = Run(row, Method(row, row, seed=int(seed) if seed else None).of(base), source.fold)

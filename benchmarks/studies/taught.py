@@ -1,17 +1,18 @@
-"""What helps when it is taught: short trainings that differ in one setting, judged on validation patients; a table.
+"""Which training settings help: short trainings that differ in one setting, judged on validation patients; a table.
 
     python benchmarks/studies/taught.py OUT --data DIR --heads DIR --anatomy DIR --lesions DIR [--arms NAME...]
         [--plan benchmarks/studies/taught.toml] [--judge]
 
 DIR of --data and --heads: teknofest/ and phe_sich/ as `real_cases.py` writes them. The plan names the arms, each with
 the settings that it changes, or the number of outlined training patients; every arm is run with every seed, one after
-the other. Runs that are finished are kept and one that was stopped goes on, so that a plan can be spread over days.
+the other. Finished runs are kept and stopped ones resume, so a plan can be spread over days.
 
-All are then judged on the same samples: the outlined validation parts, the whole validation heads, and infarcts laid on
-these thrice as the plan's own recipe lays them, whatever an arm was taught. Prints a row an arm: mean over seeds, and
-the seeds apart, at a threshold of 0.5, of Dice on outlined and on laid infarcts, the share of heads marked with 5 mL or
-more and their mean mL; then the run's own lowest threshold with which at most a tenth of the heads is marked (the
-highest of all where none does), with Dice and that share. `P inside` is the training samples' last.
+All are then judged on the same samples: the outlined validation parts, the whole validation heads, and the same heads
+with infarcts laid on them three times as the plan's own recipe does, whatever an arm was trained on. Prints one row per
+arm, as mean over seeds and each seed's value: at a threshold of 0.5, Dice on outlined and on laid infarcts, the share
+of heads marked with 5 mL or more and their mean mL; then the run's lowest threshold at which at most a tenth of the
+heads is marked (the highest threshold if none achieves that), with Dice and that share. `P inside` is the last value on
+the training samples.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ THRESHOLDS = np.append(np.round(np.arange(0.05, 0.96, 0.05), 2), (0.97, 0.98, 0.
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings with others put over them."""
+    """Nested settings, overridden by others."""
     return {**values} | {
         name: merged(values.get(name, {}), change) if isinstance(change, Mapping) else change
         for name, change in changes.items()
@@ -74,7 +75,7 @@ def recipe_of(plan: Mapping[str, Any], arm: str, seed: int) -> Recipe:
 
 
 def split_of(out: Path, patients: int | None) -> Path:
-    """The fixed split of TEKNOFEST, or one in which only so many of its training patients train."""
+    """The fixed split of TEKNOFEST, or one that keeps only `patients` of its training patients."""
     fixed = SPLITS / "teknofest.csv"
     if patients is None:
         return fixed
@@ -86,14 +87,14 @@ def split_of(out: Path, patients: int | None) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        # who is left out is put with the test patients, whom a training never opens
+        # those left out become test patients, whom training never opens
         writer.writerows(row | ({"part": "test"} if row["part"] == "train" and row["patient"] not in kept else {})
                          for row in rows)  # fmt: skip
     return path
 
 
 def run(out: Path, recipe: Recipe, source: Source) -> None:
-    """Train, go on, or keep what is finished."""
+    """Train or resume a run, unless it is finished."""
     if (out / "weights.safetensors").is_file():
         return
     if (out / "run.json").is_file():
@@ -104,7 +105,7 @@ def run(out: Path, recipe: Recipe, source: Source) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One validation sample on the box: what it is called, what counts of its infarct, and the found probability."""
+    """One validation sample on the box: its name, its infarct as far as it counts, and the predicted probability."""
 
     kind: str
     infarct: NDArray[np.bool_]
@@ -132,7 +133,7 @@ def judging_samples(recipe: Recipe, source: Source) -> list[tuple[str, Sample]]:
 
 
 def judged(weights: Path, samples: Sequence[tuple[str, Sample]]) -> list[Judged]:
-    """One network's answers on the samples."""
+    """One network's predictions on the samples."""
     model = load_model(weights)
     network = model.network.eval()
     assert isinstance(network, ADN)
@@ -149,7 +150,7 @@ def judged(weights: Path, samples: Sequence[tuple[str, Sample]]) -> list[Judged]
 
 
 def values_of(cases: Sequence[Judged]) -> dict[str, float]:
-    """A run's cells."""
+    """A run's table cells."""
     outlined, laid, heads = ([case for case in cases if case.kind == kind] for kind in ("outlined", "laid", "whole"))
 
     def mean_dice(of: Sequence[Judged], threshold: float) -> float:

@@ -1,12 +1,12 @@
-"""Members of two kinds, averaged: what the mean of their logits marks on patients that neither has seen.
+"""Average members of two kinds: what the mean of their logits marks on patients that neither has seen.
 
     python benchmarks/studies/two_members.py --first MEMBER... --second MEMBER... --real DIR --lesions DIR -o OUT
         [--weights 0 0.3 0.5 1] [--called 0.08]
 
-One member of each kind for each fold of benchmarks/splits/*_folds.csv, in their order; fewer judge the first folds
-alone. --weights: of the second kind's logits, as they come, before they are calibrated together; 0 is the first kind
-alone. The rest is as of `quality/calibrate.py`, whose tables are printed for each weight and whose predictions in OUT
-are used.
+One member of each kind per fold of benchmarks/splits/*_folds.csv, in order; with fewer, only the first folds are
+judged. --weights: weights of the second kind's raw logits, before both are calibrated together; 0 is the first kind
+alone. Everything else is as in `quality/calibrate.py`, whose tables are printed for each weight and whose predictions
+in OUT are reused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LEAST = 1e-4  # a probability of 0 has no logit
 
 
 def averaged(first: NDArray, second: NDArray, weight: float) -> NDArray[np.float32]:
-    """The probability of the weighted mean of two probabilities' logits; 0 where both are."""
+    """The probability for the weighted mean of two probabilities' logits; 0 where both are 0."""
     a, b = (np.log(p / (1 - p)) for p in (np.clip(x.astype(np.float64), _LEAST, 1 - _LEAST) for x in (first, second)))
     mean = 1 / (1 + np.exp(-((1 - weight) * a + weight * b)))
     return np.where((first > 0) | (second > 0), mean, 0).astype(np.float32)

@@ -5,9 +5,9 @@
 
 Writes virtual-vs-real.png and virtual-vs-real.md into DIR. Real scans, virtual patients on label maps of real heads
 with real infarct masks, and virtual patients made from the MNI priors alone are measured by the same functions
-(`ct_measures.py`), 3 mm or more inside the brain: found by the skull stripper in real scans, known in virtual ones.
---cpaisd: a folder with images/ and masks/ of 8-bit slices, whose window is estimated from the commonest brain and
-ventricle level (taken as 33 and 7 HU).
+(`ct_measures.py`), 3 mm or more inside the brain, which the skull stripper finds in real scans and which is known in
+virtual ones. --cpaisd: a folder with images/ and masks/ of 8-bit slices, whose window is estimated from the most common
+brain and ventricle level (taken as 33 and 7 HU).
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def figure(columns: Columns, volumes: dict[str, NDArray], path: Path) -> None:
 
 
 def columns_by_group(columns: Columns) -> Columns:
-    """Real scans, a column each in the table, make one group in the figure."""
+    """Merge the real scans, which have a column each in the table, into one group for the figure."""
     groups: Columns = {}
     for name, rows in columns.items():
         groups.setdefault(name if name in COLOURS else "real", []).extend(rows)

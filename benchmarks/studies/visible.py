@@ -1,11 +1,11 @@
-"""How dark the infarcts are that a recipe's virtual patients show, and how far grey matter lies above white.
+"""How dark the infarcts of a recipe's virtual patients are, and how far grey matter lies above white matter.
 
     python benchmarks/studies/visible.py RECIPE [--anatomy DIR --lesions DIR] [--looks 200] [--pool 40]
 
-Contrast is that of the infarct against its mirrored twin on the model grid, as networks see it; a look with an infarct
-below 1.5 HU or 1 mL cannot be seen. Prints the share of such looks as drawn, and as the recipe draws them again
-(`train.looks.visible_hu`, `tries`); the contrast (5, 25, 50, 75 and 95 %); and the same of grey
-less white matter, with the infarct left out.
+Contrast is that of the infarct against its mirrored twin on the model grid, as networks see it; an infarct below 1.5 HU
+or 1 mL counts as invisible. Prints the share of such looks as first drawn, and after the recipe's redrawing
+(`train.looks.visible_hu`, `tries`); the contrast (5, 25, 50, 75 and 95 %); and the same for grey minus white matter,
+with the infarct left out.
 """
 
 from __future__ import annotations
