@@ -1,4 +1,4 @@
-"""Shapes and dtypes in the signatures of tensor space are checked while tests run, and only then; a browser for all."""
+"""Check shapes and dtypes in tensor-space signatures during tests, and only then; provide a shared browser."""
 
 import gc
 import logging

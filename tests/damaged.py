@@ -1,4 +1,4 @@
-"""A small head with an infarct, its mask and brain, written as a case; tests then damage one thing."""
+"""A small head with an infarct, written as a case with its masks; tests then damage one thing."""
 
 from __future__ import annotations
 

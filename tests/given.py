@@ -1,4 +1,4 @@
-"""What a test knows and a type checker cannot: that a value is there, or what a container holds."""
+"""Tell the type checker what a test knows: that a value is not None, or what a container holds."""
 
 from typing import Any, TypeVar
 

@@ -1,4 +1,4 @@
-"""Phantoms of what trainings on several sources draw from: parts with infarct, heads with a bleed, virtual heads."""
+"""Phantoms of the sources that mixed trainings draw from: parts with infarct, heads with a bleed, virtual heads."""
 
 import torch
 from safetensors.torch import save_file

@@ -1,4 +1,4 @@
-"""Stand-ins for what works on a scan, in a module of their own so that worker processes can import them."""
+"""Stand-ins for the code that processes a scan, in a separate module so that worker processes can import them."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A stand-in for the pipeline of an archive, in a module of its own so that workers can import it."""
+"""A stand-in for an archive's pipeline, in a separate module so that workers can import it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The paper's equations by hand, on volumes of one row."""
+"""The paper's equations by hand, on one-row volumes."""
 
 import jaxtyping
 import pytest

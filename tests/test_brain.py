@@ -1,4 +1,4 @@
-"""The tissue network between scans: geometry, fallback. A stand-in that reads HU takes the trained network's place."""
+"""The tissue network between scans: geometry, fallback. A stand-in that looks at HU replaces the trained network."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The viewer gets into sdist and wheel, and what a build says where it cannot."""
+"""The viewer gets into sdist and wheel, and the message of a build that cannot include it."""
 
 import importlib.util
 import json

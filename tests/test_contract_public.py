@@ -1,4 +1,4 @@
-"""Contract: the public names, and that looking at adn does not load what only computing needs."""
+"""Contract: the public names, and that importing adn does not load what only computing needs."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""What `adn doctor` says of a machine, and its exit code."""
+"""What `adn doctor` says about a machine, and its exit code."""
 
 import importlib.util
 import json

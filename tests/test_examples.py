@@ -1,4 +1,4 @@
-"""The examples run, on one tiny virtual patient that is predicted once, and write pictures."""
+"""The examples run and write pictures, on one tiny virtual patient that is predicted once."""
 
 import importlib
 import sys

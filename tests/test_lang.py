@@ -1,4 +1,4 @@
-"""Every language says everything, with the placeholders of English."""
+"""Every language has every text, with the same placeholders as English."""
 
 import re
 import string

@@ -1,4 +1,4 @@
-"""`tools/lowest.py` names the least version of everything that adn needs."""
+"""`tools/lowest.py` names the lowest version of everything that adn needs."""
 
 import importlib.util
 import subprocess

@@ -1,4 +1,4 @@
-"""The levels of a BIDS App: participants into derivatives, one by one or at once, and one table over all."""
+"""The levels of a BIDS App: derivatives for participants, one by one or at once, and one table over all of them."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The ledger remembers across stops, gives each scan a name of its own, and the table says what it does."""
+"""The ledger survives stops and gives each scan a unique name, and the table agrees with it."""
 
 import pytest
 

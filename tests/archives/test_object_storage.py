@@ -1,4 +1,4 @@
-"""Scans in object storage, against a real server of S3 (SeaweedFS)."""
+"""Scans in object storage, on a real S3 server (SeaweedFS)."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""An archive is predicted whole, goes on after a stop, and a scan that ends its worker stops nothing else."""
+"""An archive is predicted completely and resumes after a stop; a scan that kills its worker stops nothing else."""
 
 import os
 import shutil

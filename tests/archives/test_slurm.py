@@ -1,4 +1,4 @@
-"""The Python of docs/how-to/whole-archive.md on a real Slurm of one node, as Debian has it."""
+"""The Python code of docs/how-to/whole-archive.md on a real one-node Slurm cluster from Debian."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The scans of an archive are found where they lie, each once, and nothing else is taken for one."""
+"""The scans of an archive are found wherever they lie, each once, and nothing else is mistaken for one."""
 
 import csv
 import shutil

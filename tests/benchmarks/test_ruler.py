@@ -1,4 +1,4 @@
-"""The ruler's tables and rows, from numbers that a hand can check."""
+"""The ruler's tables and rows, from numbers that can be checked by hand."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""No recipe that mixes sources may let anything but the infarct tell that there is one; a naive mix does."""
+"""In recipes that mix sources, nothing but the infarct itself may reveal that there is one; a naive mix fails."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Table 1 on real patients: patients count once, seeds are averaged, and a claim holds by its interval alone."""
+"""Table 1 on real patients: patients count once, seeds are averaged, and only the interval decides on a claim."""
 
 import pytest
 import table_1_tables

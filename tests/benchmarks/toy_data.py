@@ -1,4 +1,4 @@
-"""Data at toy size for the benchmark scripts that read what others publish: label maps, slices, series, an atlas."""
+"""Toy data for the benchmark scripts that read published data: label maps, slices, series, an atlas."""
 
 import csv
 import shutil

@@ -1,4 +1,4 @@
-"""The page in headless Chromium (WebGL2 in software), against the real server in a process of its own."""
+"""The page in headless Chromium (WebGL2 in software), against the real server in a separate process."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A reader corrects the mask by mouse and by keyboard: volumes follow, undo works, a new version is kept beside it."""
+"""A reader corrects the mask by mouse and keyboard: volumes follow, undo works, a new version is saved beside it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The whole way with the demo patient: drop, follow, look, download; the mask is the command line's to the byte."""
+"""The demo patient from end to end: drop, follow, view, download; the mask equals the command line's byte for byte."""
 
 import hashlib
 import json

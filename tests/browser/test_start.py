@@ -1,4 +1,4 @@
-"""The start page: what is sent of what was dropped or chosen. Uploads are caught before they reach the server."""
+"""The start page: what it sends when files are dropped or chosen. Uploads are caught before they reach the server."""
 
 import re
 

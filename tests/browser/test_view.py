@@ -1,4 +1,4 @@
-"""What the viewer shows of a known phantom: sides, slices, layers, windows, and what it says where it cannot draw."""
+"""What the viewer shows of a known phantom: sides, slices, layers, windows, and what it says when it cannot draw."""
 
 import json
 import urllib.request

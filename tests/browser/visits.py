@@ -1,4 +1,4 @@
-"""Servers to visit, tabs that remember, and what is asked of a page."""
+"""Servers to visit, tabs that record what happened, and queries about a page."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: words, exit codes, and what is left behind."""
+"""The commands as users see them: messages, exit codes, and what is left behind."""
 
 import csv
 import importlib

@@ -1,4 +1,4 @@
-"""`adn data` and `adn split` as a user meets them: words, exit codes, files."""
+"""`adn data` and `adn split` as users see them: messages, exit codes, files."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""`adn node`: what its options mean to the node, whom it lets in, and what it tells of a folder."""
+"""`adn node`: how its options configure the node, whom it lets in, and what it reports about a folder."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Nothing that names a patient leaves adn: not in files, not in words, not in the log of --debug."""
+"""Nothing that identifies a patient leaves adn: not in files, not in messages, not in the log of --debug."""
 
 import gzip
 import shutil

@@ -1,4 +1,4 @@
-"""`adn tissue` and `adn data import-tissue`, on a virtual patient of the installed packages."""
+"""`adn tissue` and `adn data import-tissue`, on a virtual patient made from installed packages alone."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`adn train` as a user meets it."""
+"""`adn train` as users see it."""
 
 import importlib
 import sys

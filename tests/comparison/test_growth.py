@@ -1,4 +1,4 @@
-"""Growth is the difference of volumes; parts are new or vanished where nothing lies near in the other scan."""
+"""Growth is the difference of volumes; parts are new or vanished if the other scan has nothing nearby."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A head is found again in another pose and on other slices; another head does not fit."""
+"""A head is recognised in another pose and on other slices; a different head does not fit."""
 
 import numpy as np
 import pytest

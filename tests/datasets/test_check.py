@@ -1,4 +1,4 @@
-"""Every kind of damage is found, named with cause and remedy, and blocks training where it must; a good case passes."""
+"""Every kind of damage is found, reported with cause and remedy, and blocks training if it must; a good case passes."""
 
 import numpy as np
 import pytest

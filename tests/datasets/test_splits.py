@@ -1,4 +1,4 @@
-"""Splits: by patient, every infarct size everywhere, the same seed the same split, and no leak read in silence."""
+"""Splits: by patient, with every infarct size in each part, reproducible by seed; a leak never goes unreported."""
 
 import numpy as np
 import pytest

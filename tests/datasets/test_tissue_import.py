@@ -1,4 +1,4 @@
-"""Tissue maps of SPM12 and of label images, brought to a case folder; what cannot be such maps is refused."""
+"""Tissue maps from SPM12 and label images, imported into a case folder; anything that cannot be one is refused."""
 
 import numpy as np
 import pytest

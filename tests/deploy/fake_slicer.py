@@ -1,4 +1,4 @@
-"""Stand-ins for `slicer`, `qt` and `ctk`, as far as the module AdnStroke uses them."""
+"""Stand-ins for the parts of `slicer`, `qt` and `ctk` that the module AdnStroke uses."""
 
 from __future__ import annotations
 

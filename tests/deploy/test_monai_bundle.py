@@ -1,4 +1,4 @@
-"""The bundle of `deploy/monai` is whole, and gives the masks that `adn.predict` gives."""
+"""The bundle in `deploy/monai` is complete, and gives the same masks as `adn.predict`."""
 
 import json
 import re

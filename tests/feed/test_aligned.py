@@ -1,4 +1,4 @@
-"""Prepared cases on the brain box, kept by content."""
+"""Prepared cases on the brain box, cached by content."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Training shows D and F what prediction will: a head scanned as it lies, then turned back onto the brain box."""
+"""Training shows D and F what they will see in prediction: a head scanned as it lies, then aligned on the brain box."""
 
 from dataclasses import replace
 

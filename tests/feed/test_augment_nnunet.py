@@ -1,4 +1,4 @@
-"""nnU-Net's augmentation: replayed from seed and index, labels stay labels, nothing appears outside the brain."""
+"""nnU-Net's augmentation: reproducible from seed and index, labels stay labels, nothing appears outside the brain."""
 
 import pytest
 import torch

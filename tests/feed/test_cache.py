@@ -1,4 +1,4 @@
-"""Prepared cases: the same numbers from the cache, found by content, made anew for what changed, whole or not there."""
+"""Prepared cases: the same numbers from the cache, looked up by content, remade on changes, complete or absent."""
 
 import shutil
 

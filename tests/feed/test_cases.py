@@ -1,4 +1,4 @@
-"""Which cases train: patients are held out whole, as a split says or by the seed; samples come from the cache."""
+"""Which cases train: whole patients are held out, as a split says or by the seed; samples come from the cache."""
 
 import pytest
 import torch

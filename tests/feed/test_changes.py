@@ -1,4 +1,4 @@
-"""Changes that every source gets alike."""
+"""Changes that are applied equally to every source."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What the settings as shipped draw does not change by accident: a seed in a paper or a record stays that patient."""
+"""What the shipped settings draw must not change by accident: a seed in a paper or record keeps giving that patient."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Samples of a mix as several methods share them: kept on disk, and turned back to how the head lay."""
+"""Samples of a mix that several methods share: kept on disk, and turned back to the head's original position."""
 
 import pytest
 import torch

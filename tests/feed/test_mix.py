@@ -1,4 +1,4 @@
-"""Samples of several sources, on phantoms: replayed from plain data; no source tells whether there is an infarct."""
+"""Samples of several sources, on phantoms: reproducible from plain data; no source reveals if there is an infarct."""
 
 import json
 from dataclasses import replace

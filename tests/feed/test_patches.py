@@ -1,4 +1,4 @@
-"""Pieces of a scan: where they lie, what is scored of them, and that they can be replayed."""
+"""Patches of a scan: where they lie, which part of them is scored, and that they are reproducible."""
 
 import torch
 

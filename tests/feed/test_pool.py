@@ -1,4 +1,4 @@
-"""A pool of rendered patients: anatomy is rendered once, infarct, noise and density are drawn anew at each look."""
+"""A pool of rendered patients: anatomy is rendered once; infarct, noise and density are redrawn at each look."""
 
 from dataclasses import replace
 

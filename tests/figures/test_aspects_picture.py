@@ -1,4 +1,4 @@
-"""Names in the picture of ASPECTS keep apart."""
+"""Names in the ASPECTS picture do not overlap."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Pictures of a training run show what its log and its networks hold."""
+"""Pictures of a training run show what is in its log and networks."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is no head CT in HU, or shows too little of one, is not assessable; a head is. Each kind has its reason."""
+"""Anything but a head CT in HU, or too little of one, is not assessable; a head is. Each kind has its reason."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What looks like no infarct: something bright in darkened tissue gets a doubt, darkened tissue alone does not."""
+"""Something bright within darkened tissue is flagged as perhaps not an infarct; darkened tissue alone is not."""
 
 import numpy as np
 import pytest

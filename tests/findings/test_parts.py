@@ -1,4 +1,4 @@
-"""Parts of a mark that do not look like an infarct: wide sulci go, dark tissue stays."""
+"""Parts of a mark that do not look like an infarct: wide sulci are dropped, dark tissue stays."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The way to MNI space on a head that is MNI's own, and territories by hand."""
+"""Registration to MNI space on MNI's own head, and territories by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tissues as bright as on MR block the verdict, as on CT they do not."""
+"""Tissues as bright as on MR block the verdict; tissues as bright as on CT do not."""
 
 import numpy as np
 import pytest

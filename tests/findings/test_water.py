@@ -1,4 +1,4 @@
-"""Net water uptake on a head whose sides are known, and the blocks that it is read from."""
+"""Net water uptake on a head whose sides are known, and the blocks that it is measured on."""
 
 import numpy as np
 import pytest

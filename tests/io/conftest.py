@@ -1,4 +1,4 @@
-"""Tests of where voxels lie do not look whether the head is upside down."""
+"""Tests of voxel positions skip the check for upside-down heads."""
 
 import pytest
 

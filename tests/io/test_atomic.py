@@ -1,4 +1,4 @@
-"""The one writer: whole or absent, only what adn wrote is replaced, and what a kill left is swept up."""
+"""The one writer: files are complete or absent, only adn's own are replaced, and leftovers of a kill are swept up."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Of several series the non-contrast head CT is taken and named, and the others are listed, told apart."""
+"""Of several series the non-contrast head CT is taken and named; the others are listed and can be told apart."""
 
 import numpy as np
 import pydicom

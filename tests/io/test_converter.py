@@ -1,4 +1,4 @@
-"""Which program converts DICOM, and what is said where there is none."""
+"""Which program converts DICOM, and the message if there is none."""
 
 import sys
 from importlib import metadata

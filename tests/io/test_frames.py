@@ -1,4 +1,4 @@
-"""An enhanced file with several stacks of slices: each can be chosen, and reads as it does from files of its own."""
+"""An enhanced file with several stacks of slices: each can be chosen, and reads as it would from separate files."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""A series reads to where its own headers put each slice, or is refused by the name of what is wrong."""
+"""A series is read with each slice where its own header puts it, or is refused with a message naming the fault."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Tables and JSON as any spreadsheet saves them, and paths that are no UTF-8."""
+"""Tables and JSON as any spreadsheet saves them, and paths that are not UTF-8."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A head that does not lie as its header says is noticed, and a head that does is not warned of."""
+"""A head that does not lie as its header says is noticed; one that does causes no warning."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Vessels with a contrast agent are noticed in the image, and nothing that heads without one have is taken for them."""
+"""Contrast-enhanced vessels are noticed in the image, and nothing in unenhanced heads is mistaken for them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Weights by name and path, ensembles of them, and what is said of those that cannot be used."""
+"""Weights by name and path, ensembles of them, and the messages for those that cannot be used."""
 
 import hashlib
 import shutil

@@ -1,4 +1,4 @@
-"""L_T: 0 for what is its own mirror image, and its slope leads to the mid-plane."""
+"""L_T: 0 for a mirror-symmetric volume, and its gradient leads to the mid-plane."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""L_D on volumes of one row whose values a hand can check."""
+"""L_D on one-row volumes whose values can be checked by hand."""
 
 import math
 

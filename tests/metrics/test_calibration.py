@@ -1,4 +1,4 @@
-"""Calibration finds what a probability was distorted by, and intervals hold as many volumes as they promise."""
+"""Calibration recovers how a probability was distorted, and intervals hold as many volumes as they promise."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Scores by hand, against other libraries, and the laws they must keep."""
+"""Scores by hand, against other libraries, and the laws they must obey."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Hand-made maps: what their order of voxels is worth."""
+"""Scores for the ranking of voxels, on hand-made maps."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""ADN: T, then A, P, Q and X̂, then F; any backbone of the same shape can stand in."""
+"""ADN: T, then A, P, Q and X̂, then F; any backbone of the same shape can be used."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Local attention across the hemispheres: where it looks, and what it leaves alone."""
+"""Local attention across the hemispheres: where it looks, and what it leaves unchanged."""
 
 import torch
 

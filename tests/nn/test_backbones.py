@@ -1,4 +1,4 @@
-"""Backbones of D and F: each keeps its input's shape and lets the gradient through, on boxes that config lets pass."""
+"""Backbones of D and F: each keeps its input's shape and passes gradients, on all boxes that the config allows."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Laws of several networks asked together: shares, agreement, and what must be alike."""
+"""Laws of ensembles of networks: shares, agreement, and what their members must have in common."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""GroupNorm says and learns what PyTorch's does, in any layout and precision."""
+"""GroupNorm gives the same output and gradients as PyTorch's, in any layout and precision."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A network made ready for prediction says what it said before, whatever it is made of."""
+"""A network prepared for prediction gives the same output as before, whatever it is made of."""
 
 import copy
 

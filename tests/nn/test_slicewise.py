@@ -1,4 +1,4 @@
-"""The 2D U-Net over slices: each slice is answered apart, and what is known of its neighbours is shown as channels."""
+"""The 2D U-Net over slices: each slice is predicted separately, with its neighbours shown as channels."""
 
 import pytest
 import torch

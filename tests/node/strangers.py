@@ -1,4 +1,4 @@
-"""Strangers to a node, who send to it and take from it, and the node between them."""
+"""Other systems that send to a node and receive from it, and the node between them."""
 
 import socket
 import ssl

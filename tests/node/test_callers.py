@@ -1,4 +1,4 @@
-"""Who may call a node, how much they may send, and how many of them at a time."""
+"""Who may call a node, how much they may send, and how many may call at once."""
 
 import shutil
 import subprocess

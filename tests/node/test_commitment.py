@@ -1,4 +1,4 @@
-"""Storage commitment: asked for, heard whenever the answer comes, and acted on where it fails."""
+"""Storage commitment: requested, received whenever the answer comes, and acted on if it fails."""
 
 import pytest
 

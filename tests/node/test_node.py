@@ -1,4 +1,4 @@
-"""A node between two strangers of pynetdicom: each study ends with one set of results or one clear failure."""
+"""A node between two pynetdicom peers: each study ends with one set of results or one clear failure."""
 
 import logging
 import time

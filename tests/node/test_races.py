@@ -1,4 +1,4 @@
-"""What may come between two steps of a node, made to come there: nothing is lost, and nothing is sent twice."""
+"""Events forced to happen between two steps of a node: nothing is lost, and nothing is sent twice."""
 
 import os
 import threading

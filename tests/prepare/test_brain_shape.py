@@ -1,4 +1,4 @@
-"""What cannot be a brain is doubted, each for its reason."""
+"""Outlines that cannot be a brain are doubted, each for its own reason."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The mask ends at the foramen magnum where a neck was scanned, and stays as it is where only the cord's start was."""
+"""The mask ends at the foramen magnum if a neck was scanned, and is unchanged if only the start of the cord was."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Parts of heads: what is added to a short stack does not come back."""
+"""Parts of heads: slices added to a short stack do not appear in the result."""
 
 import numpy as np
 import pytest

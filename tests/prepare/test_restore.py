@@ -1,4 +1,4 @@
-"""Values cut to a window, bone removed, skull stripped: told, and the brain is found as on the whole scan."""
+"""Values clipped to a window, bone removed, skull stripped: detected, and the brain is found as on the full scan."""
 
 import numpy as np
 import pytest

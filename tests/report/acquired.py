@@ -1,4 +1,4 @@
-"""Predictions on DICOM series made by code: a ball of infarct whose place in the patient is known exactly."""
+"""Predictions on generated DICOM series: a ball of infarct whose position in the patient is known exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What report and result say follows from remarks, however these are worded."""
+"""What the report and the result say follows from the remarks, however these are worded."""
 
 from typing import get_args
 

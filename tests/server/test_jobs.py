@@ -1,4 +1,4 @@
-"""Jobs: steps, results, failures that stay alone, cancelling, the queue's end."""
+"""Jobs: steps, results, isolated failures, cancelling, shutting down the queue."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The API's description: complete, ours, and true under requests that nobody sensible sends."""
+"""The API's description: complete, our own, and accurate even for requests that nobody sensible sends."""
 
 import re
 from contextlib import asynccontextmanager

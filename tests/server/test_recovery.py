@@ -1,4 +1,4 @@
-"""A server that starts again: what waited goes on, what was interrupted is done once more, what is done stays."""
+"""A server that restarts: waiting cases continue, interrupted ones are repeated, finished ones stay."""
 
 import json
 import time

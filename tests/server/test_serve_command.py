@@ -1,4 +1,4 @@
-"""`adn serve` as a program, with every way out of the machine closed."""
+"""`adn serve` as a program, with all network access from the machine blocked."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Nothing that names a patient is kept or said by the server, but what was uploaded until it is processed."""
+"""The server keeps and says nothing that identifies a patient, except the upload itself until it is processed."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Uploads: what is taken, what is refused, and that nothing is left of what was refused."""
+"""Uploads: what is accepted, what is refused, and that nothing of a refused upload is left."""
 
 import errno
 import gzip

@@ -1,4 +1,4 @@
-"""The 48 axis orders, and a grid on which mistaken axes show."""
+"""The 48 axis orders, and a grid on which mixed-up axes show."""
 
 from itertools import permutations, product
 

@@ -1,4 +1,4 @@
-"""The loop: schedule, log, best weights, resuming, and what it says when something goes wrong."""
+"""The loop: schedule, log, best weights, resuming, and its messages when something goes wrong."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""L_T and L_DF put together as a recipe says, on small volumes with networks that answer constants."""
+"""L_T and L_DF combined as a recipe says, on small volumes with networks that output constants."""
 
 import math
 from types import SimpleNamespace

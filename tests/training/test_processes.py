@@ -1,4 +1,4 @@
-"""Several processes, and parts of a batch, train as one process with the whole batch does."""
+"""Training in several processes, or on parts of a batch, equals one process with the whole batch."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A run folder tells how it was made, and that is enough to go on with it."""
+"""A run folder records how it was made, which is enough to resume it."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Where a run's cases come from, where it mixes several sources."""
+"""Where a run's cases come from if it mixes several sources."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage 'tissue': it trains on virtual heads from nothing but what is installed, and its weights load."""
+"""Stage 'tissue': it trains on virtual heads using only what is installed, and its weights load."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The model of an infarct by hand, and that samples and mixed voxels agree where a voxel holds one tissue."""
+"""The infarct model by hand, and that samples and mixed voxels agree if a voxel holds one tissue."""
 
 import dataclasses
 

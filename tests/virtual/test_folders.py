@@ -1,4 +1,4 @@
-"""Data sets of virtual patients: repeatable, resumable, whole or not there; NIfTI or DICOM, tilted or not."""
+"""Data sets of virtual patients: repeatable, resumable, complete or absent; NIfTI or DICOM, tilted or not."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Drawing: plain data, replayable."""
+"""Drawing plans: plain data, reproducible."""
 
 import json
 

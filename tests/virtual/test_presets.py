@@ -1,4 +1,4 @@
-"""Fixed sets of virtual patients: what the manifests promise, and files that are not theirs."""
+"""Fixed sets of virtual patients: what the manifests promise, and files that do not match them."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Memory that one network frees serves the next, and the results stay what they are."""
+"""Memory that one network frees is reused by the next, and results do not change."""
 
 import os
 import platform

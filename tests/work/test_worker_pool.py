@@ -1,4 +1,4 @@
-"""Work in several processes: each item gets its result, whatever happens to the others; workers unwind."""
+"""Work in several processes: each item gets its result, whatever happens to the others; workers clean up."""
 
 import multiprocessing
 import os
