@@ -101,7 +101,7 @@ def test_the_validator_of_bids_has_nothing_against_it(archive, tmp_path):
 def test_what_cannot_be_meant_is_refused(archive, tmp_path):
     with pytest.raises(InputError, match="`overwrite` is not for archives"):
         archive(Here(), request={"overwrite": True})
-    with pytest.raises(InputError, match="no place in BIDS"):
+    with pytest.raises(InputError, match="does not fit the BIDS layout"):
         archive(Here(), layout="bids", request={"dicom_seg": True})
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").touch()

@@ -58,8 +58,8 @@ def test_a_version_is_kept_beside_the_original(opened):
     ("content", "why"),
     [
         (b"no gzip", "is not gzip"),
-        (gzip.compress(b"\0" * 10, mtime=0), "a byte for each"),
-        (gzip.compress(b"\0" * 10**7, mtime=0), "a byte for"),
+        (gzip.compress(b"\0" * 10, mtime=0), "one byte for each"),
+        (gzip.compress(b"\0" * 10**7, mtime=0), "one byte for"),
     ],
 )
 def test_what_is_no_mask_is_refused(opened, content, why):

@@ -56,7 +56,7 @@ def test_killed_twice_is_failed_in_plain_words(tmp_path):
     with client_of(server(tmp_path)) as client:
         found = client.get(f"/api/cases/{case}").json()
     assert found["state"] == "failed"
-    assert "ended twice" in found["error"]["detail"]
+    assert "stopped twice" in found["error"]["detail"]
     assert not (tmp_path / case / "upload").exists()
 
 

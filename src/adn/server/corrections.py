@@ -120,7 +120,7 @@ def unpack(packed: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     except zlib.error as error:
         raise ProblemError(422, "A corrected mask must be sent as gzip, but this is not gzip.") from error
     if len(data) != size:
-        raise ProblemError(422, f"A corrected mask has one byte for each of the scan's {size} voxels; this has not.")
+        raise ProblemError(422, f"A corrected mask needs one byte for each of the scan's {size} voxels.")
     mask = np.frombuffer(data, np.uint8).reshape(shape[::-1]).transpose(2, 1, 0)
     if mask.max(initial=0) > 1:
         raise ProblemError(422, "A corrected mask may hold only 0 and 1.")
