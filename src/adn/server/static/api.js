@@ -1,6 +1,6 @@
 // The server's API (docs/server.md). Every failure is an Error whose message can be shown as it is.
 
-/** An answer that is not as hoped: RFC 9457 problem details, or a plain sentence. */
+/** A failed response: RFC 9457 problem details, or a plain sentence. */
 export class Problem extends Error {
   constructor(status, title, detail) {
     super(detail || title);
@@ -36,17 +36,17 @@ export const cases = () => ask("/cases");
 export const oneCase = (id) => ask(at(id));
 export const cancel = (id) => ask(`${at(id)}/cancel`, { method: "POST" });
 export const remove = (id) => ask(at(id), { method: "DELETE" });
-/** Keep a corrected mask beside the original. packed: a Blob, gzip of a byte a voxel. */
+/** Save a corrected mask beside the original. packed: a Blob, gzip of one byte per voxel. */
 export const correct = (id, packed) =>
   ask(`${at(id)}/corrections`, { method: "POST", body: packed, headers: { "Content-Type": "application/octet-stream" } });
-/** ASPECTS of a mask that is being painted, packed in the same way. */
+/** ASPECTS of a mask being painted, packed in the same way. */
 export const score = (id, packed) =>
   ask(`${at(id)}/aspects`, { method: "POST", body: packed, headers: { "Content-Type": "application/octet-stream" } });
 export const fileAddress = (id, name) => `/api${at(id)}/files/${encodeURIComponent(name)}`;
 
 /**
- * Calls `changed` with the case, each time it changes; ends by itself when the case is final. Returns a way to stop.
- * trouble: called where the connection breaks, with whether it is broken for good (else the browser tries again).
+ * Calls `changed` with the case each time it changes; ends by itself when the case is final. Returns a stop function.
+ * trouble: called if the connection breaks, with whether it is broken for good (otherwise the browser retries).
  */
 export function watch(id, changed, trouble) {
   const source = new EventSource(`/api${at(id)}/events`);
@@ -59,7 +59,7 @@ export function watch(id, changed, trouble) {
   return () => source.close();
 }
 
-/** Upload one group of files. progress: called with the part sent, 0 to 1 (fetch cannot tell that). */
+/** Upload one group of files. progress: called with the share sent, 0 to 1 (which fetch cannot report). */
 export function upload(group, dicomSeg, progress) {
   const form = new FormData();
   group.files.forEach((file, index) => form.append("files", file, group.name(index)));

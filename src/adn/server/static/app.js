@@ -15,10 +15,10 @@ async function show() {
   const mine = ++turn;
   const id = /^#\/case\/(.+)$/.exec(location.hash)?.[1];
   main.replaceChildren(h("p", { class: "quiet" }, "Loading …"));
-  if (id) import("./viewer.js").catch(() => {}); // large: on its way while the case is asked for
+  if (id) import("./viewer.js").catch(() => {}); // large: loads while the case is being fetched
   try {
     const [info, found] = await Promise.all([api.info(), id ? api.oneCase(decodeURIComponent(id)) : api.cases()]);
-    if (mine !== turn) return; // the reader has gone on
+    if (mine !== turn) return; // the reader has moved on
     leave = id ? casePage(main, info, found) : startPage(main, info, found);
   } catch (error) {
     if (mine !== turn) return;
@@ -48,7 +48,7 @@ for (const kind of ["dragover", "drop"]) {
 }
 window.addEventListener("hashchange", async () => {
   await show();
-  main.focus({ preventScroll: true }); // what had the focus is gone
+  main.focus({ preventScroll: true }); // the focused element is gone
   window.scrollTo(0, 0);
 });
 show();

@@ -6,7 +6,7 @@ import { downloads, findings, headline, warnings } from "./findings.js";
 import { viewerPanel } from "./panel.js";
 import { final, moment, seconds, STATES } from "./words.js";
 
-/** Draw the page of a case into `main`; returns what ends it. */
+/** Draw the page of a case into `main`; returns a function that ends it. */
 export function casePage(main, info, one) {
   document.title = `${one.name} · adn`;
   let stop = () => {};
@@ -50,7 +50,7 @@ function running(main, one, draw) {
   const timer = setInterval(tick, 1000);
   const end = api.watch(one.id, redraw, (gone) => {
     if (gone)
-      window.dispatchEvent(new HashChangeEvent("hashchange")); // ask anew, and say what is wrong
+      window.dispatchEvent(new HashChangeEvent("hashchange")); // fetch again, and show what is wrong
     else spent.textContent = "The server does not answer at the moment; trying again.";
   });
   main.replaceChildren(crumb(one), h("section", { class: "card narrow" }, state, list, spent, buttons(one)));

@@ -13,7 +13,7 @@ const MAPS = {
   "adn-normal": { colours: ["#123c69", "#2b8cbe", "#7bccc4", "#e6f8d8"] }, // normal anatomy: Q
 };
 
-/** Layer name → colour map, what its map shows, and the words of its legend. top: there is no more. */
+/** Layer name → colour map, what its map shows, and the legend's words. top: nothing lies above the range. */
 export const LOOKS = {
   infarct_probability: { map: "adn-probability", range: [0.05, 1], legend: percent, top: true },
   relative_hypodensity: { map: "adn-bands", range: [0.05, 0.25], legend: percent },
@@ -30,7 +30,7 @@ export function hu(value) {
   return `${value.toFixed(Number.isInteger(value) ? 0 : 1).replace("-", "−")} HU`;
 }
 
-/** The looks of a layer; those that this page does not know get plain ones. */
+/** The appearance of a layer; unknown layers get a plain one. */
 export function look(layer) {
   const known = LOOKS[layer.name];
   return known ?? { map: "adn-dark", range: layer.range, legend: (value) => `${value} ${layer.unit ?? ""}` };

@@ -1,4 +1,4 @@
-// What the reader can set: space, scan, map, infarct, window, view. Each change calls `changed` with all of it.
+// What the reader can set: space, scan, map, infarct, window, view. Each change calls `changed` with all settings.
 
 import { gradient, look } from "./colours.js";
 import { h } from "./dom.js";
@@ -10,7 +10,7 @@ const WINDOWS = {
   bone: ["Bone", 2000, 500],
 };
 const STROKE = { width: 40, level: 40 };
-/** Scans are what is drawn in grey: the scan itself, X̂ and X̃; the other images are maps above them, or masks. */
+/** Scans are drawn in grey: the scan itself, X̂ and X̃; the other images are maps above them, or masks. */
 const kindOf = (layer) => (layer.kind === "map" && layer.colour === "gray" ? "scan" : layer.kind);
 
 /** The settings of a case: their element, what they say now, and keys. extra: an element that stands among them. */

@@ -1,4 +1,4 @@
-// Correcting the mask: brush, eraser, undo; volumes and ASPECTS that follow; a new version, saved beside the original.
+// Correct the mask: brush, eraser, undo; volumes and ASPECTS follow; a new version is saved beside the original.
 
 import * as api from "./api.js";
 import { confirmed, facts, h, say } from "./dom.js";
@@ -186,7 +186,7 @@ export function correcting(one, viewer, refresh, turned) {
   };
 }
 
-/** A score in words. lost: regions that are marked, which stand behind their side. */
+/** A score in words. lost: marked regions, listed after their side. */
 function points(score, lost = []) {
   const side = (name, count) => {
     const regions = lost.filter((one) => one.side === name).map((one) => one.region);

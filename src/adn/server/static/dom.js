@@ -20,7 +20,7 @@ function fill(element, props, children) {
   return element;
 }
 
-/** Tell those who do not see the page. */
+/** Announce something to screen readers. */
 export function say(words) {
   document.getElementById("status").textContent = words;
 }

@@ -6,7 +6,7 @@ import { bytes, ranges, side, signed, volume } from "./words.js";
 
 const MIN_SHARE = 0.1; // of the infarct: lesser territories are not named, as in the report
 
-/** The verdict and the way to the report, across the page. */
+/** The verdict and the link to the report, across the page. */
 export function headline({ id, results }) {
   const found = results.side !== "none";
   return h(
@@ -31,13 +31,13 @@ export function headline({ id, results }) {
   );
 }
 
-/** What stands under a verdict that names no infarct. */
+/** The note under a verdict that names no infarct. */
 const beside = (results) =>
   results.assessable === false
     ? "This is not a finding, neither of an infarct nor of its absence: look at the scan itself."
     : "This does not exclude an infarct: early ischaemia can be invisible on CT.";
 
-/** The numbers, as the report says them. */
+/** The numbers, worded as in the report. */
 export function findings({ results }) {
   const rows = [["Volume", volume(results.volume_ml)]];
   if (results.side !== "none") {
@@ -61,7 +61,7 @@ export function findings({ results }) {
 export const sliceCount = (results) =>
   results.grid.shape[[...results.grid.axes].findIndex((axis) => "SI".includes(axis))];
 
-/** What to know before reading; null where there is nothing. */
+/** What to know before reading; null if there is nothing. */
 export function warnings({ results }) {
   if (!results.warnings.length) return null;
   return h(
@@ -122,7 +122,7 @@ function checks(results) {
 
 const FIRST = ["report.html", "infarct.nii.gz", "infarct_seg.dcm", "infarct_sr.dcm", "result.json"];
 
-/** Every file of the case with its size: what is asked for most first, those of the aligned space folded away. */
+/** Every file of the case with its size: the most wanted first, those in the aligned space folded away. */
 export function downloads(one) {
   const place = (file) => (FIRST.includes(file.name) ? FIRST.indexOf(file.name) : FIRST.length);
   const files = [...one.files].sort((a, b) => place(a) - place(b));

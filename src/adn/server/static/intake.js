@@ -1,5 +1,5 @@
-// What was dropped or chosen → groups of files, one group for one case. Names stay on this computer: what is sent bears
-// names made here, because the names of scans often hold those of patients.
+// What was dropped or chosen → groups of files, one group per case. Names stay on this computer: files are sent under
+// names made here, because the names of scans often contain those of patients.
 
 const HIDDEN = /(^|\/)(\.|__MACOSX|DICOMDIR$|Thumbs\.db$)/i;
 
@@ -21,7 +21,7 @@ export function groups(files) {
   return found;
 }
 
-/** All files of a drop, folders walked. */
+/** All files of a drop, including those in folders. */
 export async function dropped(transfer) {
   // The entries must be asked for at once: after the first wait the transfer is empty.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);

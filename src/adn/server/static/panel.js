@@ -18,7 +18,7 @@ const KEYS = [
 ];
 const MOUSE = "Mouse: click sets the place, the wheel turns slices, dragging with the right button changes the window.";
 
-/** The panel of a finished case: its element, what starts it once it stands in the page, and what ends it. */
+/** The panel of a finished case: its element, a function that starts it once it is in the page, and one that ends it. */
 export function viewerPanel(info, one) {
   const canvas = h("canvas", {
     id: "slices",
@@ -40,7 +40,7 @@ export function viewerPanel(info, one) {
     () => viewer,
     () => {
       drawBars();
-      viewer.slice = viewer.slice; // says its area anew
+      viewer.slice = viewer.slice; // updates the area shown
     },
     (on) => {
       stage.classList.toggle("correcting", on);
@@ -110,7 +110,7 @@ export function viewerPanel(info, one) {
     if (!viewer) return;
     canvas.setAttribute("aria-busy", true);
     note.textContent = "Loading …";
-    const patience = setTimeout(() => (note.hidden = false), 200); // most changes take less and need no words
+    const patience = setTimeout(() => (note.hidden = false), 200); // most changes are quicker and need no message
     try {
       if (!(await viewer.show(how))) return;
       canvas.setAttribute("aria-busy", false);

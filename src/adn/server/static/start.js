@@ -1,4 +1,4 @@
-// The start: a place to drop scans, and the cases so far.
+// The start page: a place to drop scans, and the cases so far.
 
 import * as api from "./api.js";
 import { confirmed, h, say } from "./dom.js";
@@ -7,7 +7,7 @@ import { bytes, final, moment, side, STATES, volume } from "./words.js";
 
 const EVERY_MS = 2000; // while something runs
 
-/** Draw the start page into `main`; returns what ends it. */
+/** Draw the start page into `main`; returns a function that ends it. */
 export function startPage(main, info, found) {
   document.title = "adn";
   const list = h("div", {});

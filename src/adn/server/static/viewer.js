@@ -72,7 +72,7 @@ export class Viewer {
     viewer.#carry = carry;
     viewer.#toLeft = toLeft;
     viewer.#moved = moved;
-    for (const layer of first.filter(Boolean)) viewer.#load(layer).catch(() => {}); // told where it is shown
+    for (const layer of first.filter(Boolean)) viewer.#load(layer).catch(() => {}); // reported where it is shown
     const nv = new Niivue({
       isRadiologicalConvention: true,
       showAllOrientationMarkers: true,
@@ -342,7 +342,7 @@ function bitmapOf(nv, image) {
   return found;
 }
 
-/** Of a mask in RAS order: per axial slice [cm², [x, y] of the middle, as parts of the field]. */
+/** For a mask in RAS order: per axial slice [cm², [x, y] of the middle, as fractions of the field]. */
 function areas(mask, [, width, height, depth], [, dx, dy]) {
   const found = [];
   for (let k = 0, at = 0; k < depth; k += 1) {

@@ -10,7 +10,7 @@ export const STATES = {
 
 export const final = (state) => ["done", "failed", "cancelled"].includes(state);
 
-/** A volume with as many digits as it deserves, as in the report. */
+/** A volume with a suitable number of digits, as in the report. */
 export const volume = (ml) => (ml > 0 && ml < 1 ? `${ml.toFixed(2)} mL` : `${ml.toFixed(1)} mL`);
 
 export const signed = (value, digits) => value.toFixed(digits).replace("-", "−");
