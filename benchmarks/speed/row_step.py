@@ -38,11 +38,9 @@ def measure(recipe: Recipe, steps: int) -> dict[str, float]:
     import torch
 
     from adn.feed.samples import Sample, collate
-    from adn.nn.adn import ADN
     from adn.nn.baselines import build_model
-    from adn.training.baselines import baseline_data, baseline_objective
     from adn.training.fit import Hooks, Machine, Stage, fit
-    from adn.training.objectives import segment_objective
+    from adn.training.stages import segment_task
     from adn.training.validate import infer
 
     torch.set_num_threads(1)
@@ -56,10 +54,7 @@ def measure(recipe: Recipe, steps: int) -> dict[str, float]:
     samples: Any = [Sample(torch.rand(shape, generator=generator), infarct, tissue)] * 1000
     model = build_model(recipe)
     model.align.requires_grad_(False)
-    if isinstance(model, ADN):
-        objective, data = segment_objective(recipe, aligned=True), samples
-    else:
-        objective, data = baseline_objective(recipe, aligned=True), baseline_data(samples, recipe, model, aligned=True)
+    data, objective = segment_task(model, samples, recipe, aligned=True)
     times = [time.process_time()]
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage("segment", Path(folder), config, collate, recipe.train.precision)

@@ -28,12 +28,10 @@ from adn.feed.cases import choose_cases
 from adn.feed.lying import lying
 from adn.feed.mix import contrast_hu
 from adn.feed.samples import Sample, collate
-from adn.nn.adn import ADN
 from adn.nn.baselines import build_model
 from adn.recipes import load_recipe, row_names, row_recipe
-from adn.training.baselines import baseline_data, baseline_objective
 from adn.training.fit import Hooks, Machine, Stage, fit
-from adn.training.objectives import segment_objective
+from adn.training.stages import segment_task
 from adn.training.validate import validator
 
 SPLIT = Path(__file__).parents[1] / "splits" / "teknofest.csv"
@@ -85,10 +83,7 @@ def learn(row: str, recipe: Recipe, samples: list[Sample], steps: int) -> tuple[
               "poly_power": 0.0}  # fmt: skip
     config = recipe.train.segment.model_copy(update=update)
     data: Any = Repeated(samples, steps * batch + EVERY * batch)
-    if isinstance(model, ADN):
-        objective = segment_objective(recipe, aligned=True)
-    else:
-        data, objective = baseline_data(data, recipe, model, True), baseline_objective(recipe, aligned=True)
+    data, objective = segment_task(model, data, recipe, aligned=True)
     score = validator(model, samples, True, recipe)
     reached = [(0, 0.0)]
 

@@ -24,15 +24,14 @@ from torch import Tensor, nn
 from adn.config import Recipe
 from adn.feed.aligned import load_aligner
 from adn.feed.samples import collate
-from adn.nn.adn import ADN
 from adn.nn.baselines import build_model
 from adn.nn.precision import spare_two_slices
 from adn.recipes import load_recipe, row_names, row_recipe
-from adn.training.baselines import baseline_data, baseline_objective
 from adn.training.fit import Hooks, Machine, Stage, fit
 from adn.training.logbook import read_log
-from adn.training.objectives import Objective, segment_objective
+from adn.training.objectives import Objective
 from adn.training.sources import Source, open_sets
+from adn.training.stages import segment_task
 from adn.training.validate import validator
 
 
@@ -80,11 +79,7 @@ def run(recipe: Recipe, source: Source, out: Path, precision: str, compared_ever
         model.align.load_state_dict(load_aligner(recipe.train.mix.align_with).network.state_dict())
     model.align.requires_grad_(False)
     sets = open_sets(recipe, source, out / "patients")
-    data: Any = sets.training
-    if isinstance(model, ADN):
-        objective = segment_objective(recipe, sets.aligned)
-    else:
-        data, objective = baseline_data(data, recipe, model, sets.aligned), baseline_objective(recipe, sets.aligned)
+    data, objective = segment_task(model, sets.training, recipe, sets.aligned)
     if precision == "fp32":
         spare_two_slices(model)  # `fit` does so for bf16 alone
     compared = Compared(objective, compared_every)

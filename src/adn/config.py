@@ -260,8 +260,8 @@ class EnsembleConfig(Section):
     """Weights whose logits are averaged (`nn.ensemble`). All other settings are those of the first member's recipe."""
 
     summary: str = ""
-    threshold: float = Field(default=0.5, gt=0, lt=1)  # as in a recipe
-    smallest_ml: float = Field(default=0.0, ge=0)  # as in a recipe
+    threshold: float | None = Field(default=None, gt=0, lt=1)  # as in a recipe; None: the members', if they agree
+    smallest_ml: float | None = Field(default=None, ge=0)  # as in a recipe; None: see threshold
     calibration: CalibrationConfig = CalibrationConfig()
     members: tuple[EnsembleMember, ...] = Field(min_length=2)
 

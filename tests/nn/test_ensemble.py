@@ -1,5 +1,7 @@
 """Laws of ensembles of networks: shares, agreement, and what their members must have in common."""
 
+from types import MappingProxyType
+
 import pytest
 import torch
 
@@ -57,15 +59,13 @@ def test_a_network_with_itself_says_what_it_says_alone():
         assert torch.allclose(one, other, atol=1e-6)
 
 
-def joined(**changes):
+def joined(settings=MappingProxyType({"threshold": 0.3, "smallest_ml": 2.0}), **changes):
     first = load_recipe("tiny")
     values = first.model_dump()
-    for section, keys in changes.items():
-        values[section] |= keys
+    for key, value in changes.items():
+        values[key] = values[key] | value if isinstance(value, dict) else value
     second = recipe_from_dict(values)
-    config = EnsembleConfig(
-        threshold=0.3, smallest_ml=2.0, members=(EnsembleMember(weights="a"), EnsembleMember(weights="b"))
-    )
+    config = EnsembleConfig(**settings, members=(EnsembleMember(weights="a"), EnsembleMember(weights="b")))
     return join([(build_adn(first), first), (build_adn(second), second)], config, "mine")
 
 
@@ -74,6 +74,13 @@ def test_the_recipe_is_the_first_ones_with_the_ensembles_own_threshold():
     assert (recipe.name, recipe.threshold, recipe.smallest_ml) == ("mine", 0.3, 2.0)
     assert recipe.grid == load_recipe("tiny").grid
     assert network.align is network.members[0].align
+
+
+def test_settings_that_an_ensemble_leaves_out_are_those_its_members_share():
+    recipe = joined({"threshold": 0.3})[1]
+    assert (recipe.threshold, recipe.smallest_ml) == (0.3, load_recipe("tiny").smallest_ml)
+    with pytest.raises(WeightsError, match=r"settings for smallest_ml \(0 and 3\); set smallest_ml"):
+        joined({"threshold": 0.3}, smallest_ml=3.0)
 
 
 @pytest.mark.parametrize(

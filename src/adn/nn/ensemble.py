@@ -57,6 +57,18 @@ def join(parts: Sequence[tuple[ADN | Baseline, Recipe]], config: EnsembleConfig,
                 f"{name}: members of an ensemble need the same {', '.join(differing)} in their recipes, but "
                 f"'{member.weights}' differs from '{config.members[0].weights}'; leave one of them out."
             )
-    own = {"name": name, "summary": config.summary, "threshold": config.threshold, "smallest_ml": config.smallest_ml}
-    own |= {"calibration": config.calibration}
+    own = {"name": name, "summary": config.summary, "calibration": config.calibration}
+    own |= {key: _agreed(key, recipes, config, name) for key in ("threshold", "smallest_ml")}
     return Ensemble(networks, [member.share for member in config.members]), first.model_copy(update=own)
+
+
+def _agreed(key: str, recipes: Sequence[Recipe], config: EnsembleConfig, name: str) -> float:
+    """A setting of the ensemble's file, or, if the file leaves it out, that of all its members."""
+    given = getattr(config, key)
+    if given is not None:
+        return given
+    values = sorted({getattr(recipe, key) for recipe in recipes})
+    if len(values) > 1:
+        found = " and ".join(f"{value:g}" for value in values)
+        raise WeightsError(f"{name}: its members have different settings for {key} ({found}); set {key} in its file.")
+    return values[0]

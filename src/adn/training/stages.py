@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from adn.config import FitConfig, Recipe
 from adn.errors import InputError
@@ -28,7 +29,7 @@ from adn.training.checkpoint import Row, load_weights
 from adn.training.fit import HERE, Hooks, Machine, Stage, fit
 from adn.training.initial import take_over
 from adn.training.machine import is_first_process, share_of_processes
-from adn.training.objectives import align_objective, segment_objective, tissue_maps_objective
+from adn.training.objectives import Objective, align_objective, segment_objective, tissue_maps_objective
 from adn.training.record import continue_run, read_run, start_run
 from adn.training.sources import Sets, Source, open_sets
 from adn.training.tissue import collate_heads, fit_tissue
@@ -233,17 +234,27 @@ def _fit_segment(model: ADN | Baseline, sets: Sets, run: _Run) -> None:
     training = sets.training
     if isinstance(training, PooledPatients) and run.machine.device != "cpu" and torch.cuda.is_available():
         training.fill(f"cuda:{os.environ.get('LOCAL_RANK', 0)}", *share_of_processes())
-    if isinstance(model, ADN):
-        tissue = _fit_tissue_maps(model, sets, run) if recipe.loss.tissue_maps == "network" else None
-        objective = segment_objective(recipe, sets.aligned, tissue)
-    else:
-        training = baseline_data(training, recipe, model, sets.aligned)
-        objective = baseline_objective(recipe, sets.aligned)
+    tissue = None
+    if isinstance(model, ADN) and recipe.loss.tissue_maps == "network":
+        tissue = _fit_tissue_maps(model, sets, run)
+    training, objective = segment_task(model, training, recipe, sets.aligned, tissue)
     validate = validator(model, sets.validation, sets.aligned, recipe, sets.groups)
     hooks = run.hooks("segment", validate, lambda: pictures(model, sets.shown, sets.aligned, recipe))
     # with kinds scored separately, Dice alone could select an epoch that marks every head
     stage = run.stage("segment", recipe.train.segment, score="score" if sets.groups else "dice")
     fit(model, training, objective, stage, run.machine, hooks)
+
+
+def segment_task(
+    model: ADN | Baseline, data: Any, recipe: Recipe, aligned: bool, tissue_network: nn.Module | None = None
+) -> tuple[Any, Objective]:
+    """The training samples as the recipe's method uses them, and what it minimises on them.
+
+    aligned, tissue_network: as in `segment_objective`.
+    """
+    if isinstance(model, ADN):
+        return data, segment_objective(recipe, aligned, tissue_network)
+    return baseline_data(data, recipe, model, aligned), baseline_objective(recipe, aligned)
 
 
 def _fit_tissue_maps(model: ADN, sets: Sets, run: _Run) -> TissueMaps:
