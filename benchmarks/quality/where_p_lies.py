@@ -1,4 +1,4 @@
-"""Where P lies on real patients: in the infarct, where the twin is another tissue, in CSF; for ablations of L_tissue.
+"""Where P lies on real patients: in the infarct, in white matter whose twin is grey, in CSF; for ablations of L_tissue.
 
     python benchmarks/quality/where_p_lies.py OUT --real DIR [--rows NAME...]
 
@@ -28,7 +28,7 @@ from adn.space.labels import TissueLabel
 from adn.space.warp import mirror
 
 ROWS = ("adn", "adn@1", "adn-without-tissue", "adn-without-tissue@1", "adn-plus", "adn-slicewise")
-COLUMNS = ("in the infarct", "twin is another tissue", "in CSF", "P : A")
+COLUMNS = ("in the infarct", "where white matter's twin is grey", "in CSF", "P : A")
 
 
 def shares(network: ADN, sample: Sample) -> list[float]:

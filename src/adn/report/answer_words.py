@@ -21,7 +21,7 @@ from adn.lang import Words
 from adn.report.words import main_shares, main_supplies, territory_rows
 from adn.results import Prediction
 
-LEAST_SHIFT_MM = 3.0  # on virtual heads with hardly any swelling the septum is off by up to 4.1 mm (docs/answers.md)
+LEAST_SHIFT_MM = 3.0  # less is within the error at the septum: 2.0 mm on average, 4.1 at most (docs/answers.md)
 
 
 class Line(NamedTuple):

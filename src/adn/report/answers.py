@@ -21,7 +21,7 @@ UNITS = {
     "age": "fluid_share: 0 to 1 of what is marked is as dark as fluid beside a twin of tissue",
     "old_infarct": "volume_ml: mL that were marked and look like an old infarct; left_out: no longer marked",
     "mass_like": "the disc in or beside what is marked that stands out most: contrast_hu: HU above the ring about it; "
-    "diameter_mm; above_grey_hu: HU above usual grey matter; looks_so: it may be a tumour or a bleed in its oedema",
+    "diameter_mm; above_grey_hu: HU above usual grey matter; looks_so: it may be a tumour, or a bleed with oedema",
     "volume_limit": "against: above, below or cannot_tell, by volume_interval_ml; limit_ml: mL, as asked for",
 }
 CSV_COLUMNS: tuple[str, ...] = (
