@@ -93,7 +93,7 @@ def run(recipe: Recipe, source: Source, out: Path, precision: str, compared_ever
     hooks = Hooks(stop, validator(model, sets.validation, sets.aligned, recipe, sets.groups))
     with contextlib.suppress(Enough):
         fit(model, data, compared, stage, Machine("cpu"), hooks)
-    looks = " ".join(f"{row['val_dice']:.3f}" for row in read_log(folder / "log.csv"))
+    looks = " ".join(f"{float(row['val_dice']):.3f}" for row in read_log(folder / "log.csv"))
     cosines = compared.cosines
     cells = (f"{np.median(cosines):.4f}", f"{min(cosines):.4f}", f"{np.median(compared.ratios):.3f}", looks)
     return " | ".join(("", recipe.name, str(seed), precision, *cells, "")).strip()

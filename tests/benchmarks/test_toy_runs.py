@@ -161,7 +161,7 @@ RUNS = {
     "quality/node_faults": "faults --only 'no head CT'",
     "quality/teknofest_rules": "vendors",
     "studies/sources_auc": f"mixed.toml {SOURCES} --samples 60",
-    "studies/precision": f"mixed.toml precision {SOURCES} --rows resunet --seeds 0 --steps 1",
+    "studies/precision": f"mixed.toml precision {SOURCES} --rows resunet --seeds 0 --steps 4",
     "studies/overfit": "mixed.toml --data real/teknofest --split split.csv --rows resunet --patients 1 --steps 1",
     "speed/install_size": "--of packaging --without numpy",
     "speed/operations": "--recipe tiny --rows resunet --samples 10",
