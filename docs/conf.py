@@ -29,6 +29,7 @@ autodoc_member_order = "bysource"
 html_theme = "furo"
 html_title = f"adn {release}"
 html_static_path = ["static"]
+html_favicon = "../src/adn/server/static/icon.svg"
 html_css_files = ["site.css"]
 html_theme_options = {
     "announcement": "For research use only. Not a medical device; not for diagnosis or treatment decisions.",
@@ -58,6 +59,7 @@ sphinx_gallery_conf = {
     "reset_modules": (),
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # such a page loads scripts from other sites
     "min_reported_time": 10**6,
 }
 
