@@ -107,7 +107,7 @@ function checks(results) {
     h(
       "p",
       { class: doubtful.length ? "look" : "" },
-      `${list.length ? `${words[0].toUpperCase()}${words.slice(1)}. ` : ""}Bleeding is not assessed.`,
+      `${list.length ? `${words[0].toUpperCase()}${words.slice(1)}. ` : ""}Thin bleeds are not looked for.`,
     ),
     list.length
       ? h(
