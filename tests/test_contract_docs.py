@@ -32,6 +32,7 @@ TASKS = {
     "folder",
     "archive",
     "whole-archive",
+    "cluster",
     "bids-app",
     "monai",
     "slicer",

@@ -1,4 +1,4 @@
-"""The Python code of docs/how-to/whole-archive.md on a real one-node Slurm cluster from Debian."""
+"""The Python code of docs/how-to/cluster.md on a real one-node Slurm cluster from Debian."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ pytest.importorskip("dask_jobqueue", reason="needs dask-jobqueue")
 
 pytestmark = [pytest.mark.slurm, pytest.mark.filterwarnings("ignore")]  # those of dask's packages are not ours
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "whole-archive.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "cluster.md"
 SCANS = 120
 SETTINGS = """
 ClusterName=one
