@@ -1,7 +1,9 @@
-"""Tell the type checker what a test knows: that a value is not None, or what a container holds."""
+"""What tests are given: a recipe, and what the type checker cannot know (a value is not None; what a list holds)."""
 
+from pathlib import Path
 from typing import Any, TypeVar
 
+COARSE = Path(__file__).with_name("coarse.toml")  # recipe tiny on larger voxels
 T = TypeVar("T")
 
 

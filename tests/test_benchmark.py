@@ -20,6 +20,7 @@ from adn.prediction.model import Model
 from adn.recipes import load_recipe, recipe_from_dict, row_names, row_recipe
 from adn.training import Machine, Source
 from adn.virtual.folders import synthesize
+from given import COARSE
 from phantoms import head
 
 
@@ -55,7 +56,7 @@ def cases(tmp_path_factory):
 
 
 def small():
-    recipe = load_recipe("tiny")
+    recipe = load_recipe(COARSE)
     align = recipe.train.align.model_copy(update={"epoch_samples": 2})
     segment = recipe.train.segment.model_copy(update={"batch_size": 1, "epoch_samples": 1, "max_epochs": 1})
     train = recipe.train.model_copy(update={"align": align, "segment": segment, "precision": "fp32"})

@@ -20,7 +20,7 @@ from adn.io import weights
 from adn.nn.adn import build_adn
 from adn.recipes import load_recipe
 from adn.virtual.folders import synthesize
-from given import loose
+from given import COARSE, loose
 
 DOCS = Path(__file__).parents[1] / "docs"
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
@@ -54,7 +54,7 @@ def inputs(tmp_path_factory):
         shutil.copy(cases[0] / "ct.nii.gz", folder / name)
     with zipfile.ZipFile(folder / "study.zip", "w") as packed:
         packed.write(cases[0] / "ct.nii.gz", "inside/ct.nii.gz")
-    recipe = load_recipe("tiny")
+    recipe = load_recipe(COARSE)
     weights.save_weights(build_adn(recipe).state_dict(), recipe.model_dump(), folder / "tiny.safetensors")
     return folder
 
@@ -70,7 +70,7 @@ def run(inputs, tmp_path, monkeypatch, capsys):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def one(line):
-        words = [word.replace("fast", "tiny") for word in shlex.split(line, comments=True)]
+        words = [word.replace("fast", str(COARSE)) for word in shlex.split(line, comments=True)]
         words = [file for word in words for file in (sorted(glob(word)) if "*" in word else [word])]
         monkeypatch.setattr(sys, "argv", words)
         code = app.main()

@@ -11,6 +11,7 @@ import pytest
 
 from adn.cli import app
 from adn.virtual.folders import synthesize
+from given import COARSE
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -26,7 +27,7 @@ def adn(monkeypatch, capsys):
 
     def run(line):
         line = INNER.sub(lambda match: " ".join(run(match.group(1)).split()), line)
-        monkeypatch.setattr(sys, "argv", [word.replace("fast", "tiny") for word in shlex.split(line)])
+        monkeypatch.setattr(sys, "argv", [word.replace("fast", str(COARSE)) for word in shlex.split(line)])
         code = app.main()
         out, err = capsys.readouterr()
         assert code == 0, f"{line}: {out}{err}"

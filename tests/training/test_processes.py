@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 
 def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(tmp_path):
-    """Two processes with 2 samples each, in 2 parts, against one with 4, over two steps of the tiny recipe."""
+    """Two processes with 2 samples each, in 2 parts, against one with 4, over two steps of the coarse recipe."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run(

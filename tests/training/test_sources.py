@@ -20,7 +20,9 @@ from adn.training.sources import Source, open_sets
 from adn.training.stages import _licence
 from adn.training.validate import validator
 
-MIX = load_recipe("slicewise-mix")
+WHOLE = load_recipe("slicewise-mix")
+COARSE = {"spacing_mm": tuple(2 * mm for mm in WHOLE.grid.spacing_mm), "shape": (24, 64, 64), "box": (16, 48, 40)}
+MIX = WHOLE.model_copy(update={"grid": WHOLE.grid.model_copy(update=COARSE)})
 
 
 def test_whole_heads_and_recipes_that_mix_go_together(tmp_path):
@@ -42,7 +44,7 @@ def aligned(tmp_path, monkeypatch):
 
     def make(case, grid, weights):
         path = tmp_path / f"{case.name}.safetensors"
-        z, y, x = torch.meshgrid(*[torch.arange(n) - (n - 1) / 2 for n in grid.box], indexing="ij")
+        z, y, x = torch.meshgrid(*[2 * torch.arange(n) - (n - 1) for n in grid.box], indexing="ij")  # half voxels
         brain = ((z / 14) ** 2 + (y / 34) ** 2 + (x / 28) ** 2 <= 1) & ((z.abs() < 5) | (case.infarct is None))
         infarct = torch.zeros(grid.box)
         if case.name.startswith("part"):

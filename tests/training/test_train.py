@@ -19,12 +19,13 @@ from adn.training import Begin, Machine, Source, Watch, resume, train
 from adn.training.logbook import read_log
 from adn.training.validate import infer, validator
 from adn.virtual.folders import synthesize
+from given import COARSE
 from training.toy import Brains
 
 
 def small_recipe(**segment):
-    """The tiny recipe with fewer samples, without bf16, so that numbers can be compared."""
-    recipe = load_recipe("tiny")
+    """The coarse recipe with fewer samples, without bf16, so that numbers can be compared."""
+    recipe = load_recipe(COARSE)
     align = recipe.train.align.model_copy(update={"epoch_samples": 2})
     stage = recipe.train.segment.model_copy(update={"batch_size": 1, "epoch_samples": 2, **segment})
     settings = {"align": align, "segment": stage, "precision": "fp32", "validation_samples": 1}
@@ -41,7 +42,7 @@ def finished(tmp_path_factory):
 
 def test_a_run_leaves_weights_that_predict_loads_and_a_log(finished):
     out, _ = finished
-    assert load_model(out / "weights.safetensors", device="cpu").recipe.name == "tiny"
+    assert load_model(out / "weights.safetensors", device="cpu").recipe.name == "coarse"
     rows = [row for row in read_log(out / "log.csv") if row["stage"] == "segment"]
     assert len(rows) == small_recipe().train.segment.max_epochs
     for name in ("loss", "bce", "dice_loss", "l_tissue", "l_size", "l_asymmetry", "l_intrinsic", "p_over_a"):

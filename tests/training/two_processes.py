@@ -1,4 +1,4 @@
-"""Run by torchrun from test_processes.py: D + F of the tiny recipe on tiny brains.
+"""Run by torchrun from test_processes.py: D + F of the coarse recipe on coarse brains.
 
 Arguments: run folder, accumulation.
 """
@@ -13,11 +13,12 @@ from adn.nn.adn import build_adn
 from adn.recipes import load_recipe
 from adn.training.fit import Machine, Stage, fit
 from adn.training.objectives import segment_objective
+from given import COARSE
 from training.toy import Brains
 
 
 def train_tiny(out, accumulation=1):
-    recipe = load_recipe("tiny")
+    recipe = load_recipe(COARSE)
     torch.manual_seed(0)
     model = build_adn(recipe)
     model.align.requires_grad_(False)
