@@ -19,6 +19,7 @@ import tables
 
 from adn.benchmark import METHODS, REFERENCE
 from adn.metrics.statistics import bootstrap_mean, holm, wilcoxon_p
+from adn.report.tables import p_text
 
 DARKER, WATER, SHIPPED = "rule-darker", "rule-water", "virtual-only"
 COLUMNS: tuple[str, ...] = (
@@ -71,7 +72,7 @@ def main_table(found: Mapping[str, ByPatient]) -> list[str]:
             around = f" [{interval.low:.{digits}f}, {interval.high:.{digits}f}]" if interval else ""
             cells.append(f"{np.mean(known):.{digits}f}{around}{missing}" if known else "")
         p = corrected.get(name)
-        cells += [shown(tests[name][0]) if name in tests else "", "" if p is None else f"{p:.3f}"]
+        cells += [shown(tests[name][0]) if name in tests else "", "" if p is None else p_text(p)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -87,7 +88,7 @@ def paired(rows: ByPatient, versus: ByPatient) -> tuple[tuple[float, float, floa
 
 def shown(difference: tuple[float, float, float] | None) -> str:
     """+0.012 [−0.034, +0.056]."""
-    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference) if difference else ""
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference).replace("-", "−") if difference else ""
 
 
 def strata_table(found: Mapping[str, ByPatient]) -> list[str]:
@@ -108,7 +109,7 @@ def claims_table(found: Mapping[str, ByPatient]) -> list[str]:
     lines = ["| claim | rows | seeds | Dice, difference | p, Holm | here |", "|---|---|---|---|---|---|"]
     for (claim, a, b), (difference, _), p in zip(held, tests, holm([p for _, p in tests]), strict=True):
         seeds = f"{len(seeds_of(found, a))}, {len(seeds_of(found, b))}"
-        cells = [claim, f"{a} − {b}", seeds, shown(difference), "" if p is None else f"{p:.3f}", verdict(difference)]
+        cells = [claim, f"{a} − {b}", seeds, shown(difference), "" if p is None else p_text(p), verdict(difference)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -147,7 +148,7 @@ def read(folder: Path, part: str) -> dict[str, list[Row]]:
     ending = f"{TEST if part == 'test' else ''}.csv"
     order = [*(method.name for method in METHODS), SHIPPED, DARKER, WATER]
     names = [path.name.removesuffix(ending) for path in folder.glob(f"*{ending}")]
-    names = [name for name in names if name.partition("@")[0] in order]
+    names = [name for name in names if name.partition("@")[0] in order and not name.endswith(TEST)]
     found = {}
     for name in sorted(names, key=lambda name: (order.index(name.partition("@")[0]), name)):
         with (folder / f"{name}{ending}").open(newline="", encoding="utf-8") as file:
