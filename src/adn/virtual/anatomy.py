@@ -14,7 +14,7 @@ from torch import Tensor
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror, rigid_matrix, warp
 from adn.virtual.blur import blur
-from adn.virtual.soft_tissue import dress, solid_map
+from adn.virtual.soft_tissue import dress, isin, solid_map
 from adn.virtual.tissue_codes import BRAIN_CODES, FLUID, GREY, LEFT_CEREBRUM, RIGHT_CEREBRUM, Tissue
 
 INSIDE = 140  # of 255: closeness to the brain above which a voxel counts as enclosed by it
@@ -57,13 +57,6 @@ class TissuePriors:
 
     maps: Tensor
     centre_mm: tuple[float, float, float]
-
-
-def isin(codes: Tensor, values: tuple[int, ...]) -> Tensor:
-    """Whether each code is among `values`, bool."""
-    table = torch.zeros(256, dtype=torch.bool, device=codes.device)
-    table[list(values)] = True
-    return table[codes.long()]
 
 
 def closeness(codes: Tensor, values: tuple[int, ...], sigma_mm: float) -> Tensor:

@@ -48,10 +48,10 @@ def dress(codes: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
 
 def solid_map(codes: Tensor) -> Tensor:
     """Smooth bone and air, uint8 (D, H, W): 255 bone, 128 neither, 1 air; values between are shares of a voxel."""
-    table = torch.zeros(256)
-    table[[int(Tissue.BONE), int(Tissue.AIR)]] = torch.tensor([1.0, -1.0])
-    table[[int(Tissue.MARROW), int(Tissue.AIR_CELLS)]] = torch.tensor([0.5, -0.5])
-    solid = table[codes.long()][None, None]
+    solid = torch.zeros(1, 1, *codes.shape, device=codes.device)
+    shares = {Tissue.BONE: 1.0, Tissue.AIR: -1.0, Tissue.MARROW: 0.5, Tissue.AIR_CELLS: -0.5}
+    for code, share in shares.items():
+        solid.masked_fill_(codes == int(code), share)
     taps = torch.exp(-0.5 * (torch.arange(-2, 3) / SOLID_MM) ** 2)
     taps = taps / taps.sum()
     for axis in (2, 3, 4):
@@ -59,7 +59,9 @@ def solid_map(codes: Tensor) -> Tensor:
         pads[2 * (4 - axis)] = pads[2 * (4 - axis) + 1] = 2
         padded = F.pad(solid, pads, mode="replicate")
         n = solid.shape[axis]
-        solid = torch.stack([t * padded.narrow(axis, k, n) for k, t in enumerate(taps)]).sum(0)
+        solid = torch.zeros_like(solid)
+        for k, tap in enumerate(taps.tolist()):
+            solid += tap * padded.narrow(axis, k, n)
     solid = solid[0, 0]
     sharper = (0.5 + SHARPER * (solid.abs() - 0.5)).clamp(0, 1) * solid.sign()
     return (128 + 127 * sharper).round().to(torch.uint8)
@@ -115,12 +117,10 @@ def _flesh(codes: Tensor, around: Tensor) -> None:
     flesh = (codes == int(Tissue.SOFT)) | (codes == int(Tissue.SCALP))
     if not flesh.any():
         return
-    air = (codes == int(Tissue.AIR)).float()[None, None]
+    skin = codes == int(Tissue.AIR)
     for axis in range(3):
-        kernel = [1, 1, 1]
-        kernel[axis] = 2 * SKIN_MM + 1
-        air = F.max_pool3d(air, kernel, 1, [k // 2 for k in kernel])
-    skin = air[0, 0] > 0
+        for _ in range(SKIN_MM):
+            skin = spread(skin, axis)
     # sheets lie where smooth noise crosses 0, and are thicker near the skin
     sheet = smooth_noise(codes.shape, FASCIA_MM, 1).abs() < 0.14 + 0.8 * around
     lump = smooth_noise(codes.shape, LUMP_MM, 2) > 1.1
@@ -130,11 +130,25 @@ def _flesh(codes: Tensor, around: Tensor) -> None:
     codes[flesh & skin] = int(Tissue.SOFT)
 
 
+def spread(mask: Tensor, axis: int) -> Tensor:
+    """A bool mask and its neighbours along an axis."""
+    wide, n = mask.clone(), mask.shape[axis] - 1
+    wide.narrow(axis, 1, n).logical_or_(mask.narrow(axis, 0, n))
+    wide.narrow(axis, 0, n).logical_or_(mask.narrow(axis, 1, n))
+    return wide
+
+
+def isin(codes: Tensor, values: tuple[int, ...]) -> Tensor:
+    """Whether each code is among `values`, bool."""
+    found = torch.zeros_like(codes, dtype=torch.bool)
+    for value in values:
+        found |= codes == int(value)
+    return found
+
+
 def _voxels(codes: Tensor, values: tuple[int, ...], mni_from_index: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
     """Indices (n, 3) of voxels whose code is in `values`, and their MNI x, y, z, (3, n), LPS mm."""
-    table = torch.zeros(256, dtype=torch.bool)
-    table[list(values)] = True
-    index = table[codes.long()].nonzero()
+    index = isin(codes, values).nonzero()
     return index, _place(index, mni_from_index)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adn.virtual.blur import blur
-from adn.virtual.soft_tissue import smooth_noise
+from adn.virtual.soft_tissue import smooth_noise, spread
 from adn.virtual.tissue_codes import Tissue
 
 Point = tuple[float, float, float]
@@ -95,14 +95,9 @@ def _paint_brain(codes: Tensor, gm: Tensor, wm: Tensor, around: Tensor, mm: list
 
 
 def _positions(shape: torch.Size, centre_mm: Point) -> list[Tensor]:
-    """z, y, x of voxels, LPS mm, (D, H, W) each."""
-    axes = [torch.arange(n) - (n - 1) / 2 + c for n, c in zip(shape, centre_mm[::-1], strict=True)]
-    return list(torch.meshgrid(*axes, indexing="ij"))
-
-
-def _lines(mm: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    z, y, x = mm
-    return z[:, 0, 0].contiguous(), y[0, :, 0].contiguous(), x[0, 0].contiguous()
+    """z, y, x of voxels, LPS mm: (D, 1, 1), (1, H, 1) and (1, 1, W)."""
+    z, y, x = (torch.arange(n) - (n - 1) / 2 + c for n, c in zip(shape, centre_mm[::-1], strict=True))
+    return [z[:, None, None], y[:, None], x]
 
 
 def _rod(mm: list[Tensor], start: Point, end: Point, radius: float) -> tuple[tuple[slice, ...], Tensor]:
@@ -110,10 +105,10 @@ def _rod(mm: list[Tensor], start: Point, end: Point, radius: float) -> tuple[tup
     a, b = (torch.tensor(p[::-1], dtype=torch.float32) for p in (start, end))
     way = b - a
     box = []
-    for line, low, high in zip(_lines(mm), torch.minimum(a, b), torch.maximum(a, b), strict=True):
-        first, last = torch.searchsorted(line, torch.stack([low - radius, high + radius])).tolist()
+    for line, low, high in zip(mm, torch.minimum(a, b), torch.maximum(a, b), strict=True):
+        first, last = torch.searchsorted(line.flatten(), torch.stack([low - radius, high + radius])).tolist()
         box.append(slice(first, last))
-    mm = [p[tuple(box)] for p in mm]
+    mm = [p.narrow(-axis, s.start, s.stop - s.start) for p, s, axis in zip(mm, box, (3, 2, 1), strict=True)]
     along = sum((p - p0) * w for p, p0, w in zip(mm, a, way, strict=True)) / way.square().sum().clamp(min=1e-6)
     along = along.clamp(0, 1)  # type: ignore[union-attr]
     away = sum((p - p0 - along * w) ** 2 for p, p0, w in zip(mm, a, way, strict=True))
@@ -123,7 +118,7 @@ def _rod(mm: list[Tensor], start: Point, end: Point, radius: float) -> tuple[tup
 def _shells(brain: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What lies inside the inner table, the outer table, the skin and the fat under the skin; computed at 2 mm."""
     coarse = F.max_pool3d(brain.float()[None, None], 2, ceil_mode=True)
-    height = F.avg_pool3d(z[None, None], 2, ceil_mode=True)
+    height = F.avg_pool3d(z[None, None], (2, 1, 1), ceil_mode=True)
     hull = _grow(_shrink(_grow(coarse, CLOSING_MM // 2), CLOSING_MM // 2), SUBARACHNOID_MM // 2)
     hull = blur(hull, (2.0,) * 3) > 0.5
     bone = _grow(hull.float(), BONE_MM // 2)
@@ -143,14 +138,13 @@ def _fine(x: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _grow(x: Tensor, steps: int) -> Tensor:
-    """Dilate (1, 1, D, H, W) by about a sphere of `steps` voxels, alternating crosses and cubes."""
+    """Dilate a mask, (1, 1, D, H, W) of 0 and 1, by about a sphere of `steps` voxels, alternating crosses and cubes."""
+    inside = x > 0
     for step in range(steps):
-        if step % 2:
-            x = F.max_pool3d(x, 3, 1, 1)
-        else:
-            d, h, w = (F.max_pool3d(x, k, 1, tuple(i // 2 for i in k)) for k in ((3, 1, 1), (1, 3, 1), (1, 1, 3)))
-            x = torch.maximum(torch.maximum(d, h), w)
-    return x
+        before = inside
+        for axis in (2, 3, 4):
+            inside = spread(inside, axis) if step % 2 else inside | spread(before, axis)
+    return inside.to(x.dtype)
 
 
 def _shrink(x: Tensor, steps: int) -> Tensor:
