@@ -20,6 +20,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 root_doc = "index"
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "code"  # docstrings set code in single backticks
+smartquotes_action = "qe"  # dashes stay, since options begin with them
 suppress_warnings = ["config.cache"]  # the gallery's scraper is a function
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import re
 import subprocess
 import sys
 import tokenize
@@ -16,9 +17,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 from reference_files import FILES, KEYS
+from typer.main import get_command
 
 import adn
 from adn import config, config_draws, config_mix
+from adn.cli.app import app
 from adn.report.numbers import CSV_COLUMNS, UNITS
 
 FOLDER = "generated"
@@ -43,7 +46,7 @@ def write_pages(docs: Path) -> None:
 
 def api() -> str:
     """Every public name of `adn`, from its docstring."""
-    lines = ["# Python", "", "Every public name. It stays as it is from one minor version to the next.", ""]
+    lines = ["# Python", "", "Every public name. They stay as they are from one minor version to the next.", ""]
     for name in adn.__all__:
         kind = "autoclass" if inspect.isclass(getattr(adn, name)) else "autofunction"
         lines += [f"## {name}", "", "```{eval-rst}", f".. {kind}:: adn.{name}"]
@@ -55,7 +58,17 @@ def api() -> str:
 def commands() -> str:
     """Every command, from its `--help`."""
     asked = [sys.executable, "-m", "typer", "adn.cli.app", "utils", "docs", "--name", "adn", "--title", "Commands"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.replace("```console", "```text")
+    text = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.replace("```console", "```text")
+    return re.sub(r"^\* `([a-z-]+)`: .*\.\.\.$", _whole_sentence, text, flags=re.MULTILINE)
+
+
+def _whole_sentence(found: re.Match[str]) -> str:
+    """A line of a list of commands, which typer cuts to 45 characters, with the whole first sentence."""
+    root: Any = get_command(app)
+    name = found[1]
+    told = (root.commands.get(name) or root.commands["data"].commands[name]).help
+    sentence = " ".join(told.partition("\n\n")[0].split()).partition(". ")[0]
+    return f"* `{name}`: {sentence.rstrip('.')}."
 
 
 def settings() -> str:
@@ -63,7 +76,8 @@ def settings() -> str:
     lines = [
         "# Settings of a recipe",
         "",
-        "What a recipe does not say is as here. `adn info` lists the recipes that ship.",
+        "A setting that a recipe does not name has the default given here; where there is none, the recipe names it or",
+        "does without. `adn info` lists the recipes that come with adn.",
         "",
     ]
     comments = {
@@ -115,7 +129,9 @@ def _section(model: type[BaseModel], prefix: str, comments: dict[str, dict[str, 
             below.append((inner, f"{prefix}{name}."))
             continue
         said = comments.get(model.__name__, {}).get(name, "").replace("|", "\\|")
-        shown = "" if default is None or repr(default) == "PydanticUndefined" else f"`{default}`".replace("|", "\\|")
+        shown = (
+            "" if default in (None, "") or repr(default) == "PydanticUndefined" else f"`{default}`".replace("|", "\\|")
+        )
         lines.append(f"| `{prefix}{name}` | {shown} | {said} |")
     lines.append("")
     for inner, name in below:
