@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,13 @@ def _measured(lesion: np.ndarray, side: Side, axes: str, voxel_ml: float) -> Mea
     )
 
 
+def _positions(grid: Grid) -> list[Any]:
+    """x, y, z about the grid's centre, RAS mm; of an upright grid along one axis each, which broadcast."""
+    lines = np.meshgrid(*map(np.arange, grid.shape), indexing="ij", sparse=True)
+    rows = zip(grid.affine[:3, :3], grid.affine[:3, 3] - grid.centre_mm, strict=True)
+    return [sum((step * line for step, line in zip(row, lines, strict=True) if step), start) for row, start in rows]
+
+
 def make_prediction(
     side: Side = "left",
     axes: str = "LAS",
@@ -47,8 +55,7 @@ def make_prediction(
 ) -> Prediction:
     """shape and spacing_mm: slices, rows, columns. axes: the file's axis order. affine: SPL, to override (oblique)."""
     grid = Grid.centred(shape, spacing_mm) if affine is None else Grid(shape, affine)
-    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
-    x, y, z = np.moveaxis(index @ grid.affine[:3, :3].T + grid.affine[:3, 3] - grid.centre_mm, -1, 0)
+    x, y, z = _positions(grid)
     head = (x / 75) ** 2 + (y / 95) ** 2 + (z / 60) ** 2
     brain = head < 0.8
     lesion = np.zeros(shape, bool)

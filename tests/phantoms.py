@@ -8,7 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset, dcmread
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.charset import convert_encodings
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy.ndimage import map_coordinates
 
@@ -19,6 +23,12 @@ PATIENT_NAME = "Doe^Jane"
 PATIENT_ID = "ID-4711"
 BALL_CENTRE_MM = (-30.0, 35.0, 25.0)  # RAS, from the head's centre: left, in front, above
 BALL_RADIUS_MM = 18.0
+_OWN = (
+    "SOPInstanceUID",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "PixelData",
+)  # of each slice, in the order of a file
 
 
 def head(
@@ -100,19 +110,59 @@ def write_dicom_series(
     centre = (RAS_FROM_LPS @ [*upright.grid.centre_mm, 1.0])[:3]
     corner = centre - down * (rows - 1) / 2 * pixel - right * (columns - 1) / 2 * pixel
     series = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid(), **(tags or {})}
-    files = []
+    files, writer = [], None
     for number, height_mm in enumerate(table - table[-1] / 2):
         position = np.add(corner, (0.0, 0.0, height_mm))
         hu = _slice(upright, position, down * pixel, right * pixel, (rows, columns), outside_hu, order)
         if padding_hu is not None:
             hu[_outside_circle(rows, columns)] = padding_hu
-        data = _dataset(number, position, np.concatenate([right, down]), pixel, step, tilt_deg)
-        _set_pixels(data, hu, signed, slope, intercept, padding_hu)
-        for keyword, value in series.items():
-            setattr(data, keyword, value)
+        stored = _stored(hu, signed, slope, intercept)
+        if writer is None:
+            data = _dataset(np.concatenate([right, down]), pixel, step, tilt_deg)
+            _describe_pixels(data, hu, signed, slope, intercept, padding_hu)
+            writer = _SliceWriter(data, series)
         files.append(folder / f"{prefix}{number + 1:04d}.dcm")
-        data.save_as(files[-1], enforce_file_format=True)
+        files[-1].write_bytes(writer.file(number + 1, position, stored))
     return files
+
+
+class _SliceWriter:
+    """Writes slices of one series: what all have in common is encoded once, which takes most of the time."""
+
+    def __init__(self, data: Dataset, tags: Mapping[str, object]) -> None:
+        """data: what all slices have in common. tags: what to replace, in each slice."""
+        for keyword, value in tags.items():
+            setattr(data, keyword, value)
+        self.tags, self.encoding = tags, convert_encodings(data.get("SpecificCharacterSet", "ISO_IR 6"))
+        own = [tag_for_keyword(keyword) for keyword in _OWN]
+        for keyword in _OWN:
+            if keyword in data:
+                delattr(data, keyword)
+        self.common = [self._encoded(data[low:high]) for low, high in zip([None, *own], [*own, None], strict=True)]
+
+    def file(self, number: int, position: np.ndarray, pixels: bytes) -> bytes:
+        """The bytes of one slice."""
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        begin = DicomBytesIO()
+        write_file_meta_info(begin, meta)
+        place = [f"{value:.7f}" for value in position]
+        values = (meta.MediaStorageSOPInstanceUID, number, place, pixels)
+        parts = [b"\0" * 128, b"DICM", begin.getvalue(), self.common[0]]
+        for keyword, value, after in zip(_OWN, values, self.common[1:], strict=True):
+            one = Dataset()
+            setattr(one, keyword, self.tags.get(keyword, value))
+            parts += [self._encoded(one), after]
+        return b"".join(parts)
+
+    def _encoded(self, data: Dataset) -> bytes:
+        content = DicomBytesIO()
+        content.is_little_endian, content.is_implicit_VR = True, False
+        if "PixelData" in data:
+            data["PixelData"].VR = "OW"
+        write_dataset(content, data, self.encoding)
+        return content.getvalue()
 
 
 def _slice(volume, position, down, right, shape, outside, order) -> np.ndarray:
@@ -129,35 +179,32 @@ def _outside_circle(rows: int, columns: int) -> np.ndarray:
     return (y - (rows - 1) / 2) ** 2 + (x - (columns - 1) / 2) ** 2 > radius**2
 
 
-def _dataset(number, position, orientation, pixel, step, tilt_deg) -> FileDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+def _dataset(orientation, pixel, step, tilt_deg) -> Dataset:
+    data = Dataset()
+    data.SOPClassUID = CTImageStorage
     data.PatientName, data.PatientID, data.PatientBirthDate = PATIENT_NAME, PATIENT_ID, "19501224"
     data.StudyDate = data.SeriesDate = "20200229"
     data.Modality, data.Manufacturer, data.SeriesDescription = "CT", "GE MEDICAL SYSTEMS", "Head 5.0"
     data.ImageType, data.BodyPartExamined = ["ORIGINAL", "PRIMARY", "AXIAL"], "HEAD"
-    data.SeriesNumber, data.AcquisitionNumber, data.InstanceNumber = 2, 1, number + 1
+    data.SeriesNumber, data.AcquisitionNumber = 2, 1
     data.PatientPosition, data.GantryDetectorTilt = "HFS", f"{tilt_deg:.4f}"
     data.SliceThickness, data.PixelSpacing = f"{step:.4f}", [f"{pixel:.6f}"] * 2
-    data.ImagePositionPatient = [f"{value:.7f}" for value in position]
     data.ImageOrientationPatient = [f"{value:.9f}" for value in orientation]
     return data
 
 
-def _set_pixels(data, hu, signed, slope, intercept, padding_hu) -> None:
+def _stored(hu, signed, slope, intercept) -> bytes:
     kind = np.int16 if signed else np.uint16
-    stored = np.clip(np.round((hu - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+    return np.clip(np.round((hu - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind).tobytes()
+
+
+def _describe_pixels(data, hu, signed, slope, intercept, padding_hu) -> None:
     data.Rows, data.Columns, data.SamplesPerPixel = *hu.shape, 1
     data.PhotometricInterpretation, data.PixelRepresentation = "MONOCHROME2", int(signed)
     data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
     data.RescaleSlope, data.RescaleIntercept = str(slope), str(intercept)
     if padding_hu is not None:
         data.PixelPaddingValue = round((padding_hu - intercept) / slope)
-    data.PixelData = stored.tobytes()
 
 
 def write_enhanced(files: Sequence[Path], folder: Path) -> None:

@@ -30,16 +30,20 @@ def test_a_turned_head_on_thinner_slices_is_found_to_a_millimetre(rotation_deg, 
     assert fits(match)
 
 
-def test_the_same_pair_gives_the_same_numbers():
-    first, second = scanned(), scanned(RigidTransform.from_parameters((5.0, 0.0, 0.0)))
-    assert np.array_equal(register(first, second).matrix, register(first, second).matrix)
+@pytest.fixture(scope="module")
+def whole_and_half():
+    whole, half = scanned(), scanned(RigidTransform.from_parameters((5.0, 0.0, 0.0)), shape=(10, 70, 58))
+    return whole, half, register(whole, half)
+
+
+def test_the_same_pair_gives_the_same_numbers(whole_and_half):
+    whole, half, match = whole_and_half
+    assert np.array_equal(register(whole, half).matrix, match.matrix)
 
 
 def test_another_head_does_not_fit():
     assert not fits(register(scanned(), scanned(width=0.84)))
 
 
-def test_half_a_head_does_not_cover_the_other():
-    whole = scanned()
-    half = scanned(shape=(10, 70, 58))
-    assert register(whole, half).covered < 0.8
+def test_half_a_head_does_not_cover_the_other(whole_and_half):
+    assert whole_and_half[2].covered < 0.8
