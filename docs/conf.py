@@ -32,6 +32,7 @@ html_title = f"adn {release}"
 html_static_path = ["static"]
 html_favicon = "../src/adn/server/static/icon.svg"
 html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).parent / "static" / "scorer.js")
 html_theme_options = {
     "announcement": "For research use only. Not a medical device; not for diagnosis or treatment decisions.",
     "light_css_variables": {"color-announcement-background": "#fdecea", "color-announcement-text": "#8a1c12"},
