@@ -36,6 +36,7 @@ TASKS = {
     "bids-app",
     "monai",
     "slicer",
+    "own-data",
     "train",
     "fine-tune",
     "benchmark",
