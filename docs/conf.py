@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ sphinx_gallery_conf = {
 }
 
 
+def keep_options_whole(_app: Any, _page: str, _template: str, context: dict[str, Any], _tree: Any) -> None:
+    """Let no line end after the hyphens of an option (static/site.css)."""
+    if "body" in context:
+        context["body"] = re.sub(r'<span class="pre">(?=-)', '<span class="pre whole">', context["body"])
+
+
 def setup(app: Any) -> None:
     """Write the reference before Sphinx reads the pages."""
     app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir)))
+    app.connect("html-page-context", keep_options_whole)
