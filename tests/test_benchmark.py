@@ -100,7 +100,7 @@ def test_two_rows_are_trained_scored_resumed_and_skipped(cases, tmp_path, monkey
     go()
     assert said == ["resunet: done already", "clerigues: done already"]
     assert times == {p: p.stat().st_mtime_ns for p in times}
-    with pytest.raises(InputError, match="another recipe or of other data"):
+    with pytest.raises(InputError, match="another recipe or other data"):
         benchmark("tiny", Source(cases / "data", split=cases / "split.csv"), tmp_path / "out")
 
 

@@ -174,7 +174,7 @@ def test_what_the_reference_ignores_is_scored_both_ways(tmp_path):
     assert dice["a", "own"] == pytest.approx(2 * 2 / (4 + 2))  # taken as no infarct
     assert dice["a", "own+ignore"] == 1.0
     assert dice["b", "own"] == dice["b", "own+ignore"] == 1.0
-    assert "ignores taken as infarct" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "ignores counted as infarct" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_another_axis_order_is_the_same_prediction(study, tmp_path):
@@ -200,7 +200,7 @@ def test_other_bad_input_is_one_sentence(study, tmp_path):
     with pytest.raises(InputError, match=r"labels/case-0/infarct.nii.gz: a mask must hold 0 and 1 only.* 0, 5"):
         adn.evaluate(tmp_path / "labels", study / "ref")
     case(tmp_path / "hot" / "case-0", block(10), np.full(GRID.shape, 1.5))
-    with pytest.raises(InputError, match=r"infarct_probability.nii.gz: A probability must lie"):
+    with pytest.raises(InputError, match=r"infarct_probability.nii.gz: A probability must be within"):
         adn.evaluate(tmp_path / "hot", study / "ref")
     table = tmp_path / "table.csv"
     table.write_text("name,infarct\na,nowhere.nii.gz\n")
@@ -214,7 +214,7 @@ def test_other_bad_input_is_one_sentence(study, tmp_path):
 def test_nothing_is_written_on_a_failure_and_nothing_of_others_overwritten(study, tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
-    for overwrite, words in ((False, "already there"), (True, "not a result")):
+    for overwrite, words in ((False, "already exists"), (True, "not a result")):
         with pytest.raises(OutputError, match=words):
             adn.evaluate(study / "good", study / "ref", tmp_path / "mine", overwrite=overwrite)
     monkeypatch.setattr(report, "render_evaluation", lambda *_: 1 / 0)
@@ -243,7 +243,7 @@ def test_the_command_lists_what_it_could_not_score(study, tmp_path, monkeypatch,
     assert "extra: no reference (some)" in warned
     problems = [row["problem"] for row in csv.DictReader((out / "cases.csv").open(encoding="utf-8"))]
     assert (problems.count("no prediction"), problems.count("no reference")) == (3, 1)
-    assert "not scored on the same cases" in (out / "summary.md").read_text(encoding="utf-8")
+    assert "scored on different cases" in (out / "summary.md").read_text(encoding="utf-8")
     assert "Not scored: 4" in (out / "report.html").read_text(encoding="utf-8")
     assert run(study / "good", study / "good", study / "ref", "-o", tmp_path / "b")[0] == 2
     assert run(study / "good", study / "ref", "-o", out, "--overwrite", "--quiet") == (0, "", "")

@@ -212,8 +212,8 @@ def _require_same_request(work: _Work, base: Recipe) -> None:
             temporary.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
     elif _settings_filled(json.loads(path.read_text(encoding="utf-8"))) != asked:
         raise InputError(
-            f"{work.out}: holds a benchmark of another recipe or of other data, and rows can only be compared on the "
-            "same; choose a new folder."
+            f"{work.out}: holds a benchmark with another recipe or other data, so its rows cannot be compared with "
+            "these; choose a new folder."
         )
 
 

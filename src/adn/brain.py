@@ -87,7 +87,7 @@ def load_tissue(weights: str | Path = TISSUE, device: str = "auto", precision: s
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"{found.path}: needs weights that `adn train tissue` wrote.") from error
+        raise WeightsError(f"{found.path}: needed weights that `adn train tissue` wrote.") from error
     target = choose_device(device)
     return TissueModel(made_ready(network, target), config, found, target, choose_precision(precision, target))
 

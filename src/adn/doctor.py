@@ -84,7 +84,7 @@ def examine(try_a_scan: bool = True) -> Iterator[Examined]:
 
 def _memory(total_gb: float | None, cores: int) -> Examined:
     if total_gb is None:
-        return Examined("memory", True, True, "Not known on this system.")
+        return Examined("memory", True, True, "Unknown on this system.")
     good = total_gb >= LEAST_MEMORY_GB
     at_once = max(1, min(cores, int(total_gb / LEAST_MEMORY_GB)))
     room = f", so at most {at_once} at once here (`jobs` {at_once})" if good else ""
@@ -97,7 +97,7 @@ def _disk(name: str, folder: Path) -> Examined:
         return Examined(name, False, True, f"{there} cannot be written; set TMPDIR or XDG_CACHE_HOME to one that can.")
     free = shutil.disk_usage(there).free / 1e9
     good = free >= LEAST_DISK_GB
-    return Examined(name, good, True, f"{folder}: {free:.1f} GB free; {LEAST_DISK_GB:g} GB are needed.", round(free, 1))
+    return Examined(name, good, True, f"{folder}: {free:.1f} GB free; needed: {LEAST_DISK_GB:g} GB.", round(free, 1))
 
 
 def _weights() -> Examined:
@@ -106,15 +106,15 @@ def _weights() -> Examined:
     except AdnError as error:
         return Examined("weights", False, True, str(error))
     if not names:
-        return Examined("weights", False, True, "None ship with this build: install adn again.")
-    return Examined("weights", True, True, f"{', '.join(names)}: whole.")
+        return Examined("weights", False, True, "This build includes none: install adn again.")
+    return Examined("weights", True, True, f"{', '.join(names)}: complete and undamaged.")
 
 
 def _libraries() -> Examined:
     lacking = lacking_libraries()
     if lacking:
         return Examined("libraries", False, True, f"{', '.join(lacking)}: install adn again, or those.")
-    return Examined("libraries", True, True, "All are there, and new enough.")
+    return Examined("libraries", True, True, "All are installed, and recent enough.")
 
 
 def _converter() -> Examined:
@@ -125,7 +125,7 @@ def _converter() -> Examined:
         return Examined(name, False, True, f"dcm2niix does not run ({error}): install it again.")
     floor = floor_of("dcm2niix")
     if is_older(version, floor):
-        said = f"dcm2niix {version} ({where}) is older than {floor}, with which adn was tried: install a newer one."
+        said = f"dcm2niix {version} ({where}) is older than {floor}, the oldest supported: install a newer one."
         return Examined(name, False, False, said)
     return Examined(name, True, True, f"dcm2niix {version} ({where}).")
 
@@ -142,7 +142,8 @@ def _torch() -> Examined:
     if device.type == "cuda":
         where = f"on {torch.cuda.get_device_name()}"
     else:
-        where = f"{torch.get_num_threads()} threads of this processor ({_instructions()})"
+        threads = torch.get_num_threads()
+        where = f"{threads} thread{'s' * (threads != 1)} of this processor ({_instructions()})"
     build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
     why = "" if precision == "bf16" else ": this processor has no instructions for bf16, so networks take longer"
     return Examined("PyTorch", True, True, f"{torch.__version__}, built {build}; {where}, in {precision}{why}.")
@@ -164,9 +165,9 @@ def _extra(extra: str) -> Examined:
     absent = [module for module in modules if importlib.util.find_spec(module) is None]
     if absent:
         remedy = f"Install it: pip install 'adn-stroke[{extra}]'."
-        said = f"Not there: {purpose}. {', '.join(absent)} cannot be imported. {remedy}"
+        said = f"Not installed: {purpose}. {', '.join(absent)} cannot be imported. {remedy}"
         return Examined(f"extra {extra}", False, False, said)
-    return Examined(f"extra {extra}", True, False, f"There: {purpose}.")
+    return Examined(f"extra {extra}", True, False, f"Installed: {purpose}.")
 
 
 def _speed() -> Examined:
@@ -177,10 +178,8 @@ def _speed() -> Examined:
     network_s, _ = _quickest(_convolution(device, choose_precision("auto", device) == "bf16"))
     other_s, share = _quickest(_other_work)
     seconds = NETWORK_PIECES * network_s + OTHER_PIECES * other_s
-    busy = "" if share > _BUSY else " This machine is busy with something else now; alone it is faster."
-    said = (
-        f"A scan of 56 slices takes about {seconds:.0f} s, by the time that small pieces of the work took here.{busy}"
-    )
+    busy = "" if share > _BUSY else " This machine is also busy with other work now; it is faster when idle."
+    said = f"A scan of 56 slices takes about {seconds:.0f} s, estimated from short measurements on this machine.{busy}"
     return Examined("speed", True, True, said, round(seconds, 1))
 
 

@@ -79,7 +79,7 @@ def test_nothing_to_send_is_said(start, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/.hidden").write_bytes(b"x")
     page.set_input_files("input[webkitdirectory]", tmp_path / "empty")
-    page.wait_for_selector("text=Nothing to upload was found")
+    page.wait_for_selector("text=Found nothing to upload")
     assert sent == []
 
 

@@ -90,5 +90,5 @@ def test_two_patients_and_half_a_head_are_refused(folders, tmp_path):
 
 
 def test_one_scan_is_no_comparison(folders, tmp_path):
-    with pytest.raises(InputError, match="at least one that followed"):
+    with pytest.raises(InputError, match="at least one follow-up scan"):
         compare(folders[:1], tmp_path / "out")

@@ -75,5 +75,5 @@ def test_nothing_half_written_stays_and_nothing_is_replaced(cases, tmp_path):
         export_cases(find_cases(tmp_path / "data"), "nnunet", tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
     (tmp_path / "out").mkdir()
-    with pytest.raises(OutputError, match="already there"):
+    with pytest.raises(OutputError, match="already exists"):
         export_cases(cases, "bids", tmp_path / "out")

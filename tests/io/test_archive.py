@@ -49,7 +49,7 @@ def test_broken_zips(tmp_path):
     damaged[100] ^= 255
     for name, content in (("half.zip", whole[:500]), ("text.zip", b"text"), ("damaged.zip", bytes(damaged))):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=rf"{name}.*broken"):
+        with pytest.raises(InputError, match=rf"{name}.*damaged"):
             open_scan(tmp_path / name)
 
 

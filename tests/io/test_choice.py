@@ -19,8 +19,8 @@ def test_an_angiography_without_a_tag_is_not_taken_for_the_plain_scan(tmp_path):
     scan = open_scan(tmp_path)
     assert scan.volume.data.shape[2] == 30
     assert scan.warnings == (
-        "Several CT series: series 2 'Head' (axial, 30 slices 5.0 mm apart) was read. Also there (see `series`): "
-        "#2 series 3 'Head 2.5' (axial, 60 slices 2.5 mm apart), vessels as bright as after contrast.",
+        "Several CT series were found; series 2 'Head' (axial, 30 slices 5.0 mm apart) was read. Others (see "
+        "`series`): #2 series 3 'Head 2.5' (axial, 60 slices 2.5 mm apart), vessels as bright as after contrast.",
     )
     chosen = open_scan(tmp_path, series="#2")
     assert chosen.volume.data.shape[2] == 60

@@ -211,7 +211,7 @@ def test_sides_on_which_itk_would_end_the_process_are_refused(sides, tmp_path):
     path = write_meta(tmp_path / "a.mha", "ElementSpacing = 2 3 7\n")
     head, _, rest = path.read_bytes().partition(b"NDims = 3\n")
     path.write_bytes(head + sides.encode() + b"\n" + rest.replace(b"DimSize = 4 5 6\n", b""))
-    with pytest.raises(InputError, match="do not say its size"):
+    with pytest.raises(InputError, match="do not give its size"):
         load(path)
 
 

@@ -92,7 +92,7 @@ MR = np.where(BRAIN, 420, np.where(head().data > 0, 150, 0)) + np.random.default
         (np.zeros(BRAIN.shape), "every voxel is 0"),
         (np.full(BRAIN.shape, -1000), "every voxel is -1000"),
         (np.full(BRAIN.shape, np.nan), "no voxel holds a number"),
-        (np.full(BRAIN.shape, -3024), "all are padding"),
+        (np.full(BRAIN.shape, -3024), "voxels are padding"),
         (MR, "from 0 to .* there is no air"),
         (np.where(BRAIN, MR, 0), "an MR"),
         (head().data + 1024, "an MR, or a CT that was rescaled"),

@@ -58,7 +58,7 @@ def test_an_ensembles_file_that_was_found_is_not_read_again(folder):
     ("text", "error", "said"),
     [
         ('[[members]]\nweights = "a.safetensors"\n', ConfigError, "members"),
-        ('[[members]]\nweights = "a.safetensors"\n[[members]]\nweights = "none"\n', WeightsError, "No weights 'none'"),
+        ('[[members]]\nweights = "a.safetensors"\n[[members]]\nweights = "none"\n', WeightsError, "no weights 'none'"),
         ('[[members]]\nweights = "both.toml"\n[[members]]\nweights = "run"\n', WeightsError, "contains an ensemble"),
         ('treshold = 0.3\n[[members]]\nweights = "run"\n[[members]]\nweights = "run"\n', ConfigError, "threshold"),
         ('[[members]]\nweights = "run"\nshares = 1\n[[members]]\nweights = "run"\n', ConfigError, "members.0.share"),

@@ -199,7 +199,7 @@ def test_a_peer_that_never_commits_itself_is_asked_with_growing_pauses_and_given
     told = node.outbox._answered(record, "PACS", sent, True)
     assert told.state == "waiting"
     assert told.due - record.finished > 2.5 * FAST.first_pause
-    assert "did not commit" in told.error
+    assert "did not confirm" in told.error
     node.outbox.sending = replace(FAST, give_up=timedelta(0))
     assert node.outbox._answered(record, "PACS", sent, True).state == "failed"
 

@@ -25,7 +25,7 @@ def test_the_true_brain_is_not_doubted(scan):
         (lambda hu, brain: (hu, brain & False), "0 mL"),
         (lambda hu, brain: (hu, hu > -500), "mL"),
         (lambda hu, brain: (hu + 60, brain), "mean of"),
-        (lambda hu, brain: (np.where(hu > 200, 40, hu), brain), "bone about only"),
+        (lambda hu, brain: (np.where(hu > 200, 40, hu), brain), "bone around only"),
     ],
 )
 def test_each_reason(scan, spoil, reason):

@@ -97,9 +97,9 @@ def test_the_lines_stand_in_the_order_in_which_they_are_read():
     assert list(found) == names
     assert found["Mass effect"] == (
         "midline shift at the septum 4.2 mm to the left, at the pineal level 3.4 mm to the left; "
-        "left ventricle narrower"
+        "left lateral ventricle narrower"
     )
-    assert found["Blood"] == "may be there: 6.0 mL right thalamus"
+    assert found["Blood"] == "possible: 6.0 mL right thalamus"
     assert found["Age"].startswith("what is marked looks old: 80 %")
 
 
@@ -140,7 +140,7 @@ def test_a_row_with_every_answer_has_a_number_in_each_column_of_numbers_and_word
     assert numbers == CSV_NUMBERS, "the table of an archive has these columns as numbers"
 
 
-@pytest.mark.parametrize(("left_out", "says"), [(True, "are not marked"), (False, "of what is marked")])
+@pytest.mark.parametrize(("left_out", "says"), [(True, "is not marked"), (False, "of what is marked")])
 def test_an_old_infarct_is_named_with_its_volume(left_out, says):
     answers = Answers(old_infarct=OldInfarct(12.0, left_out))
     prediction = replace(make_prediction("left"), answers=answers)

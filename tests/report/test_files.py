@@ -69,7 +69,7 @@ def test_another_case_is_never_overwritten(plain_report, tmp_path):
     prediction = make_prediction()
     folder = save_prediction(prediction, tmp_path)
     (folder / "mine.txt").write_text("keep")
-    with pytest.raises(OutputError, match="already there"):
+    with pytest.raises(OutputError, match="already exists"):
         save_prediction(prediction, tmp_path)
     assert (folder / "mine.txt").exists()
 

@@ -65,7 +65,7 @@ REFUSED = {
     "out of its folder": ([zipped({"../evil.dcm": b"x"})], 415, "outside its folder"),
     "absolute": ([zipped({"/etc/evil.dcm": b"x"})], 415, "outside its folder"),
     "link": ([zipped({link(): "/etc/passwd"})], 415, "symbolic link"),
-    "broken zip": ([zipped({"a": b"abc" * 1000})[:60]], 415, "broken"),
+    "broken zip": ([zipped({"a": b"abc" * 1000})[:60]], 415, "damaged"),
     "bomb by ratio": ([zipped({"a": bytes(10**6)})], 415, "100 times"),
     "bomb by size": ([zipped({str(i): bytes(10**5) for i in range(19)} | {"b": bytes(5 * 10**5)})], 415, "2 MiB"),
     "bomb by files": ([zipped({str(i): b"x" for i in range(21)})], 415, "more than 20 files"),

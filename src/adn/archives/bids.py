@@ -99,5 +99,5 @@ def _summary(results: Sequence[dict], participants: int) -> str:
     made = sorted({f"adn {one.get('adn_version')}, weights {one.get('weights')}" for one in results})
     lines.append(f"Made by {'; '.join(made)}.")
     if len(made) > 1:
-        lines.append("These differ: predict all anew by one of them before results are compared.")
+        lines.append("These differ: predict all of them again with the same one before comparing results.")
     return "\n".join([*lines, DISCLAIMER, ""])

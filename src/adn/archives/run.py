@@ -265,7 +265,7 @@ def remote_client(scheduler: str) -> Client:
         return distributed.Client(scheduler, timeout=20)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"no dask scheduler answers at {scheduler} ({type(error).__name__}); check `scheduler`, and that it runs."
+            f"no dask scheduler answered at {scheduler} ({type(error).__name__}); check `scheduler`, and that it runs."
         ) from error
 
 

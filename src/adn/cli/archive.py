@@ -46,7 +46,7 @@ def predict_archive(
     if counts.done == counts.found > 0:
         return DONE
     if counts.found == 0:
-        terminal.say_error(terminal.stderr(), f"No scans found in {', '.join(places)}; check the name.")
+        terminal.say_error(terminal.stderr(), f"No scans found in {', '.join(places)}; check the path.")
     return SOME_FAILED if counts.done else BAD_INPUT
 
 

@@ -18,13 +18,13 @@ from adn.work.progress import StageProgress
 
 
 def benchmark(
-    recipe: Annotated[str, typer.Argument(help="Recipe, name or file, with every row's grid, budget and alignment.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe, name or file; all rows share its grid, budget and alignment.")],
     data: Annotated[str, typer.Option(help=f"Folder of cases, or a set of virtual patients: {', '.join(PRESETS)}.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, predictions and benchmark.md.")],
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Methods to compare, the rows of the table, separated by commas; default: all of "
+            help="Methods to compare (the rows of the table), separated by commas; default: all of "
             f"{', '.join(row_names())}. adn@1 is adn with seed 1."
         ),
     ] = None,

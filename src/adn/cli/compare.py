@@ -16,7 +16,7 @@ def compare(
     scans: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BASELINE FOLLOW-UP...", help="Scans, or result folders of 'adn predict', in order of time."
+            metavar="BASELINE FOLLOW-UP...", help="Scans, or result folders of 'adn predict', in chronological order."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the comparison.")],

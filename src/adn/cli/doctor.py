@@ -17,7 +17,7 @@ BLOCKED = 4  # exit code, shared with `adn data check`: something that is needed
 def doctor(
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Skip the virtual patient, and estimate the time from small pieces of the work."),
+        typer.Option("--quick", help="Do not predict a virtual patient; estimate the time from short measurements."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs and bug reports.")] = False,
 ) -> None:

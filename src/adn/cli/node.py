@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 PORT = 11112
 Forward = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. Can be given several times."
-    ),
+    typer.Option(metavar="AET@HOST:PORT|URL", help="Where results go: a DICOM node, or DICOMweb. Repeatable."),
 ]
-QuietS = Annotated[float, typer.Option(min=0, help="A study is complete after so many seconds without a new image.")]
+QuietS = Annotated[float, typer.Option(min=0, help="Seconds without a new image after which a study is complete.")]
 
 
 def node(
@@ -43,16 +41,16 @@ def node(
     forward: Forward = None,
     accept: Annotated[
         list[str] | None,
-        typer.Option(metavar="AET", help="AE title that may connect; default: any. Can be given several times."),
+        typer.Option(metavar="AET", help="AE title that may connect; default: any. Repeatable."),
     ] = None,
     networks: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="NETWORK", help="Address or network that may connect; may be repeated."),
+        typer.Option("--from", metavar="NETWORK", help="Address or network that may connect. Repeatable."),
     ] = None,
     tls: Annotated[
         tuple[Path, Path, Path] | None,
         typer.Option(
-            metavar="CERT KEY CA", help="PEM files: TLS in both directions, callers need a certificate of CA."
+            metavar="CERT KEY CA", help="PEM files: TLS in both directions; callers need a certificate issued by CA."
         ),
     ] = None,
     seg: Annotated[bool, typer.Option("--seg/--no-seg", help="Send the infarct as DICOM SEG.")] = True,
@@ -62,7 +60,7 @@ def node(
     ] = True,
     quiet_s: QuietS = 20.0,
     longest_s: Annotated[
-        float, typer.Option(min=1, help="A study is complete after so many seconds, even if images still arrive.")
+        float, typer.Option(min=1, help="Seconds after which a study is complete, even if images still arrive.")
     ] = 900.0,
     keep_images: Annotated[
         float,
@@ -110,7 +108,7 @@ def node(
     from adn.server.worker import predict_for_page, predict_plainly
 
     if not (is_loopback(host) or networks or tls):
-        raise InputError("--host lets other machines in: say which with --from, or require certificates with --tls.")
+        raise InputError("--host admits other machines: say which with --from, or require certificates with --tls.")
     files = [str(path) for path in tls or ()]
     wishes = Wishes(lang, Asked(volume_limit_ml, keep_old))
     gate = Gate(tuple(accept or ()), tuple(networks or ()), tls_context(*files, server=True) if files else None)

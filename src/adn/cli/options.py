@@ -35,7 +35,7 @@ Workers = Annotated[int, typer.Option(min=0, help="Extra processes that prepare 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of the same case.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 VolumeLimit = Annotated[
-    float, typer.Option("--volume-limit-ml", help="The report says whether the infarct is above or below so many mL.")
+    float, typer.Option("--volume-limit-ml", help="Volume, mL, that the report compares the infarct with.")
 ]
 KeepOld = Annotated[
     bool,

@@ -43,7 +43,7 @@ def chosen_token(host: str, token: str | None) -> str | None:
     from adn.server.guard import is_loopback
 
     if token == "":
-        raise InputError("--token was empty; give a word, or leave it out to have one generated.")
+        raise InputError("--token is empty; give a token, or leave the option out to have one generated.")
     return token if token or is_loopback(host) else secrets.token_urlsafe(24)
 
 
@@ -60,7 +60,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         if isinstance(error, OutputError):
             raise
         raise InputError(
-            f"{host} port {port}: is not available to listen on ({getattr(error, 'strerror', None) or error}); "
+            f"{host} port {port}: cannot be listened on ({getattr(error, 'strerror', None) or error}); "
             "choose another --port or --host."
         ) from error
 

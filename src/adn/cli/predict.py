@@ -37,7 +37,7 @@ def predict(
     series: Annotated[
         str | None,
         typer.Option(
-            help="DICOM series to use: its UID, number, part of its description, or '#2' of the list that adn gives; "
+            help="DICOM series to use: its UID, number, part of its description, or '#2' in the list that adn prints; "
             "default: the axial head CT with the most slices."
         ),
     ] = None,

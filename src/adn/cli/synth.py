@@ -39,7 +39,7 @@ def synth(
     Existing patients are kept, so a stopped run can be continued. OUT/contact_sheet.png shows the first of them.
     """
     if preset and (n is not None or seed is not None):
-        raise InputError(f"--preset {preset} says which patients there are: leave out -n and --seed.")
+        raise InputError(f"--preset {preset} is a fixed set of patients: leave out -n and --seed.")
     terminal.check_writable(out)
     with terminal.counter("virtual patients", quiet) as progress:
         from adn.figures import write_contact_sheet

@@ -27,7 +27,7 @@ def watch(
     aet: Annotated[str, typer.Option(help="AE title to send as.")] = "ADN",
     quiet_s: QuietS = 20.0,
     settle_s: Annotated[
-        float, typer.Option(min=0, help="A file is complete when it has not changed for so many seconds.")
+        float, typer.Option(min=0, help="Seconds without a change after which a file is complete.")
     ] = 5.0,
     weights: Weights = None,
     device: Device = "auto",

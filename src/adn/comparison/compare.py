@@ -45,7 +45,7 @@ def compare(
     """
     say = words(language)
     if len(inputs) < 2:
-        raise InputError(f"A comparison needs a first scan and at least one that followed, but got {len(inputs)}.")
+        raise InputError(f"A comparison needs a first scan and at least one follow-up scan, but got {len(inputs)}.")
     check_folder_free(out, marker=MARKER, overwrite=overwrite)
     with atomic_folder(out, marker=MARKER, overwrite=overwrite) as folder:
         points: list[TimePoint] = []
@@ -77,15 +77,15 @@ def against(first: TimePoint, point: TimePoint, given: Path) -> TimePoint:
     match = register(first.head, point.head)
     if match.brain_dice >= LEAST_BRAIN_DICE and match.covered < LEAST_COVERED:
         raise InputError(
-            f"needed the whole brain in both scans, but one shows {100 * match.covered:.0f} % of the other's (least: "
-            f"{100 * LEAST_COVERED:.0f} %). Compare scans of the same part of the head.",
+            f"needed the whole brain in both scans, but one shows {100 * match.covered:.0f} % of the other's (at least "
+            f"{100 * LEAST_COVERED:.0f} % is needed). Compare scans of the same part of the head.",
             given,
         )
     if not fits(match):
         raise InputError(
-            f"needed scans of one patient, but this head does not fit on that of '{first.case}': brains overlap by "
-            f"{match.brain_dice:.3f} (least: {LEAST_BRAIN_DICE}), heads are alike by {match.likeness:.3f} (least: "
-            f"{LEAST_LIKENESS}). Check whose scans these are.",
+            f"needed scans of one patient, but this head does not match that of '{first.case}': the overlap of the "
+            f"brains is {match.brain_dice:.3f} (at least {LEAST_BRAIN_DICE}), the similarity of the heads "
+            f"{match.likeness:.3f} (at least {LEAST_LIKENESS}). Check whose scans these are.",
             given,
         )
     growth = measure_growth(first.head, point.head, match, (first.interval_ml, point.interval_ml))

@@ -26,7 +26,7 @@ _ENTITY = re.compile(r"_(?:label|desc)-([A-Za-z0-9]+)")
 LOOKED_FOR = (
     "folders <case>/ct.nii.gz (or DICOM) with <case>/infarct.nii.gz; a CSV with a column ct; "
     "BIDS: sub-*/…/*_ct.nii.gz with derivatives/*/sub-*/…/*_label-infarct_mask.nii.gz; "
-    "nnU-Net: dataset.json with imagesTr and labelsTr; results with masks that a reader corrected"
+    "nnU-Net: dataset.json with imagesTr and labelsTr; result folders with corrected masks"
 )
 
 

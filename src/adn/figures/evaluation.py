@@ -68,7 +68,7 @@ def reliability_curves(evaluation: Evaluation) -> Figure:
         upper.fill_between(curve.predicted[known], curve.low[known], curve.high[known], color=colour, alpha=0.15, lw=0)
         upper.plot(curve.predicted[known], curve.observed[known], "o-", markersize=3.5, color=colour, label=name)
         lower.stairs(curve.voxels, edges, color=colour)
-    upper.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel="observed share of infarct")
+    upper.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel="observed fraction of infarct")
     upper.legend(frameon=False, fontsize=9, loc="upper left")
     lower.set(xlim=(-0.01, 1.01), yscale="log", xlabel="predicted probability", ylabel="voxels")
     return figure

@@ -43,7 +43,7 @@ def extract(path: Path, folder: Path) -> list[Path]:
     encrypted or far too large, if a name points outside the folder, or if it holds links.
     """
     what = (
-        "needed a zip with DICOM files, but the archive is broken or packed in an unknown way; "
+        "needed a zip with DICOM files, but the archive is damaged, or compressed in an unknown way; "
         "copy it again or give the unpacked folder."
     )
     with _explained(path, what), zipfile.ZipFile(path) as archive:
@@ -89,7 +89,7 @@ def named_files(path: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
 
 @contextmanager
 def _explained(
-    path: Path, what: str = "the archive is broken or packed in an unknown way; copy it again."
+    path: Path, what: str = "the archive is damaged, or compressed in an unknown way; copy it again."
 ) -> Iterator[None]:
     """Turn whatever zipfile, tarfile and their decompressors raise on broken data into InputError."""
     try:
@@ -159,5 +159,5 @@ def _write(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder
     with archive.open(member) as source, target.open("wb") as sink:
         shutil.copyfileobj(source, sink, 2**20)  # zipfile stops at the size stated in the zip's directory
     if target.stat().st_size != member.file_size:
-        raise InputError("the archive is broken (a file is shorter than stated); copy it again.", path)
+        raise InputError("the archive is damaged (a file is shorter than stated); copy it again.", path)
     return target

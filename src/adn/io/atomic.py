@@ -145,7 +145,7 @@ def check_folder_free(target: Path, *, marker: str = "", only: Collection[str] =
         return
     if not overwrite:
         raise OutputError(
-            f"{target} is already there and is not overwritten: "
+            f"{target} already exists and is not overwritten: "
             "choose another output folder, remove it, or set `overwrite`."
         )
     if not marker or not (target / marker).is_file():
@@ -166,7 +166,7 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"Results need a folder that can be written to, but {folder} cannot ({error.strerror}); choose another."
+            f"Results need a writable folder, but {folder} is not one ({error.strerror}); choose another."
         ) from error
 
 

@@ -124,7 +124,7 @@ def _matching(series: list[Series], wanted: str, where: Path) -> list[Series]:
         if found := [one for one in series if test(one)]:
             return found
     there = "; ".join(f"{one.label()}, {one.first.modality}" for one in series) or "no image series"
-    raise InputError(f"no series '{wanted}'; give a number or a part of a description of: {there}.", where)
+    raise InputError(f"has no series '{wanted}'; give the number or part of the description of one of: {there}.", where)
 
 
 def _group(headers: Iterable[Header]) -> list[Series]:

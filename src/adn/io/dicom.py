@@ -75,7 +75,7 @@ def headers_at(path: Path, wanted: str | None) -> list[Header]:
         return own  # several stacks in the file that was given
     if path.is_file() and wanted is None:
         if not own:
-            raise InputError("needed a DICOM image, but the file holds none; give a file of the CT series.", path)
+            raise InputError("needed a DICOM image, but the file contains none; give a file of the CT series.", path)
         if own[0].multi_frame:
             return own  # the file that was given, not others of its series
         headers = [header for header in headers if (header.uid, header.patient) == (own[0].uid, own[0].patient)]
@@ -85,7 +85,7 @@ def headers_at(path: Path, wanted: str | None) -> list[Header]:
 def load_headers(headers: list[Header], where: Path, *, wanted: str | None) -> tuple[Volume, NDArray, list[Remark]]:
     """The same as `load`, from headers already read."""
     if not headers:
-        raise InputError("needed a head CT, but there are no DICOM images in it; give the series' folder.", where)
+        raise InputError("needed a head CT, but found no images in the folder; give the folder of the scan.", where)
     series, remarks = choose(headers, where, wanted)
     check_stack(series, where)
     volume, name, planes = _converted(series, where)
@@ -176,8 +176,8 @@ def _check_found_again(
         if not same:
             raise InputError(
                 f"slice {number + 1} of {len(planes)}, counted from one end, is not where "
-                "ImagePositionPatient puts it once dcm2niix has converted it: the geometry would "
-                "be false; give the scan as NIfTI.",
+                "ImagePositionPatient puts it after the conversion by dcm2niix, so the geometry "
+                "would be wrong; give the scan as NIfTI.",
                 where,
             )
 

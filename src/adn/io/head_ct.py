@@ -61,7 +61,7 @@ def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str)
     thinned = (slice(None, None, 2 if volume.data.size > _MANY_VOXELS else 1),) * 3
     values = volume.data[thinned] if measured is None else volume.data[thinned][measured[thinned]]
     if values.size == 0:
-        raise NotHounsfieldError(f"needed a head CT, but no voxel was measured (all are padding); {_HINT}.", where)
+        raise NotHounsfieldError(f"needed a head CT, but all voxels are padding; {_HINT}.", where)
     low, high = float(values.min()), float(values.max())
     if low == high:
         raise NotHounsfieldError(f"needed a head CT, but every voxel is {low:g}; {_HINT}.", where)
@@ -77,7 +77,7 @@ def check_values(volume: Volume, measured: NDArray[np.bool_] | None, where: str)
         quarter, median, three = np.percentile(_middle(volume.data, low), [25, 50, 75])
         if BRAIN_MEDIAN_HU[0] <= median <= BRAIN_MEDIAN_HU[1] and three - quarter <= BRAIN_SPREAD_HU:
             return  # the air was clipped or the skull stripped, but the middle is brain
-        what = f"there is no air, and half of the middle lies between {quarter:.0f} and {three:.0f}"
+        what = f"there is no air, and the middle half of the values lies between {quarter:.0f} and {three:.0f}"
     raise NotHounsfieldError(
         f"needed a head CT in HU, but the values run from {low:.0f} to {high:.0f}, {what}: "
         f"an MR, or a CT that was rescaled; {_HINT}.",

@@ -144,7 +144,7 @@ def _check_sides(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
     except (KeyError, ValueError):
         count, sides, channels = 0, [], 0
     if not 1 <= count <= MAX_DIMENSIONS or len(sides) != count or min(sides) < 1 or channels < 1:
-        raise InputError("needed a MetaImage file, but NDims and DimSize do not say its size; save it again.", path)
+        raise InputError("needed a MetaImage file, but NDims and DimSize do not give its size; save it again.", path)
 
 
 def _check_places(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
@@ -192,7 +192,7 @@ def _check_packed(path: Path, fields: dict[bytes, bytes], head: bytes) -> None:
         whole = False
     if not whole:
         raise InputError(
-            "needed a complete NRRD or MetaImage file, but its packed data is damaged; copy it again.", path
+            "needed a complete NRRD or MetaImage file, but its compressed data is damaged; copy it again.", path
         )
 
 
@@ -246,8 +246,8 @@ def _check_voxel_size(path: Path, lines: list[tuple[bytes, bytes]], nrrd: bool) 
         known = bool(found) and all(0 < abs(step) < math.inf for steps in found for step in steps[:3])
     if not known:
         raise InputError(
-            "needed the size of a voxel, but the header does not say it, or says 0: nothing is guessed. Write the "
-            "image again with its voxel size.",
+            "needed the size of a voxel, but the header does not give it, or gives 0, and adn does not guess. Write "
+            "the image again with its voxel size.",
             path,
         )
 
@@ -328,8 +328,8 @@ def _check_data_file(path: Path, lines: list[tuple[bytes, bytes]]) -> None:
             )
         if not _in_same_folder(path, value):
             raise InputError(
-                "its voxels must lie in one file of the same folder, named without a path, but its header "
-                "asks for others, which were not read; save it as one .nii.gz, .nrrd or .mha.",
+                "its voxels must be in one file of the same folder, named without a path, but its header "
+                "names others, which were not read; save it as one .nii.gz, .nrrd or .mha.",
                 path,
             )
 

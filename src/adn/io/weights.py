@@ -64,7 +64,7 @@ def find_weights(name_or_path: str | Path | None = None) -> WeightsFile:
     expected = _expected_hashes()
     for path, digest in hashes.items():
         if path.parent == shipped_folder() and expected.get(path.name) != digest:
-            raise WeightsError(f"{path.name}: is damaged (its SHA-256 differs from the recorded one); reinstall adn.")
+            raise WeightsError(f"{path.name}: is damaged (its SHA-256 is not the recorded one); install adn again.")
     return found
 
 
@@ -78,9 +78,9 @@ def _locate(wanted: str, folder: Path = Path()) -> Path:
     if path.is_dir():
         path = path / "weights.safetensors"
     if not path.is_file():
-        names = ", ".join(w.name for w in list_weights()) or "none ship with this build"
+        names = ", ".join(w.name for w in list_weights()) or "this build includes none"
         raise WeightsError(
-            f"No weights '{wanted}': give a name ({names}), a .safetensors file, a run folder, "
+            f"There are no weights '{wanted}': give a name ({names}), a .safetensors file, a run folder, "
             "or a .toml that averages several."
         )
     return path
@@ -144,7 +144,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             recipe = json.loads((file.metadata() or {}).get("recipe", "null"))
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{path}: needs adn weights (.safetensors), but it cannot be read: {error}.") from error
+        raise WeightsError(f"{path}: needed adn weights (.safetensors), but it cannot be read: {error}.") from error
     if recipe is None:
-        raise WeightsError(f"{path}: holds no adn recipe; give weights that `adn train` wrote.")
+        raise WeightsError(f"{path}: contains no adn recipe; give weights that `adn train` wrote.")
     return tensors, recipe

@@ -82,7 +82,7 @@ def languages() -> list[str]:
 def words(language: str = ENGLISH) -> Words:
     """The words of a language. Raises InputError if it is not available."""
     if language not in languages():
-        raise InputError(f"no language '{language}': choose one of {', '.join(languages())}.")
+        raise InputError(f"There is no language '{language}': choose one of {', '.join(languages())}.")
     text = (resources.files("adn.lang") / f"{language}.toml").read_text(encoding="utf-8")
     return Words(language, dict(_flat(tomllib.loads(text), "")))
 

@@ -41,7 +41,7 @@ def reliability_counts(probability: NDArray, reference: NDArray, inside: NDArray
     chosen = np.ones(reference.shape, bool) if inside is None else inside > 0
     p, r = probability[chosen].astype(np.float64), reference[chosen] > 0
     if p.size and not (p.min() >= -ROUNDING and p.max() <= 1.0 + ROUNDING):  # written so that NaN fails, too
-        raise InputError(f"A probability must lie in [0, 1], but runs from {p.min():g} to {p.max():g}.")
+        raise InputError(f"A probability must be within [0, 1], but ranges from {p.min():g} to {p.max():g}.")
     p = p.clip(0.0, 1.0)
     place = np.minimum((p * BINS).astype(np.int64), BINS - 1)
     weights = (None, p, r.astype(np.float64), (p - r) ** 2)

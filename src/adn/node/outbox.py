@@ -205,7 +205,7 @@ class Outbox:
         if not failed:
             return delivery.model_copy(update={"state": "committed"})
         state, due = self._again(record, delivery.tries)
-        error = f"{peer}: did not commit to storing what it accepted."
+        error = f"{peer}: did not confirm that it stored what it accepted."
         return delivery.model_copy(update={"state": state, "due": due, "error": error, "transaction": ""})
 
     def files(self, record: Record) -> list[Path]:

@@ -68,7 +68,7 @@ def send(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
     try:
         return _stow(files, peer, caller) if peer.url else _store(files, peer, caller)
     except Exception as error:  # whatever a network or a stranger's answer brings; the files are still there
-        return Sent(f"{peer.name}: could not be sent to ({type(error).__name__}).", begun=not _unreached(error))
+        return Sent(f"{peer.name}: sending failed ({type(error).__name__}).", begun=not _unreached(error))
 
 
 def _unreached(error: Exception) -> bool:
@@ -108,7 +108,7 @@ def _store(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
                 return Sent(told, begun=bool(stored) or not status)
             stored.append(data)
         if not stored:
-            return Sent(f"{peer.name}: takes none of {', '.join(sorted(refused))}.", tuple(sorted(refused)))
+            return Sent(f"{peer.name}: accepts none of {', '.join(sorted(refused))}.", tuple(sorted(refused)))
         transaction = _ask_commitment(association, stored) if COMMITMENT in taken else ""
         return Sent(refused=tuple(sorted(refused)), transaction=transaction)
     finally:

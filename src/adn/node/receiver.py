@@ -97,7 +97,7 @@ class Receiver:
             )
         except OSError as error:
             raise InputError(
-                f"{host} port {port}: is not available to listen on ({error.strerror or error}); choose another `port`."
+                f"{host} port {port}: cannot be listened on ({error.strerror or error}); choose another `port`."
             ) from error
         assert self.server is not None
         self.port: int = self.server.server_address[1]

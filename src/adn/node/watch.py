@@ -51,7 +51,7 @@ class Watch:
             raise InputError("needs to be an existing folder.", folder)
         if out.resolve().is_relative_to(folder.resolve()):
             raise InputError(
-                "lies inside the watched folder, so results would be taken for scans; choose another.", out
+                "is inside the watched folder, so results would be mistaken for scans; choose another folder.", out
             )
         self.folder, self.intake, self.settle_s = folder.resolve(), intake, settle_s
         self._path = work / LEDGER

@@ -132,7 +132,7 @@ def predict_scans(
 
         check_dicom_seg(scans)
     if table and table.exists() and not request.overwrite:
-        raise OutputError("is already there; choose another output folder, or set `overwrite`.", table)
+        raise OutputError("already exists; choose another output folder, or set `overwrite`.", table)
     tasks = [Task(scan, case) for scan, case in zip(scans, case_names(scans), strict=True)]
     found: dict[Task, Outcome] = {}
     for outcome in predict_all(tasks, request, networks, jobs):

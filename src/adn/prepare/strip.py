@@ -39,7 +39,7 @@ _CLOSE_MM = 4.0  # half width of calcified falx and of gaps from noise
 _MIN_BONE_SHARE = 0.04  # share of everything brighter than water; a head has 0.2
 _NO_TISSUE_HU = -100.0
 _NO_BRAIN = (
-    "A head CT with a brain was needed, but there is no brain inside ({why}). Check that the scan is a head CT in HU."
+    "Needed a head CT that shows the brain, but no brain was found ({why}). Check that the scan is a head CT in HU."
 )
 
 

@@ -44,7 +44,7 @@ def row_recipe(base: Recipe, row: str) -> Recipe:
     rows use the same samples, without augmentation of their own. Raises ConfigError.
     """
     if row not in row_names():
-        raise ConfigError(f"No row '{row}' of the benchmark: there are {', '.join(row_names())}.")
+        raise ConfigError(f"The benchmark has no row '{row}'; it has {', '.join(row_names())}.")
     text = (resources.files("adn") / "recipes" / "rows" / f"{row}.toml").read_text(encoding="utf-8")
     values = _merged(base.model_dump(), {**tomllib.loads(text), "name": f"{base.name}+{row}"})
     if not values["align"]["apply"]:
@@ -107,7 +107,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             raise ConfigError(f"Recipe '{path}' cannot be read as text in UTF-8: {error}.") from error
     else:
         raise ConfigError(
-            f"No recipe '{name_or_path}': give one of {', '.join(recipe_names())}, or the path of a .toml file."
+            f"There is no recipe '{name_or_path}': give one of {', '.join(recipe_names())}, or a .toml file."
         )
     try:
         return recipe_from_dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
@@ -156,7 +156,7 @@ def _with_current_settings(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(what: str, root: type[BaseModel], error: ValidationError) -> str:
-    return "; ".join(f"{what}: {_problem(root, problem)}" for problem in error.errors()) + "."
+    return f"{what}: " + "; ".join(_problem(root, problem) for problem in error.errors()) + "."
 
 
 def _problem(root: type[BaseModel], problem: Any) -> str:

@@ -143,8 +143,8 @@ def _plots(evaluation: Evaluation) -> list[Plot]:
             box_plots(evaluation),
             "Spread over cases",
             "Box plots of Dice, surface Dice, HD95 and volume difference for each method.",
-            "A dot is a case; boxes are quartiles, whiskers reach to 1.5 times their distance. Cases without HD95 are "
-            "left out there.",
+            "A dot is a case; boxes show the quartiles, and whiskers reach up to 1.5 times the distance between "
+            "them. Cases without HD95 are left out of its plot.",
         ),
         _plot(
             bland_altman(evaluation),
@@ -160,8 +160,8 @@ def _plots(evaluation: Evaluation) -> list[Plot]:
             f"{curve.cases} cases"
             for method, curve in evaluation.reliability.items()
         )
-        note = f"Over the voxels {where}. On the dashed line a probability means what it says. {errors}."
-        alt = "Observed share of infarct voxels against predicted probability, with the number of voxels beneath."
+        note = f"Over the voxels {where}. On the dashed line, the probability equals the observed fraction. {errors}."
+        alt = "Observed fraction of infarct voxels against predicted probability, with the number of voxels below."
         plots.append(_plot(reliability_curves(evaluation), "Reliability of the probability", alt, note))
     return plots
 

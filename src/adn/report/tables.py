@@ -29,14 +29,14 @@ BY_STRATUM = ("dice", "hd95_mm", "surface_dice_5mm", "volume_difference_ml", "le
 GRID_NAMES = {
     "own": "the scan's own grid",
     "paper": "the paper's voxels (1.2 × 1.2 × 5 mm)",
-    "own+ignore": "the scan's own grid, what the reference ignores taken as infarct",
-    "paper+ignore": "the paper's voxels, what the reference ignores taken as infarct",
+    "own+ignore": "the scan's own grid; what the reference ignores counted as infarct",
+    "paper+ignore": "the paper's voxels; what the reference ignores counted as infarct",
 }
 DEFINITIONS = (
     "HD95: between boundary voxels (6 neighbours), centre to centre; the larger of the two directed 95 % quantiles. "
     "Both masks empty: Dice 1, HD95 0, surface Dice 1. One empty: Dice 0, surface Dice 0, HD95 missing; a second "
-    "column counts the grid's diagonal there. Lesions: parts connected by faces, edges or corners; found where one "
-    "voxel is common. Strata: by the reference's volume on the scan's own grid."
+    "column uses the grid's diagonal instead. Lesions: parts connected by faces, edges or corners; found if they share "
+    "a voxel with the other mask. Strata: by the reference's volume on the scan's own grid."
 )
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"} | {
     "\\": r"\textbackslash{}",
@@ -103,14 +103,14 @@ def remarks(evaluation: Evaluation) -> list[str]:
     scored = {method: {c.case for c in evaluation.cases if c.method == method} for method in evaluation.methods}
     lines = [f"Cases scored: {', '.join(f'{method} {len(cases)}' for method, cases in scored.items())}."]
     if evaluation.unmatched:
-        lines.append(f"{len(evaluation.unmatched)} not scored, for lack of a prediction or reference: see the list.")
+        lines.append(f"{len(evaluation.unmatched)} not scored, for lack of a prediction or a reference: see the list.")
     if any(cases != scored[evaluation.methods[0]] for cases in scored.values()):
-        lines.append("The methods were not scored on the same cases: their means do not compare; differences do.")
-    lines.append(f"In brackets: 95 % bootstrap interval of the mean, 10,000 draws of cases (seed {evaluation.seed}).")
+        lines.append("The methods were scored on different cases: compare their differences, not their means.")
+    lines.append(f"In brackets: 95 % bootstrap interval of the mean, 10,000 resamples (seed {evaluation.seed}).")
     if clustered(evaluation):
         most = max(s.clusters for s in evaluation.summaries)
         if most == 1:
-            lines.append("All cases come from one head or patient: the intervals say nothing about others.")
+            lines.append("All cases come from one head or patient: the intervals say nothing about other patients.")
         else:
             lines.append(f"Cases come from {most} heads or patients; intervals by cluster draw whole ones.")
         if 1 < most < 10:

@@ -151,9 +151,7 @@ def _add_upload_route(app: FastAPI, cases: Cases, limits: Limits) -> None:
                 files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
                 return cases.case(await run_in_threadpool(_take, cases, files, dicom_seg, limits))
         except OSError as error:
-            raise ProblemError(
-                507, f"The upload could not be stored ({error.strerror}): make room on the disk."
-            ) from error
+            raise ProblemError(507, f"The upload could not be stored ({error.strerror}): free some space.") from error
 
 
 def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
@@ -177,7 +175,7 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
 
     @app.post(
         "/api/cases/{case_id}/cancel",
-        summary="Cancel a waiting or running case; any other stays as it is",
+        summary="Cancel a waiting or running case; any other is left unchanged",
         responses=documented(404, 422),
     )
     def cancel_case(case_id: CaseId) -> Case:
@@ -186,7 +184,7 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
 
     @app.post(
         "/api/cases/{case_id}/aspects",
-        summary="ASPECTS of a mask that is being painted, packed as for corrections; nothing is kept",
+        summary="ASPECTS of a mask that is being painted, encoded as for corrections; nothing is stored",
         responses=documented(400, 404, 413, 422),
         openapi_extra=_OCTETS,
     )
@@ -197,7 +195,7 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
     @app.post(
         "/api/cases/{case_id}/corrections",
         status_code=201,
-        summary="Keep a corrected mask beside the original: gzip of a byte a voxel, 0 or 1, RAS order, x fastest",
+        summary="Save a corrected mask beside the original: gzip of a byte a voxel, 0 or 1, RAS order, x fastest",
         responses=documented(400, 404, 413, 422, 507),
         openapi_extra=_OCTETS,
     )
@@ -207,7 +205,7 @@ def _add_case_routes(app: FastAPI, cases: Cases, jobs: Jobs | None) -> None:
         try:
             return await run_in_threadpool(cases.correct, record, packed)
         except OSError as error:
-            raise ProblemError(507, f"The mask could not be stored ({error.strerror}); make room for it.") from error
+            raise ProblemError(507, f"The mask could not be stored ({error.strerror}): free some space.") from error
 
 
 def _add_file_routes(app: FastAPI, cases: Cases) -> None:
@@ -244,7 +242,7 @@ def _add_file_routes(app: FastAPI, cases: Cases) -> None:
 def _take(cases: Cases, files: list[UploadFile], dicom_seg: bool, limits: Limits):
     """Store an upload and queue it."""
     if not files:
-        raise ProblemError(422, "The upload needs one or more files in the part 'files'.")
+        raise ProblemError(422, "The upload needs one or more files in the form field 'files'.")
     with cases.staging() as folder:
         staged = folder / "case"
         staged.mkdir()

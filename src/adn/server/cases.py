@@ -109,7 +109,7 @@ class Cases:
     def check_room(self) -> None:
         """Raise ProblemError where no case can be taken now."""
         if self.folder is None:
-            raise ProblemError(403, "'adn view' takes no new scans; 'adn serve' does.")
+            raise ProblemError(403, "'adn view' accepts no new scans; 'adn serve' does.")
         if sum(one.state == "queued" for one in self.records()) >= self.waiting:
             raise ProblemError(
                 503, f"{self.waiting} cases are already waiting; try again when one is done.", {"Retry-After": "60"}
@@ -210,7 +210,7 @@ class Cases:
         try:
             return score_mask(self.results(record), packed)
         except (InputError, OSError) as error:
-            raise ProblemError(404, "The results of this case cannot be read any more.") from error
+            raise ProblemError(404, "The results of this case can no longer be read.") from error
 
     def delete(self, record: Record) -> None:
         """Remove a case that is not running, and everything in its folder."""

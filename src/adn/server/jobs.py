@@ -178,7 +178,7 @@ class Jobs:
     def _fail(self, record: Record, sentence: str, by_user: bool = False) -> None:
         """Record a failure. by_user: the scan is the cause, so the user can do something about it."""
         sentence = sentence.replace(str(self._cases.home(record)), "the case's folder")
-        title = "This scan cannot be processed" if by_user else "The processing failed"
+        title = "This scan cannot be processed" if by_user else "Processing failed"
         with contextlib.suppress(ProblemError):  # deleted by hand
             self._cases.finish(
                 record.id, "failed", CaseFailure(title=title, detail=sentence[:1].upper() + sentence[1:])

@@ -16,10 +16,10 @@ STEPS = {  # in order: name that `predict_one` reports → text that users read
     "read": "Read the scan",
     "load": "Load the networks",
     "strip skull": "Find the brain",
-    "conform": "Bring it to the model's grid",
+    "conform": "Resample to the model's grid",
     "align": "Align the two sides",
     "disentangle and segment": "Compare the sides, mark the infarct",
-    "carry home": "Carry the maps back to the scan",
+    "carry home": "Resample the maps to the scan",
     "measure": "Measure",
     "write": "Write files and report",
 }

@@ -72,7 +72,7 @@ def check_zip(path: Path, limits: Limits) -> None:
     try:
         archive.check(path, limits.unpacked_mb * 2**20, limits.files, limits.unpacked_ratio)
     except InputError as error:
-        raise ProblemError(415, f"This zip was not taken: {error.what}") from error
+        raise ProblemError(415, f"This zip was not accepted: {error.what}") from error
 
 
 def nifti_bytes(stream: IO[bytes]) -> int:

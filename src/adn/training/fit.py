@@ -213,12 +213,12 @@ class _Loop:
         parts = config.accumulation * fabric.world_size
         if not math.isfinite(row["loss"]) or counts[names.index("loss")] < parts:
             raise AdnError(
-                "The loss is no longer a finite number. Lower learning_rate or clip_norm in the recipe and start "
+                "The loss is no longer finite. Lower learning_rate or clip_norm in the recipe and start "
                 "again; the last checkpoint is from before."
             )
         if not torch.isfinite(_clipped(fabric, model, optimiser, config)):
             raise AdnError(
-                "A gradient is no longer a finite number, though the loss is. Lower learning_rate, or set "
+                "A gradient is no longer finite, though the loss is. Lower learning_rate, or set "
                 "train.precision to fp32, in the recipe and start again; the last checkpoint is from before."
             )
         optimiser.step()

@@ -48,7 +48,7 @@ def continue_run(out: Path, recipe: Recipe) -> None:
     for name in ("threads", "torch", "processor"):
         if now[name] != first[name]:
             log.warning(
-                "%s was %s when this run began and is %s now: the last digits of its numbers will differ from those "
+                "%s was %s when this run began and is %s now: the last digits of its results will differ from those "
                 "of an uninterrupted run",
                 *(name, first[name], now[name]),
             )
@@ -60,7 +60,7 @@ def read_run(out: Path) -> tuple[Recipe, dict[str, Any]]:
     try:
         request = json.loads((out / RUN).read_text(encoding="utf-8"))["request"]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"is not a run folder (no readable {RUN}); choose one that training wrote.", out) from error
+        raise InputError(f"is not a run folder (no readable {RUN}); give one that training wrote.", out) from error
     return load_recipe(out / RECIPE), request
 
 

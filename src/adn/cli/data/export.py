@@ -19,7 +19,7 @@ def export(
     to: Annotated[Layout, typer.Option("--to", help="The layout to write.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder; for nnU-Net call it Dataset<number>_<name>.")],
     split: Annotated[
-        Path | None, typer.Option(help="CSV of 'adn split': test cases and folds for nnU-Net to use.")
+        Path | None, typer.Option(help="CSV from 'adn split' with the test cases and folds for nnU-Net.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:

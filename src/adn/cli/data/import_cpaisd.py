@@ -16,7 +16,7 @@ def import_cpaisd(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with CPAISD's train, val and test, unpacked.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the cases; each gets DST/<case>.")],
     penumbra: Annotated[
-        bool, typer.Option("--penumbra", help="Take core and penumbra together as the infarct, not only the core.")
+        bool, typer.Option("--penumbra", help="Use core and penumbra together as the infarct, not the core alone.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:

@@ -17,7 +17,7 @@ Part = Literal["train", "validation", "test"]
 def list_cases(
     path: Data,
     split: Annotated[Path | None, typer.Option(help="CSV of 'adn split'.")] = None,
-    part: Annotated[Part | None, typer.Option(help="Only these cases of the split.")] = None,
+    part: Annotated[Part | None, typer.Option(help="List only the cases in this part of the split.")] = None,
     fold: Fold = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A CSV of paths to write.")] = None,
 ) -> None:
@@ -30,7 +30,7 @@ def list_cases(
     from adn.datasets.splits import cases_of_part
 
     if (split is None) != (part is None):
-        raise InputError("--split and --part go together: say which part of which split.")
+        raise InputError("--split and --part go together: give both.")
     cases = find_cases(path)
     if split and part:
         cases = cases_of_part(cases, split, part, fold)

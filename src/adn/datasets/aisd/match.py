@@ -185,7 +185,7 @@ def read_stack(series: Series) -> NDArray[np.float32]:
                 pixels = np.asarray(apply_rescale(data.pixel_array, data), np.float32)
         except Exception as error:  # pydicom raises many kinds on damaged bytes
             raise InputError(
-                "the DICOM file is truncated or packed in an unknown way; copy the series again.", header.path
+                "the DICOM file is truncated, or compressed in an unknown way; copy the series again.", header.path
             ) from error
         planes.extend(pixels.reshape(-1, *header.shape)[header.numbers])
     return np.stack([planes[i] for i in series.order])

@@ -14,7 +14,7 @@ function problem(status, text) {
     const { title, detail } = JSON.parse(text);
     return new Problem(status, title ?? `Error ${status}`, detail);
   } catch {
-    return new Problem(status, `Error ${status}`, "The server gave an answer that this page does not know.");
+    return new Problem(status, `Error ${status}`, "The server sent an unexpected answer.");
   }
 }
 
@@ -73,7 +73,7 @@ export function upload(group, dicomSeg, progress) {
       if (request.status === 201) resolve(JSON.parse(request.responseText));
       else reject(problem(request.status, request.responseText));
     });
-    request.addEventListener("error", () => reject(new Problem(0, "No answer", "The upload broke off.")));
+    request.addEventListener("error", () => reject(new Problem(0, "No answer", "The upload was interrupted.")));
     request.send(form);
   });
 }

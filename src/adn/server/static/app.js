@@ -29,7 +29,7 @@ async function show() {
 
 function failure(error) {
   const locked = error.status === 401 || error.status === 403;
-  const words = locked ? "Open the address with the token that adn serve printed." : error.message;
+  const words = locked ? "Open the address, with its token, that adn serve printed." : error.message;
   return h(
     "section",
     { class: "card" },

@@ -37,7 +37,7 @@ function running(main, one, draw) {
     if (final(now.state)) return draw(now);
     shown = now;
     const step = now.steps.find((each) => each.state === "running");
-    const words = now.state === "queued" ? "Waiting for its turn" : "Finding the infarct";
+    const words = now.state === "queued" ? "Waiting in the queue" : "Finding the infarct";
     if (state.textContent !== words) state.textContent = words;
     if (step) say(step.title);
     list.replaceChildren(...now.steps.map(stepRow));
@@ -76,9 +76,9 @@ function stepRow(step) {
 function ended(one) {
   const words =
     one.state === "cancelled"
-      ? "It was cancelled; nothing was kept of its results."
+      ? "No results were kept."
       : (one.error?.detail ?? "It stopped for an unknown reason; see the server's log.");
-  const head = one.state === "cancelled" ? "Cancelled" : (one.error?.title ?? "It did not work");
+  const head = one.state === "cancelled" ? "Cancelled" : (one.error?.title ?? "Processing failed");
   return [h("h1", {}, head), h("p", {}, words)];
 }
 
@@ -100,7 +100,7 @@ function buttons(one) {
   const erase = async () => {
     const sure = await confirmed(
       `Delete ${one.name}?`,
-      "Its scan and results are deleted from this computer.",
+      "Its scan and results will be deleted from this computer.",
       "Delete",
     );
     if (sure) await act(api.remove, "Deleting …", home)();

@@ -99,8 +99,8 @@ export function settings(one, changed, extra = null) {
     ],
     set("brain"),
   );
-  const markOpacity = opacity("Opacity of the filling", chosen.markOpacity, set("markOpacity"));
-  const mapOpacity = opacity("Opacity of the map", chosen.mapOpacity, set("mapOpacity"));
+  const markOpacity = opacity("Fill opacity", chosen.markOpacity, set("markOpacity"));
+  const mapOpacity = opacity("Map opacity", chosen.mapOpacity, set("mapOpacity"));
   const legend = h("div", { class: "legend" });
   const pick = (name) => {
     [, free.width, free.level] = WINDOWS[name];

@@ -131,7 +131,7 @@ export function correcting(one, viewer, refresh, turned) {
       const kept = await api.correct(one.id, await viewer().packed());
       versions.push(kept);
       state.dirty = false;
-      message.textContent = `Saved as version ${kept.number}: ${volume(kept.volume_ml)}. The original stays as it was.`;
+      message.textContent = `Saved as version ${kept.number}: ${volume(kept.volume_ml)}. The original is unchanged.`;
       say(message.textContent);
     } catch (error) {
       message.textContent = `Not saved. ${error.message}`;
@@ -151,7 +151,7 @@ export function correcting(one, viewer, refresh, turned) {
   }
 
   async function open(kept) {
-    const lost = "What was painted since the last save is lost.";
+    const lost = "Changes since the last save will be lost.";
     if (state.dirty && !(await confirmed("Show another version?", lost, "Show it"))) return;
     await viewer()?.openMask(kept ? kept.file : null);
     state.dirty = false;

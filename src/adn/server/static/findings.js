@@ -34,7 +34,7 @@ export function headline({ id, results }) {
 /** The note under a verdict that names no infarct. */
 const beside = (results) =>
   results.assessable === false
-    ? "This is not a finding, neither of an infarct nor of its absence: look at the scan itself."
+    ? "This neither confirms nor rules out an infarct: look at the scan itself."
     : "This does not exclude an infarct: early ischaemia can be invisible on CT.";
 
 /** The numbers, worded as in the report. */

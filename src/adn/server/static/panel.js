@@ -16,7 +16,7 @@ const KEYS = [
   ["1 to 4", "windows: brain, stroke, subdural, bone"],
   ["+ − 0", "zoom in, out, all"],
 ];
-const MOUSE = "Mouse: click sets the place, the wheel turns slices, dragging with the right button changes the window.";
+const MOUSE = "Mouse: click to set the position, turn the wheel to change slices, drag with the right button to change the window.";
 
 /** The panel of a finished case: its element, a function that starts it once it is in the page, and one that ends it. */
 export function viewerPanel(info, one) {

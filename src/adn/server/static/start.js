@@ -61,13 +61,13 @@ function dropZone(info) {
     message.textContent = "";
     if (!found.length) {
       message.textContent =
-        "Nothing to upload was found: a NIfTI file, a folder of DICOM files or a zip of one is needed.";
+        "Found nothing to upload: a NIfTI file, a folder of DICOM files or a zip of either is needed.";
       return;
     }
     const size = found.flatMap((group) => group.files).reduce((sum, file) => sum + file.size, 0);
     const limit = info.limits?.upload_mb;
     if (limit && found.some((group) => group.files.reduce((sum, file) => sum + file.size, 0) > limit * 2 ** 20)) {
-      message.textContent = `A scan may have ${limit} MB at most; ${bytes(size)} came.`;
+      message.textContent = `A scan may be at most ${limit} MB; this one is ${bytes(size)}.`;
       return;
     }
     meter.hidden = false;
@@ -107,7 +107,7 @@ function dropZone(info) {
       "label",
       { class: "check" },
       seg,
-      "Also write DICOM SEG and SR (for DICOM scans; these two name the patient, to join the study)",
+      "Also write DICOM SEG and SR (for DICOM scans; both contain the patient's name, to join the study)",
     ),
     oneFile,
     folder,
@@ -155,7 +155,7 @@ function caseRow(one, refresh) {
   const erase = async () => {
     const sure = await confirmed(
       `Delete ${one.name}?`,
-      "Its scan and results are deleted from this computer.",
+      "Its scan and results will be deleted from this computer.",
       "Delete",
     );
     if (sure) await act(() => api.remove(one.id), "Deleting …")();

@@ -64,7 +64,7 @@ class Preset:
     def _found(self, kind: str, wanted: Mapping[str, str], folder: Path | None, option: str) -> dict[str, Path]:
         if not wanted:
             if folder is not None:
-                raise InputError(f"The set {self.name} is made without files: leave out {option} {folder}.")
+                raise InputError(f"The set {self.name} needs no files: leave out {option} {folder}.")
             return {}
         if folder is None or not folder.is_dir():
             raise InputError(
