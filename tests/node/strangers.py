@@ -136,7 +136,7 @@ def until(what, seconds=120):
             found = None
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise AssertionError("it did not come")
 
 

@@ -21,6 +21,7 @@ from adn.work.exits import OUR_FAULT
 from adn.work.pool import Failure, Worker, end
 
 _TICK_S = 0.1  # how soon a cancel or a shutdown is noticed
+_PAUSED_S = 1.0  # how often it is looked whether a case that failed may be tried again
 _GRACE_S = 0.5
 _PATIENCE_S = 30.0  # time for a cancel to finish; a worker is killed after 10
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Jobs:
             with self._cases.changed:
                 queued = self._cases.next_queued()
                 if queued is None:
-                    self._cases.changed.wait(1.0)
+                    self._cases.changed.wait(_PAUSED_S)
                     continue
             record = self._cases.begin(queued)
             if record is not None:
