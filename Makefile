@@ -1,4 +1,4 @@
-# make demo: install, make a virtual patient, find its infarct.   make check: style and types, takes minutes.
+# make demo: install, make a virtual patient, find its infarct.   make check: style and types, about a minute.
 # make test: install, tests in JOBS=2 processes.
 # make coverage: the tests, and which lines they do not reach.   make docs: the documentation site.
 # make lowest: tests with the oldest versions that pyproject.toml allows, in .venv-lowest.
@@ -58,7 +58,7 @@ coverage: $(VENV)/.installed-dev
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --threads 2
 	$(BIN)/python -m pytest tests/test_contract_floors.py tests/test_contract_budgets.py tests/test_contract_version.py
 
 # Build the sdist and the wheel from it, check that both contain the viewer, install the wheel into an empty venv, and
