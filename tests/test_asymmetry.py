@@ -37,7 +37,7 @@ def test_total_asymmetry_by_hand():
     assert flat(total_asymmetry(row(ROW))) == pytest.approx([0.0, 0.4, 0.0, 0.4])
 
 
-def test_a_voxel_and_its_twin_are_never_both_darker():
+def test_a_voxel_and_its_mirror_voxel_are_never_both_darker():
     a = total_asymmetry(torch.rand(2, 1, 3, 5, 7))
     assert torch.count_nonzero(a * mirror(a)) == 0
     assert torch.count_nonzero(a[..., 3]) == 0  # on the mid-plane a voxel is its own twin
@@ -45,7 +45,7 @@ def test_a_voxel_and_its_twin_are_never_both_darker():
     assert a.max() <= 1
 
 
-def test_half_a_gate_by_hand():
+def test_a_half_open_gate_by_hand():
     parts = disentangle(row(ROW), row([0, 0, 0, 0]))
     assert flat(parts.gate) == [0.5] * 4
     assert flat(parts.pathological_asymmetry) == pytest.approx([0.0, 0.2, 0.0, 0.2])
@@ -54,7 +54,7 @@ def test_half_a_gate_by_hand():
     assert flat(compensated(parts.aligned, parts.pathological_asymmetry)) == pytest.approx([0.5, 0.4, 0.6, 0.3])
 
 
-def test_a_fraction_lies_between_nothing_and_all_and_nothing_is_lost():
+def test_p_is_between_0_and_a_and_p_plus_q_is_a():
     parts = random_parts()
     p, a, q = parts.pathological_asymmetry, parts.total_asymmetry, parts.intrinsic_asymmetry
     assert p.min() >= 0
@@ -64,7 +64,7 @@ def test_a_fraction_lies_between_nothing_and_all_and_nothing_is_lost():
     assert torch.equal(parts.salient, parts.aligned + q)
 
 
-def test_an_open_gate_hides_nothing_and_a_closed_gate_blinds_f():
+def test_an_open_gate_leaves_x_unchanged_and_a_closed_gate_makes_the_salient_symmetric():
     x = torch.rand(1, 1, 3, 5, 8)
     opened, closed = (disentangle(x, torch.full_like(x, logit)) for logit in (200.0, -200.0))
     assert torch.equal(opened.pathological_asymmetry, opened.total_asymmetry)
@@ -84,7 +84,7 @@ def test_the_papers_p_is_a_probability_and_the_released_q_is_clamped():
     assert torch.equal(clamped.intrinsic_asymmetry, free.intrinsic_asymmetry.clamp(min=0))
 
 
-def test_the_released_x_tilde_goes_no_further_than_the_twin():
+def test_the_released_x_tilde_is_limited_to_the_mirror_value():
     x, p = row(ROW), row([0.5, 0.5, 0.5, 0.1])  # A = 0 0.4 0 0.4
     assert flat(compensated(x, p)) == pytest.approx([1.0, 0.7, 1.1, 0.2])
     assert flat(compensated(x, p, clamp=True)) == pytest.approx([0.5, 0.6, 0.6, 0.2])
@@ -101,7 +101,7 @@ def test_bright_lesions_by_hand():
     assert flat(compensated(row(ROW), row([0.5] * 4), True, "bright")) == pytest.approx([0.1, -0.3 + 0.5, 0.2, 0.1])
 
 
-def test_bright_is_dark_of_the_inverted_scan():
+def test_bright_polarity_equals_dark_polarity_on_the_inverted_scan():
     torch.manual_seed(0)
     x, logits = torch.rand(2, 1, 3, 5, 8), torch.randn(2, 1, 3, 5, 8)
     bright, dark = disentangle(x, logits, polarity="bright"), disentangle(1 - x, logits)
@@ -119,7 +119,7 @@ def test_mirroring_the_brain_mirrors_everything():
     assert torch.allclose(there.salient, parts.salient, atol=1e-6)
 
 
-def test_half_precision_comes_in_and_full_precision_goes_out():
+def test_half_precision_inputs_give_full_precision_outputs():
     x = torch.rand(1, 1, 2, 3, 4)
     parts = disentangle(x, torch.full_like(x, 6.5).bfloat16())
     assert {part.dtype for part in parts} == {torch.float32}
@@ -164,7 +164,7 @@ def test_broad_contrast_reaches_further_and_across_slices():
     assert found[:, :, (0, 2)].abs().max() > 0
 
 
-def test_contrast_is_blind_to_fluid_and_finds_what_noise_hides():
+def test_contrast_ignores_fluid_and_finds_what_noise_hides():
     x = slab()
     x[:, :, 1, 6:16, 8] = 5 / 80  # a sulcus on one side: A is 25 HU there
     assert float(total_asymmetry(x).max()) == pytest.approx(25 / 80)
@@ -180,7 +180,7 @@ def test_contrast_is_blind_to_fluid_and_finds_what_noise_hides():
     assert (a[inside] == 0).any()  # where noise alone makes the infarct the brighter of two voxels
 
 
-def test_contrast_sees_an_infarct_in_a_scan_that_is_dark_throughout():
+def test_contrast_shows_an_infarct_in_a_scan_that_is_dark_throughout():
     """12 HU are fluid in a brain of 33 HU, and an infarct in one of 21: what counts is how dark the brain is."""
     for brain_hu, seen in ((33.0, 0.0), (21.0, 0.9)):
         x = slab(brain_hu)
@@ -188,7 +188,7 @@ def test_contrast_sees_an_infarct_in_a_scan_that_is_dark_throughout():
         assert float(mirror_contrast(x, SPACING)[0, 0, 1, 10, 6]) == pytest.approx(seen, abs=1e-5)
 
 
-def test_the_limit_of_fluid_is_a_cliff_unless_the_recipe_gives_it_an_edge():
+def test_the_fluid_threshold_is_sharp_unless_the_recipe_sets_an_edge():
     """An infarct of 18 HU in a brain of 33, whose limit is 18.15: in a scanner of 0.3 HU more it counts in full."""
 
     def seen(infarct_hu, **edge):
@@ -204,7 +204,7 @@ def test_the_limit_of_fluid_is_a_cliff_unless_the_recipe_gives_it_an_edge():
     assert smooth[0] == 0.0  # fluid it is
 
 
-def test_without_an_edge_contrast_is_what_the_shipped_weights_learnt_from():
+def test_without_an_edge_contrast_matches_the_training_of_the_shipped_weights():
     """To the bit, as it was written before there was an edge."""
     torch.manual_seed(1)
     x = torch.where(slab() > 0, (torch.rand(1, 1, 3, 24, 24) * 50 + 5) / 80, 0)
@@ -216,7 +216,7 @@ def test_without_an_edge_contrast_is_what_the_shipped_weights_learnt_from():
     assert torch.equal(mirror_contrast(x, SPACING), ((mirror(mean) - mean) * 80 / 10.0).clamp(-1, 1) * known)
 
 
-def test_contrast_is_bounded_and_none_outside():
+def test_contrast_is_bounded_and_zero_outside_the_brain():
     x = slab(70.0)
     x[..., 3:10] = x[..., 3:10].clamp(max=45 / 80)
     found = mirror_contrast(x, SPACING)
@@ -226,7 +226,7 @@ def test_contrast_is_bounded_and_none_outside():
     assert not mirror_contrast(torch.zeros(1, 1, 2, 6, 6), SPACING).any()
 
 
-def test_density_is_told_against_the_brains_median():
+def test_density_is_relative_to_the_brains_median():
     """Ten voxels have 30 HU, twelve 40 and more, one is fluid, one outside: the median is 40, and 10 HU count as 1."""
     x = torch.full((1, 1, 2, 3, 4), 30 / 80)
     x[..., 2:] = 40 / 80

@@ -63,7 +63,7 @@ def small():
     return recipe.model_copy(update={"train": train})
 
 
-def test_two_rows_are_trained_scored_resumed_and_skipped(cases, tmp_path, monkeypatch):
+def test_rows_are_trained_scored_resumed_and_skipped(cases, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     said: list[str] = []
 
@@ -136,7 +136,7 @@ def test_adn_plus_is_adn_with_its_extensions_on_any_recipe():
         assert plain.loss == load_recipe(base).loss
 
 
-def test_adn_plus_is_trained_and_scored_and_a_folder_of_before_its_settings_goes_on(cases, tmp_path, monkeypatch):
+def test_adn_plus_is_trained_and_scored_and_an_older_folder_can_be_resumed(cases, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     said: list[str] = []
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_compared_is_refused(cases, tmp_path):
     assert not list(tmp_path.glob("c/*"))
 
 
-def test_a_row_may_be_repeated_with_a_seed_of_its_own():
+def test_a_row_may_be_repeated_with_another_seed():
     rows = module._chosen(["adn@1", "sean", "adn"])
     assert [row.name for row in rows] == ["sean", "adn", "adn@1"]
     assert [row.of(load_recipe("tiny")).train.seed for row in rows] == [0, 0, 1]

@@ -59,7 +59,7 @@ def scan():
     return labelled_head()
 
 
-def test_labels_lie_where_the_tissue_is(scan):
+def test_labels_match_the_tissue(scan):
     ct, labels = scan
     found = segment_tissue(ct, model())
     assert found.doubt is None
@@ -102,13 +102,13 @@ def test_thin_slices_and_odd_pixels_keep_their_place(spacing):
     assert dice(found.brain.data > 0, labels.data > 0) > 0.96
 
 
-def test_the_network_strips_where_it_is_plausible(scan):
+def test_the_networks_outline_is_used_if_plausible(scan):
     brain = find_brain(scan[0], model())
     assert (brain.stripper, brain.remarks) == (NETWORK, ())
     assert brain.tissue is not None
 
 
-def test_else_the_classical_stripper_does_and_says_so(scan):
+def test_otherwise_the_classical_stripper_is_used_and_reported(scan):
     brain = find_brain(scan[0], model(SaysNo()))
     assert brain.stripper == CLASSICAL
     (remark,) = brain.remarks
@@ -127,7 +127,7 @@ def test_two_pieces_and_coarse_voxels_are_doubted(scan):
     assert "axial slices" in str(segment_tissue(coronal, model()).doubt)
 
 
-def test_the_network_that_ships_is_small_and_loads():
+def test_the_shipped_network_is_small_and_loads():
     found = load_tissue(device="cpu")
     assert find_weights("tissue").megabytes < 6
     assert found.network.multiple == 16

@@ -47,11 +47,11 @@ def initialize(hook, root, target, version="standard"):
 
 
 @pytest.mark.parametrize("target", ["sdist", "wheel"])
-def test_a_bundle_that_is_there_needs_no_node(hook, tmp_path, target):
+def test_an_existing_viewer_bundle_needs_no_node(hook, tmp_path, target):
     assert initialize(hook, checkout(tmp_path, "1.2.3"), target) == []
 
 
-def test_an_editable_install_needs_neither(hook, tmp_path):
+def test_an_editable_install_needs_neither_bundle_nor_node(hook, tmp_path):
     assert initialize(hook, checkout(tmp_path, None), "wheel", "editable") == []
 
 

@@ -13,7 +13,7 @@ def test_the_recipes_in_the_package_load():
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_packaged_recipe_bears_its_name_says_what_it_is_and_survives_json(name):
+def test_a_packaged_recipe_has_its_name_and_summary_and_survives_json(name):
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.summary
@@ -43,7 +43,7 @@ def test_the_defaults_are_the_papers_numbers():
         ({"zzz": 1}, "unknown key zzz; did you mean"),
     ],
 )
-def test_an_unknown_key_names_the_nearest(values, message):
+def test_the_error_for_an_unknown_key_names_the_nearest(values, message):
     with pytest.raises(ConfigError) as caught:
         recipe_from_dict({"name": "x", **values})
     assert message in str(caught.value)
@@ -101,7 +101,7 @@ def test_the_anisotropic_backbone_takes_any_even_number_of_slices():
     assert side_factors("resunet", (8, 16, 32), (5.0, 1.2, 1.2)) == (4, 4, 4)
 
 
-def test_every_problem_is_told_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
         recipe_from_dict({"treshold": 0.5, "grid": {"spacing": 1}})
     assert "name: Field required" in str(caught.value)
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path, content, message):
 
 
 @pytest.mark.parametrize("name", ["papr", "absent.toml", ""])
-def test_an_absent_recipe_is_an_error_that_lists_what_there_is(name):
+def test_an_unknown_recipe_is_an_error_that_lists_the_recipes(name):
     with pytest.raises(ConfigError, match="fast, fast-plus, paper, released"):
         load_recipe(name)
 
@@ -136,7 +136,7 @@ def test_a_recipe_cannot_be_changed():
         Recipe(name="x").threshold = 0.4
 
 
-def test_a_recipe_may_hold_only_what_differs_from_its_base(tmp_path):
+def test_a_recipe_may_contain_only_the_differences_from_its_base(tmp_path):
     own = tmp_path / "own.toml"
     own.write_text('name = "own"\nbase = "fast"\n[train.segment]\nmax_epochs = 2\n')
     recipe, base = load_recipe(own), load_recipe("fast")
@@ -144,14 +144,14 @@ def test_a_recipe_may_hold_only_what_differs_from_its_base(tmp_path):
     assert (recipe.name, recipe.grid, recipe.network) == ("own", base.grid, base.network)
 
 
-def test_a_base_that_is_not_there_is_an_error(tmp_path):
+def test_an_unknown_base_is_an_error(tmp_path):
     own = tmp_path / "own.toml"
     own.write_text('name = "own"\nbase = "quick"\n')
     with pytest.raises(ConfigError, match=r"'own': its base 'quick' is none of .*fast"):
         load_recipe(own)
 
 
-def test_settings_of_former_versions_are_read_where_they_change_nothing():
+def test_settings_of_earlier_versions_are_read_if_they_change_nothing():
     old = load_recipe("tiny").model_dump()
     old["loss"]["hardest_share"], old["train"]["compile"] = None, False
     assert recipe_from_dict(old) == load_recipe("tiny")
@@ -161,18 +161,18 @@ def test_settings_of_former_versions_are_read_where_they_change_nothing():
 
 
 @pytest.mark.parametrize(("then", "now"), [(False, "none"), (True, "released"), ("nnunet", "nnunet")])
-def test_values_that_were_called_something_else_are_read(then, now):
+def test_renamed_values_are_read(then, now):
     old = load_recipe("tiny").model_dump()
     old["train"]["augment"] = then
     assert recipe_from_dict(old).train.augment == now
 
 
-def test_backbones_that_are_gone_are_an_error_that_lists_those_there_are():
+def test_removed_backbones_are_an_error_that_lists_the_available_ones():
     with pytest.raises(ConfigError, match=r"d_backbone: Input should be 'resunet', 'anisotropic' or 'slicewise'"):
         recipe_from_dict({"name": "x", "network": {"d_backbone": "segresnet"}})
 
 
-def test_what_patients_are_drawn_from_is_part_of_the_recipe():
+def test_the_ranges_of_virtual_patients_are_part_of_the_recipe():
     changed = {"infarcts": {"old_share": 0.0}, "heads": {"bone_hu": [700, 900]}, "extras": {"metal": []}}
     values = {"name": "x", "train": {"patients": changed, "poses": {"left_over_mm": 0.0}, "looks": {"gain": [1, 1]}}}
     with pytest.raises(ConfigError, match=r"train\.patients\.extras\.metal"):
@@ -193,6 +193,6 @@ def test_what_patients_are_drawn_from_is_part_of_the_recipe():
         ({"infarcts": {"stages": {"acute": {"drop_hu": [4, 9], "whit": 1}}}}, r"stages\.acute\.white\?"),
     ],
 )
-def test_a_range_or_share_that_cannot_be_is_an_error(section, message):
+def test_an_impossible_range_or_share_is_an_error(section, message):
     with pytest.raises(ConfigError, match=message):
         recipe_from_dict({"name": "x", "train": {"patients": section}})

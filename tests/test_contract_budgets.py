@@ -112,7 +112,7 @@ def test_classes_inherit_once(room):
     assert not deep
 
 
-def test_the_measures_measure():
+def test_the_measures_count_correctly():
     text = 'def f(a, *, b):\n    """Doc."""\n    x = a\n\n    return x + b\n'
     (node,) = ast.parse(text).body
     assert (body_lines(node), parameters(node)) == (3, 2)

@@ -24,7 +24,7 @@ def read():
     return yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
 
 
-def test_names_and_floors_agree():
+def test_names_and_minimum_versions_agree():
     asked = {}
     for line in PROJECT["dependencies"]:
         found = re.fullmatch(r"([\w-]+)(>=[\w.]+)", line.split(";")[0].strip())

@@ -84,7 +84,7 @@ def run(inputs, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
-def test_what_a_page_shows_runs(page, run):
+def test_the_commands_on_each_page_run(page, run):
     for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
         if kind == "python":
             exec(compile(block, page.name, "exec"), {})
@@ -93,7 +93,7 @@ def test_what_a_page_shows_runs(page, run):
                 run(line)
 
 
-def test_there_is_a_page_for_each_task_and_it_fits_a_screen():
+def test_each_task_has_a_page_that_fits_a_screen():
     assert {page.stem for page in HOW_TO} == TASKS
     for page in HOW_TO:
         text = page.read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ def test_every_page_is_in_the_contents_and_links_lead_somewhere():
                 assert (page.parent / file).exists(), f"{name} links to {link}"
 
 
-def test_options_that_pages_show_exist():
+def test_options_shown_on_pages_exist():
     """Every `--option` beside `adn COMMAND` in a block or in backticks is one of that command."""
     from typer.main import get_command
 

@@ -87,7 +87,7 @@ def libraries_used(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_file_keeps_to_its_floor_and_its_libraries(path):
+def test_a_file_imports_only_from_lower_floors_and_allowed_libraries(path):
     here = room(module(path))
     if here in PACKAGE_DATA:
         assert not rooms_used(path)
@@ -107,7 +107,7 @@ def test_a_file_keeps_to_its_floor_and_its_libraries(path):
         assert not {name for name in rooms_used(path) if name.startswith("virtual")}
 
 
-def test_the_two_worlds_meet_at_these_doors_only():
+def test_patient_space_and_tensor_space_meet_in_these_modules_only():
     both = set()
     for path in FILES:
         tensors = libraries_used(path) & TORCH or rooms_used(path) & (TENSOR_SPACE - {"space.ellipsoids"})
@@ -117,7 +117,7 @@ def test_the_two_worlds_meet_at_these_doors_only():
     assert both == DOORS
 
 
-def test_what_predicts_owes_nothing_to_what_trains_which_asks_it_at_these_places_only():
+def test_prediction_imports_no_training_and_training_imports_prediction_here_only():
     """`io`, `prepare`, `nn` and `space` serve both; the server and reports stand on prediction's side."""
     used_by = {
         module(path): {name.split(".")[1] for name in imports(path) if name.startswith("adn.")} for path in FILES

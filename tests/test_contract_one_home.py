@@ -25,7 +25,7 @@ HOMES = {
 
 
 @pytest.mark.parametrize("what", HOMES)
-def test_it_is_written_in_its_home_only(what):
+def test_the_version_is_written_in_one_place(what):
     pattern, homes = HOMES[what]
     found = {
         path.relative_to(SOURCE).as_posix()

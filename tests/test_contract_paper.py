@@ -55,7 +55,7 @@ def test_a_named_test_exists(name):
     assert function in set(defined(ROOT / path))
 
 
-def test_every_equation_has_a_function_and_a_test_and_its_switches_exist():
+def test_every_equation_has_a_function_a_test_and_existing_settings():
     rows = table("Equations")
     assert len(rows) >= 20
     for paper, functions, tests, keys in rows:
@@ -64,7 +64,7 @@ def test_every_equation_has_a_function_and_a_test_and_its_switches_exist():
         assert all(exists(key) for key in switches(keys)), paper
 
 
-def test_the_rows_are_those_of_the_two_recipes():
+def test_the_table_matches_the_two_recipes():
     rows = table("Where the paper and the released code differ")
     assert [row[0] for row in rows] == list(ROWS)
     for point, _, _, keys, functions, tests in rows:

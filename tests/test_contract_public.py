@@ -26,7 +26,7 @@ def run_command(*arguments):
     return f"sys.argv = {['adn', *arguments]!r}\nfrom adn.cli import main\nassert main() == 0"
 
 
-def test_one_list_of_public_names():
+def test_there_is_one_list_of_public_names():
     typed = {name for module, name in imported_for_types()}
     assert adn.__all__ == sorted(adn.__all__)
     assert set(adn.__all__) == typed == set(dir(adn)) - {"__version__"}
@@ -42,7 +42,7 @@ def imported_for_types():
 
 
 @pytest.mark.parametrize(("module", "name"), list(imported_for_types()))
-def test_every_public_name_is_what_type_checkers_see_and_documented(module, name):
+def test_every_public_name_is_visible_to_type_checkers_and_documented(module, name):
     assert inspect.getdoc(getattr(adn, name))
     assert getattr(adn, name) is getattr(importlib.import_module(module), name)
 
@@ -59,7 +59,7 @@ def sentences(path):
             yield node.value
 
 
-def test_only_the_command_line_speaks_of_its_options():
+def test_only_the_command_line_mentions_its_options():
     """The library names arguments, in backticks, which `cli.terminal.with_options` spells as options."""
     folder = Path(adn.__file__).parent
     for path in folder.rglob("*.py"):
@@ -105,7 +105,7 @@ def test_an_unknown_name_is_an_attribute_error():
         run_command("--version"),
     ],
 )
-def test_looking_loads_nothing_heavy(code):
+def test_listing_public_names_loads_nothing_heavy(code):
     assert loaded_by(code) == set()
 
 
@@ -113,6 +113,6 @@ def test_info_does_not_load_torch():
     assert "torch" not in loaded_by(run_command("info", "--json"))
 
 
-def test_predicting_needs_nothing_of_training():
+def test_prediction_needs_no_training_package():
     code = "import adn; adn.predict, adn.load_model, adn.open_scan; import adn.report"
     assert not loaded_by(code) & {"monai"}

@@ -19,24 +19,24 @@ def scan(tmp_path_factory):
     return next(folder.glob("*/ct.nii.gz"))
 
 
-def test_there_is_something_to_run():
+def test_the_readme_has_short_code_blocks():
     assert BLOCKS
     assert all(len([line for line in block.splitlines() if line.strip()]) <= 6 for block in BLOCKS)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_python_block_runs(block, scan, tmp_path, monkeypatch):
+def test_python_blocks_run(block, scan, tmp_path, monkeypatch):
     shutil.copy(scan, tmp_path / "scan.nii.gz")
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
 
 
-def test_it_says_research_use_and_every_exit_code():
+def test_the_readme_states_research_use_and_every_exit_code():
     assert "For research use only" in README
     assert all(f"| {code} |" in README for code in (0, 1, 2, 3, 4, 130))
 
 
-def test_its_links_lead_somewhere():
+def test_links_lead_somewhere():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     for link in links:
         file, _, heading = link.partition("#")

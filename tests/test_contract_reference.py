@@ -53,7 +53,7 @@ def says(page, word):
     return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", page) is not None
 
 
-def test_every_public_name_is_there(reference):
+def test_every_public_name_is_listed(reference):
     page = reference.api()
     assert [name for name in adn.__all__ if f"## {name}\n" not in page] == []
 
@@ -64,7 +64,7 @@ def commands_of(command, name):
         yield from commands_of(below, f"{name} {inner}")
 
 
-def test_every_command_and_option_is_there(reference):
+def test_every_command_and_option_is_listed(reference):
     page = reference.commands()
     parts = {part.partition("`\n")[0]: part for part in re.split(r"\n##+ `", page)}
     for name, command in commands_of(loose(get_command(app)), "adn"):
@@ -84,7 +84,7 @@ def settings_of(model, prefix=""):
             yield f"{prefix}{name}"
 
 
-def test_every_setting_is_there_and_explained(reference):
+def test_every_setting_is_listed_and_explained(reference):
     rows = {line.split("`")[1]: line for line in reference.settings().splitlines() if line.startswith("| `")}
     assert set(settings_of(Recipe)) == set(rows)
     assert [name for name, row in rows.items() if row.endswith("|  |")] == []
@@ -100,7 +100,7 @@ def keys_of(value):
             yield from keys_of(inner)
 
 
-def test_every_key_and_column_is_there(reference):
+def test_every_key_and_column_is_listed(reference):
     page = reference.result()
     kinds = [kind for kind in vars(answers).values() if isinstance(kind, type) and is_dataclass(kind)]
     fields = {
@@ -119,19 +119,19 @@ def names_in(path):
             yield text.replace("{}", "N")
 
 
-def test_every_file_is_there(reference):
+def test_every_file_is_listed(reference):
     page = reference.files()
     names = {name for path in Path(adn.__file__).parent.rglob("*.py") for name in names_in(path)}
     assert sorted(name for name in names - NOT_WRITTEN if name not in page) == []
 
 
-def test_the_files_of_a_virtual_patient_are_those_that_are_written(reference, tmp_path):
+def test_the_listed_files_of_a_virtual_patient_are_those_written(reference, tmp_path):
     (folder,) = synthesize(1, tmp_path, seed=1, matrix=48)
     page = reference.files()
     assert [path.name for path in folder.iterdir() if f"`<case>/{path.name}`" not in page] == []
 
 
-def test_every_command_that_writes_has_its_files(reference):
+def test_every_command_that_writes_lists_its_files(reference):
     named = " ".join(reference.FILES)
     silent = {"adn", "adn data", "adn info", "adn doctor", "adn data list", "adn data prepare"}
     for name, _ in commands_of(loose(get_command(app)), "adn"):

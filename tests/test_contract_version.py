@@ -29,7 +29,7 @@ def test_the_citation_and_zenodo_name_it_and_say_the_same():
     assert cited["references"][0]["doi"] == archived["related_identifiers"][0]["identifier"]
 
 
-def test_zenodo_tells_of_every_licence():
+def test_zenodo_lists_every_licence():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     archived = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
     assert archived["license"] == "Apache-2.0"
@@ -38,7 +38,7 @@ def test_zenodo_tells_of_every_licence():
     assert "For research use only" in archived["description"]
 
 
-def test_the_changes_begin_with_it():
+def test_the_changelog_starts_with_the_version():
     first = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert first
     assert first.group(1) == adn.__version__

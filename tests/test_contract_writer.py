@@ -31,7 +31,7 @@ def imported(tree):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_what_has_one_home_is_nowhere_else(path):
+def test_definitions_exist_in_one_place_only(path):
     name, text = path.relative_to(SOURCE).as_posix(), path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     modules = set(imported(tree))
@@ -60,5 +60,5 @@ def test_what_has_one_home_is_nowhere_else(path):
         ("shutil.copyfileobj(a, b)", False),
     ],
 )
-def test_the_contract_sees_what_it_should(code, found):
+def test_the_contract_detects_violations(code, found):
     assert moves_or_removes(ast.parse(code).body[0].value) is found

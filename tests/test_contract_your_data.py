@@ -38,7 +38,7 @@ def adn(monkeypatch, capsys):
         signal.signal(number, handler)
 
 
-def test_the_page_from_dicom_to_an_evaluated_model(adn, tmp_path, monkeypatch):
+def test_the_guide_works_from_dicom_to_an_evaluated_model(adn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for case in synthesize(4, Path("mydata"), seed=1, matrix=64, format="dicom"):

@@ -22,7 +22,7 @@ def found():
     return {one.name: one for one in doctor.examine(try_a_scan=False)}
 
 
-def test_a_machine_that_can_predict_lacks_nothing_that_is_needed():
+def test_a_machine_that_can_predict_has_everything_required():
     assert all(one.good for one in found().values() if one.needed)
     ended = CliRunner().invoke(app, ["doctor", "--quick"])
     assert ended.exit_code == 0
@@ -56,7 +56,7 @@ def test_a_converter_that_does_not_run_is_noticed(monkeypatch):
     assert "exec format error" in one.said
 
 
-def test_an_extra_that_is_absent_says_how_to_get_it_and_blocks_nothing(monkeypatch):
+def test_a_missing_extra_says_how_to_install_it_and_blocks_nothing(monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pynetdicom" else real(name))
     one = found()["extra node"]
@@ -64,14 +64,14 @@ def test_an_extra_that_is_absent_says_how_to_get_it_and_blocks_nothing(monkeypat
     assert "pip install 'adn-stroke[node]'" in one.said
 
 
-def test_every_extra_for_users_is_looked_at():
+def test_every_extra_for_users_is_checked():
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"docs", "dev"}
     asked = {one.name for one in doctor.examine(try_a_scan=False)}
     assert {f"extra {name}" for name in doctor.EXTRAS} <= asked
 
 
-def test_json_says_the_same(monkeypatch):
+def test_json_output_matches_the_text(monkeypatch):
     monkeypatch.setattr(doctor, "lacking_libraries", lambda: ["scipy 1.0 (1.11 or newer is needed)"])
     ended = CliRunner().invoke(app, ["doctor", "--quick", "--json"])
     said = json.loads(ended.output)
@@ -81,7 +81,7 @@ def test_json_says_the_same(monkeypatch):
     assert checks["memory"]["value"] > 0
 
 
-def test_memory_tells_how_many_scans_fit_at_once():
+def test_the_memory_check_says_how_many_scans_fit_at_once():
     assert "`jobs` 3" in doctor._memory(7.0, 16).said
     assert "`jobs` 4" in doctor._memory(64.0, 4).said
     small = doctor._memory(1.5, 4)
@@ -89,7 +89,7 @@ def test_memory_tells_how_many_scans_fit_at_once():
     assert "`jobs`" not in small.said
 
 
-def test_libraries_that_are_old_or_absent_are_named(monkeypatch):
+def test_old_or_missing_libraries_are_named(monkeypatch):
     asked = ["numpy>=99", "no-such-library>=1", "isal>=99; python_version > '3'", "monai>=99; extra == 'train'"]
     monkeypatch.setattr(installation.metadata, "requires", lambda _: asked)
     old, absent = installation.lacking_libraries()
@@ -102,11 +102,11 @@ def test_libraries_that_are_old_or_absent_are_named(monkeypatch):
     ("version", "floor", "older"),
     [("1.9.1", "1.10", True), ("1.10", "1.10", False), ("2.13.0+cpu", "2.11", False), ("unknown", "1.0", False)],
 )
-def test_versions_are_compared_by_their_numbers(version, floor, older):
+def test_versions_are_compared_numerically(version, floor, older):
     assert installation.is_older(version, floor) is older
 
 
-def test_an_old_converter_is_told_of_and_blocks_nothing(monkeypatch):
+def test_an_old_converter_is_reported_and_blocks_nothing(monkeypatch):
     monkeypatch.setattr(doctor, "said_version", lambda: "1.0.20220720")
     one = doctor._converter()
     assert (one.good, one.needed) == (False, False)
@@ -114,21 +114,21 @@ def test_an_old_converter_is_told_of_and_blocks_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("share", [1.0, 0.3])
-def test_the_estimate_counts_pieces_and_says_when_the_machine_is_busy(monkeypatch, share):
+def test_the_estimate_adds_up_measurements_and_says_when_the_machine_is_busy(monkeypatch, share):
     monkeypatch.setattr(doctor, "_quickest", lambda work: (0.01, share))
     one = doctor._speed()
     assert one.value == pytest.approx(0.01 * (doctor.NETWORK_PIECES + doctor.OTHER_PIECES), abs=0.1)
     assert ("busy" in one.said) is (share < 0.5)
 
 
-def test_the_pieces_run():
+def test_the_measurements_run():
     for work in (doctor._convolution(torch.device("cpu"), True), doctor._other_work):
         seconds, share = doctor._quickest(work)
         assert seconds > 0
         assert share > 0
 
 
-def test_a_scan_that_fails_says_what_it_said(monkeypatch):
+def test_a_failed_scan_reports_its_error_output(monkeypatch):
     def fails(command, **_):
         return subprocess.CompletedProcess(command, 1, "", "adn: error: no room")
 

@@ -75,7 +75,7 @@ def test_scores_by_hand(evaluated):
     assert (hd95.n, hd95.missing, hd95.mean) == (3, 1, 0.0)
 
 
-def test_on_voxels_of_the_papers_size_both_grids_agree(evaluated):
+def test_both_grids_agree_on_voxels_of_the_papers_size(evaluated):
     found, _ = evaluated
     own, paper = ([c.scores for c in found.cases if c.grid == grid] for grid in ("own", "paper"))
     assert [a.dice for a in own] == pytest.approx([b.dice for b in paper], abs=0.02)
@@ -94,7 +94,7 @@ def test_strata_and_pairs(evaluated):
     assert missing.n == 3
 
 
-def test_volume_strata_end_where_they_say():
+def test_volume_strata_have_the_stated_bounds():
     from adn.metrics.strata import volume_stratum
 
     names = [volume_stratum(ml) for ml in (0.0, 0.01, 30.0, 30.01, 70.0, 70.01)]
@@ -110,7 +110,7 @@ def test_reliability_only_where_there_is_a_probability(evaluated):
     assert curve.predicted[18] == pytest.approx(0.92)
 
 
-def test_files_are_whole_offline_and_say_what_they_are_not(evaluated):
+def test_files_work_offline_and_carry_the_disclaimer(evaluated):
     _, out = evaluated
     assert {path.name for path in out.iterdir()} == FILES
     page = (out / "report.html").read_text(encoding="utf-8")
@@ -126,14 +126,14 @@ def test_files_are_whole_offline_and_say_what_they_are_not(evaluated):
     assert not re.search(r"[↑↓≤−×–Δ]", re.sub(r"^%.*$", "", tex, flags=re.MULTILINE))
 
 
-def test_equal_input_gives_equal_files(study, evaluated, tmp_path):
+def test_the_same_input_gives_the_same_files(study, evaluated, tmp_path):
     _, out = evaluated
     adn.evaluate({"good": study / "good", "poor": study / "poor"}, study / "ref", tmp_path / "again")
     for name in FILES:
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 
 
-def test_masks_in_one_folder_and_a_csv_of_paths_do_as_well(study, tmp_path):
+def test_masks_in_one_folder_and_a_csv_of_paths_work_too(study, tmp_path):
     for number in range(4):
         name = f"case-{number}"
         (tmp_path / "masks").mkdir(exist_ok=True)
@@ -152,7 +152,7 @@ def test_masks_in_one_folder_and_a_csv_of_paths_do_as_well(study, tmp_path):
     assert single.cases[0].scores.dice == pytest.approx(0.75)
 
 
-def test_a_method_that_marks_nothing_is_told_by_its_missing_distances(study, tmp_path):
+def test_a_method_that_marks_nothing_shows_missing_distances(study, tmp_path):
     for number in (0, 1):
         case(tmp_path / "pred" / f"case-{number}", block(0), np.zeros(GRID.shape))
     found = adn.evaluate(tmp_path / "pred", study / "ref", tmp_path / "out")
@@ -163,7 +163,7 @@ def test_a_method_that_marks_nothing_is_told_by_its_missing_distances(study, tmp
     assert "| – (2 missing) |" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
 
 
-def test_what_the_reference_ignores_is_scored_both_ways(tmp_path):
+def test_ignored_voxels_of_the_reference_are_scored_both_ways(tmp_path):
     case(tmp_path / "ref" / "a", block(2))
     write_volume(Volume(block(4).data - block(2).data, GRID), tmp_path / "ref" / "a" / "ignore.nii.gz")
     case(tmp_path / "ref" / "b", block(1))
@@ -182,7 +182,7 @@ def test_another_axis_order_is_the_same_prediction(study, tmp_path):
     assert adn.evaluate(tmp_path / "pred", study / "ref").cases[0].scores.dice == pytest.approx(0.5)
 
 
-def test_a_different_grid_is_refused_with_what_differs(study, tmp_path):
+def test_a_different_grid_is_refused_with_the_difference(study, tmp_path):
     thin = Grid.centred((24, 60, 60), (2.5, 1.2, 1.2))
     case(tmp_path / "pred" / "case-0", Volume(np.zeros(thin.shape, np.uint8), thin))
     with pytest.raises(InputError, match=r"case-0: .*shape is 24×60×60.*Resample.*pred/case-0/infarct.nii.gz"):
@@ -190,7 +190,7 @@ def test_a_different_grid_is_refused_with_what_differs(study, tmp_path):
     assert os.listdir(tmp_path) == ["pred"]
 
 
-def test_other_bad_input_is_one_sentence(study, tmp_path):
+def test_other_bad_input_is_reported_in_one_sentence(study, tmp_path):
     with pytest.raises(InputError, match="no masks found"):
         adn.evaluate(study, study / "ref")
     case(tmp_path / "pred" / "someone", block(1))
@@ -211,7 +211,7 @@ def test_other_bad_input_is_one_sentence(study, tmp_path):
         adn.evaluate(table, study / "ref")
 
 
-def test_nothing_is_written_on_a_failure_and_nothing_of_others_overwritten(study, tmp_path, monkeypatch):
+def test_a_failure_writes_nothing_and_other_files_are_not_overwritten(study, tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
     for overwrite, words in ((False, "already exists"), (True, "not a result")):

@@ -30,7 +30,7 @@ def test_a_language_has_the_keys_and_the_placeholders_of_english(code):
     assert different == []
 
 
-def test_what_code_and_pages_say_is_there():
+def test_every_text_used_by_code_and_pages_exists():
     """Keys that stand whole in a call; those that end in a dot are the beginning of some."""
     for path in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.j2")]:
         for key in re.findall(r"\bsay\(\s*f?\"([a-z_]+\.[a-z_.]*)(?=[\"{])", path.read_text(encoding="utf-8")):
@@ -39,7 +39,7 @@ def test_what_code_and_pages_say_is_there():
 
 @pytest.mark.parametrize("code", OTHERS)
 @pytest.mark.parametrize("kind", get_args(Kind))
-def test_every_remark_is_told_in_every_language(code, kind):
+def test_every_remark_exists_in_every_language(code, kind):
     told = example(kind).told(words(code))
     assert "{" not in told
     assert told != example(kind).sentence
@@ -54,21 +54,21 @@ def test_numbers_have_the_decimal_mark_of_the_language():
     assert notes([tilt], words("tr")) == ("18,2 derecelik gantri açısı düzeltildi.",)
 
 
-def test_names_and_texts_that_came_with_the_scan_are_not_changed():
+def test_names_and_texts_from_the_scan_are_not_changed():
     read = Remark("several_series", {"read": "#1 head 2.5 mm", "others": "none"})
     assert "#1 head 2.5 mm" in read.told(words("de"))
 
 
-def test_a_turkish_i_keeps_its_dot():
+def test_the_turkish_i_keeps_its_dot():
     assert words("tr").capital("iki") == "İki"
     assert words().capital("inside") == "Inside"
 
 
-def test_a_text_that_a_file_lacks_is_said_in_english(monkeypatch):
+def test_a_missing_text_falls_back_to_english(monkeypatch):
     monkeypatch.delitem(words("de").texts, "page.slice")
     assert words("de")("page.slice") == "Slice"
 
 
-def test_an_unknown_language_is_refused_with_those_that_there_are():
+def test_an_unknown_language_is_refused_with_the_available_ones():
     with pytest.raises(InputError, match="choose one of en, de, tr"):
         words("xx")

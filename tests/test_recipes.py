@@ -18,20 +18,20 @@ def settings(name):
     return {k: v for k, v in flat(load_recipe(name).model_dump()) if k not in ("name", "summary")}
 
 
-def test_the_two_recipes_differ_exactly_in_the_rows():
+def test_the_two_recipes_differ_exactly_in_the_listed_rows():
     paper, released = settings("paper"), settings("released")
     found = {key: (paper[key], released[key]) for key in paper if paper[key] != released[key]}
     assert found == {key: pair for row in ROWS.values() for key, pair in row.items()}
 
 
-def test_every_row_has_its_own_switches():
+def test_every_row_has_its_own_settings():
     keys = [key for row in ROWS.values() for key in row]
     assert len(ROWS) == 20
     assert len(keys) == len(set(keys))
 
 
 @pytest.mark.parametrize("name", ["paper", "released"])
-def test_extensions_of_ours_are_off(name):
+def test_our_extensions_are_off(name):
     recipe = load_recipe(name)
     assert recipe.grid.box == recipe.grid.shape == (40, 256, 256)  # no brain box
     assert recipe.grid.spacing_mm == (5.0, 1.2, 1.2)

@@ -25,7 +25,7 @@ def under(table):
     return {key.removeprefix(f"{table}.") for key in words().texts if key.startswith(f"{table}.")}
 
 
-def test_the_kinds_are_closed_and_each_has_its_words():
+def test_the_kinds_are_fixed_and_each_has_its_sentence():
     assert under("remarks") == set(get_args(Kind))
     assert under("doubts") == set(get_args(DoubtKind))
     assert under("reasons") < set(get_args(Kind))
@@ -34,20 +34,20 @@ def test_the_kinds_are_closed_and_each_has_its_words():
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
-def test_a_sentence_is_made_of_kind_and_values(kind):
+def test_a_sentence_is_built_from_kind_and_values(kind):
     sentence = example(kind).sentence
     assert sentence.endswith((".", "?"))
     assert "{" not in sentence
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
-def test_a_remark_survives_json_and_processes(kind):
+def test_a_remark_survives_json_and_pickling(kind):
     remark = example(kind)
     plain = json.loads(json.dumps({"kind": remark.kind, "values": dict(remark.values), "blocks": remark.blocks}))
     assert Remark(**plain) == pickle.loads(pickle.dumps(remark)) == remark
 
 
-def test_a_doubt_ends_a_sentence():
+def test_a_doubt_completes_a_sentence():
     assert str(Doubt("bone_or_air", {"bone_percent": 4.2, "air_percent": 0.0})) == "holds 4 % bone and 0 % air"
     remark = Remark("classical_stripper", VALUES["classical_stripper"])
     assert remark.sentence.endswith("because the tissue network's outline holds 120 mL.")
@@ -67,13 +67,13 @@ def kinds(found):
         ({"asymmetry_after_hu": 6.6}, ["alignment_no_better"], ["alignment_no_better"]),
     ],
 )
-def test_quality_is_judged_once_by_its_thresholds(changed, dark, bright):
+def test_quality_is_judged_by_its_thresholds(changed, dark, bright):
     quality = Quality(**{**vars(GOOD), **changed})
     assert kinds(quality_remarks(quality, "dark")) == dark
     assert kinds(quality_remarks(quality, "bright")) == ["bright_polarity", *bright]
 
 
-def test_pose_sides_and_method_are_remarked():
+def test_pose_sides_and_method_have_remarks():
     turned = RigidTransform.from_parameters((0, 2.0, -46.0), (0, 0, 0))
     both = Measurements(10.0, "both", 4.0, 6.0, (3,), 27.0, 33.0, 0.8)
     assert kinds(finding_remarks(both, turned)) == ["head_turned", "both_sides"]
@@ -83,13 +83,13 @@ def test_pose_sides_and_method_are_remarked():
     assert "does not align the head" in remark.sentence
 
 
-def test_each_territory_has_its_place_and_its_supply():
+def test_each_territory_has_a_place_and_an_artery():
     assert set(REGIONS) == set(SUPPLY) == set(get_args(Territory))
     assert set(SUPPLY.values()) == set(get_args(Supply))
 
 
 @pytest.mark.parametrize("kind", [InputError, NotHounsfieldError])
-def test_an_error_keeps_its_file_and_its_words_apart(kind):
+def test_an_error_stores_file_and_message_separately(kind):
     error = pickle.loads(pickle.dumps(kind("needed a head CT.", Path("a/b.nii"))))
     assert (str(error), error.what, error.path) == ("a/b.nii: needed a head CT.", "needed a head CT.", "a/b.nii")
     assert (str(kind("Bad.")), kind("Bad.").path) == ("Bad.", None)

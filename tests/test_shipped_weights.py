@@ -60,7 +60,7 @@ def found(model, patient):
 
 
 @pytest.mark.parametrize("name", ["fast-plus", "slicewise-mix"])
-def test_weights_can_be_trained_on_with_the_recipe_of_their_name(name):
+def test_weights_can_be_fine_tuned_with_the_recipe_of_their_name(name):
     found, recipe = recipe_from_dict(read_weights(find_weights(name).path)[1]), load_recipe(name)
     assert (found.grid, found.align, found.network) == (recipe.grid, recipe.align, recipe.network)
     assert found.smallest_ml == recipe.smallest_ml
@@ -75,7 +75,7 @@ def test_what_was_trained_on_real_patients_says_so():
     assert metadata("adn-stroke")["License-Expression"] == "Apache-2.0 AND LicenseRef-adn-research-weights"
 
 
-def test_shipped_weights_are_whole_and_small():
+def test_shipped_weights_are_undamaged_and_small():
     weights = list_weights()
     assert weights
     for entry in weights:
@@ -84,13 +84,13 @@ def test_shipped_weights_are_whole_and_small():
     assert sum(entry.megabytes for entry in weights if not entry.members) <= 40
 
 
-def test_a_plain_infarct_is_found_on_its_side(found, patient):
+def test_an_obvious_infarct_is_found_on_its_side(found, patient):
     _, reference, side = patient
     assert found.measurements.side == side
     assert score(found.infarct, reference).dice > 0.4
 
 
-def test_pathological_asymmetry_lies_in_the_infarct(found, patient):
+def test_pathological_asymmetry_is_within_the_infarct(found, patient):
     """P is a part of A and, per voxel, at least five times denser inside the reference than elsewhere in the brain."""
     p, a = found.asymmetry_pathological.data, found.asymmetry_total.data
     inside = patient[1].data > 0
@@ -99,7 +99,7 @@ def test_pathological_asymmetry_lies_in_the_infarct(found, patient):
     assert p[inside].mean() > 5 * p[elsewhere].mean()
 
 
-def test_through_a_tilted_dicom_series_the_finding_stays(found, patient, model, tmp_path):
+def test_the_finding_is_the_same_through_a_tilted_dicom_series(found, patient, model, tmp_path):
     ct, reference, side = patient
     write_dicom_series(ct, tmp_path / "ct", tilt_deg=15.0)
     other = predict(open_scan(tmp_path / "ct"), model)

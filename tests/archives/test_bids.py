@@ -43,7 +43,7 @@ def results(out):
     return sorted(path.name for path in out.rglob("*_result.json"))
 
 
-def test_one_participant_is_predicted_and_then_the_rest(data, tmp_path):
+def test_one_participant_is_predicted_and_then_the_others(data, tmp_path):
     out = tmp_path / "out"
     assert predict(data, out, "02") == [0, 0]
     before = (out / "sub-02" / "ses-a" / "ct" / "sub-02_ses-a_desc-adn_result.json").stat().st_mtime_ns
@@ -54,7 +54,7 @@ def test_one_participant_is_predicted_and_then_the_rest(data, tmp_path):
     assert (facts["DatasetType"], facts["GeneratedBy"][0]["Name"]) == ("derivative", "adn")
 
 
-def test_results_may_lie_in_the_data_set_itself(data):
+def test_results_may_be_inside_the_data_set(data):
     out = data / "derivatives" / "adn"
     assert predict(data, out, "sub-01") == predict(data, out, "sub-01") == [0]
     assert len(results(out)) == 1
@@ -74,7 +74,7 @@ def test_the_group_has_one_table_and_a_summary(data, tmp_path):
     assert rows[0]["error"] == rows[0]["mean_hu"] == "n/a"
 
 
-def test_zero_is_a_number_of_the_table_and_mixed_weights_are_told(data, tmp_path):
+def test_a_volume_of_0_is_kept_in_the_table_and_mixed_weights_are_reported(data, tmp_path):
     out = tmp_path / "out"
     predict(data, out, "01", "02")
     file = out / "sub-01" / "ct" / "sub-01_desc-adn_result.json"
@@ -83,7 +83,7 @@ def test_zero_is_a_number_of_the_table_and_mixed_weights_are_told(data, tmp_path
     assert (out / "results.tsv").read_text().splitlines()[1].split("\t")[4] == "0.0"
 
 
-def test_what_is_absent_is_named(data, tmp_path):
+def test_missing_inputs_are_named(data, tmp_path):
     with pytest.raises(InputError, match=r"needed scans of sub-09.*no sub-09/"):
         predict(data, tmp_path / "out", "01", "09")
     with pytest.raises(InputError, match="run that level first"):
@@ -92,7 +92,7 @@ def test_what_is_absent_is_named(data, tmp_path):
         predict(tmp_path, tmp_path / "out")
 
 
-def test_the_command_takes_labels_as_runners_give_them(data, tmp_path, monkeypatch):
+def test_the_command_accepts_labels_as_bids_runners_give_them(data, tmp_path, monkeypatch):
     monkeypatch.setattr(work.Job.__init__, "__defaults__", ("cases", Stub, work.adn.__version__))
     call = ["bids", str(data), str(tmp_path / "out"), "participant", "--participant_label", "01", "sub-02"]
     ended = CliRunner().invoke(app, [*call, "--skip_bids_validator"])
@@ -104,7 +104,7 @@ def test_the_command_takes_labels_as_runners_give_them(data, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_the_validator_of_bids_has_nothing_against_it(data, tmp_path):
+def test_the_bids_validator_accepts_it(data, tmp_path):
     validator = shutil.which("bids-validator-deno", path=f"{Path(sys.executable).parent}")
     if validator is None:
         pytest.skip("needs bids-validator-deno")

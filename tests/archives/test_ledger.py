@@ -25,7 +25,7 @@ def row(case, **more):
     return {"case": case, "volume_ml": 1.5, **more}
 
 
-def test_what_is_done_stays_done_and_the_rest_waits(path):
+def test_finished_scans_stay_finished_and_the_rest_waits(path):
     ledger = filled(path, "a", "b", "c")
     a, b, c = ledger.waiting(0, 9)
     ledger.finish(a.number, DONE, row("a"))
@@ -43,7 +43,7 @@ def test_what_is_done_stays_done_and_the_rest_waits(path):
     ledger.close()
 
 
-def test_scans_that_are_called_alike_are_told_apart_and_stay_so(path):
+def test_scans_of_the_same_name_get_distinct_stable_names(path):
     ledger = filled(path)
     for scan in ("x/head.nii.gz", "y/Head.nii.gz", "x/head.nii.gz"):
         ledger.add(Found(scan[2:6], scan))
@@ -63,7 +63,7 @@ def test_other_settings_and_a_second_run_are_refused(path):
         Ledger(path, {"weights": "y"})
 
 
-def test_the_table_has_each_case_once_whatever_happens_to_it(path, tmp_path):
+def test_the_table_has_each_case_exactly_once(path, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra 'archive'")
     ledger = filled(path, "a", "b")
     a, b = ledger.waiting(0, 9)

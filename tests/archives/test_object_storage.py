@@ -94,7 +94,7 @@ def test_files_are_listed_read_and_fetched(bucket, tmp_path):
     assert sorted(file.read_text() for file in folder.iterdir()) == ["a/study/1.dcm", "a/study/2.dcm"]
 
 
-def test_an_archive_is_predicted_where_it_lies(bucket, tmp_path, monkeypatch):
+def test_an_archive_is_predicted_in_place(bucket, tmp_path, monkeypatch):
     """A study of DICOM and a file, by a stub that says what it was given; again: nothing is done twice."""
     series = write_dicom_series(head(), tmp_path / "series")
     for number, file in enumerate(series):
@@ -110,7 +110,7 @@ def test_an_archive_is_predicted_where_it_lies(bucket, tmp_path, monkeypatch):
     assert again.seen == []
 
 
-def test_what_is_not_there_is_said(bucket):
+def test_a_missing_place_is_reported(bucket):
     with pytest.raises(InputError, match="object storage did not give it"):
         first_bytes(f"{bucket}/absent.nii.gz")
     with pytest.raises(InputError, match="object storage did not give it"):

@@ -41,7 +41,7 @@ def cases(folder):
     return sorted(row["case"] for row in parquet.read_table(folder / "out" / "results.parquet").to_pylist())
 
 
-def test_all_scans_end_in_folders_and_the_table(archive, tmp_path):
+def test_all_scans_get_a_folder_and_a_line_in_the_table(archive, tmp_path):
     told = []
     counts = archive(Here(), tell=lambda event, counts, more: told.append(event))
     assert counts == Counts(done=4, failed=1)
@@ -53,7 +53,7 @@ def test_all_scans_end_in_folders_and_the_table(archive, tmp_path):
     assert not (tmp_path / "out" / ".adn-work").exists()
 
 
-def test_a_second_run_does_what_is_left_and_what_has_gone(archive, tmp_path):
+def test_a_second_run_processes_unfinished_and_deleted_results(archive, tmp_path):
     with pytest.raises(AdnError, match="run the same command again"):
         archive(Here(stop_after=2))
     done = {path.parent.name for path in (tmp_path / "out").glob("*/result.json")}
@@ -71,7 +71,7 @@ def test_a_second_run_does_what_is_left_and_what_has_gone(archive, tmp_path):
     assert cases(tmp_path) == ["a", "b", "bad", "c", "d"]
 
 
-def test_results_without_a_line_in_the_ledger_are_taken_over(archive, tmp_path):
+def test_results_missing_from_the_ledger_are_adopted(archive, tmp_path):
     job = Job(Request(tmp_path / "out"), Networks(), "cases", Stub)
     archive(Here())
     from adn.archives.ledger import Item
@@ -89,7 +89,7 @@ def test_results_as_bids_derivatives(archive, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_validator_of_bids_has_nothing_against_it(archive, tmp_path):
+def test_the_bids_validator_accepts_it(archive, tmp_path):
     validator = shutil.which("bids-validator-deno", path=f"{Path(sys.executable).parent}")
     if validator is None:
         pytest.skip("needs bids-validator-deno")
@@ -98,7 +98,7 @@ def test_the_validator_of_bids_has_nothing_against_it(archive, tmp_path):
     assert (said.returncode, "[ERROR]" in said.stdout) == (0, False), said.stdout
 
 
-def test_what_cannot_be_meant_is_refused(archive, tmp_path):
+def test_contradictory_options_are_refused(archive, tmp_path):
     with pytest.raises(InputError, match="`overwrite` is not for archives"):
         archive(Here(), request={"overwrite": True})
     with pytest.raises(InputError, match="does not fit the BIDS layout"):
@@ -125,7 +125,7 @@ def test_a_scan_that_kills_its_worker_is_set_aside_after_two_tries(archive, tmp_
     assert sum("2 times; set aside" in error for error in errors) == 1
 
 
-def test_itk_takes_as_many_threads_as_a_worker_was_given(archive, monkeypatch):
+def test_itk_uses_the_number_of_threads_of_its_worker(archive, monkeypatch):
     name = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
     monkeypatch.setenv(name, "")
     monkeypatch.delenv(name)

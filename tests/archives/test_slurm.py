@@ -95,7 +95,7 @@ def code_of_the_page(exchanged):
     return code
 
 
-def test_workers_are_jobs_and_one_that_slurm_ends_loses_nothing(slurm, tmp_path, monkeypatch):
+def test_workers_are_slurm_jobs_and_ending_one_loses_nothing(slurm, tmp_path, monkeypatch):
     log = tmp_path / "log"
     monkeypatch.setenv("ADN_STUB_LOG", str(log))
     monkeypatch.setenv("ADN_STUB_SECONDS", "0.25")

@@ -34,13 +34,13 @@ def found(ledger, *places):
     return [one for one in find_scans([str(place) for place in places], ledger, ledger.path.parent) if one]
 
 
-def test_scans_below_a_folder_have_the_names_of_their_folders(ledger, tmp_path):
+def test_scans_in_subfolders_are_named_after_their_folders(ledger, tmp_path):
     names = ("a.nii.gz", "b/ct.nii.gz", "b/infarct.nii.gz", "c/d/head.mha", ".trash/x.nii", "done/result.json")
     folder = touched(tmp_path / "in", *names, "done/infarct_probability.nii.gz", "notes.txt")
     assert sorted(one.name for one in found(ledger, folder)) == ["a", "b", "c_d_head"]
 
 
-def test_results_inside_the_archive_are_no_scans(tmp_path):
+def test_results_inside_the_archive_are_not_taken_for_scans(tmp_path):
     archive = touched(tmp_path, "a.nii.gz", "out/case/scan.nii.gz", "out/case/ct.nii.gz")
     assert [file.name for file in files_below(str(archive), archive / "out")] == ["a.nii.gz"]
 
@@ -55,7 +55,7 @@ def test_a_table_names_scans_relative_to_itself_and_their_cases(ledger, tmp_path
         found(ledger, table)
 
 
-def test_a_long_table_is_read_as_it_is_asked_for(tmp_path):
+def test_a_long_table_is_read_lazily(tmp_path):
     table = tmp_path / "list.csv"
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([["path"], *([f"{number}.nii.gz"] for number in range(50_000))])
@@ -76,7 +76,7 @@ def test_only_ct_images_of_a_bids_data_set_are_scans(ledger, tmp_path):
     assert [one.name for one in found(ledger, folder)] == ["sub-01_ses-1"]
 
 
-def test_studies_of_dicom_come_together_wherever_their_files_lie(ledger, tmp_path):
+def test_the_files_of_a_dicom_study_are_grouped_wherever_they_are(ledger, tmp_path):
     archive = tmp_path / "in"
     for number, file in enumerate(write_dicom_series(head(), tmp_path / "made")):
         (archive / f"disk{number % 2}").mkdir(parents=True, exist_ok=True)
@@ -94,12 +94,12 @@ def test_studies_of_dicom_come_together_wherever_their_files_lie(ledger, tmp_pat
     assert again == [*[None] * (number + 2), one]
 
 
-def test_a_study_in_a_folder_of_its_own_has_its_name(ledger, tmp_path):
+def test_a_study_in_its_own_folder_is_named_after_it(ledger, tmp_path):
     write_dicom_series(head(), tmp_path / "in" / "head 7")
     assert [one.name for one in found(ledger, tmp_path / "in")] == ["head_7"]
 
 
-def test_places_that_are_not_there_or_of_unknown_kind_are_refused(ledger, tmp_path):
+def test_missing_or_unknown_places_are_refused(ledger, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         found(ledger, tmp_path / "absent")
     with pytest.raises(InputError, match="begins with az, gs, s3"):

@@ -66,7 +66,7 @@ def test_heads_without_infarct():
     assert "2 of 4, 50% (15% to 85%)" in line
 
 
-def test_laid_infarcts_count_as_found_from_a_dice_of_03():
+def test_placed_infarcts_count_as_found_from_a_dice_of_03():
     rows = [{"dice": d, "reference_ml": 20.0, "laid_hu": hu} for d, hu in ((0.29, 5.0), (0.3, 7.0))]
     lines = tables.laid_table(rows)
     assert any(line.startswith("| ≥ 10 mL, ≥ 4 HU | 2 | 1 of 2") for line in lines)
@@ -99,7 +99,7 @@ def test_only_acquired_voxels_away_from_blood_count(tmp_path):
     assert patients.scored(case, None, None)["dice"] == 0.0
 
 
-def test_parts_share_no_patient():
+def test_parts_have_no_patient_in_common():
     for name in ("teknofest", "phe_sich"):
         split = patients.TEST_USES.with_name(f"{name}.csv")
         parts = [set(patients_of(split, part).values()) for part in ("train", "validation", "test")]
@@ -111,14 +111,14 @@ def test_parts_share_no_patient():
 
 
 @pytest.mark.parametrize("words", [["--part", "test"], ["--test"]])
-def test_the_test_part_is_asked_for_aloud(words, monkeypatch, capsys):
+def test_the_test_part_must_be_requested_explicitly(words, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["patients.py", "ensemble", "-o", "x", *words])
     with pytest.raises(SystemExit):
         patients.parsed()
     assert "--part test and --test" in capsys.readouterr().err
 
 
-def test_core_and_penumbra_of_imported_scans_are_scored_apart_on_acquired_slices(tmp_path, monkeypatch):
+def test_core_and_penumbra_are_scored_separately_on_acquired_slices(tmp_path, monkeypatch):
     grid = Grid.centred((4, 40, 40), (5.0, 2.0, 2.0))
     masks = {name: np.zeros(grid.shape, np.uint8) for name in ("core", "penumbra", "seen", "infarct")}
     masks["seen"][1:3] = 1

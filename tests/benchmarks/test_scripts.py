@@ -12,12 +12,12 @@ SCRIPTS = sorted(ROOT.glob("benchmarks/*/*.py")) + sorted(ROOT.glob("tools/*.py"
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_what_scripts_import_is_there(path, monkeypatch):
+def test_every_script_can_be_imported(path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
     assert runpy.run_path(str(path), run_name="imported")["__doc__"]
 
 
-def test_the_page_lists_every_script_and_no_other():
+def test_the_page_lists_exactly_the_scripts():
     text = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
     for room in ("speed", "quality", "studies"):
         section = text.split(f"## {room}:")[1].split("## ")[0]
@@ -25,7 +25,7 @@ def test_the_page_lists_every_script_and_no_other():
         assert sorted(listed) == sorted(path.name for path in SCRIPTS if path.parent.name == room)
 
 
-def test_documentation_names_scripts_that_are_there():
+def test_documentation_names_existing_scripts():
     pages = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *SCRIPTS]
     for page in pages:
         for name in re.findall(r"(?:benchmarks|tools)/[a-z_0-9/]+\.(?:py|toml)", page.read_text(encoding="utf-8")):

@@ -24,12 +24,12 @@ def area(tmp_path, recipe, count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MIXED)
-def test_geometry_noise_and_blood_do_not_tell_that_there_is_an_infarct(tmp_path, name):
+def test_geometry_noise_and_blood_do_not_reveal_an_infarct(tmp_path, name):
     recipe = load_recipe(name)
     with torch.no_grad():
         assert area(tmp_path, recipe, 250) <= 0.65  # chance moves it by 0.04
         assert area(tmp_path, sources_auc.naive(recipe).model_copy(update={"name": "naive"}), 60) > 0.9
 
 
-def test_every_recipe_that_mixes_is_tried():
+def test_every_mixing_recipe_is_tested():
     assert "slicewise-mix" in MIXED

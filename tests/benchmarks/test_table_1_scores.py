@@ -31,7 +31,7 @@ def head():
     return Volume(hu, GRID, "HU"), Volume(brain.astype(np.uint8), GRID, "label"), block
 
 
-def test_both_rules_find_a_darker_block_on_its_side_alone():
+def test_both_rules_find_a_darker_block_on_its_side_only():
     ct, brain, block = head()
     for found in (rules.darker(ct, brain, straight()), rules.water(ct, brain, straight()) >= 5.0):
         assert 2 * (found & block).sum() / (found.sum() + block.sum()) > 0.7
@@ -59,7 +59,7 @@ def one(tmp_path):
     return table_1_scores.Judged(RulerCase("c", "outlined", "P", *files), 2, found), block
 
 
-def test_a_perfect_row_and_an_empty_one(one):
+def test_scores_of_a_perfect_and_of_an_empty_row(one):
     judged, block = one
     row = judged.row(block)
     assert (row["dice"], row["hd95_mm"], row["hd95_all_voxels_mm"], row["error_ml"]) == (1.0, 0.0, 0.0, 0.0)
@@ -69,7 +69,7 @@ def test_a_perfect_row_and_an_empty_one(one):
     assert (empty["dice"], empty["hd95_mm"], empty["side_right"]) == (0.0, None, 0)
 
 
-def test_what_was_not_acquired_is_not_scored(one):
+def test_unacquired_slices_are_not_scored(one):
     judged, block = one
     more = block.copy()
     more[0] = True

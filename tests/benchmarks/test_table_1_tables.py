@@ -35,7 +35,7 @@ def test_the_table_pairs_patients_with_adn():
     assert lines[2].endswith("|  |  |")
 
 
-def test_series_of_a_patient_count_once_and_what_is_not_known_is_left_out():
+def test_series_of_a_patient_count_once_and_unknown_ones_are_left_out():
     rows = [*of(0.2), *of(0.4)]
     rows[1]["hd95_mm"] = 7.0
     assert (by_patient(rows)["P0"]["dice"], by_patient(rows)["P0"]["hd95_mm"]) == (pytest.approx(0.3), 7.0)
@@ -56,7 +56,7 @@ def test_a_verdict_follows_the_interval():
     assert verdict((-0.1, -0.2, -0.01)).startswith("does not hold")
 
 
-def test_files_are_read_in_the_order_of_the_table_each_part_by_itself(tmp_path):
+def test_files_are_read_in_table_order_part_by_part(tmp_path):
     for name in ("rule-water", "adn", "unet", "adn@1", "adn-test", "adn@1-test", "not-a-row"):
         lines = [",".join(COLUMNS), "P1,c,0,5.0,,1.0,0.5,,,0.5,4.0,1.0,1"]
         (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")

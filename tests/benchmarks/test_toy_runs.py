@@ -260,7 +260,7 @@ NOT_RUN = {  # script → what it needs that is not made here
 }
 
 
-def test_every_script_is_run_or_named():
+def test_every_script_is_run_or_listed_as_not_run():
     scripts = {f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.py") if "__main__" in path.read_text()}
     assert not set(RUNS) & set(NOT_RUN)
     assert set(RUNS) | {"studies/table_1"} | set(NOT_RUN) == scripts
@@ -268,7 +268,7 @@ def test_every_script_is_run_or_named():
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in RUNS])
-def test_a_script_runs_to_its_end(name, toys, request, monkeypatch, capfd):
+def test_scripts_run_to_their_end(name, toys, request, monkeypatch, capfd):
     words = shlex.split(RUNS[name])
     for folder in ON_DEMAND:
         if any(word.split("/")[0] == folder for word in words):

@@ -37,7 +37,7 @@ def now_ml(page):
     return float(page.locator(".sums td").nth(1).inner_text().split(" ")[0])
 
 
-def test_painting_by_keyboard_is_kept_as_a_new_version(visit):
+def test_painting_by_keyboard_is_saved_as_a_new_version(visit):
     seat, page, folder = visit
     original = (folder / "infarct.nii.gz").read_bytes()
     page.focus("canvas")
@@ -78,7 +78,7 @@ def test_painting_by_keyboard_is_kept_as_a_new_version(visit):
     assert seat.complaints == []
 
 
-def test_aspects_follows_the_strokes(tab, tmp_path):
+def test_aspects_follows_the_brush_strokes(tab, tmp_path):
     folder = save_prediction(make_prediction("left", "RPI", "one"), tmp_path / "results")
     lay_on_atlas(folder)
     with served("view", folder) as base, urllib.request.urlopen(f"{base}/api/cases") as answer:

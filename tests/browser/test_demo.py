@@ -39,13 +39,13 @@ def server(store):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_at_the_start(tab, server, scheme):
+def test_axe_finds_no_problem_on_the_start_page(tab, server, scheme):
     seat = tab(server, color_scheme=scheme)
     seat.open().wait_for_selector("text=None yet.")
     assert violations(seat.page) == []
 
 
-def test_what_is_no_scan_is_refused_in_words(tab, server, tmp_path):
+def test_a_file_that_is_not_a_scan_is_refused_with_a_reason(tab, server, tmp_path):
     page = tab(server).open()
     (tmp_path / "letter.zip").write_bytes(b"Dear colleague,")
     page.set_input_files("input[accept]", tmp_path / "letter.zip")
@@ -53,7 +53,7 @@ def test_what_is_no_scan_is_refused_in_words(tab, server, tmp_path):
     assert "zip" in page.inner_text("[role=alert]")
 
 
-def test_from_the_drop_to_the_mask(tab, server, store, scan, tmp_path):
+def test_a_dropped_scan_gets_its_mask(tab, server, store, scan, tmp_path):
     seat = tab(server)
     page = seat.open()
     page.set_input_files("input[accept]", scan)
@@ -88,7 +88,7 @@ def test_from_the_drop_to_the_mask(tab, server, store, scan, tmp_path):
     assert seat.complaints == []
 
 
-def test_the_list_shows_it_and_deletes_it(tab, server, store):
+def test_a_case_is_listed_and_can_be_deleted(tab, server, store):
     seat = tab(server)
     page = seat.open()
     row = page.locator(".cases li", has_text="scan-1")

@@ -43,7 +43,7 @@ def start(tab, server):
     return page, sent
 
 
-def test_a_folder_is_one_case_and_its_names_stay_here(start, tmp_path):
+def test_a_folder_is_one_case_and_its_file_names_are_not_sent(start, tmp_path):
     page, sent = start
     folder = tmp_path / "DOE^JANE"
     (folder / "series 2").mkdir(parents=True)
@@ -58,7 +58,7 @@ def test_a_folder_is_one_case_and_its_names_stay_here(start, tmp_path):
     assert b"DOE" not in body
 
 
-def test_scans_dropped_together_are_cases_of_their_own(start):
+def test_scans_dropped_together_become_separate_cases(start):
     page, sent = start
     page.evaluate(
         """() => {
@@ -74,7 +74,7 @@ def test_scans_dropped_together_are_cases_of_their_own(start):
     assert [names for _, names, _ in sent] == [[b"scan.nii.gz"], [b"scan.nii"], [b"scan.zip"]]
 
 
-def test_nothing_to_send_is_said(start, tmp_path):
+def test_an_empty_drop_is_reported(start, tmp_path):
     page, sent = start
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/.hidden").write_bytes(b"x")
@@ -83,7 +83,7 @@ def test_nothing_to_send_is_said(start, tmp_path):
     assert sent == []
 
 
-def test_the_keyboard_reaches_everything(start):
+def test_everything_can_be_reached_by_keyboard(start):
     page, _ = start
     reached = []
     for _ in range(8):

@@ -48,7 +48,7 @@ def test_the_patients_left_is_on_the_right(tab, server, cases, name, half, space
     assert halves[1 - half] == 0
 
 
-def test_it_starts_at_the_largest_infarct_and_counts_slices_as_the_report(tab, server, cases):
+def test_the_viewer_starts_at_the_largest_infarct_and_numbers_slices_as_the_report(tab, server, cases):
     page = tab(server).open_case(cases["right-rpi"])
     page.check("input[value=axial]", force=True)
     settled(page)
@@ -67,7 +67,7 @@ def test_it_starts_at_the_largest_infarct_and_counts_slices_as_the_report(tab, s
     assert reddish(picture(page)).any()
 
 
-def test_the_place_is_kept_between_the_spaces(tab, server, cases):
+def test_the_position_is_kept_when_switching_spaces(tab, server, cases):
     page = tab(server).open_case(cases["right-rpi"])
     first = page.locator("#place").inner_text()
     for space in ("aligned", "scan"):
@@ -99,7 +99,7 @@ def test_every_layer_can_be_shown(tab, server, cases):
     assert seat.strangers() == []
 
 
-def test_windows_and_keys(tab, server, cases):
+def test_windows_can_be_chosen_by_key(tab, server, cases):
     page = tab(server).open_case(cases["left"])
     assert (page.input_value("#width"), page.input_value("#level")) == ("40", "40")
     stroke = picture(page)
@@ -119,7 +119,7 @@ def test_windows_and_keys(tab, server, cases):
     assert not reddish(picture(page)).any()
 
 
-def test_without_infarct(tab, server, cases):
+def test_a_case_without_infarct_is_shown(tab, server, cases):
     page = tab(server).open_case(cases["none"])
     assert page.inner_text("h1") == "No infarct marked"
     assert "does not exclude an infarct" in page.inner_text("main")
@@ -129,7 +129,7 @@ def test_without_infarct(tab, server, cases):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [None, NARROW])
-def test_axe_finds_nothing(tab, server, cases, scheme, viewport):
+def test_axe_finds_no_problem(tab, server, cases, scheme, viewport):
     options = {"color_scheme": scheme} | ({"viewport": viewport} if viewport else {})
     seat = tab(server, **options)
     seat.open().wait_for_selector(".cases")
@@ -162,7 +162,7 @@ def test_without_the_bundle_it_names_the_command(tab, server, cases):
     seat.open(f"#/case/{cases['left']['id']}").wait_for_selector("text=make viewer")
 
 
-def test_a_case_that_is_not_there(tab, server):
+def test_a_missing_case_is_reported(tab, server):
     page = tab(server).open("#/case/0123456789abcdef")
     page.wait_for_selector("text=There is no such case")
     page.click("text=All cases")

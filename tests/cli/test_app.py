@@ -54,7 +54,7 @@ def test_every_help_ends_with_the_disclaimer(run, command):
     assert out.endswith(DISCLAIMER)
 
 
-def test_version(run):
+def test_the_version_is_printed(run):
     assert run("--version") == (0, f"adn {adn.__version__}", "")
 
 
@@ -66,20 +66,20 @@ def test_one_scan_says_volume_side_and_report(run, tmp_path):
     assert not (tmp_path / "out/results.csv").exists()
 
 
-def test_what_is_not_assessable_is_said_first_and_is_no_failure(run, tmp_path):
+def test_a_scan_that_is_not_assessable_is_reported_first_and_is_not_a_failure(run, tmp_path):
     code, out, _ = run("predict", *scans(tmp_path, "noise"), "-o", tmp_path / "out")
     assert code == 0
     assert out.startswith("Not assessable, because the scan is too noisy; do not rely on the 12.3 mL marked. ")
 
 
-def test_quiet_says_nothing_but_errors(run, tmp_path):
+def test_quiet_prints_errors_only(run, tmp_path):
     good, bad = scans(tmp_path, "scan", "bad")
     assert run("predict", good, "-o", tmp_path / "out", "-q") == (0, "", "")
     code, out, err = run("predict", bad, "-o", tmp_path / "out", "-q")
     assert (code, out, err) == (2, "", f"adn: error: {bad} is not a head CT.")
 
 
-def test_several_scans_give_a_table_with_the_failed_ones_in_the_order_asked(run, tmp_path):
+def test_several_scans_give_a_table_with_failures_in_the_given_order(run, tmp_path):
     code, out, err = run("predict", *scans(tmp_path, "a", "bad", "b"), "-o", tmp_path / "out")
     assert code == 3
     assert "2 of 3 scans done" in out
@@ -90,7 +90,7 @@ def test_several_scans_give_a_table_with_the_failed_ones_in_the_order_asked(run,
     assert rows[1]["error"].endswith("is not a head CT.")
 
 
-def test_a_table_tells_apart_what_names_of_cases_do_not(run, tmp_path):
+def test_a_table_separates_scans_with_the_same_case_name(run, tmp_path):
     names = [os.fsdecode(b"d\xfcr"), "bad 患者", "王"]
     for name in names:
         (tmp_path / name).mkdir()
@@ -102,7 +102,7 @@ def test_a_table_tells_apart_what_names_of_cases_do_not(run, tmp_path):
     assert [row["scan"] for row in rows] == [f"{tmp_path}/d\\udcfcr", *map(str, given[1:])]
 
 
-def test_letters_that_a_terminal_cannot_show_are_spelt_out():
+def test_letters_that_a_terminal_cannot_show_are_escaped():
     """As a Latin-1 terminal cannot show what `adn info` prints, nor any a path that is no UTF-8."""
     program = r"from adn.cli import terminal; terminal.spell_out_unknown_letters(); print('x\u2026\udcfc\xe9')"
     environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
@@ -110,7 +110,7 @@ def test_letters_that_a_terminal_cannot_show_are_spelt_out():
     assert shown == b"x\\u2026\\udcfc\xe9\n"
 
 
-def test_what_a_kill_left_of_other_scans_is_swept(run, tmp_path):
+def test_leftovers_of_killed_runs_are_removed(run, tmp_path):
     killed = "from adn.io.atomic import _hidden_name as n; from pathlib import Path; n(Path('a'), 'partial').mkdir()"
     (tmp_path / "out").mkdir()
     subprocess.run([sys.executable, "-c", killed], cwd=tmp_path / "out", check=True)
@@ -120,7 +120,7 @@ def test_what_a_kill_left_of_other_scans_is_swept(run, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".mine.partial-1"]
 
 
-def test_a_dicom_seg_of_what_is_not_dicom_is_refused_before_anything_is_done(run, tmp_path):
+def test_a_dicom_seg_of_a_non_dicom_scan_is_refused_before_any_work(run, tmp_path):
     pytest.importorskip("highdicom")
     (tmp_path / "series").mkdir()
     (path,) = scans(tmp_path, "bug")
@@ -131,11 +131,11 @@ def test_a_dicom_seg_of_what_is_not_dicom_is_refused_before_anything_is_done(run
     assert run("predict", tmp_path / "series", "-o", tmp_path / "out", "--dicom-seg")[0] == 0
 
 
-def test_nothing_but_bad_input_is_2(run, tmp_path):
+def test_only_bad_input_exits_with_2(run, tmp_path):
     assert run("predict", *scans(tmp_path, "bad1", "bad2"), "-o", tmp_path / "out")[0] == 2
 
 
-def test_our_fault_says_how_to_report_it_and_shows_a_traceback_only_when_asked(run, tmp_path, monkeypatch):
+def test_a_bug_says_how_to_report_it_and_shows_a_traceback_only_on_request(run, tmp_path, monkeypatch):
     monkeypatch.delenv("ADN_DEBUG", raising=False)
     (path,) = scans(tmp_path, "bug")
     code, _, err = run("predict", path, "-o", tmp_path / "out")
@@ -146,7 +146,7 @@ def test_our_fault_says_how_to_report_it_and_shows_a_traceback_only_when_asked(r
     assert "Traceback" in run("predict", path, "-o", tmp_path / "out")[2]
 
 
-def test_an_output_folder_that_cannot_be_is_heard_of_before_computing(run, tmp_path):
+def test_an_impossible_output_folder_is_refused_before_computing(run, tmp_path):
     (tmp_path / "file").touch()
     code, _, err = run("predict", *scans(tmp_path, "bug"), "-o", tmp_path / "file" / "out")
     assert code == 2
@@ -159,7 +159,7 @@ def test_a_read_only_output_folder_is_refused(run, tmp_path):
     assert run("predict", *scans(tmp_path, "bug"), "-o", tmp_path / "out")[0] == 2
 
 
-def test_an_earlier_table_is_not_overwritten_unasked(run, tmp_path):
+def test_an_earlier_table_is_not_overwritten_without_asking(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/results.csv").write_text("mine")
     paths = scans(tmp_path, "a", "b")
@@ -183,13 +183,13 @@ def test_an_earlier_table_is_not_overwritten_unasked(run, tmp_path):
         ("preditc",),
     ],
 )
-def test_wrong_usage_is_2_and_leaves_nothing(run, tmp_path, monkeypatch, arguments):
+def test_wrong_usage_exits_with_2_and_leaves_nothing(run, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     assert run(*arguments)[0] == 2
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_bad_input_and_lack_of_memory_our_fault():
+def test_a_full_disk_exits_with_2_and_lack_of_memory_with_1():
     code, sentence = terminal.explain(OSError(28, "No space left on device", "x.nii.gz"))
     assert (code, "x.nii.gz" in sentence) == (2, True)
     assert terminal.explain(MemoryError())[0] == 1
@@ -207,7 +207,7 @@ def test_info_is_json_for_programs(run):
 
 
 @pytest.mark.parametrize(("stop", "jobs"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
-def test_an_interruption_is_130_and_leaves_nothing_partial(tmp_path, stop, jobs):
+def test_an_interruption_exits_with_130_and_leaves_nothing_partial(tmp_path, stop, jobs):
     program = [sys.executable, str(Path(__file__).parents[1] / "stand_ins.py")]
     arguments = [*map(str, scans(tmp_path, "a", "b")), "-o", "out", "--jobs", str(jobs)]
     # a runner started in the background hands down an ignored SIGINT; a terminal does not
@@ -230,7 +230,7 @@ def test_an_interruption_is_130_and_leaves_nothing_partial(tmp_path, stop, jobs)
     assert list(tmp_path.glob("out/**/*")) == []
 
 
-def test_synth_passes_on_what_was_asked(run, tmp_path, monkeypatch):
+def test_synth_passes_on_its_options(run, tmp_path, monkeypatch):
     asked = {}
 
     def fake(n, out, seed, *, anatomy, lesions, progress, format):
@@ -245,7 +245,7 @@ def test_synth_passes_on_what_was_asked(run, tmp_path, monkeypatch):
     assert asked == {"n": 2, "out": tmp_path, "seed": 7, "anatomy": None, "lesions": lesions, "format": "dicom"}
 
 
-def test_help_lists_every_row(run):
+def test_the_help_lists_every_row(run):
     _, out, _ = run("benchmark", "--help")
     assert set(row_names()) <= set(re.findall(r"[a-z0-9-]+", out))
 
@@ -310,7 +310,7 @@ def test_a_fixed_set_is_not_mixed_with_a_number_or_a_seed(run, tmp_path, more):
     assert "leave out -n and --seed" in err
 
 
-def test_weights_that_are_not_there_are_heard_of_once_before_computing(run, tmp_path):
+def test_missing_weights_are_reported_once_before_computing(run, tmp_path):
     code, _, err = run("predict", *scans(tmp_path, "a", "b"), "-o", tmp_path / "out", "--weights", "nonesuch")
     assert code == 2
     assert err.startswith("adn: error: There are no weights 'nonesuch'")

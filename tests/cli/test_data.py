@@ -77,7 +77,7 @@ def test_a_good_set_passes_and_a_flipped_mask_blocks(run, folder, tmp_path):
     assert not re.search(r"<script|https?://|src=\"(?!data:)", page)
 
 
-def test_preparing_says_how_fast_and_goes_on_where_it_stopped(run, folder, tmp_path):
+def test_preparing_reports_its_speed_and_resumes(run, folder, tmp_path):
     code, out, _ = run("data", "prepare", folder, "--recipe", "tiny")
     assert code == 0
     assert re.search(r"4 of 4 cases prepared, \d+ per minute", out)
@@ -92,7 +92,7 @@ def test_preparing_says_how_fast_and_goes_on_where_it_stopped(run, folder, tmp_p
     assert [path for path in kept if path.exists()] == kept
 
 
-def test_a_split_is_not_replaced_unasked_and_names_its_parts(run, folder, tmp_path):
+def test_a_split_is_not_replaced_without_asking_and_names_its_parts(run, folder, tmp_path):
     table = tmp_path / "split.csv"
     code, out, _ = run("split", folder, "-o", table, "--validation", 0.25, "--test", 0.25)
     assert code == 0
@@ -116,7 +116,7 @@ def test_a_split_is_not_replaced_unasked_and_names_its_parts(run, folder, tmp_pa
         ("split", "set", "-o", "split.csv", "--folds", "9"),
     ],
 )
-def test_wrong_usage_is_2_and_leaves_nothing(run, folder, monkeypatch, arguments):
+def test_wrong_usage_exits_with_2_and_leaves_nothing(run, folder, monkeypatch, arguments):
     monkeypatch.chdir(folder.parent)
     assert run(*arguments)[0] == 2
     assert [path.name for path in folder.parent.iterdir()] == ["set"]

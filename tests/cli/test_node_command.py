@@ -41,7 +41,7 @@ def run(monkeypatch, capsys, tmp_path):
     return run
 
 
-def test_only_this_machine_is_heard_and_everything_is_sent_unless_asked(run):
+def test_by_default_only_this_machine_may_connect_and_everything_is_sent(run):
     code, given, _, _ = run("--forward", "PACS@10.1.2.3:104", "--forward", "https://pacs/dicom-web")
     assert code == 0
     assert (given["title"], given["host"], given["gate"].titles, given["gate"].tls) == ("ADN", "127.0.0.1", (), None)
@@ -60,7 +60,7 @@ def test_each_kind_can_be_left_out_and_images_kept(run):
     assert (given["limits"].quiet_s, given["limits"].longest_s) == (5, 60)
 
 
-def test_other_machines_are_let_in_only_by_name(run):
+def test_other_machines_are_admitted_only_by_name(run):
     code, given, _, told = run("--host", "0.0.0.0")
     assert code != 0
     assert not given

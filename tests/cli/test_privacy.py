@@ -77,7 +77,7 @@ def ran(tmp_path_factory):
     shutil.rmtree(folder)
 
 
-def test_the_run_did_all_of_it(ran):
+def test_the_run_produced_every_output_and_message(ran):
     out, words, code = ran
     assert code == 3, words[-2000:]
     names = {path.name for path in out.rglob("*")}
@@ -86,18 +86,18 @@ def test_the_run_did_all_of_it(ran):
     assert "truncated or damaged" in words
 
 
-def test_no_file_but_seg_and_sr_tells_who_it_is(ran):
+def test_only_seg_and_sr_identify_the_patient(ran):
     for path in (path for path in ran[0].rglob("*") if path.is_file() and path.suffix != ".dcm"):
         content = path.read_bytes()
         content = (gzip.decompress(content) if path.suffix == ".gz" else content).lower()
         assert not [secret for secret in SECRETS if secret.lower().encode() in content], path.name
 
 
-def test_no_word_and_no_log_tells_who_it_is(ran):
+def test_no_message_or_log_identifies_the_patient(ran):
     lines = [line for line in ran[1].splitlines() if any(secret.lower() in line.lower() for secret in SECRETS)]
     assert lines == []
 
 
 @pytest.mark.parametrize("name", ["infarct_seg.dcm", "infarct_sr.dcm"])
-def test_seg_and_sr_hold_what_joins_the_study_and_no_more(name, ran):
+def test_seg_and_sr_hold_only_what_joins_the_study(name, ran):
     assert set(told(dcmread(ran[0] / "patient" / name))) == NEEDED

@@ -42,7 +42,7 @@ def dice(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
 
-def test_tissue_and_brain_of_a_scan_lie_on_its_grid(run, patient, tmp_path):
+def test_tissue_and_brain_are_on_the_scans_grid(run, patient, tmp_path):
     scan, tissue, brain = patient
     code, out, _ = run("tissue", scan, "-o", tmp_path)
     assert code == 0
@@ -71,7 +71,7 @@ def test_a_folder_that_adn_did_not_write_is_never_replaced(run, patient, tmp_pat
     assert [path.read_text() for path in kept] == ["mine", "mine"]
 
 
-def test_what_is_no_head_is_refused_and_leaves_nothing(run, tmp_path):
+def test_a_scan_that_is_not_a_head_is_refused_and_leaves_nothing(run, tmp_path):
     hu = np.full((20, 90, 90), -1000, np.int16)
     hu[:, 20:70, 20:70] = 45
     hu[:, 40:50, 40:50] = 700
@@ -82,7 +82,7 @@ def test_what_is_no_head_is_refused_and_leaves_nothing(run, tmp_path):
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 
-def test_maps_of_other_tools_for_several_cases(run, patient, tmp_path):
+def test_maps_of_other_tools_are_imported_for_several_cases(run, patient, tmp_path):
     scan, tissue, _ = patient
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

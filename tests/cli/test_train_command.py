@@ -49,14 +49,14 @@ def asked(monkeypatch):
     return seen
 
 
-def test_a_step_that_waits_for_samples_is_told():
+def test_waiting_for_samples_is_reported():
     assert _pace({"step_seconds": 2.0, "wait_seconds": 0.1}) == "2 s a step"
     assert (
         _pace({"step_seconds": 2.0, "wait_seconds": 0.5}) == "2 s a step, 25% of it waiting for samples (see --workers)"
     )
 
 
-def test_what_was_asked_is_passed_on_and_each_epoch_is_told(run, asked, tmp_path):
+def test_options_are_passed_on_and_each_epoch_is_reported(run, asked, tmp_path):
     out = tmp_path / "run"
     data = ("--data", "cases", "--split", "s.csv", "--fold", 0)
     code, said, err = run("tiny", *data, "-o", out, "--start", "fast-plus", "--device", "cpu")
@@ -71,7 +71,7 @@ def test_what_was_asked_is_passed_on_and_each_epoch_is_told(run, asked, tmp_path
     assert (out / "curves-align.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_quiet_says_nothing(run, asked, tmp_path):
+def test_quiet_prints_nothing(run, asked, tmp_path):
     assert run("tiny", "--virtual", "-o", tmp_path / "run", "-q") == (0, "", "")
 
 
@@ -94,13 +94,13 @@ def test_resume_needs_the_run_and_nothing_else(run, asked, tmp_path):
         (("tiny", "-o", "r", "--virtual", "--split", "s"), "among cases on disk"),
     ],
 )
-def test_what_does_not_go_together_is_a_sentence(run, asked, arguments, words):
+def test_conflicting_options_are_explained_in_a_sentence(run, asked, arguments, words):
     code, _, err = run(*arguments)
     assert code == 2
     assert words in err
     assert not asked
 
 
-def test_only_the_first_process_of_torchrun_speaks(run, asked, tmp_path, monkeypatch):
+def test_only_the_first_process_of_torchrun_prints(run, asked, tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     assert run("tiny", "--virtual", "-o", tmp_path / "run") == (0, "", "")

@@ -44,7 +44,7 @@ def folders(tmp_path_factory):
     return [saved(scanned(lesion_mm=radius), f"day{radius:.0f}", place) for radius in (18.0, 24.0)]
 
 
-def test_growth_is_written_for_people_and_programs(folders, tmp_path):
+def test_growth_is_written_as_page_json_and_csv(folders, tmp_path):
     points = compare(folders, tmp_path / "out", language="de")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     images = {"day24_scan.nii.gz", "day24_infarct.nii.gz"}
@@ -73,7 +73,7 @@ def test_growth_is_written_for_people_and_programs(folders, tmp_path):
         (Remark("noisy", {"noise_hu": 31.0}, blocks=True), "not assessable, because the scan is too noisy"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(folders, tmp_path, remark, why):
+def test_scans_that_cannot_be_judged_are_refused(folders, tmp_path, remark, why):
     bad = saved(scanned(), "bad", tmp_path / "results", remarks=(remark,))
     with pytest.raises(InputError, match=why):
         compare([folders[0], bad], tmp_path / "out")

@@ -45,5 +45,5 @@ def test_another_head_does_not_fit():
     assert not fits(register(scanned(), scanned(width=0.84)))
 
 
-def test_half_a_head_does_not_cover_the_other(whole_and_half):
+def test_half_a_head_does_not_cover_a_whole_one(whole_and_half):
     assert whole_and_half[2].covered < 0.8

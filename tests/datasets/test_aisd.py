@@ -44,7 +44,7 @@ def overlay(case_folder):
     return dice, float(np.median(ct.data[inside]))
 
 
-def test_a_clean_case(tmp_path):
+def test_a_clean_case_is_imported(tmp_path):
     write_replica(tmp_path, "0000001").write_pngs()
     line = imported(tmp_path)["0000001"]
     assert (line.outcome, line.hu, line.order, line.turn, line.problems) == ("imported", "dicom", "same", 0, ())
@@ -59,7 +59,7 @@ def test_a_clean_case(tmp_path):
 
 
 @pytest.mark.parametrize("turn", ["reversed", "upside down", "mirrored", "half turn"])
-def test_order_and_turns_are_found_by_content(turn, tmp_path):
+def test_order_and_rotation_are_found_by_content(turn, tmp_path):
     replica = write_replica(tmp_path, "0000001")
     change = {
         "reversed": np.s_[::-1],
@@ -90,14 +90,14 @@ def test_masks_follow_a_tilted_gantry_and_uneven_gaps(tilt_deg, gaps, tmp_path):
 
 
 @pytest.mark.parametrize("window", [(0.0, 80.0), (-60.0, 140.0), (-100.0, 200.0)])
-def test_other_windows_are_found(window, tmp_path):
+def test_other_windows_are_recognised(window, tmp_path):
     write_replica(tmp_path, "0000001", window=window).write_pngs()
     line = imported(tmp_path)["0000001"]
     assert (line.hu, line.problems) == ("dicom", ())
     assert line.window_hu == pytest.approx(window, abs=2.0)
 
 
-def test_labels_follow_the_policy(tmp_path):
+def test_labels_are_merged_by_the_policy(tmp_path):
     replica = write_replica(tmp_path, "0000001")
     ball_labels = replica.labels > 0
     for value, columns in ((1, slice(0, 10)), (3, slice(40, 50)), (4, slice(50, 55)), (5, slice(55, 60))):
@@ -113,12 +113,12 @@ def test_labels_follow_the_policy(tmp_path):
     assert line.infarct_ml + line.invisible_ml == pytest.approx(ball_labels.sum() * 0.02)
 
 
-def test_doubled_inner_folders(tmp_path):
+def test_doubled_inner_folders_are_read(tmp_path):
     write_replica(tmp_path, "0000001").write_pngs(doubled=True)
     assert imported(tmp_path)["0000001"].problems == ()
 
 
-def test_linked_folders_are_followed_once(tmp_path):
+def test_symbolic_links_are_followed_once(tmp_path):
     write_replica(tmp_path / "disk", "0000001").write_pngs()
     downloads = tmp_path / "downloads"
     downloads.mkdir()
@@ -159,7 +159,7 @@ def test_0226134_more_masks_than_dicom_slices(tmp_path):
     assert infarct.data.sum() == ball(half_head(0, 3.75).grid).sum()
 
 
-def test_dicom_slices_without_png_are_told(tmp_path):
+def test_dicom_slices_without_png_are_reported(tmp_path):
     replica = write_replica(tmp_path, "0000001")
     replica.pictures, replica.labels = replica.pictures[1:], replica.labels[1:]
     replica.write_pngs()
@@ -179,7 +179,7 @@ def test_dicom_of_another_scan_is_not_used(tmp_path):
     assert "DICOM is not this scan" in line.problems[0]
 
 
-def test_the_right_one_of_two_series_is_taken(tmp_path):
+def test_the_right_one_of_two_series_is_chosen(tmp_path):
     write_replica(tmp_path, "0000001").write_pngs()
     other = half_head(5)
     write_dicom_series(other, tmp_path / "dicom" / "0000001" / "CT", prefix="b", tags={"SeriesNumber": 9})
@@ -208,7 +208,7 @@ def test_an_ambiguous_case_is_reported_and_not_guessed(tmp_path):
     assert not (tmp_path / "out" / "0000001").exists()
 
 
-def test_slices_alike_are_ambiguous_only_under_a_mask(tmp_path):
+def test_identical_slices_are_ambiguous_only_under_a_mask(tmp_path):
     replica = write_replica(tmp_path, "0000001")
     files = sorted((tmp_path / "dicom" / "0000001" / "CT").glob("*.dcm"))
     middle = int(np.argmax(replica.labels.sum(axis=(1, 2))))
@@ -234,7 +234,7 @@ def test_png_only_and_no_top_or_bottom(tmp_path):
 
 
 @pytest.mark.parametrize("value", [6, 255])
-def test_unknown_mask_values(value, tmp_path):
+def test_unknown_mask_values_are_refused(value, tmp_path):
     replica = write_replica(tmp_path, "0000001", label=value)
     replica.write_pngs()
     line = imported(tmp_path)["0000001"]
@@ -242,7 +242,7 @@ def test_unknown_mask_values(value, tmp_path):
     assert f"[{value}]" in line.problems[0]
 
 
-def test_masks_that_are_empty_or_only_invisible_are_told(tmp_path):
+def test_empty_or_invisible_only_masks_are_reported(tmp_path):
     replica = write_replica(tmp_path, "0000001", label=4)
     replica.write_pngs()
     replica.case, replica.labels = "0000002", replica.labels * 0
@@ -255,7 +255,7 @@ def test_masks_that_are_empty_or_only_invisible_are_told(tmp_path):
     assert [line.outcome for line in lines.values()] == ["imported"] * 2
 
 
-def test_images_and_masks_that_do_not_belong_together(tmp_path):
+def test_mismatched_images_and_masks_are_refused(tmp_path):
     write_replica(tmp_path, "0000001").write_pngs()
     (tmp_path / "image" / "0000001" / "007.png").unlink()
     write_replica(tmp_path, "0000002").write_pngs(kinds=("mask",))
@@ -265,7 +265,7 @@ def test_images_and_masks_that_do_not_belong_together(tmp_path):
     assert {line.outcome for line in lines.values()} == {"left out"}
 
 
-def test_damaged_files_cost_one_case(tmp_path):
+def test_a_damaged_file_loses_one_case_only(tmp_path):
     for case in ("0000001", "0000002", "0000003"):
         write_replica(tmp_path, case).write_pngs()
     png = tmp_path / "mask" / "0000001" / "003.png"
@@ -296,12 +296,12 @@ def test_the_split_is_the_official_one(tmp_path):
     ]
 
 
-def test_a_folder_without_aisd(tmp_path):
+def test_a_folder_without_aisd_is_refused(tmp_path):
     with pytest.raises(InputError, match="needed AISD's downloads"):
         imported(tmp_path)
 
 
-def test_it_resumes_and_notices_changes(tmp_path):
+def test_an_import_resumes_and_notices_changes(tmp_path):
     replica = write_replica(tmp_path, "0000001")
     replica.write_pngs()
     write_replica(tmp_path, "0000002", dicom=False).write_pngs()
@@ -318,7 +318,7 @@ def test_it_resumes_and_notices_changes(tmp_path):
     assert not (tmp_path / "out" / "0000001").exists()
 
 
-def test_a_folder_of_someone_else_is_not_touched(tmp_path):
+def test_a_foreign_folder_is_not_touched(tmp_path):
     write_replica(tmp_path, "0000001").write_pngs()
     (tmp_path / "out" / "0000001").mkdir(parents=True)
     (tmp_path / "out" / "0000001" / "thesis.txt").write_text("all of it")
@@ -328,7 +328,7 @@ def test_a_folder_of_someone_else_is_not_touched(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0000001"]
 
 
-def test_the_page_and_the_command(tmp_path):
+def test_the_command_writes_its_page(tmp_path):
     settings_of: dict[str, dict[str, Any]] = {
         "0000001": {},
         min(TEST_CASES): {"seed": 3, "dicom": False},
@@ -362,7 +362,7 @@ def test_the_page_and_the_command(tmp_path):
 @pytest.mark.real
 @pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data is absent")
 @pytest.mark.parametrize("turn", [np.s_[:], np.s_[::-1], np.s_[::-1, :, ::-1]], ids=["same", "reversed", "flipped"])
-def test_real_case(turn, tmp_path):
+def test_a_real_case_is_imported(turn, tmp_path):
     shutil.copytree(REAL, tmp_path / "dicom" / "0091454" / "CT")
     slices = [pydicom.dcmread(path) for path in sorted(REAL.glob("*.dcm"))]
     hu = np.stack([one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in slices])

@@ -18,7 +18,7 @@ def _no_pictures(monkeypatch):
     monkeypatch.setattr(aisd_case, "draw_preview", lambda path, *_: path.write_bytes(b"jpeg"))
 
 
-def test_archives_give_the_same_as_trees_and_leave_nothing(tmp_path):
+def test_archives_give_the_same_as_folders_and_leave_nothing(tmp_path):
     replica = write_replica(tmp_path / "tree", "0000001")
     replica.pictures, replica.labels = replica.pictures[::-1], replica.labels[::-1]
     replica.write_pngs()

@@ -34,14 +34,14 @@ def only(findings, kind):
     return one
 
 
-def test_a_good_case_has_no_findings(tmp_path):
+def test_a_good_case_has_no_problems(tmp_path):
     found = inspect(tmp_path)
     assert found.findings == ()
     assert found.size == "24×72×64 of 6×3×3 mm"
     assert found.infarct_ml == pytest.approx(4 / 3 * np.pi * 1.7**3, rel=0.1)
 
 
-def test_a_mask_in_another_axis_order_of_the_same_grid_is_good(tmp_path):
+def test_a_mask_in_another_axis_order_of_the_same_grid_is_accepted(tmp_path):
     assert inspect(tmp_path, infarct=patient()["infarct"].reoriented("LAS")).findings == ()
 
 
@@ -58,7 +58,7 @@ def test_a_mask_on_another_grid_blocks(tmp_path):
     assert "header" in moved.remedy
 
 
-def test_a_mask_whose_affine_was_rounded_is_good(tmp_path):
+def test_a_mask_with_a_rounded_affine_is_accepted(tmp_path):
     mask = patient()["infarct"]
     affine = mask.grid.affine.copy()
     affine[:3, 3] += (0.02, -0.02, 0.05)  # less than a hundredth of a voxel of 3 × 3 × 6 mm
@@ -74,28 +74,28 @@ def test_a_mask_with_other_values_than_0_and_1_blocks(tmp_path, factor, remedy):
     assert remedy in found.remedy
 
 
-def test_an_empty_mask_is_said_and_does_not_block(tmp_path):
+def test_an_empty_mask_is_reported_and_does_not_block(tmp_path):
     assert not only(inspect(tmp_path, infarct=with_data("infarct", np.zeros_like)).findings, "empty mask").blocks
 
 
-def test_a_scan_without_mask_is_said(tmp_path):
+def test_a_scan_without_mask_is_reported(tmp_path):
     assert not only(inspect(tmp_path, infarct=None).findings, "no mask").blocks
 
 
 @pytest.mark.parametrize(("axis", "words"), [(0, "slice reversal"), (1, "front-to-back"), (2, "left-to-right")])
-def test_a_flipped_mask_is_known_by_where_the_scan_is_dark(tmp_path, axis, words):
+def test_a_flipped_mask_is_recognised_by_the_dark_tissue(tmp_path, axis, words):
     mask = with_data("infarct", lambda data: np.flip(data, axis))
     found = only(inspect(tmp_path, infarct=mask).findings, "flipped mask")
     assert found.blocks
     assert words in found.cause
 
 
-def test_a_mask_beside_the_brain_blocks(tmp_path):
+def test_a_mask_outside_the_brain_blocks(tmp_path):
     mask = with_data("infarct", lambda data: np.pad(np.ones((8, 4, 8), np.uint8), ((8, 8), (0, 68), (28, 28))))
     assert only(inspect(tmp_path, infarct=mask).findings, "outside the brain").blocks
 
 
-def test_values_that_are_no_hu_block(tmp_path):
+def test_values_that_are_not_hu_block(tmp_path):
     mr = with_data("ct", lambda data: (data + 1100) // 4)
     assert only(inspect(tmp_path, ct=mr).findings, "not HU").blocks
 
@@ -111,7 +111,7 @@ def test_a_damaged_file_blocks(tmp_path):
     assert only(inspect_case(find_cases(tmp_path)[0]).findings, "unreadable CT").blocks
 
 
-def test_bright_vessels_are_contrast(tmp_path):
+def test_bright_vessels_indicate_contrast(tmp_path):
     def inject(data):
         data[4:20, 20:52:6, 20:44:8] = 220  # in each slice 6 × 3 vessels of 9 mm²
         return data
@@ -120,7 +120,7 @@ def test_bright_vessels_are_contrast(tmp_path):
     assert "162 mm²" in found.cause
 
 
-def test_blank_and_repeated_slices_are_missing_ones(tmp_path):
+def test_blank_and_repeated_slices_count_as_missing(tmp_path):
     def lose(data):
         data[10] = 0
         data[14] = data[13]
@@ -131,7 +131,7 @@ def test_blank_and_repeated_slices_are_missing_ones(tmp_path):
     assert "Slices 13 " in causes[1]
 
 
-def test_a_lost_dicom_slice_and_a_recorded_contrast_agent_are_found(tmp_path):
+def test_a_lost_dicom_slice_and_a_recorded_contrast_agent_are_reported(tmp_path):
     head = phantoms.head()
     noisy = head.with_data(head.data + np.random.default_rng(0).normal(0, 3, head.data.shape).astype(np.float32))
     files = phantoms.write_dicom_series(noisy, tmp_path / "p/dicom", tags={"ContrastBolusAgent": "IOHEXOL"})
@@ -166,7 +166,7 @@ def test_another_series_with_contrast_does_not_make_this_one_contrast_enhanced(t
     assert not any(one.kind == "contrast agent" for one in findings)
 
 
-def test_protocols_change_the_gap_and_lose_nothing():
+def test_changed_slice_gaps_are_not_taken_for_lost_slices():
     assert missing_slices(np.array([2.5] * 8 + [7.5] * 8)) == []
     assert missing_slices(np.array([5.0, 5.0, 10.0, 5.0])) == [2]
 
@@ -201,7 +201,7 @@ def test_leaks_between_the_parts_of_a_split_are_found(tmp_path):
     assert [one.case for one in found if one.kind == "split" and one.blocks] == ["x"]
 
 
-def test_masks_that_are_all_flipped_are_said_once_for_the_set(tmp_path):
+def test_masks_that_are_all_flipped_are_reported_once(tmp_path):
     one = inspect(tmp_path, infarct=with_data("infarct", lambda data: np.flip(data, 0)))
     found = only(compare_cases([one] * 4), "flipped masks")
     assert "slice reversal" in found.cause

@@ -56,7 +56,7 @@ def volumes(folder):
     return {name: read_volume(folder / f"{name}.nii.gz", np.int16).reoriented("SPL").data for name in FILES}
 
 
-def test_a_study_as_published(study, tmp_path):
+def test_a_study_is_imported_as_published(study, tmp_path):
     line = imported(study)
     head = head_of(0)
     labels = labels_of(head)
@@ -73,14 +73,14 @@ def test_a_study_as_published(study, tmp_path):
     assert line.penumbra_ml == pytest.approx((labels == 2).sum() * 0.02)
 
 
-def test_penumbra_is_taken_too_where_asked_for(study, tmp_path):
+def test_penumbra_is_included_on_request(study, tmp_path):
     line = imported(study, penumbra=True)
     found = volumes(tmp_path / "out" / "study-1")
     assert np.array_equal(found["infarct"], found["core"] | found["penumbra"])
     assert line.infarct_ml == pytest.approx(line.core_ml + line.penumbra_ml)
 
 
-def test_slices_that_were_not_published_are_not_seen(tmp_path):
+def test_unpublished_slices_are_marked_as_not_seen(tmp_path):
     kept = [2, 3, 4, 7, 8, 13]
     write_study(tmp_path / "src", kept=kept)
     (line,) = import_cpaisd(tmp_path / "src", tmp_path / "out")
@@ -213,7 +213,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_not_clean_is_left_out_with_its_reason(kind, study):
+def test_unclean_studies_are_left_out_with_the_reason(kind, study):
     breaks, reason = BROKEN[kind]
     breaks(study)
     (files,) = find_studies(study.parents[1], study)
@@ -222,7 +222,7 @@ def test_what_is_not_clean_is_left_out_with_its_reason(kind, study):
     assert str(study) not in refused.value.what
 
 
-def test_a_broken_study_is_a_line_and_its_earlier_import_goes(study, tmp_path):
+def test_a_broken_study_is_listed_and_its_earlier_import_is_removed(study, tmp_path):
     write_study(tmp_path / "src" / "dataset", "study-2", "val", seed=1)
     assert [line.outcome for line in import_cpaisd(tmp_path / "src", tmp_path / "out")] == ["imported"] * 2
     (slices(study)[0] / "mask.npz").unlink()
@@ -233,14 +233,14 @@ def test_a_broken_study_is_a_line_and_its_earlier_import_goes(study, tmp_path):
     assert [case.name for case in find_cases(tmp_path / "out")] == ["study-2"]
 
 
-def test_a_study_without_core_is_said(tmp_path):
+def test_a_study_without_core_is_reported(tmp_path):
     write_study(tmp_path / "src", core=False)
     (line,) = import_cpaisd(tmp_path / "src", tmp_path / "out")
     assert line.problems == ("No core is outlined, so the infarct's mask is empty.",)
     assert line.infarct_ml == 0 < line.penumbra_ml
 
 
-def test_twins_in_two_parts_are_one_patient_who_does_not_train(study, tmp_path):
+def test_duplicates_in_two_parts_are_one_patient_outside_training(study, tmp_path):
     root = study.parents[1]
     shutil.copytree(study, root / "test" / "other-name")
     write_study(root, "study-1", "val", seed=1)  # another head of the same name
@@ -256,7 +256,7 @@ def test_twins_in_two_parts_are_one_patient_who_does_not_train(study, tmp_path):
     assert subjects["other-name"] == subjects["train-study-1"] != subjects["validation-study-1"]
 
 
-def test_an_import_goes_on_and_the_same_again_changes_nothing(study, tmp_path, monkeypatch):
+def test_an_import_resumes_and_a_repeated_one_changes_nothing(study, tmp_path, monkeypatch):
     write_study(tmp_path / "src" / "dataset", "study-2", "test", seed=1)
     made, real = [], importer.read_study
 
@@ -281,7 +281,7 @@ def test_an_import_goes_on_and_the_same_again_changes_nothing(study, tmp_path, m
     assert made == ["study-1", "study-2"] * 2
 
 
-def test_nothing_of_headers_and_metadata_is_kept(study, tmp_path):
+def test_nothing_from_headers_and_metadata_is_stored(study, tmp_path):
     imported(study)
     for path in (tmp_path / "out").rglob("*"):
         if path.is_file():
@@ -293,7 +293,7 @@ def test_nothing_of_headers_and_metadata_is_kept(study, tmp_path):
     assert read_licence(tmp_path / "out") == LICENCE
 
 
-def test_a_folder_without_parts_and_two_copies_are_refused(study, tmp_path):
+def test_a_folder_without_parts_or_with_two_copies_is_refused(study, tmp_path):
     with pytest.raises(InputError, match="no folder train, val or test"):
         import_cpaisd(study, tmp_path / "none")
     with pytest.raises(InputError, match="check the name"):
@@ -304,7 +304,7 @@ def test_a_folder_without_parts_and_two_copies_are_refused(study, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_command_and_its_page(study, tmp_path):
+def test_the_command_writes_its_page(study, tmp_path):
     write_study(tmp_path / "src" / "dataset", "study-2", "test", seed=1, kept=[3, 4, 6, 7])
     broken = shutil.copytree(study, study.parents[1] / "val" / "study-3")
     (slices(broken)[0] / "raw.dcm").unlink()

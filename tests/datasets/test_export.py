@@ -28,7 +28,7 @@ def same_voxels(path, name):
     return np.array_equal(read.data, patient()[name].data)
 
 
-def test_nnunet_and_back(cases, tmp_path):
+def test_cases_survive_export_to_nnunet(cases, tmp_path):
     out = tmp_path / "Dataset001_Infarct"
     assert export_cases(cases, "nnunet", out) == 4
     assert layout_of(out) == "nnunet"
@@ -53,7 +53,7 @@ def test_nnunet_gets_the_test_part_and_the_folds_of_a_split(cases, tmp_path):
         assert set(fold["train"]) | set(fold["val"]) == {c.name for c in cases if c.infarct} - test
 
 
-def test_bids_and_back(cases, tmp_path):
+def test_cases_survive_export_to_bids(cases, tmp_path):
     out = tmp_path / "bids"
     assert export_cases(cases, "bids", out) == 5
     assert layout_of(out) == "bids"
@@ -67,7 +67,7 @@ def test_bids_and_back(cases, tmp_path):
     assert all(same_voxels(getattr(one, name), name) for name in ("ct", "infarct", "brain"))
 
 
-def test_nothing_half_written_stays_and_nothing_is_replaced(cases, tmp_path):
+def test_nothing_half_written_remains_and_nothing_is_replaced(cases, tmp_path):
     broken = patient()["infarct"]
     write_patient(tmp_path / "data/ok")
     write_patient(tmp_path / "data/z", infarct=broken.with_data(broken.data * 3))

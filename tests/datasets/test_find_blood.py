@@ -5,7 +5,7 @@ from adn.space.geometry import Grid
 from adn.space.volume import Volume
 
 
-def test_blood_is_found_and_not_falx_or_rim():
+def test_blood_is_found_but_not_falx_or_rim():
     grid = Grid.centred((6, 60, 60), (5.0, 2.0, 2.0))
     hu, brain = np.full(grid.shape, 33.0, np.float32), np.zeros(grid.shape, np.uint8)
     brain[:, 5:55, 5:55] = 1

@@ -35,7 +35,7 @@ def test_a_folder_of_cases_with_every_kind_of_ct(tmp_path):
     assert c.subject == d.subject == "sub-7"
 
 
-def test_a_table_names_files_that_are_no_utf8(tmp_path):
+def test_a_table_may_name_files_that_are_not_utf8(tmp_path):
     ct = tmp_path / os.fsdecode(b"d\xfcr.nii.gz")
     touch(ct, tmp_path / "é.nii.gz")
     cases = [Case("a", "a", ct), Case("é", "é", tmp_path / "é.nii.gz")]
@@ -45,7 +45,7 @@ def test_a_table_names_files_that_are_no_utf8(tmp_path):
     assert find_cases(tmp_path / "old.csv") == [Case("Müller", "Müller", ct)]
 
 
-def test_folders_whose_names_are_no_utf8_give_cases_with_names_that_can_be_written(tmp_path):
+def test_folders_whose_names_are_not_utf8_give_valid_case_names(tmp_path):
     folder = tmp_path / os.fsdecode(b"d\xfcr")
     touch(folder / "ct.nii.gz", folder / "infarct.nii.gz", tmp_path / "é" / "ct.nii.gz")
     dur, e = find_cases(tmp_path)
@@ -81,7 +81,7 @@ def test_a_written_table_is_read_back_from_anywhere(tmp_path):
         ("name,ct\n../x,cases.csv\n", "file's name"),
     ],
 )
-def test_a_broken_table_is_said_in_a_sentence(tmp_path, text, words):
+def test_a_broken_table_is_reported_in_a_sentence(tmp_path, text, words):
     (tmp_path / "cases.csv").write_text(text)
     with pytest.raises(InputError, match=words):
         find_cases(tmp_path)
@@ -102,7 +102,7 @@ def test_bids_with_sessions_and_masks_in_derivatives(tmp_path):
     assert two.infarct == tmp_path / "derivatives/other/sub-2/anat/sub-2_mask.nii.gz"
 
 
-def test_two_readers_masks_of_one_scan_are_not_chosen_between(tmp_path):
+def test_masks_of_two_readers_are_ambiguous(tmp_path):
     touch(tmp_path / "sub-1/ct/sub-1_ct.nii.gz")
     for reader in ("one", "two"):
         touch(tmp_path / f"derivatives/{reader}/sub-1/sub-1_label-infarct_mask.nii.gz")
@@ -129,7 +129,7 @@ def test_nnunet_with_several_labels_is_refused(tmp_path):
         find_cases(tmp_path)
 
 
-def test_nothing_that_fits_names_what_was_looked_for(tmp_path):
+def test_an_unknown_layout_error_names_the_known_layouts(tmp_path):
     with pytest.raises(InputError, match=r"ct\.nii\.gz.*BIDS.*nnU-Net"):
         find_cases(tmp_path)
     with pytest.raises(InputError, match="no such file"):
@@ -139,7 +139,7 @@ def test_nothing_that_fits_names_what_was_looked_for(tmp_path):
         find_cases(tmp_path / "scan.nii.gz")
 
 
-def test_two_cases_of_one_name_are_refused(tmp_path):
+def test_two_cases_with_one_name_are_refused(tmp_path):
     touch(tmp_path / "a.nii", tmp_path / "b.nii")
     (tmp_path / "cases.csv").write_text("name,ct\nX,a.nii\nx,b.nii\n")
     with pytest.raises(InputError, match="its own name"):

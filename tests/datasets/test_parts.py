@@ -39,7 +39,7 @@ def test_gaps_are_filled_between_acquired_neighbours_and_marked():
     assert part.ct.grid.spacing_mm == pytest.approx(SPACING)
 
 
-def test_an_outline_between_two_lies_between_them():
+def test_an_interpolated_outline_is_between_its_neighbours():
     hu, infarct = slices(2)
     infarct[1] = np.roll(infarct[1], 4, axis=1)
     part = lay_slices(hu, infarct, (10.0, 2.0, 2.0), [0, 2])
@@ -48,7 +48,7 @@ def test_an_outline_between_two_lies_between_them():
     assert (between[0] + between[-1]) / 2 == pytest.approx((5 + 11) / 2 + 2, abs=0.5)
 
 
-def test_a_short_stack_repeats_its_ends_unseen():
+def test_a_short_stack_repeats_its_ends_as_unseen_slices():
     hu, infarct = slices(1)
     part = lay_slices(hu + 31, infarct, (2.5, 2.0, 2.0))
     assert part.ct.grid.shape[0] * 2.5 == 45.0
@@ -60,12 +60,12 @@ def test_a_short_stack_repeats_its_ends_unseen():
 
 
 @pytest.mark.parametrize("places", [[0, 1, 2], [0, 2, 1, 3], [0, 1, 1, 2]])
-def test_numbers_that_do_not_rise_are_refused(places):
+def test_slice_numbers_that_do_not_increase_are_refused(places):
     with pytest.raises(InputError, match="rising slice numbers"):
         lay_slices(*slices(), SPACING, places)
 
 
-def test_speckle_is_closed_and_a_drawn_outline_kept():
+def test_speckle_is_closed_and_a_drawn_outline_is_unchanged():
     drawn = np.kron(slices()[1], np.ones((1, 3, 3), np.uint8))
     kept, share = close_speckles(drawn, (5.0, 0.5, 0.5))
     assert np.array_equal(kept, drawn)
@@ -77,7 +77,7 @@ def test_speckle_is_closed_and_a_drawn_outline_kept():
     assert not closed[drawn == 0].any()
 
 
-def test_a_part_is_found_as_a_case(tmp_path):
+def test_a_partial_scan_is_found_as_a_case(tmp_path):
     part = lay_slices(*slices(), SPACING, [0, 1, 5, 6])
     (tmp_path / "data" / "a").mkdir(parents=True)
     part.write(tmp_path / "data" / "a")
@@ -100,7 +100,7 @@ def part_of_patient(folder, places=(0, 1, 2, 5, 6, 7, 8, 12)):
     return part
 
 
-def test_what_was_not_acquired_is_silent_in_a_prepared_case(tmp_path):
+def test_unacquired_slices_are_ignored_in_a_prepared_case(tmp_path):
     part = part_of_patient(tmp_path / "data" / "p")
     (case,) = find_cases(tmp_path / "data")
     grid = load_recipe("tiny").grid
@@ -119,7 +119,7 @@ def test_what_was_not_acquired_is_silent_in_a_prepared_case(tmp_path):
     assert (prepare_case(case, grid).infarct == NOT_SCORED).sum() < silent.sum()
 
 
-def test_a_part_passes_the_check_and_says_what_it_is(tmp_path):
+def test_a_partial_scan_passes_the_check_and_is_reported(tmp_path):
     part = part_of_patient(tmp_path / "data" / "p")
     (case,) = find_cases(tmp_path / "data")
     found = inspect_case(case)
@@ -130,7 +130,7 @@ def test_a_part_passes_the_check_and_says_what_it_is(tmp_path):
     assert any(finding.blocks and finding.kind == "nothing seen" for finding in inspect_case(case).findings)
 
 
-def test_scores_look_at_what_was_acquired_only(tmp_path):
+def test_scores_use_acquired_slices_only(tmp_path):
     part = part_of_patient(tmp_path / "reference" / "p")
     marked = part.infarct.data.copy()
     marked[part.seen.data == 0] = 1  # whatever is marked there costs nothing
@@ -142,26 +142,26 @@ def test_scores_look_at_what_was_acquired_only(tmp_path):
     assert found.cases[0].scores.reference_ml == pytest.approx(part.infarct_ml)
 
 
-def test_seen_travels_to_bids_and_back(tmp_path):
+def test_the_seen_mask_survives_export_to_bids(tmp_path):
     part = part_of_patient(tmp_path / "data" / "p")
     export_cases(find_cases(tmp_path / "data"), "bids", tmp_path / "bids")
     (again,) = find_cases(tmp_path / "bids")
     assert np.array_equal(read_volume(given(again.seen), np.uint8).data, part.seen.data)
 
 
-def test_heights_become_numbers_with_their_gaps():
+def test_slice_heights_become_numbers_with_gaps():
     numbers, step = slice_numbers([-40.0, -35.1, -30.0, -15.0, 5.0])  # as scanners round positions
     assert numbers == [0, 1, 2, 5, 9]
     assert step == pytest.approx(5.0, abs=0.01)
 
 
 @pytest.mark.parametrize("heights", [[0, 5, 12, 17], [0], [0, 0], [5, 0], [0, 5, 10, 900]])
-def test_heights_that_no_even_step_explains_are_refused(heights):
+def test_irregular_slice_heights_are_refused(heights):
     with pytest.raises(InputError):
         slice_numbers(heights)
 
 
-def test_a_further_mask_lies_on_the_same_grid():
+def test_an_additional_mask_is_on_the_same_grid():
     hu, infarct = slices(4)
     part = lay_slices(hu, infarct, SPACING, [0, 1, 5, 6])
     again = lay_mask(infarct, SPACING, [0, 1, 5, 6])

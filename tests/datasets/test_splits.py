@@ -37,7 +37,7 @@ def test_every_fold_gets_one_of_each_five_neighbours_in_volume():
         assert [int(size) // 5 for size in sizes] == [0, 1, 2, 3]
 
 
-def test_a_hold_out_has_the_shares_asked_for_over_all_volumes():
+def test_a_hold_out_has_the_requested_shares_across_volumes():
     split = make_split(patients(20), validation=0.2, test=0.2)
     train, validation, test = split.parts()
     assert (len(train), len(validation), len(test)) == (12, 4, 4)
@@ -74,13 +74,13 @@ def test_a_patient_on_both_sides_is_refused(tmp_path):
         ("case,part\n", "empty"),
     ],
 )
-def test_a_broken_split_is_said_in_a_sentence(tmp_path, text, words):
+def test_a_broken_split_is_reported_in_a_sentence(tmp_path, text, words):
     (tmp_path / "split.csv").write_text(text)
     with pytest.raises(InputError, match=words):
         read_split(tmp_path / "split.csv")
 
 
-def test_folds_are_asked_for_by_number():
+def test_folds_are_chosen_by_number():
     folds, hold_out = make_split(patients(), folds=4), make_split(patients())
     for fold in (None, 4, -1):
         with pytest.raises(InputError, match="folds 0 to 3"):

@@ -43,7 +43,7 @@ def acquired(folder):
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_a_series_of_every_maker(maker, tmp_path):
+def test_a_series_of_every_maker_is_imported(maker, tmp_path):
     head = head_slices()
     write_series(tmp_path / "src", head, maker, key=1, intercept=-8192.0 if maker == "Siemens" else -1024.0)
     (line,) = import_teknofest(tmp_path / "src", tmp_path / "out")
@@ -58,7 +58,7 @@ def test_a_series_of_every_maker(maker, tmp_path):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_gaps_and_a_reversed_series(reverse, tmp_path):
+def test_gaps_and_reversed_series_are_handled(reverse, tmp_path):
     head = head_slices(reverse=reverse)
     numbers = [*range(len(head.hu) - 2), len(head.hu), len(head.hu) + 3]
     write_series(tmp_path / "src", head, "GE", numbers=numbers)
@@ -71,7 +71,7 @@ def test_gaps_and_a_reversed_series(reverse, tmp_path):
     assert steps == np.diff(numbers).tolist()[:: -1 if reverse else 1]
 
 
-def test_series_are_parted_by_uid_and_by_a_pause(tmp_path):
+def test_series_are_separated_by_uid_and_by_a_pause(tmp_path):
     for key, maker in enumerate(("GE", "GE", "Toshiba", "Toshiba")):
         write_series(tmp_path / "src", head_slices(key), maker, key=key, first=10000 + 1000 * key)
     lines = import_teknofest(tmp_path / "src", tmp_path / "out")
@@ -104,7 +104,7 @@ def test_speckle_is_closed_unless_told_otherwise(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["masks", "OVERLAY"])
-def test_a_missing_mask_leaves_out_its_slice_and_none_its_series(kind, tmp_path):
+def test_a_missing_mask_drops_its_slice_and_a_series_without_masks_is_dropped(kind, tmp_path):
     head = head_slices()
     files = write_series(tmp_path / "src", head, kinds=("PNG", kind))
     (tmp_path / "src" / "ISKEMI" / kind / f"{files[1].stem}.png").unlink()
@@ -117,7 +117,7 @@ def test_a_missing_mask_leaves_out_its_slice_and_none_its_series(kind, tmp_path)
     assert "No slice can be used. Slice 10" in line.problems[-1]
 
 
-def test_a_damaged_file_and_a_strange_uid_are_said(tmp_path):
+def test_a_damaged_file_and_an_unknown_uid_are_reported(tmp_path):
     head = head_slices()
     files = write_series(tmp_path / "src", head)
     files[0].write_bytes(b"nothing")
@@ -131,7 +131,7 @@ def test_a_damaged_file_and_a_strange_uid_are_said(tmp_path):
     assert sum(line.outcome == "imported" for line in lines) == 1
 
 
-def test_bleeds_and_heads_without_stroke_are_passed_over(tmp_path):
+def test_bleeds_and_heads_without_stroke_are_skipped(tmp_path):
     write_series(tmp_path / "src", head_slices(0))
     write_series(tmp_path / "src", head_slices(1), key=1, first=20000, folder="KANAMA")
     write_series(tmp_path / "src", head_slices(2), key=2, first=30000, folder="İNMEYOK")
@@ -140,7 +140,7 @@ def test_bleeds_and_heads_without_stroke_are_passed_over(tmp_path):
         import_teknofest(tmp_path / "src" / "ISKEMI" / "PNG", tmp_path / "none")
 
 
-def test_an_import_goes_on_and_makes_anew_what_changed(tmp_path, monkeypatch):
+def test_an_import_resumes_and_redoes_what_changed(tmp_path, monkeypatch):
     for key in range(2):
         write_series(tmp_path / "src", head_slices(key), key=key, first=10000 + 1000 * key)
     done = []
@@ -170,7 +170,7 @@ def test_an_import_goes_on_and_makes_anew_what_changed(tmp_path, monkeypatch):
     assert len(made) == 2
 
 
-def test_nothing_of_the_headers_is_kept(tmp_path):
+def test_nothing_from_the_headers_is_stored(tmp_path):
     write_series(tmp_path / "src", head_slices())
     import_teknofest(tmp_path / "src", tmp_path / "out")
     for path in (tmp_path / "out").rglob("*"):
@@ -180,7 +180,7 @@ def test_nothing_of_the_headers_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_numbers_rise_within_a_series_only(maker):
+def test_numbers_increase_only_within_a_series(maker):
     a, b, other = (given(read_uid(uid(maker, key, number))) for key, number in ((1, 3), (1, 4), (2, 3)))
     assert a.maker == maker
     assert a.series == b.series
@@ -233,7 +233,7 @@ def test_without_a_decoder_the_extra_is_named(tmp_path, monkeypatch):
         import_teknofest(tmp_path / "src", tmp_path / "out")
 
 
-def test_the_command_and_its_page(tmp_path):
+def test_the_command_writes_its_page(tmp_path):
     for key in range(3):
         write_series(tmp_path / "src", head_slices(key), MAKERS[key], key=key, first=10000 + 1000 * key)
     write_series(tmp_path / "src", head_slices(5), key=7, first=50000, kinds=("PNG",))

@@ -29,7 +29,7 @@ def tissue_of(path, count):
     return read_volume(path, np.uint8, "label").data.flatten()[:count].tolist()
 
 
-def test_the_likeliest_of_spm12_wins_where_it_is_brain_at_all(case):
+def test_the_most_likely_tissue_of_spm12_wins_within_the_brain(case):
     write(case, "c1ct.nii", [0.9, 0.1, 0.0, 0.2, 0.4, 0.0])
     write(case, "c2ct.nii", [0.1, 0.8, 0.1, 0.1, 0.4, 0.0])
     write(case, "c3ct.nii.gz", [0.0, 0.1, 0.8, 0.1, 0.1, 0.0])
@@ -46,7 +46,7 @@ def test_a_label_image_in_another_axis_order_is_the_same_lattice(case):
     assert read_volume(path, np.uint8).data[:, 0, 0].tolist() == [1, 2, 3, 0]
 
 
-def test_a_mapping_of_ones_own(case):
+def test_a_custom_mapping_is_accepted(case):
     write(case, "labels.nii.gz", [1, 2, 3, 7])
     path = import_tissue(case, "labels.nii.gz", parse_labels("2=GM, 3=wm,1=CSF"))
     assert tissue_of(path, 4) == [3, 1, 2, 0]
@@ -54,7 +54,7 @@ def test_a_mapping_of_ones_own(case):
     assert {FREESURFER[label] for label in (3, 42, 1035, 10)} == {1}
 
 
-def test_an_earlier_map_is_kept_unless_told(case):
+def test_an_earlier_map_is_kept_unless_overwritten_on_request(case):
     write(case, "labels.nii.gz", [1, 2])
     import_tissue(case, "labels.nii.gz", {1: 1, 2: 2})
     with pytest.raises(InputError, match="`overwrite`"):
@@ -64,12 +64,12 @@ def test_an_earlier_map_is_kept_unless_told(case):
 
 
 @pytest.mark.parametrize("text", ["1=GM", "1:GM,2:WM", "one=GM,2=WM", "1=GM,2=XX", ""])
-def test_a_mapping_that_is_none_says_how_one_looks(text):
+def test_an_invalid_mapping_is_refused_with_an_example(text):
     with pytest.raises(InputError, match="1=GM,2=WM,3=CSF"):
         parse_labels(text)
 
 
-def test_what_cannot_be_tissue_maps_is_refused_and_leaves_nothing(case):
+def test_invalid_tissue_maps_are_refused_and_leave_nothing(case):
     with pytest.raises(InputError, match=r"c1\*\.nii of SPM12 .* found none"):
         import_tissue(case)
     write(case, "c1ct.nii", [200.0])

@@ -42,7 +42,7 @@ pytestmark = [
 ]
 
 
-def test_metadata_has_what_the_schema_requires():
+def test_metadata_satisfies_the_schema():
     assert {name: type(METADATA[name]) for name in FIELDS} == FIELDS
     formats = METADATA["network_data_format"]
     for tensor in (*formats["inputs"].values(), *formats["outputs"].values()):
@@ -50,7 +50,7 @@ def test_metadata_has_what_the_schema_requires():
     assert METADATA["intended_use"].startswith("For research use only.")
 
 
-def test_versions_are_those_of_the_package_and_of_what_it_is_tested_with():
+def test_versions_match_the_package_and_its_tested_dependencies():
     pins = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
     assert METADATA["version"] == adn.__version__
     assert next(iter(METADATA["changelog"])) == adn.__version__
@@ -136,7 +136,7 @@ def test_its_network_marks_what_adn_marks(workflow, scan, weights):
         network(image[0])
 
 
-def test_a_scan_that_cannot_be_read_is_named_and_the_rest_is_marked(workflow, scan, tmp_path, caplog):
+def test_an_unreadable_scan_is_named_and_the_others_are_marked(workflow, scan, tmp_path, caplog):
     (scan.parent / "broken.nii").write_bytes(b"no scan")
     caplog.set_level("ERROR", logger="adn_stroke")  # whatever tests before have made of the root's level
     with pytest.raises(RuntimeError) as caught:

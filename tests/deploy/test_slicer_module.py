@@ -77,7 +77,7 @@ def wait_for(logic):
     return ended
 
 
-def test_the_extension_is_whole():
+def test_the_extension_is_complete():
     listed = set(re.findall(r"^  (\S+\.py|\S+\.png)$", (MODULE / "CMakeLists.txt").read_text(), re.MULTILINE))
     there = {p.relative_to(MODULE).as_posix() for p in MODULE.rglob("*") if p.suffix in (".py", ".png")}
     assert {name.replace("${MODULE_NAME}", "AdnStroke") for name in listed} == there
@@ -89,7 +89,7 @@ def test_the_python_of_older_slicers_can_read_it():
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
-def test_adn_is_at_work_beside_slicer_and_its_results_come_into_the_scene(load, node, program, tmp_path):
+def test_adn_runs_beside_slicer_and_its_results_are_loaded_into_the_scene(load, node, program, tmp_path):
     module, slicer = load()
     logic = module.AdnStrokeLogic()
     (tmp_path / "wait").touch()
@@ -120,7 +120,7 @@ def test_cancel_stops_adn_and_leaves_nothing(load, node, program, tmp_path):
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_what_adn_says_of_an_error_is_what_the_user_reads(load, node, program, tmp_path):
+def test_the_user_sees_the_error_message_of_adn(load, node, program, tmp_path):
     module, _ = load()
     logic = module.AdnStrokeLogic()
     (tmp_path / "fail").touch()
@@ -130,7 +130,7 @@ def test_what_adn_says_of_an_error_is_what_the_user_reads(load, node, program, t
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_an_empty_mask_still_gives_a_segment_to_draw_in(load, node, program):
+def test_an_empty_mask_still_gives_an_editable_segment(load, node, program):
     module, slicer = load(segments=0)
     logic = module.AdnStrokeLogic()
     logic.start(node, str(program))
@@ -148,7 +148,7 @@ def test_a_volume_that_cannot_be_handed_over_is_refused(load, tmp_path):
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_nothing_is_installed_unasked(load, monkeypatch):
+def test_nothing_is_installed_without_asking(load, monkeypatch):
     module, slicer = load()
     packages = module.packages
     monkeypatch.setattr(packages, "installed", lambda: "")
@@ -164,7 +164,7 @@ def test_nothing_is_installed_unasked(load, monkeypatch):
     assert slicer.installs == [["--no-deps", "a wheel.whl"], ["torch>=2.8", "nibabel>=5.2"]]
 
 
-def test_slicers_own_simpleitk_stays(load, monkeypatch):
+def test_slicers_own_simpleitk_is_left_in_place(load, monkeypatch):
     packages = load()[0].packages
     assert packages.refusal((3, 12)) == ""
     assert "3.9" in packages.refusal((3, 9))
@@ -175,7 +175,7 @@ def test_slicers_own_simpleitk_stays(load, monkeypatch):
     assert packages.installed() == ""
 
 
-def test_doubts_stand_before_the_finding(load, tmp_path):
+def test_warnings_are_shown_before_the_finding(load, tmp_path):
     load()
     read_result = importlib.import_module("AdnStrokeLib.result").read_result
     doubt = Remark("classical_stripper", {"reason": "volume", "brain_ml": 120.0})
@@ -215,7 +215,7 @@ def test_the_panel_shows_what_was_found(load, program, tmp_path):
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_the_mask_is_adns(load, node, tmp_path, monkeypatch):
+def test_the_mask_is_the_one_adn_wrote(load, node, tmp_path, monkeypatch):
     """The whole way, with adn itself in a process."""
     recipe = load_recipe("tiny")
     weights = str(tmp_path / "tiny.safetensors")

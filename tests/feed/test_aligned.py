@@ -33,7 +33,7 @@ def prepared():
     return Prepared(brain, infarct, (brain > 0).astype(np.uint8) * 2)
 
 
-def test_a_straight_head_stays_where_it_is(aligner, prepared):
+def test_a_straight_head_is_not_moved(aligner, prepared):
     sample = align_prepared(prepared, GRID, aligner)
     box = tuple(slice((a - b) // 2, (a + b) // 2) for a, b in zip(GRID.shape, given(GRID.box), strict=True))
     assert sample.brain.shape == (1, *given(GRID.box))
@@ -45,7 +45,7 @@ def test_a_straight_head_stays_where_it_is(aligner, prepared):
     assert set(sample.tissue.unique().tolist()) == {0, 2}
 
 
-def test_what_is_kept_comes_back(aligner, prepared, tmp_path):
+def test_stored_samples_are_read_back(aligner, prepared, tmp_path):
     sample = align_prepared(prepared, GRID, aligner)
     with atomic_path(tmp_path / "x.safetensors") as temporary:
         aligned.save_file(aligned._packed(sample), temporary)
@@ -56,7 +56,7 @@ def test_what_is_kept_comes_back(aligner, prepared, tmp_path):
     assert torch.equal(again.tissue, sample.tissue)
 
 
-def test_another_grid_and_a_damaged_file_are_said(aligner, prepared, tmp_path):
+def test_another_grid_and_a_damaged_file_are_reported(aligner, prepared, tmp_path):
     with pytest.raises(InputError, match="align_with"):
         align_prepared(prepared, GRID.model_copy(update={"spacing_mm": (5.0, 1.2, 1.2)}), aligner)
     (tmp_path / "x.safetensors").write_bytes(b"nothing")

@@ -38,7 +38,7 @@ def on_the_box(plan):
 
 
 @pytest.mark.parametrize("turned", [(0.0, 0.0, 0.0), (0.0, 9.0, 0.0), (0.0, 0.0, 25.0), (0.0, -8.0, -20.0)])
-def test_a_turned_head_comes_back_to_where_a_straight_one_lies(plan, turned):
+def test_a_rotated_head_is_aligned_to_a_straight_one(plan, turned):
     straight = on_the_box(plan)
     found = aligned_sample(replace(plan, rotation_deg=turned), Library(), STRAIGHT, RECIPE)
     assert found.brain.shape == straight.brain.shape == (1, *given(GRID.box))
@@ -69,7 +69,7 @@ def test_labels_stay_labels_and_samples_repeat():
     assert 0 <= float(first.brain.min()) <= float(first.brain.max()) <= 1
 
 
-def test_alignment_leaves_what_the_recipe_says(plan):
+def test_alignment_leaves_the_errors_set_by_the_recipe(plan):
     """Nothing left over: the nod alone, which alignment cannot see. Else within the limits along the mid-plane."""
     nodding = replace(plan, rotation_deg=(7.0, 4.0, 9.0))
     nothing = PosesConfig(left_over_deg=0.0, left_over_mm=0.0, max_left_over_mm=0.0)
@@ -81,6 +81,6 @@ def test_alignment_leaves_what_the_recipe_says(plan):
     assert 2.5 < np.abs(shifts[:, 1:]).max() <= 3
 
 
-def test_a_curriculum_begins_easy_and_ends_at_the_share_of_the_recipe():
+def test_a_curriculum_starts_easy_and_ends_at_the_share_of_the_recipe():
     config = InfarctsConfig(easy_at_last=0.5, easy_pace=2.0)
     assert [ease_at(i, 100, config) for i in (0, 25, 50, 99)] == [1.0, 0.75, 0.5, 0.5]

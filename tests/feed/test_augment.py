@@ -17,7 +17,7 @@ def sample():
     return Sample(brain, infarct, (brain > 0).to(torch.uint8) * 2)
 
 
-def test_what_is_drawn_lies_within_the_limits_and_fills_them():
+def test_draws_cover_the_limits_and_stay_within_them():
     drawn = [draw_augmentation(torch.Generator().manual_seed(i)) for i in range(400)]
     gammas, turns = [x.gamma for x in drawn], [x.in_plane_deg for x in drawn]
     assert 0.75 <= min(gammas) < 0.78
@@ -35,7 +35,7 @@ def test_gamma_and_flip_by_hand():
     assert torch.equal(found.tissue, x.tissue.flip(-1))
 
 
-def test_labels_turn_with_the_brain_and_stay_labels():
+def test_labels_rotate_with_the_brain_and_stay_labels():
     x = sample()
     found = augment(x, Augmentation(gamma=1.0, flip=False, in_plane_deg=10.0), SPACING)
     assert set(found.infarct.unique().tolist()) <= {-1.0, 0.0, 1.0}

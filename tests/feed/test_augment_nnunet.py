@@ -21,7 +21,7 @@ class Brains:
         return Sample(brain * (0.35 + 0.1 * noise - 0.1 * infarct), infarct, brain.to(torch.uint8))
 
 
-def test_a_change_depends_on_seed_and_index_and_leaves_labels_whole():
+def test_a_change_depends_on_seed_and_index_and_keeps_labels_intact():
     pytest.importorskip("monai", reason="MONAI is not installed")
     from adn.feed.augment_nnunet import NnUnetAugmented
 

@@ -21,7 +21,7 @@ def case(tmp_path):
     return find_cases(tmp_path / "data")[0]
 
 
-def test_what_comes_out_of_the_cache_is_what_was_prepared(case, tmp_path):
+def test_the_cache_returns_what_was_prepared(case, tmp_path):
     fresh = prepare_case(case, GRID)
     path, made = ensure_prepared(case, GRID, tmp_path / "cache")
     assert made
@@ -34,7 +34,7 @@ def test_what_comes_out_of_the_cache_is_what_was_prepared(case, tmp_path):
     assert ensure_prepared(case, GRID, tmp_path / "cache") == (path, False)
 
 
-def test_the_key_follows_content_and_grid_and_nothing_else(case, tmp_path, monkeypatch):
+def test_the_key_depends_only_on_content_and_grid(case, tmp_path, monkeypatch):
     key = case_key(case, GRID)
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
     (copied,) = find_cases(tmp_path / "copy")
@@ -61,7 +61,7 @@ def test_an_interruption_leaves_nothing(case, tmp_path, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_a_case_without_mask_or_with_another_grid_names_itself(tmp_path):
+def test_the_error_names_a_case_without_mask_or_with_another_grid(tmp_path):
     mask = patient()["infarct"]
     write_patient(tmp_path / "bare", infarct=None)
     write_patient(tmp_path / "odd", infarct=mask.with_data(mask.data * 2))

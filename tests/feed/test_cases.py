@@ -41,7 +41,7 @@ def test_a_split_says_who_trains_and_test_cases_are_in_neither(folder, tmp_path)
         choose_cases(folder, tmp_path / "split.csv", fold=0)
 
 
-def test_one_patient_alone_is_said_to_be_scored_on_itself(tmp_path):
+def test_a_single_patient_is_reported_as_scored_on_itself(tmp_path):
     write_patient(tmp_path / "a")
     chosen = choose_cases(tmp_path)
     assert chosen.train is chosen.validation
@@ -54,7 +54,7 @@ def test_scans_without_any_mask_cannot_train(tmp_path):
         choose_cases(tmp_path)
 
 
-def test_samples_pass_every_case_once_a_round(folder, tmp_path, monkeypatch):
+def test_samples_use_every_case_once_per_round(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     recipe = load_recipe("tiny")
     train = choose_cases(folder).train
@@ -67,7 +67,7 @@ def test_samples_pass_every_case_once_a_round(folder, tmp_path, monkeypatch):
     assert cases.coarse_brains()[0].brain.shape == (1, *recipe.grid.shape)
 
 
-def test_what_nnunet_keeps_for_testing_does_not_train_without_a_split(folder, tmp_path):
+def test_nnunets_test_cases_are_not_trained_on_without_a_split(folder, tmp_path):
     cases = find_cases(folder)
     split = make_split([(case.name, case.subject, 1.0) for case in cases if case.infarct], test=0.25)
     export_cases(cases, "nnunet", tmp_path / "out", split)

@@ -35,7 +35,7 @@ def test_a_flip_mirrors_everything():
         assert torch.allclose(a.float(), mirror(b).float(), atol=1e-5)
 
 
-def test_contrast_turns_about_the_brains_median_and_density_adds():
+def test_contrast_scales_around_the_brains_median_and_density_adds():
     before = sample()
     brain = before.brain > 0
     after = changed(gain=1.3, denser_hu=4.0)
@@ -45,14 +45,14 @@ def test_contrast_turns_about_the_brains_median_and_density_adds():
     assert (after.brain[~brain] == 0).all()
 
 
-def test_what_was_silent_stays_silent_and_turns_with_the_brain():
+def test_ignored_voxels_stay_ignored_and_rotate_with_the_brain():
     turned = changed(turn_deg=5.0, scale=1.05)
     assert (turned.infarct == -1).sum() >= 20
     assert (turned.infarct == 1).sum() >= 20
     assert turned.infarct[0, 0].abs().sum() == 0
 
 
-def test_draws_and_noise_depend_on_the_generator_alone():
+def test_draws_and_noise_depend_only_on_the_generator():
     first, again = (draw_changes(torch.Generator().manual_seed(1), ChangesConfig()) for _ in range(2))
     assert first == again
     assert torch.equal(change(sample(), first, GRID).brain, change(sample(), again, GRID).brain)

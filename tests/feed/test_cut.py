@@ -30,7 +30,7 @@ def test_a_part_holds_the_region_in_the_middle_of_the_box():
     )
 
 
-def test_copies_of_the_ends_are_silent():
+def test_copies_of_the_end_slices_are_ignored():
     sample = head()
     part = cut(sample, SliceCounts(2, 3, 4), sample.infarct[0] > 0, 0.0, 0.0)
     assert len(slices(part)) == 9
@@ -60,6 +60,6 @@ def test_a_part_is_centred_along_h_and_keeps_the_midplane():
     assert (part.brain > 0).sum() == 4 * 6 * 6
 
 
-def test_a_head_lower_than_the_part_is_left_whole():
+def test_a_head_shorter_than_the_part_is_kept_whole():
     part = cut(head(8, 11), SliceCounts(0, 14, 0), torch.zeros(SHAPE, dtype=torch.bool), 0.5, 0.5)
     assert len(slices(part)) == 3

@@ -42,11 +42,11 @@ def digest(drawn):
     ("choices", "expected"),
     [("procedural", "b5641c1dc6628193"), ("masks", "97fdfa4ad90d1083"), ("easy", "60f2bf6d770082c3")],
 )
-def test_patients(choices, expected):
+def test_drawn_patients_do_not_change(choices, expected):
     assert digest(draw_patient(generator(seed), CHOICES[choices]) for seed in range(100)) == expected
 
 
 @pytest.mark.parametrize(("choices", "expected"), [("procedural", "60d76f80895cae30"), ("easy", "70352624b1cebe27")])
-def test_looks_at_them(choices, expected):
+def test_drawn_looks_do_not_change(choices, expected):
     plan = draw_patient(generator(5), CHOICES["procedural"])
     assert digest(draw_look(generator(seed), plan, CHOICES[choices]) for seed in range(100)) == expected

@@ -33,7 +33,7 @@ def named_aligned(folder):
     return with_poses(type(found)(found.recipe, outlined, whole, found.masks))
 
 
-def test_a_sample_turned_back_and_aligned_again_is_the_sample():
+def test_undoing_and_repeating_the_alignment_gives_the_same_sample():
     sample = outlined_part(0)
     turned = lying(sample, pose(12.0), WIDE)
     assert turned.brain.shape == (1, 32, 96, 96)
@@ -47,14 +47,14 @@ def test_a_sample_turned_back_and_aligned_again_is_the_sample():
     )
 
 
-def test_a_head_that_lay_straight_stays_as_it_is():
+def test_an_aligned_head_is_unchanged():
     sample = outlined_part(1)
     same = lying(sample, torch.eye(4)[None], GRID)
     assert torch.allclose(same.brain, sample.brain, atol=1e-5)
     assert torch.equal(same.infarct, sample.infarct)
 
 
-def test_kept_samples_are_drawn_once(tmp_path):
+def test_cached_samples_are_drawn_once(tmp_path):
     mixed = MixedSamples(cases(tmp_path / "a"), loose(Virtual()), 3, 4)
     kept = StoredSamples(mixed, tmp_path / "kept")
     first = kept[1]
@@ -64,7 +64,7 @@ def test_kept_samples_are_drawn_once(tmp_path):
     assert torch.equal(kept[1].brain, first.brain)
 
 
-def test_every_source_lies_as_a_real_case_lay(tmp_path):
+def test_every_source_has_the_position_of_a_real_case(tmp_path):
     found = named_aligned(tmp_path / "a")
     mixed = MixedSamples(found, loose(Virtual()), 3, 30)
     samples = LyingSamples(mixed, mixed, WIDE)
@@ -75,7 +75,7 @@ def test_every_source_lies_as_a_real_case_lay(tmp_path):
         assert torch.equal(lying(mixed[i], load_pose(whose), WIDE).brain, samples[i].brain)
 
 
-def test_validation_lies_as_its_own_cases_lay(tmp_path):
+def test_validation_cases_keep_their_own_position(tmp_path):
     found = named_aligned(tmp_path / "a")
     named = validation_samples(found, 1)
     turned = lying_validation(named, found.outlined, found.whole, WIDE)
@@ -84,6 +84,6 @@ def test_validation_lies_as_its_own_cases_lay(tmp_path):
     assert torch.equal(turned[last][1].brain, lying(named[last][1], load_pose(found.whole[-1]), WIDE).brain)
 
 
-def test_an_absent_pose_is_said(tmp_path):
+def test_a_missing_pose_is_reported(tmp_path):
     with pytest.raises(InputError, match="delete the file"):
         load_pose(tmp_path / "x-aligned-0.safetensors")

@@ -40,20 +40,20 @@ def find(mixed, source, **wanted):
                 and all(getattr(d, name) == value for name, value in wanted.items()))  # fmt: skip
 
 
-def test_sample_i_depends_on_seed_and_i_alone(files, mixed):
+def test_sample_i_depends_only_on_seed_and_i(files, mixed):
     again, other = (MixedSamples(files, Virtual(), seed, 400) for seed in (7, 8))  # type: ignore[arg-type]
     for index in (301, 5, 44):
         assert all(torch.equal(a, b) for a, b in zip(mixed[index], again[index], strict=True))
     assert [mixed.draw(i) for i in range(20)] != [other.draw(i) for i in range(20)]
 
 
-def test_draws_are_plain_data_and_replay(mixed):
+def test_draws_are_plain_data_and_can_be_replayed(mixed):
     draw = find(mixed, "whole", laid=True)
     assert json.loads(json.dumps(draw.to_dict()))["source"] == "whole"
     assert all(torch.equal(a, b) for a, b in zip(mixed.show(draw), mixed.show(draw), strict=True))
 
 
-def test_samples_are_those_of_other_feeds(mixed):
+def test_batches_have_the_shapes_and_values_of_other_feeds(mixed):
     batch = collate([mixed[i] for i in range(3)])
     assert batch.brain.shape == batch.infarct.shape == batch.tissue.shape == (3, 1, *BOX)
     assert batch.tissue.dtype == torch.uint8
@@ -72,7 +72,7 @@ def test_shares_are_those_of_the_recipe(mixed):
     assert not any(d.laid or d.cut for d in drawn if d.source == "outlined")
 
 
-def test_every_source_shows_infarcts_and_none_in_parts_and_wholes(mixed):
+def test_every_source_has_samples_with_and_without_infarct_in_parts_and_whole_heads(mixed):
     """Each of these shows both among the first 140 samples; later ones are not needed once all have."""
     shown = {kind: set() for kind in ("wholes", "parts", "emptied", "whole", "virtual")}
     for index in range(140):
@@ -87,7 +87,7 @@ def test_every_source_shows_infarcts_and_none_in_parts_and_wholes(mixed):
     raise AssertionError(shown)
 
 
-def test_an_emptied_part_has_no_infarct_and_no_difference_left():
+def test_an_infarct_removed_from_a_part_leaves_no_difference():
     part = outlined_part(2)
     assert contrast_hu(part, GRID) == pytest.approx(6, abs=0.5)
     empty = emptied(part, outline(part, 2), Twin((0, 1), 0.0, 0), GRID)
@@ -101,7 +101,7 @@ def test_an_emptied_part_has_no_infarct_and_no_difference_left():
     assert (empty.infarct[0][copied] == -1).all()
 
 
-def test_blood_and_its_surroundings_are_silent_whether_marked_or_seen():
+def test_blood_and_its_surroundings_are_ignored_whether_marked_or_detected():
     marked, unmarked = bleed(3), bleed(3)
     unmarked = unmarked._replace(infarct=torch.zeros_like(unmarked.infarct))
     for sample in (marked, unmarked):
@@ -112,7 +112,7 @@ def test_blood_and_its_surroundings_are_silent_whether_marked_or_seen():
         assert not silent[5].any()
 
 
-def test_silent_voxels_stay_silent_where_an_infarct_is_laid(mixed):
+def test_ignored_voxels_stay_ignored_where_an_infarct_is_placed(mixed):
     draw = find(mixed, "whole", laid=True, replaced=False, cut=None)
     plain = without_blood(load_aligned(mixed.cases.whole[draw.place]), MIX, GRID)
     sample = mixed.show(draw)
@@ -120,7 +120,7 @@ def test_silent_voxels_stay_silent_where_an_infarct_is_laid(mixed):
     assert (sample.infarct < 0).sum() == pytest.approx(int((plain.infarct < 0).sum()), rel=0.5)
 
 
-def test_an_infarct_that_is_not_laid_cuts_the_head_at_the_same_place(mixed):
+def test_heads_without_a_placed_infarct_are_cut_at_the_same_place(mixed):
     cuts = (d.cut for i in range(400) if (d := mixed.draw(i)).cut)
     draw = replace(find(mixed, "whole", laid=True, replaced=False), cut=next(cuts))
     ill, well = mixed.show(draw), mixed.show(replace(draw, laid=False))
@@ -128,7 +128,7 @@ def test_an_infarct_that_is_not_laid_cuts_the_head_at_the_same_place(mixed):
     assert not (well.infarct > 0).any()
 
 
-def test_no_patient_of_one_part_shows_in_another(tmp_path):
+def test_no_patient_of_one_part_appears_in_another(tmp_path):
     train, held = cases(tmp_path / "a"), cases(tmp_path / "b", first=10)
     assert set(train.shapes) & set(held.shapes) == {"mask"}  # masks are split by subject in the library
     assert all(name == "mask" or name.startswith("part0-") for name in train.shapes)

@@ -20,7 +20,7 @@ class One:
         return Sample(torch.ones(1, 6, 10, 8), infarct, place)
 
 
-def test_pieces_on_infarct_hold_it_and_context_is_seen_but_not_scored():
+def test_patches_on_infarct_contain_it_and_context_is_not_scored():
     pieces = Patches(One(), 3, (2, 4, 4), (1, 2, 2), count=5, infarct_share=1.0)[0]
     assert pieces.brain.shape == (5, 4, 8, 8)
     assert pieces.infarct.shape == (5, 2, 4, 4)
@@ -29,7 +29,7 @@ def test_pieces_on_infarct_hold_it_and_context_is_seen_but_not_scored():
     assert pieces.brain[0, 1, 2, 2] == 1
 
 
-def test_a_piece_depends_on_seed_and_index_only():
+def test_a_patch_depends_on_seed_and_index_only():
     data = Patches(One(), 3, (2, 4, 4), count=4, infarct_share=0.5)
     assert torch.equal(data[1].tissue, data[1].tissue)
     assert not torch.equal(data[1].tissue, data[2].tissue)

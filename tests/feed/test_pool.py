@@ -53,7 +53,7 @@ def window(x):
     return x * (RECIPE.grid.window_hu[1] - RECIPE.grid.window_hu[0])
 
 
-def test_the_same_index_gives_the_same_look_and_members_are_rendered_once(patients):
+def test_the_same_index_gives_the_same_sample_and_members_are_rendered_once(patients):
     first = patients[3]
     rendered = sorted(patients.folder.iterdir())
     again = PooledPatients(TINY, Library(), 5, 100, pool=4, folder=patients.folder)[3]
@@ -62,7 +62,7 @@ def test_the_same_index_gives_the_same_look_and_members_are_rendered_once(patien
     assert all(path.suffix == ".pt" for path in rendered)
 
 
-def test_filling_a_pool_renders_a_share_of_what_is_not_there(patients, tmp_path):
+def test_filling_a_pool_renders_a_share_of_the_missing_members(patients, tmp_path):
     filled = PooledPatients(TINY, Library(), 5, 100, pool=4, folder=tmp_path)
     filled.fill("cpu", 1, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["5-1.pt", "5-3.pt"]
@@ -80,7 +80,7 @@ def test_a_member_rendered_on_a_gpu_is_the_same(plan, member):
     assert (member.scan.slices - other.slices).abs().clamp(max=50).mean() < 0.5
 
 
-def test_two_looks_at_one_member_differ_in_infarct_and_noise(patients):
+def test_two_samples_of_one_member_differ_in_infarct_and_noise(patients):
     member = patients.member(0)
     choices = Choices(heads=("mni",), patients=ILL)
     a, b = (show(member, draw_look(patient_generator(7, i), member.plan, choices), Library(), TINY) for i in (0, 1))
@@ -93,14 +93,14 @@ def test_members_hold_old_infarcts_and_no_acute_ones(plan):
     assert render_member(replace(plan, infarcts=(INFARCT, old)), Library(), RECIPE).plan.infarcts == (old,)
 
 
-def test_without_infarct_and_noise_it_is_the_patient_as_rendered_whole(member, plan):
+def test_without_infarct_and_noise_a_sample_is_the_rendered_patient(member, plan):
     shown, whole = look(member), aligned_sample(plan, Library(), HERE, RECIPE)
     inside = (whole.brain > 0.02) & (shown.brain > 0.02)
     assert window(shown.brain - whole.brain)[inside].abs().mean() < 0.1
     assert (shown.tissue == whole.tissue)[inside].float().mean() > 0.85  # one is read linearly, the other nearest
 
 
-def test_an_infarct_laid_on_is_the_one_rendered(member, plan):
+def test_an_added_infarct_equals_the_rendered_one(member, plan):
     shown = look(member, INFARCT)
     whole = aligned_sample(replace(plan, infarcts=(INFARCT,)), Library(), HERE, RECIPE)
     overlap = 2 * (shown.infarct * whole.infarct).sum() / (shown.infarct.sum() + whole.infarct.sum())
@@ -118,7 +118,7 @@ def test_the_spared_brain_is_the_same_outside_the_infarct(member):
     assert torch.allclose(spared.brain[far], shown.brain[far], atol=1e-4)
 
 
-def test_a_swelling_infarct_displaces_tissue_and_takes_up_more_room(member):
+def test_a_swelling_infarct_displaces_tissue_and_is_larger(member):
     swollen, flat = (look(member, replace(INFARCT, swelling_mm=mm)) for mm in (4.0, 0.0))
     assert not torch.equal(swollen.tissue, flat.tissue)
     assert swollen.infarct.sum() > flat.infarct.sum()
@@ -147,7 +147,7 @@ def test_shading_differs_between_the_sides_and_is_no_infarct(member):
     assert torch.equal(plain.infarct, shaded.infarct)
 
 
-def test_noise_on_top_has_the_strength_that_is_asked_for(member):
+def test_added_noise_has_the_requested_strength(member):
     plain, rough = look(member), look(member, rough_hu=4.0)
     inside = (plain.brain > 0.2) & (plain.brain < 0.6)
     assert float(window(rough.brain - plain.brain)[inside].std()) == pytest.approx(4.0, rel=0.1)
@@ -159,12 +159,12 @@ def test_a_stack_shows_one_slice_of_the_infarct_throughout(member):
     assert sample.infarct.any()
 
 
-def test_an_infarct_that_five_millimetre_slices_do_not_show_is_not_asked_for(member):
+def test_an_infarct_invisible_on_5_mm_slices_is_not_labelled(member):
     speck = replace(INFARCT, territory="lacunar", volume_ml=0.1)
     assert not look(member, speck).infarct.any()
 
 
-def test_looks_whose_infarct_cannot_be_seen_are_drawn_again(tmp_path):
+def test_samples_with_an_invisible_infarct_are_drawn_again(tmp_path):
     """Some of the looks as drawn are too faint; drawn again they are not, and those that were visible stay the same."""
     values = RECIPE.model_dump()
     values["train"]["looks"] |= {"healthy_share": 0.0, "stack_share": 0.0, "visible_hu": 3.0}
@@ -180,7 +180,7 @@ def test_looks_whose_infarct_cannot_be_seen_are_drawn_again(tmp_path):
     assert kept == seen
 
 
-def test_looks_are_drawn_within_their_ranges(plan):
+def test_samples_are_drawn_within_their_ranges(plan):
     choices = Choices(heads=("mni",))
     looks = [draw_look(patient_generator(1, i), plan, choices) for i in range(300)]
     assert 0.2 < sum(not x.plan.infarcts for x in looks) / 300 < 0.4
@@ -192,7 +192,7 @@ def test_looks_are_drawn_within_their_ranges(plan):
         assert -4 <= x.denser_hu <= 8
 
 
-def test_many_looks_show_infarcts_that_are_faint_or_have_edges_as_wide_as_they_allow(plan):
+def test_many_samples_have_faint_infarcts_or_wide_edges_within_limits(plan):
     choices = Choices(heads=("mni",), patients=ILL)
     infarcts = [x for i in range(300) for x in draw_look(patient_generator(2, i), plan, choices).plan.infarcts]
     assert sum(x.edge_mm > 3 for x in infarcts) > 60  # others have 3 mm at most
@@ -201,14 +201,14 @@ def test_many_looks_show_infarcts_that_are_faint_or_have_edges_as_wide_as_they_a
         assert x.edge_mm <= max(3.0, 0.4 * x.radius_mm)
 
 
-def test_easy_looks_are_never_faint(plan):
+def test_easy_samples_are_never_faint(plan):
     choices = Choices(heads=("mni",), patients=ILL, ease=1.0)
     infarcts = [x for i in range(100) for x in draw_look(patient_generator(3, i), plan, choices).plan.infarcts]
     assert len(infarcts) == 100
     assert all(x.drop_gm_hu >= 4 and x.edge_mm <= 3 for x in infarcts)
 
 
-def test_a_wide_edge_moves_no_outline(member):
+def test_a_wide_edge_does_not_move_the_outline(member):
     sharp, wide = (look(member, replace(INFARCT, edge_mm=mm), patchy=0.0) for mm in (1.5, 9.0))
     overlap = 2 * (sharp.infarct * wide.infarct).sum() / (sharp.infarct.sum() + wide.infarct.sum())
     assert overlap > 0.75

@@ -10,7 +10,7 @@ from adn.recipes import load_recipe
 from phantoms import head
 
 
-def test_the_ignored_part_of_a_case_is_silent(tmp_path, monkeypatch):
+def test_the_ignore_mask_of_a_case_is_respected(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     ct = head((24, 72, 60), (7.0, 3.1, 2.9))
     brain = ((ct.data > 0) & (ct.data < 38)).astype(np.uint8)

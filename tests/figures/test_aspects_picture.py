@@ -5,7 +5,7 @@ import numpy as np
 from adn.figures.aspects import apart
 
 
-def test_names_that_are_near_are_pushed_apart_and_the_others_stay():
+def test_close_labels_are_moved_apart_and_the_others_stay():
     places = [(0.0, 0.0), (0.0, 4.0), (3.0, 2.0), (80.0, 80.0)]
     found = apart(places, 9.0)
     distance = np.linalg.norm(found[:, None] - found[None], axis=-1)
@@ -14,5 +14,5 @@ def test_names_that_are_near_are_pushed_apart_and_the_others_stay():
     assert np.abs(found - places).max() < 9.0
 
 
-def test_no_names_have_no_places():
+def test_no_labels_have_no_positions():
     assert apart([], 9.0).shape == (0, 2)

@@ -60,7 +60,7 @@ def test_key_slices_start_with_the_largest_area_and_keep_their_distance():
 
 
 @pytest.mark.parametrize("axes", ["SPL", "LAI"])
-def test_even_slices_climb_from_the_skull_base(axes):
+def test_evenly_spaced_slices_start_at_the_skull_base(axes):
     prediction = make_prediction(side="none", axes=axes)
     slices = key_slices(prediction, 4)
     assert slices == even_slices(prediction.brain_mask, 4, 0.3)
@@ -69,7 +69,7 @@ def test_even_slices_climb_from_the_skull_base(axes):
     assert all(axial_slice(prediction.brain_mask, index).any() for index in slices)
 
 
-def test_more_slices_than_there_are_gives_each_once():
+def test_asking_for_too_many_slices_gives_each_once():
     empty = Volume(np.zeros((3, 4, 5), np.uint8), Grid.centred((3, 4, 5), (5.0, 1.0, 1.0)))
     assert even_slices(empty, 10) == (0, 1, 2)
 
@@ -81,7 +81,7 @@ def test_crop_holds_the_mask_and_the_margin():
     assert crop_to(mask, 6.0) == (slice(7, 23), slice(0, 14))
 
 
-def test_thin_slices_are_read_as_slabs_of_5_mm():
+def test_thin_slices_are_shown_as_slabs_of_5_mm():
     thick, thin = make_prediction(), make_prediction(shape=(80, 61, 47), spacing_mm=(1.5, 3.5, 3.7), noise_hu=6.0)
     assert slab_slices(thick.scan.volume) == 1
     assert np.array_equal(axial_slab(thick.scan.volume, 7), axial_slice(thick.scan.volume, 7))

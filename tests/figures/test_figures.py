@@ -26,7 +26,7 @@ def reddish(picture: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("axes", ["LAS", "PIR", "SPL"])
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_the_contour_lies_where_the_side_mark_says(axes, side):
+def test_the_contour_is_on_the_side_of_its_letter(axes, side):
     prediction = make_prediction(side=side, axes=axes)
     figure = overlay(prediction, key_slices(prediction)[0])
     picture = pixels(figure)
@@ -58,7 +58,7 @@ def test_voxels_are_drawn_in_true_proportion():
         assert ratio == pytest.approx(height * 3.5 / (width * 3.7))
 
 
-def test_a_slice_without_infarct_is_shown_once_and_bare():
+def test_a_slice_without_infarct_is_shown_once_without_contour():
     figure = overlay(make_prediction(side="none"), 7)
     assert figure.panels.size == 1
     assert not reddish(pixels(figure)).any()
@@ -123,7 +123,7 @@ def test_importing_figures_and_report_loads_neither_torch_nor_matplotlib():
 
 
 @pytest.mark.parametrize("step", range(8))
-def test_the_side_letter_keeps_its_foot_wherever_it_falls_between_pixels(step):
+def test_the_side_letter_is_complete_at_any_subpixel_position(step):
     panel = Panel((0.0, 0.0, 1.0, 1.0), labels=[Label("L", 0.5, 0.5 + step / 8 / 65, 7.0)])
     sheet = Board((1.0, 1.0), np.array([[panel]], dtype=object))
     lit = np.asarray(sheet.paint(65))[..., 0] / 255

@@ -33,7 +33,7 @@ def scan(slices=slice(None)):
 
 @pytest.mark.parametrize("name", ASPECTS_REGIONS)
 @pytest.mark.parametrize("side", [1, -1])
-def test_a_place_is_in_its_region_on_its_side(name, side):
+def test_known_places_are_in_their_region_and_side(name, side):
     x, y, z = PLACES[name]
     found = regions_at(np.array([side * x, y, z], float))
     assert ASPECTS_REGIONS[found.number - 1] == name
@@ -41,7 +41,7 @@ def test_a_place_is_in_its_region_on_its_side(name, side):
 
 
 @pytest.mark.parametrize("name", ["insula", "M2", "M5"])
-def test_a_region_that_is_marked_loses_its_point_on_its_side_only(name):
+def test_a_marked_region_loses_its_point_on_its_side_only(name):
     volume, brain, mni = scan()
     empty = np.zeros(volume.grid.shape, np.uint8)
     whole = twins_of(volume, brain, empty, mni)
@@ -58,7 +58,7 @@ def test_a_region_that_is_marked_loses_its_point_on_its_side_only(name):
     assert [(x.region, x.side) for x in found.regions if x.affected] == [(name, "right")]
 
 
-def test_nothing_marked_is_ten():
+def test_nothing_marked_scores_ten():
     volume, brain, mni = scan()
     found = aspects(twins_of(volume, brain, np.zeros(volume.grid.shape, np.uint8), mni), np.eye(4), 1.0)
     assert isinstance(found, Aspects)
@@ -67,7 +67,7 @@ def test_nothing_marked_is_ten():
 
 
 @pytest.mark.parametrize("slices", [slice(16, 30), slice(0, 17)])
-def test_a_level_that_is_missing_is_said(slices):
+def test_a_missing_level_is_reported(slices):
     volume, brain, mni = scan(slices)
     found = aspects(twins_of(volume, brain, np.zeros(volume.grid.shape, np.uint8), mni), np.eye(4), 1.0)
     assert found == NotAssessable("levels_missing")

@@ -62,7 +62,7 @@ def test_a_part_of_a_head_is_assessable(slices):
         ((1.0, 1.4, 1.4), {"brain_size"}),
     ],
 )
-def test_no_head_has_that_size(scale, expected):
+def test_impossible_head_sizes_block(scale, expected):
     found = kinds(*phantom(scale))
     assert "brain_size" in found
     assert found <= expected | {"brain_small", "brain_large"}
@@ -84,23 +84,23 @@ def test_other_units_are_noticed(change, expected):
     assert expected in kinds(volume.with_data(change(volume.data).astype(np.float32)), mask)
 
 
-def test_labels_are_no_scan():
+def test_labels_are_not_a_scan():
     volume, mask = phantom(noise=0.0, brain=lambda z, y, x: np.where(np.abs(x) < 20, 20.0, 40.0))
     assert flat_share(volume, mask) > 0.9
     assert "values_flat" in kinds(volume, mask)
 
 
-def test_a_ball_of_water_in_a_skull_is_no_brain():
+def test_a_ball_of_water_in_a_skull_is_not_a_brain():
     volume, mask = phantom(brain=lambda z, y, x: 33.0)
     assert tissue_contrast_hu(volume, mask) < 2.0
     assert kinds(volume, mask) == {"tissue_alike"}
 
 
-def test_hardly_any_brain_in_sight():
+def test_hardly_any_visible_brain_blocks():
     assert kinds(*(cut(one, slice(28, 29)) for one in phantom())) == {"little_brain"}
 
 
-def test_a_field_of_view_that_cuts_the_brain():
+def test_a_field_of_view_that_cuts_the_brain_blocks():
     volume, mask = phantom()
     assert "field_cut" in kinds(
         cut(volume, slice(None), columns=slice(0, 45)), cut(mask, slice(None), columns=slice(0, 45))
@@ -108,7 +108,7 @@ def test_a_field_of_view_that_cuts_the_brain():
     assert "field_cut" in kinds(cut(volume, slice(None), slice(0, 55)), cut(mask, slice(None), slice(0, 55)))
 
 
-def test_air_that_was_cut_off_or_filled_tells_no_level():
+def test_clipped_or_filled_air_does_not_count_as_air_level():
     volume, _ = phantom()
     assert air_level_hu(volume) == pytest.approx(-1000.0, abs=1.0)
     assert air_level_hu(volume.with_data(volume.data.clip(-100, 200))) is None
@@ -125,11 +125,11 @@ def test_air_that_was_cut_off_or_filled_tells_no_level():
         (Quality(1300.0, 20.0, 16.0, 4.0, False, False, 0.0), ["asymmetric"]),
     ],
 )
-def test_noise_and_sides_that_do_not_match_block_where_they_are_extreme(quality, expected):
+def test_extreme_noise_or_asymmetry_blocks(quality, expected):
     assert [remark.kind for remark in blocking(quality_remarks(quality, "dark"))] == expected
 
 
-def test_every_kind_that_blocks_says_why():
+def test_every_blocking_kind_gives_its_reason():
     remarks = [*quality_remarks(Quality(1300.0, 20.0, 16.0, 25.0, False, False, 0.0), "dark")]
     for scale in ((0.5, 0.5, 0.5), (2.0, 2.0, 2.0)):
         volume, mask = phantom(scale)
@@ -139,7 +139,7 @@ def test_every_kind_that_blocks_says_why():
         assert "{" not in remark.reason
 
 
-def test_a_copied_half_and_a_copied_slice_are_no_scan():
+def test_copied_halves_and_copied_slices_are_not_a_scan():
     volume, mask = phantom()
     data = volume.data.copy()
     data[:, :, 42:] = data[:, :, :42][:, :, ::-1]
@@ -168,14 +168,14 @@ def test_territories_are_named_only_where_the_head_can_be_placed(slices, possibl
     assert can_register(cut(mask, slices)) is possible
 
 
-def test_a_territory_that_cannot_be_named_is_said():
+def test_an_unknown_territory_is_reported():
     found = Measurements(10.0, "left", 10.0, 0.0, (3,), 27.0, 33.0, 0.8)
     kinds_of = [remark.kind for remark in finding_remarks(found, RigidTransform.identity(), places=False)]
     assert kinds_of == ["territory_unknown"]
     assert finding_remarks(found, RigidTransform.identity()) == ()
 
 
-def test_the_ends_of_rows_reach_as_far_as_all_voxels_however_they_are_turned():
+def test_the_ends_of_rows_bound_all_voxels_in_any_orientation():
     draw = np.random.default_rng(0)
     inside = draw.random((6, 9, 11)) > 0.7
     for _ in range(5):

@@ -17,7 +17,7 @@ def head():
     return np.full(SHAPE, 30.0, np.float32), Volume(np.ones(SHAPE, np.uint8), GRID, "label")
 
 
-def test_a_dark_side_is_darker_by_its_fraction_and_its_twin_brighter():
+def test_a_dark_side_is_darker_by_its_fraction_and_the_mirror_side_brighter():
     hu, mask = head()
     hu[:, 20:40, 10:30] = 24.0
     found = relative_hypodensity(Volume(hu, GRID), mask, ALIGNED)
@@ -27,7 +27,7 @@ def test_a_dark_side_is_darker_by_its_fraction_and_its_twin_brighter():
 
 
 @pytest.mark.parametrize("column", [20, 60])
-def test_nothing_is_said_where_a_twin_is_fluid_or_calcified(column):
+def test_the_map_is_0_where_the_mirror_voxel_is_fluid_or_calcified(column):
     for value in (8.0, 120.0):
         hu, mask = head()
         hu[:, 20:40, column - 10 : column + 10] = value
@@ -44,7 +44,7 @@ def test_outside_the_brain_is_zero_and_does_not_bleed_in():
     assert np.abs(found).max() < 1e-3
 
 
-def test_the_twin_lies_across_the_aligned_mid_plane():
+def test_the_mirror_voxel_is_across_the_aligned_mid_plane():
     hu, mask = head()
     hu[:, 16:22, 21:27] = 20.0
     turned = RigidTransform.from_parameters((0.0, 0.0, 90.0)).matrix @ ALIGNED  # the head lies on its side
@@ -69,7 +69,7 @@ def test_thin_slices_are_averaged_to_five_mm():
     np.testing.assert_allclose(slab_mean(ramp, 1.0)[:, 0, 0], [1, 1.5, 2, 3, 4, 4.5, 5])
 
 
-def test_slices_asked_for_have_the_means_that_all_have():
+def test_requested_slices_have_the_same_means_as_all_slices():
     noise = np.random.default_rng(0).normal(30, 20, (23, 5, 4)).astype(np.float32)
     whole = np.concatenate([np.zeros((1, 5, 4)), np.cumsum(noise, 0, dtype=np.float64)])
     low, high = np.maximum(np.arange(23) - 2, 0), np.minimum(np.arange(23) + 3, 23)

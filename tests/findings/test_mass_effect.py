@@ -47,7 +47,7 @@ def test_the_shift_is_found_on_its_side(shift_mm):
     assert found.pineal_shift_mm == pytest.approx(shift_mm, abs=1.0)
 
 
-def test_the_dark_rim_of_a_bleed_is_not_taken_for_the_third_ventricle():
+def test_the_dark_rim_of_a_bleed_is_not_mistaken_for_the_third_ventricle():
     volume, brain, _, mni = scan(2.0, ball=(-26.0, 14.0, 2.0), ball_hu=70.0, noise_hu=2.0)
     _, _, wider, _ = scan(ball=(-22.0, 14.0, 2.0))
     rim = wider & (volume.data < 60) & (volume.data > 20)
@@ -66,7 +66,7 @@ def test_a_brain_without_ventricles_has_no_midline(noise_hu):
     assert mass_effect(flat, twins, mni, np.eye(4)) == NotAssessable("not_seen")
 
 
-def test_a_bleed_is_seen_with_its_side_and_place():
+def test_a_bleed_is_reported_with_its_side_and_place():
     volume, brain, inside, mni = scan(ball=(-40.0, -20.0, 24.0))
     found = blood(volume, brain, mni, np.eye(4))
     assert found.seen
@@ -76,7 +76,7 @@ def test_a_bleed_is_seen_with_its_side_and_place():
 
 
 @pytest.mark.parametrize(("hu", "old"), [(5.0, True), (25.0, False)])
-def test_what_is_as_dark_as_fluid_looks_old(hu, old):
+def test_tissue_as_dark_as_fluid_looks_old(hu, old):
     volume, brain, inside, mni = scan(ball=(40.0, -20.0, 30.0), ball_hu=hu)
     found = age(twins_of(volume, brain, inside.astype(np.uint8), mni))
     assert isinstance(found, Age)
@@ -92,7 +92,7 @@ def test_a_part_that_is_fluid_throughout_is_old_and_the_other_part_is_not(hu, ol
     np.testing.assert_array_equal(found, ball if old else np.zeros_like(ball))
 
 
-def test_tissue_of_a_scan_that_reads_too_dark_is_not_taken_for_fluid():
+def test_tissue_of_a_scan_that_is_too_dark_is_not_mistaken_for_fluid():
     volume, brain, ball, mni = scan(ball=(40.0, -20.0, 30.0), ball_hu=27.0)
     marked = ball.astype(np.uint8)
     dark = volume.with_data(np.where(brain.data > 0, volume.data - 15.0, volume.data).astype(np.float32))
@@ -102,7 +102,7 @@ def test_tissue_of_a_scan_that_reads_too_dark_is_not_taken_for_fluid():
     assert age(twins) == Age(0.0, looks_old=False)
 
 
-def test_a_part_of_which_half_is_fluid_stays():
+def test_a_part_that_is_half_fluid_is_kept():
     volume, brain, ball, mni = scan(ball=(40.0, -20.0, 30.0), ball_hu=25.0)
     half = ball & (np.arange(ball.shape[1])[:, None] < np.argwhere(ball)[:, 1].mean())
     volume = volume.with_data(np.where(half, np.float32(5.0), volume.data))
@@ -110,7 +110,7 @@ def test_a_part_of_which_half_is_fluid_stays():
     assert not old_parts(twins_of(volume, brain, marked, mni), marked).any()
 
 
-def test_what_is_old_is_remarked():
+def test_an_old_infarct_has_a_remark():
     assert [x.kind for x in old_remarks(3.0, left_out=True)] == ["old_left_out"]
     assert [x.kind for x in old_remarks(3.0, left_out=False)] == ["old_marked"]
     assert old_remarks(0.0, left_out=True) == ()
@@ -124,7 +124,7 @@ def test_a_scan_that_is_not_assessable_gets_no_answer():
     assert answer(volume, brain, None, mni, np.eye(4), Known([], 0.0)) == Answers()
 
 
-def test_of_a_part_the_midline_and_the_score_are_not_judged():
+def test_midline_and_score_are_not_judged_on_a_partial_scan():
     volume, brain, inside, mni = scan()
     part = Remark("part_of_head", {"slices": 5, "height_mm": 25.0})
     twins = twins_of(volume, brain, inside.astype(np.uint8), mni)
@@ -138,7 +138,7 @@ def test_of_a_part_the_midline_and_the_score_are_not_judged():
     [((71.0, 90.0), 70.0, "above"), ((10.0, 69.0), 70.0, "below"), ((69.0, 71.0), 70.0, "cannot_tell"),
      ((71.0, 90.0), 100.0, "below")],
 )  # fmt: skip
-def test_a_limit_is_told_from_the_interval(interval, limit_ml, against):
+def test_a_limit_is_judged_by_the_interval(interval, limit_ml, against):
     assert versus_limit(interval, limit_ml) == VolumeLimit(limit_ml, against)
 
 
@@ -147,6 +147,6 @@ def test_without_an_interval_a_limit_cannot_be_judged():
 
 
 @pytest.mark.parametrize("limit_ml", [0.0, -5.0, 2000.0, float("nan")])
-def test_a_limit_is_a_volume_that_a_brain_can_have(limit_ml):
+def test_a_limit_must_be_a_possible_brain_volume(limit_ml):
     with pytest.raises(InputError, match="volume limit must be"):
         Asked(limit_ml)

@@ -35,7 +35,7 @@ def found(nodule_hu=None, nodule_mm=9.0, oedema_hu=OEDEMA_HU, noise_hu=0.5, mark
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
-def test_a_bright_nodule_in_oedema_gets_a_doubt_and_its_contrast_is_told(side):
+def test_a_bright_nodule_in_oedema_raises_doubt_and_its_contrast_is_reported(side):
     answer = found(nodule_hu=44.0, side=side)
     assert answer.looks_so
     assert answer.contrast_hu == pytest.approx(22.0, abs=3.0)
@@ -44,7 +44,7 @@ def test_a_bright_nodule_in_oedema_gets_a_doubt_and_its_contrast_is_told(side):
     assert [remark.kind for remark in mass_remarks(answer)] == ["may_be_mass"]
 
 
-def test_a_nodule_as_bright_as_the_twin_gets_none_since_spared_tissue_looks_so():
+def test_a_nodule_as_bright_as_the_mirror_side_raises_no_doubt_as_spared_tissue_looks_alike():
     assert not found(nodule_hu=TISSUE_HU).looks_so
 
 
@@ -53,21 +53,21 @@ def test_a_bleed_needs_no_dark_ring_beside_it():
 
 
 @pytest.mark.parametrize("oedema_hu", [28.0, 22.0, 12.5])
-def test_darkened_tissue_alone_gets_none(oedema_hu):
+def test_darkened_tissue_alone_raises_no_doubt(oedema_hu):
     answer = found(oedema_hu=oedema_hu)
     assert not answer.looks_so
     assert mass_remarks(answer) == ()
 
 
-def test_noise_raises_what_is_asked_for():
+def test_noise_raises_the_required_contrast():
     assert found(nodule_hu=36.0, noise_hu=0.5).looks_so
     assert not found(nodule_hu=36.0, noise_hu=9.0).looks_so
 
 
-def test_a_nodule_too_small_to_be_told_from_a_vessel_gets_none():
+def test_a_nodule_as_small_as_a_vessel_raises_no_doubt():
     assert not found(nodule_hu=44.0, nodule_mm=3.0).looks_so
 
 
-def test_nothing_is_asked_where_nothing_is_marked():
+def test_nothing_marked_raises_no_doubt():
     assert found(nodule_hu=44.0, marked=False) == NotAssessable("no_infarct")
     assert mass_remarks(NotAssessable("no_infarct")) == mass_remarks(MassLike(0.0, 0.0, 0.0, looks_so=False)) == ()

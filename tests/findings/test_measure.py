@@ -51,14 +51,14 @@ def test_the_side_is_the_patients_not_the_index():
     assert measure(spot((2, 3, 9)), volume, mask, turned).side == "right"
 
 
-def test_the_twin_lies_across_a_mid_plane_off_the_middle():
+def test_the_mirror_voxel_is_across_an_off_centre_mid_plane():
     volume, mask = patient()
     volume.data[2, 3, 6] = 40.0
     shifted = RigidTransform.from_parameters(translation_mm=(-4.0, 0.0, 0.0)).matrix @ ALIGNED  # plane at W 7.5
     assert measure(spot((2, 3, 9)), volume, mask, shifted).mirror_hu == pytest.approx(40.0)
 
 
-def test_a_twin_outside_the_brain_or_the_scan_does_not_count():
+def test_a_mirror_voxel_outside_brain_or_scan_does_not_count():
     volume, mask = patient()
     infarct = spot((2, 3, 9), (2, 3, 10))
     volume.data[2, 3, 1:3] = (50.0, 36.0)  # twins of W 10 and W 9
@@ -97,7 +97,7 @@ def test_side_by_hand(left_ml, right_ml, side):
     assert side_of(left_ml, right_ml) == side
 
 
-def test_parts_below_the_smallest_volume_stay_just_below_the_threshold():
+def test_parts_below_the_smallest_volume_are_set_just_below_the_threshold():
     """0.02 mL a voxel: parts of 3 and 2 voxels, the second joined at a corner; asked are 0.05 mL."""
     p = np.full(SHAPE, 0.2, np.float32)
     for voxel in ((1, 1, 1), (1, 1, 2), (1, 2, 2)):

@@ -60,7 +60,7 @@ def test_evidence_by_hand(head):
     assert sulci.rough > 5 > dark.rough
 
 
-def test_parts_that_score_below_nothing_stay_just_below_the_threshold(head):
+def test_parts_with_a_negative_score_are_set_just_below_the_threshold(head):
     config = PartsConfig(intercept=1.0, **(NOTHING | {"fluid": -4.0}))
     found = without_unlikely(head.probability, 0.5, head.volume, head.mask, head.matrix, config)
     assert (found[head.dark] == head.probability[head.dark]).all()
@@ -68,7 +68,7 @@ def test_parts_that_score_below_nothing_stay_just_below_the_threshold(head):
     assert (found[head.sulci] < 0.5).all()
 
 
-def test_in_the_box_about_the_brain_the_same_parts_stay(head):
+def test_the_same_parts_remain_in_the_box_around_the_brain(head):
     config = PartsConfig(intercept=1.0, **(NOTHING | {"fluid": -4.0}))
     box = bounding_box(head.mask.data > 0)
     assert head.probability[box].shape != SHAPE
@@ -77,7 +77,7 @@ def test_in_the_box_about_the_brain_the_same_parts_stay(head):
     assert np.array_equal(inside, whole[box])
 
 
-def test_a_part_too_small_to_tell_goes(head):
+def test_a_part_too_small_to_judge_is_removed(head):
     probability = np.zeros(SHAPE, np.float32)
     probability[5, 40, 20] = 0.9
     config = PartsConfig(intercept=100.0, **NOTHING)
@@ -85,7 +85,7 @@ def test_a_part_too_small_to_tell_goes(head):
     assert found[5, 40, 20] < 0.5
 
 
-def test_nothing_marked_stays_as_it_is(head):
+def test_an_empty_mask_is_unchanged(head):
     nothing = np.zeros(SHAPE, np.float32)
     config = PartsConfig(intercept=-1.0, **NOTHING)
     assert without_unlikely(nothing, 0.5, head.volume, head.mask, head.matrix, config) is nothing

@@ -33,7 +33,7 @@ def test_a_bleed_is_measured():
 
 
 @pytest.mark.parametrize("noise", [0.0, 4.0, 8.0])
-def test_a_plain_head_has_none(noise):
+def test_a_normal_head_has_no_bleed(noise):
     hu, mask = head(noise)
     assert bright_ml(Volume(hu, GRID), mask) == 0.0
 

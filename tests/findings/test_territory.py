@@ -42,7 +42,7 @@ def _shift(first):
 
 
 @pytest.mark.parametrize(("nod_deg", "slices"), [(0.0, slice(None)), (12.0, slice(None)), (-8.0, slice(14, None))])
-def test_the_way_to_mni_is_found_within_some_mm(nod_deg, slices):
+def test_registration_to_mni_is_accurate_to_a_few_mm(nod_deg, slices):
     scan, brain, aligned, true = mni_head(nod_deg=nod_deg, slices=slices)
     found = mni_from_aligned(scan, brain, aligned) @ aligned
     index = np.c_[np.argwhere(brain.data), np.ones(brain.data.sum())]
@@ -52,7 +52,7 @@ def test_the_way_to_mni_is_found_within_some_mm(nod_deg, slices):
 
 @pytest.mark.parametrize("name", list(REGIONS))
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_an_infarct_at_a_territorys_centre_is_there_on_its_side(name, side):
+def test_an_infarct_at_the_centre_of_a_territory_is_assigned_to_it_and_its_side(name, side):
     x, y, z = REGIONS[name][0][0]
     grid = Grid.centred((60, 90, 80), (3.0, 2.5, 2.5))
     mni_from_scan = np.linalg.inv(grid.index_from_frame).astype(np.float64)

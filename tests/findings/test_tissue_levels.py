@@ -47,13 +47,13 @@ def test_the_brightness_of_each_tissue_is_found():
         ((46.0, 22.0, 16.0), "PET"),
     ],
 )
-def test_the_order_of_mr_and_of_inverted_ct_blocks(levels, name):
+def test_tissue_order_of_mr_and_of_inverted_ct_blocks(levels, name):
     (remark,) = level_remarks(*brain_of(*levels))
     assert remark.blocks
     assert remark.kind == "tissue_levels"
     assert "not as bright as on CT" in remark.reason
 
 
-def test_ct_does_not_nor_a_part_of_a_head():
+def test_ct_and_a_partial_head_do_not_block():
     assert level_remarks(*brain_of(37.0, 29.0, 8.0)) == ()
     assert level_remarks(*brain_of(32.0, 45.0, 14.0, slice(18, 19))) == ()

@@ -33,20 +33,20 @@ def said(scan):
     return loose(net_water_uptake(twins, twins.infarct > 0.9, tissue_pairs(twins), block_noise_hu(twins)))
 
 
-def test_the_formula():
+def test_net_water_uptake_by_the_formula():
     assert water_uptake_percent(30.0, 40.0) == pytest.approx(25.0)
     assert water_uptake_percent(44.0, 40.0) == pytest.approx(-10.0)
 
 
 @pytest.mark.parametrize("spacing_mm", [(5.0, 1.0, 1.0), (1.0, 1.0, 1.0), (9.0, 2.5, 2.1)])
-def test_it_is_the_drop_over_the_mirrors_density(spacing_mm):
+def test_water_uptake_is_the_drop_relative_to_the_mirror_side(spacing_mm):
     shape = (45 if spacing_mm[0] == 1 else 9, 81, 71)
     found = said(head(drop_hu=7.0, spacing_mm=spacing_mm, shape=shape))
     assert found.percent == pytest.approx(20.0, abs=0.3)
     assert found.mirror_hu == pytest.approx(35.0, abs=0.1)
 
 
-def test_noise_stays_within_what_it_is_said_to_give():
+def test_the_error_from_noise_is_within_the_stated_uncertainty():
     found = said(head(drop_hu=3.5, noise_hu=5.0))
     assert 0 < found.uncertainty_percent < 1.0
     assert abs(found.percent - 10.0) < 4 * found.uncertainty_percent
@@ -56,7 +56,7 @@ def test_the_darkest_part_of_an_infarct_counts():
     assert said(head(drop_hu=20.0)).percent == pytest.approx(100 * 20 / 35, abs=0.5)
 
 
-def test_sides_that_differ_elsewhere_make_it_uncertain():
+def test_differences_elsewhere_increase_the_uncertainty():
     volume, brain, infarct, aligned = head(drop_hu=7.0)
     waves = 2.0 * np.sin(np.arange(volume.data.shape[2]) / 4.0).astype(np.float32)  # along right to left
     uneven = volume.with_data(volume.data + waves * (brain.data > 0))
@@ -65,7 +65,7 @@ def test_sides_that_differ_elsewhere_make_it_uncertain():
     assert 1.0 < unequal.uncertainty_percent < 12.0
 
 
-def test_a_sulcus_on_one_side_is_no_water():
+def test_a_sulcus_on_one_side_is_not_water_uptake():
     assert said(head(drop_hu=3.5, sulcus=True)).percent == pytest.approx(10.0, abs=0.5)
 
 
@@ -73,7 +73,7 @@ def test_fluid_has_no_water_uptake():
     assert said(head(drop_hu=28.0)) is None
 
 
-def test_a_twin_that_is_marked_itself_does_not_count():
+def test_a_marked_mirror_voxel_does_not_count():
     volume, brain, infarct, aligned = head(drop_hu=7.0)
     both = np.maximum(infarct, infarct[:, :, ::-1])
     assert said((volume, brain, both, aligned)) is None

@@ -43,7 +43,7 @@ def test_encrypted_is_refused(tmp_path):
         open_scan(path)
 
 
-def test_broken_zips(tmp_path):
+def test_broken_zips_are_refused(tmp_path):
     whole = zipped(tmp_path / "a.zip", {"a.dcm": b"abc" * 1000}).read_bytes()
     damaged = bytearray(whole)
     damaged[100] ^= 255
@@ -53,14 +53,14 @@ def test_broken_zips(tmp_path):
             open_scan(tmp_path / name)
 
 
-def test_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+def test_a_zip_bomb_is_refused_before_unpacking(tmp_path, monkeypatch):
     path = zipped(tmp_path / "a.zip", {"a": b"0" * 2000})
     monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 1000)
     with pytest.raises(InputError, match="unpacks to more"):
         open_scan(path)
 
 
-def test_a_zip_without_images(tmp_path):
+def test_a_zip_without_images_is_refused(tmp_path):
     with pytest.raises(InputError, match="neither DICOM nor"):
         open_scan(zipped(tmp_path / "a.zip", {"readme.txt": "hello"}))
 
@@ -85,7 +85,7 @@ def test_errors_name_the_archive_not_a_temporary_file(tmp_path):
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
-def test_damage_is_told_whatever_packed_it(method, tmp_path):
+def test_damage_is_reported_for_every_compression(method, tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", method) as out:
         out.writestr("a.dcm", bytes(range(256)) * 8)

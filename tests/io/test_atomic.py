@@ -52,7 +52,7 @@ def filled(folder, **files):
     return folder
 
 
-def test_a_file_takes_its_place_at_the_end(tmp_path):
+def test_a_file_is_moved_into_place_at_the_end(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with atomic_path(path) as temporary:
@@ -64,7 +64,7 @@ def test_a_file_takes_its_place_at_the_end(tmp_path):
     assert (path.read_text(), names(tmp_path)) == ("new", ["a.txt"])
 
 
-def test_a_missing_folder_is_an_error_or_made(tmp_path):
+def test_a_missing_folder_is_an_error_or_created(tmp_path):
     path = tmp_path / "deep" / "a.txt"
     with pytest.raises(OutputError, match="does not exist"), atomic_path(path) as temporary:
         temporary.write_text("x")
@@ -86,7 +86,7 @@ def test_only_an_earlier_result_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_a_killed_process_left_goes_when_the_target_is_written_again(tmp_path, kind):
+def test_leftovers_of_a_killed_process_are_removed_on_the_next_write(tmp_path, kind):
     killed_while_writing(kind, tmp_path / "a")
     killed_while_writing(kind, tmp_path / "b")
     assert len(names(tmp_path)) == 2
@@ -97,7 +97,7 @@ def test_what_a_killed_process_left_goes_when_the_target_is_written_again(tmp_pa
     assert (sweep(tmp_path), names(tmp_path)) == (1, ["a"])
 
 
-def test_a_result_whose_replacing_was_killed_half_way_is_put_back(tmp_path):
+def test_a_result_is_restored_if_its_replacement_was_killed(tmp_path):
     filled(tmp_path / "case", done="old")
     killed_while_writing("replace", tmp_path / "case")
     assert not (tmp_path / "case").exists()
@@ -105,7 +105,7 @@ def test_a_result_whose_replacing_was_killed_half_way_is_put_back(tmp_path):
     assert (names(tmp_path), (tmp_path / "case" / "done").read_text()) == (["case"], "old")
 
 
-def test_what_lives_is_left_alone(tmp_path):
+def test_files_of_live_processes_are_left_alone(tmp_path):
     with atomic_folder(tmp_path / "a") as partial, scratch_folder(tmp_path) as scratch:
         other = partial.name.replace(str(os.getpid()), str(os.getppid()))
         elsewhere = ".c.partial-1-0000000000"  # made on a machine of another name
@@ -120,7 +120,7 @@ def test_what_lives_is_left_alone(tmp_path):
     assert sweep(tmp_path / "absent") == 0
 
 
-def test_what_another_user_left_is_left_alone(tmp_path, monkeypatch):
+def test_files_of_other_users_are_left_alone(tmp_path, monkeypatch):
     killed_while_writing("folder", tmp_path / "case")
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert sweep(tmp_path) == 0
@@ -128,7 +128,7 @@ def test_what_another_user_left_is_left_alone(tmp_path, monkeypatch):
     assert sweep(tmp_path) == 1
 
 
-def test_work_that_a_kill_left_in_the_temporary_folder_is_swept_with_the_next(tmp_path, monkeypatch):
+def test_leftovers_of_a_kill_in_the_temporary_folder_are_removed_by_the_next_run(tmp_path, monkeypatch):
     program = (
         "import os; from adn.io import atomic; a = atomic.scratch_folder(); a.__enter__(); os.kill(os.getpid(), 9)"
     )
@@ -140,7 +140,7 @@ def test_work_that_a_kill_left_in_the_temporary_folder_is_swept_with_the_next(tm
     assert names(tmp_path) == []
 
 
-def test_folders_for_work_move_and_go(tmp_path):
+def test_scratch_folders_are_private_and_folders_can_be_moved(tmp_path):
     with scratch_folder(tmp_path) as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         filled(folder / "case", a="1")
@@ -157,7 +157,7 @@ def test_folders_for_work_move_and_go(tmp_path):
     assert names(tmp_path) == ["b"]
 
 
-def test_a_folder_that_another_removes_first_is_gone_all_the_same(tmp_path, monkeypatch):
+def test_a_folder_removed_by_another_process_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "case").mkdir()
     rename = Path.rename
 

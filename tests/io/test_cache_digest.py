@@ -10,7 +10,7 @@ from adn.io.digest import file_sha256, sha256, sha256_bytes
 
 
 @pytest.mark.parametrize("value", [None, "", "relative/folder"])
-def test_only_an_absolute_variable_moves_the_cache(monkeypatch, tmp_path, value):
+def test_only_an_absolute_path_in_the_variable_moves_the_cache(monkeypatch, tmp_path, value):
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     if value is None:
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -21,7 +21,7 @@ def test_only_an_absolute_variable_moves_the_cache(monkeypatch, tmp_path, value)
     assert cache_folder("prepared") == tmp_path / "x" / "adn" / "prepared"
 
 
-def test_parts_are_digested_one_after_the_other(tmp_path):
+def test_parts_are_hashed_in_sequence(tmp_path):
     whole = hashlib.sha256("größe und mehr".encode())
     first, second = tmp_path / "a", tmp_path / "b"
     first.write_bytes("größe ".encode())

@@ -11,7 +11,7 @@ from phantoms import head, with_vessels, write_dicom_series, write_enhanced
 THIN = (60, 96, 80), (2.5, 2.0, 2.0)
 
 
-def test_an_angiography_without_a_tag_is_not_taken_for_the_plain_scan(tmp_path):
+def test_an_untagged_angiography_is_not_mistaken_for_the_plain_scan(tmp_path):
     write_dicom_series(head(), tmp_path / "a", tags={"SeriesNumber": 2, "SeriesDescription": "Head"})
     write_dicom_series(
         with_vessels(300.0, *THIN), tmp_path / "b", tags={"SeriesNumber": 3, "SeriesDescription": "Head 2.5"}
@@ -27,7 +27,7 @@ def test_an_angiography_without_a_tag_is_not_taken_for_the_plain_scan(tmp_path):
     assert [remark.kind for remark in chosen.remarks] == ["contrast_seen"]
 
 
-def test_phases_of_perfusion_are_not_taken_for_the_plain_scan(tmp_path):
+def test_perfusion_phases_are_not_mistaken_for_the_plain_scan(tmp_path):
     write_dicom_series(head((20, 96, 80), (7.0, 2.0, 2.0)), tmp_path / "a", tags={"SeriesNumber": 2})
     uid = generate_uid()
     for phase in range(5):
@@ -47,7 +47,7 @@ def test_phases_of_perfusion_are_not_taken_for_the_plain_scan(tmp_path):
     assert "acquisition 5" in others
 
 
-def test_a_file_that_is_named_stands_for_its_own_part(tmp_path):
+def test_a_named_file_selects_its_own_part(tmp_path):
     files = write_dicom_series(head(), tmp_path)
     for place, path in enumerate(files[15:]):
         data = pydicom.dcmread(path)
@@ -61,7 +61,7 @@ def test_a_file_that_is_named_stands_for_its_own_part(tmp_path):
     assert np.array_equal(again.volume.data, open_scan(tmp_path, series="#2").volume.data)
 
 
-def test_enhanced_files_that_look_alike_are_numbered_by_their_image(tmp_path):
+def test_similar_enhanced_files_are_numbered_by_their_image(tmp_path):
     write_enhanced(write_dicom_series(head(), tmp_path / "slices"), tmp_path / "in")
     for number, name in enumerate("ab", start=1):
         data = pydicom.dcmread(tmp_path / "in" / "enhanced.dcm")
@@ -77,7 +77,7 @@ def test_enhanced_files_that_look_alike_are_numbered_by_their_image(tmp_path):
 
 
 @pytest.mark.parametrize("number", ["#1", "#2"])
-def test_numbers_in_the_list_count_ct_only(number, tmp_path):
+def test_list_numbers_count_ct_series_only(number, tmp_path):
     write_dicom_series(head(), tmp_path / "a", tags={"SeriesNumber": 2})
     write_dicom_series(head((20, 96, 80), (7.0, 2.0, 2.0)), tmp_path / "b", tags={"SeriesNumber": 3})
     write_dicom_series(head(*THIN), tmp_path / "c", tags={"SeriesNumber": 1, "Modality": "MR"})

@@ -34,7 +34,7 @@ def on_the_path(monkeypatch, folder, script):
     monkeypatch.setenv("PATH", str(folder))
 
 
-def test_the_package_comes_first(monkeypatch, tmp_path):
+def test_the_package_takes_precedence(monkeypatch, tmp_path):
     on_the_path(monkeypatch, tmp_path / "bin", "exit 1")
     assert converter.converter() == dcm2niix.bin
     assert converter.converter_version() == converter.said_version() == metadata.version("dcm2niix")
@@ -57,6 +57,6 @@ def test_without_one_the_error_says_how_to_get_it(without_the_package, monkeypat
     assert converter.converter_version() == "absent"
 
 
-def test_a_program_that_says_no_version(without_the_package, monkeypatch, tmp_path):
+def test_a_program_without_a_version_is_unknown(without_the_package, monkeypatch, tmp_path):
     on_the_path(monkeypatch, tmp_path / "bin", "echo hello")
     assert converter.converter_version() == "unknown"

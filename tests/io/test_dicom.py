@@ -25,7 +25,7 @@ def check_ball(scan) -> None:
     assert dark[ball(scan.volume.grid)].mean() > 0.7
 
 
-def test_plain_series(tmp_path):
+def test_a_plain_series_is_read(tmp_path):
     write_dicom_series(head(), tmp_path)
     scan = open_scan(tmp_path)
     assert scan.volume.grid.axes == "LAS"
@@ -36,14 +36,14 @@ def test_plain_series(tmp_path):
 
 
 @pytest.mark.parametrize(("signed", "slope", "intercept"), [(True, 1, 0), (False, 1, -1024), (False, 0.5, -1024)])
-def test_rescale(signed, slope, intercept, tmp_path):
+def test_rescale_slope_and_intercept_are_applied(signed, slope, intercept, tmp_path):
     write_dicom_series(head(), tmp_path, signed=signed, slope=slope, intercept=intercept)
     assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
 
 
 @pytest.mark.parametrize("gaps", [None, UNEVEN])
 @pytest.mark.parametrize("tilt_deg", [-18.0, -6.0, 6.0, 18.0])
-def test_tilt_and_gaps_leave_the_patient_where_it_was(tilt_deg, gaps, tmp_path):
+def test_correcting_tilt_and_gaps_does_not_move_the_patient(tilt_deg, gaps, tmp_path):
     write_dicom_series(head(), tmp_path, tilt_deg=tilt_deg, gaps=gaps)
     scan = open_scan(tmp_path)
     check_ball(scan)
@@ -57,7 +57,7 @@ def test_tilt_and_gaps_leave_the_patient_where_it_was(tilt_deg, gaps, tmp_path):
 
 
 @pytest.mark.parametrize("tilt_deg", [0.55, -0.75])
-def test_a_tilt_too_small_to_be_corrected_is_told(tilt_deg, tmp_path):
+def test_a_tilt_too_small_to_correct_is_reported(tilt_deg, tmp_path):
     write_dicom_series(head(), tmp_path, tilt_deg=tilt_deg)
     scan = open_scan(tmp_path)
     assert "left as it is" in scan.warnings[0]
@@ -99,12 +99,12 @@ def test_tilt_correction_fills_are_padding_even_where_they_look_like_air(tmp_pat
     assert acquired == pytest.approx(100 / scan.volume.data.shape[1], abs=0.02)
 
 
-def test_padding_value_inside_tissue_is_not_believed(tmp_path):
+def test_a_padding_value_within_tissue_is_ignored(tmp_path):
     write_dicom_series(head(), tmp_path, tags={"PixelPaddingValue": 32})
     assert open_scan(tmp_path).padding is None
 
 
-def test_a_missing_slice_is_resampled_and_told(tmp_path):
+def test_a_missing_slice_is_resampled_and_reported(tmp_path):
     write_dicom_series(head(), tmp_path)[12].unlink()
     scan = open_scan(tmp_path)
     assert "uneven (5.0 to 10.0 mm)" in scan.warnings[0]
@@ -126,7 +126,7 @@ def two_series(folder):
     write_dicom_series(head(), folder / "a", tags={"SeriesNumber": 4, "SeriesDescription": "Brain routine"})
 
 
-def test_the_series_with_most_slices_is_read_and_said(tmp_path):
+def test_the_series_with_most_slices_is_read_and_reported(tmp_path):
     two_series(tmp_path)
     scan = open_scan(tmp_path)
     assert scan.volume.data.shape[2] == 30
@@ -135,14 +135,14 @@ def test_the_series_with_most_slices_is_read_and_said(tmp_path):
 
 
 @pytest.mark.parametrize("wanted", ["3", "thick", "BRAIN THICK", "uid"])
-def test_series_by_number_description_or_uid(wanted, tmp_path):
+def test_a_series_is_chosen_by_number_description_or_uid(wanted, tmp_path):
     two_series(tmp_path)
     if wanted == "uid":
         wanted = str(pydicom.dcmread(tmp_path / "b" / "0001.dcm").SeriesInstanceUID)
     assert open_scan(tmp_path, series=wanted).volume.data.shape[2] == 20
 
 
-def test_unknown_series_lists_what_there_is(tmp_path):
+def test_an_unknown_series_lists_the_available_ones(tmp_path):
     two_series(tmp_path)
     with pytest.raises(InputError, match=r"no series '9'.*series 3 'Brain thick'.*"):
         open_scan(tmp_path, series="9")
@@ -167,7 +167,7 @@ def test_a_single_file_stands_for_its_series(tmp_path):
         {"Modality": "MR"},
     ],
 )
-def test_what_is_not_the_plain_head_ct_is_passed_over(tags, tmp_path):
+def test_series_other_than_the_plain_head_ct_are_skipped(tags, tmp_path):
     write_dicom_series(head((60, 96, 80), (2.6, 2.0, 2.0)), tmp_path, prefix="many", tags=tags)
     write_dicom_series(head(), tmp_path, prefix="few")
     assert open_scan(tmp_path).volume.data.shape[2] == 30
@@ -185,7 +185,7 @@ def test_order_of_files_does_not_matter(tmp_path):
     assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
 
 
-def test_compressed_pixels(tmp_path):
+def test_compressed_pixels_are_read(tmp_path):
     for path in write_dicom_series(head(), tmp_path):
         data = pydicom.dcmread(path)
         data.compress(RLELossless)
@@ -193,7 +193,7 @@ def test_compressed_pixels(tmp_path):
     assert np.array_equal(open_scan(tmp_path).volume.reoriented("SPL").data, head().data)
 
 
-def test_files_from_before_the_preamble(tmp_path):
+def test_files_without_preamble_are_read(tmp_path):
     for path in write_dicom_series(head(), tmp_path):
         data = pydicom.dcmread(path)
         data.preamble, data.file_meta = None, FileMetaDataset()
@@ -204,7 +204,7 @@ def test_files_from_before_the_preamble(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [1, 4])
-def test_part_of_a_head(kept, tmp_path):
+def test_a_partial_head_is_read(kept, tmp_path):
     files = write_dicom_series(head(), tmp_path)
     for path in files[:15] + files[15 + kept :]:
         path.unlink()
@@ -221,7 +221,7 @@ def test_contrast_is_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
-def test_truncated_file(share, tmp_path):
+def test_a_truncated_file_is_refused(share, tmp_path):
     path = write_dicom_series(head(), tmp_path)[7]
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
@@ -229,7 +229,7 @@ def test_truncated_file(share, tmp_path):
         open_scan(tmp_path)
 
 
-def test_empty_dcm_file(tmp_path):
+def test_an_empty_dcm_file_is_refused(tmp_path):
     write_dicom_series(head(), tmp_path)[7].write_bytes(b"")
     with pytest.raises(InputError, match=r"0008\.dcm.*empty or damaged"):
         open_scan(tmp_path)
@@ -239,7 +239,7 @@ def test_empty_dcm_file(tmp_path):
     ("tag", "value"),
     [("Columns", None), ("Rows", 0), ("BitsAllocated", 1), ("BitsAllocated", 12), ("PixelRepresentation", 3)],
 )
-def test_numbers_of_pixels_that_cannot_be_are_refused_by_name(tag, value, tmp_path):
+def test_impossible_pixel_formats_are_refused_by_name(tag, value, tmp_path):
     for file in write_dicom_series(head(), tmp_path):
         data = pydicom.dcmread(file)
         setattr(data, tag, value)
@@ -249,7 +249,7 @@ def test_numbers_of_pixels_that_cannot_be_are_refused_by_name(tag, value, tmp_pa
 
 
 @pytest.mark.parametrize("change", ["syntax", "group 2", "unknown kind of value"])
-def test_headers_that_pydicom_cannot_work_with_are_refused_in_a_sentence(change, tmp_path):
+def test_headers_that_pydicom_cannot_handle_are_refused_in_a_sentence(change, tmp_path):
     file = write_dicom_series(head(), tmp_path)[3]
     content = file.read_bytes()
     data = pydicom.dcmread(file)
@@ -268,7 +268,7 @@ def test_headers_that_pydicom_cannot_work_with_are_refused_in_a_sentence(change,
         open_scan(tmp_path)
 
 
-def test_an_odd_byte_behind_the_pixels_is_left_out(tmp_path):
+def test_a_trailing_byte_after_the_pixels_is_ignored(tmp_path):
     file = write_dicom_series(head(), tmp_path)[3]
     data = pydicom.dcmread(file)
     data.PixelData = bytes(data.PixelData) + b"\0\0\0"
@@ -289,7 +289,7 @@ def test_a_slice_of_another_description_is_not_interpolated_over(tag, tmp_path):
     assert scan.warnings == ()
 
 
-def test_slices_that_dcm2niix_left_out_are_missed(tmp_path, monkeypatch):
+def test_slices_that_dcm2niix_left_out_are_noticed(tmp_path, monkeypatch):
     write_dicom_series(head(), tmp_path)
     real = dicom.subprocess.run
 
@@ -321,7 +321,7 @@ def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
         open_scan(tmp_path)
 
 
-def test_what_dcm2niix_resampled_is_said_even_where_heights_are_even(tmp_path, monkeypatch):
+def test_resampling_by_dcm2niix_is_reported_even_if_heights_are_even(tmp_path, monkeypatch):
     """It takes a slice that moved within its plane, by less than half a pixel, for one farther away."""
     write_dicom_series(head(), tmp_path)
     real = dicom._converted
@@ -335,20 +335,20 @@ def test_what_dcm2niix_resampled_is_said_even_where_heights_are_even(tmp_path, m
     assert (remark.kind, remark.values["least_mm"], remark.values["most_mm"]) == ("gaps_uneven", 5.0, 5.0)
 
 
-def test_folder_without_dicom(tmp_path):
+def test_a_folder_without_dicom_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(InputError, match="found no images"):
         open_scan(tmp_path)
 
 
 @pytest.mark.parametrize("tags", [{"Modality": "MR"}, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}])
-def test_no_ct_series(tags, tmp_path):
+def test_a_folder_without_a_ct_series_is_refused(tags, tmp_path):
     write_dicom_series(head(), tmp_path, tags=tags)
     with pytest.raises(InputError, match=r"modality MR|only localizers"):
         open_scan(tmp_path)
 
 
-def test_nothing_personal_is_said(tmp_path):
+def test_messages_contain_nothing_personal(tmp_path):
     two_series(tmp_path)
     tags = {"SeriesNumber": 5, "SeriesDescription": f"{PATIENT_NAME.split('^')[0]} 2020-02-29 {PATIENT_ID}"}
     write_dicom_series(head(), tmp_path / "c", tilt_deg=12, gaps=UNEVEN, tags=tags)
@@ -362,11 +362,11 @@ def test_nothing_personal_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("said", ["ID-4711", "Head id4711", "DOE", "jane-doe", "DoeJane 5.0", "Head_Jane", "19501224"])
-def test_a_description_with_a_name_an_id_or_a_date_is_not_kept(said, tmp_path):
+def test_a_description_with_a_name_an_id_or_a_date_is_dropped(said, tmp_path):
     assert read_headers(write_dicom_series(head(), tmp_path, tags={"SeriesDescription": said})[:1])[0].description == ""
 
 
-def test_the_writer_scans_what_it_is_given(tmp_path):
+def test_the_dicom_writer_tilts_slices_and_moves_the_table_straight(tmp_path):
     volume: Volume = head()
     files = write_dicom_series(volume, tmp_path, tilt_deg=20.0)
     first, last = (pydicom.dcmread(path) for path in (files[0], files[-1]))
@@ -376,7 +376,7 @@ def test_the_writer_scans_what_it_is_given(tmp_path):
     assert float(first.ImageOrientationPatient[5]) == pytest.approx(-np.sin(np.deg2rad(20)), abs=1e-6)
 
 
-def test_enhanced_ct_and_one_that_dcm2niix_would_make_too_high(tmp_path):
+def test_enhanced_ct_is_read_and_refused_if_dcm2niix_would_make_it_too_tall(tmp_path):
     write_enhanced(write_dicom_series(head(), tmp_path / "a"), tmp_path / "flat")
     assert np.array_equal(open_scan(tmp_path / "flat").volume.reoriented("SPL").data, head().data)
     write_enhanced(write_dicom_series(head(), tmp_path / "b", tilt_deg=12), tmp_path / "tilted")

@@ -64,14 +64,14 @@ def test_each_stack_reads_as_from_files_of_its_own(scanned, mixed, tmp_path):
             assert np.allclose(found.grid.affine, alone.grid.affine, atol=1e-4)
 
 
-def test_stacks_are_told_apart_without_a_name_by_their_places(scanned, tmp_path):
+def test_unnamed_stacks_are_separated_by_position(scanned, tmp_path):
     file = write_stacks(scanned, tmp_path / "in")
     counts = [len(open_scan(part[0].parent).volume.data[0, 0]) for part in scanned]
     found = [open_scan(file, series=f"#{place}").volume.data.shape[2] for place in (1, 2)]
     assert found == counts
 
 
-def test_a_file_with_one_stack_stays_one(tmp_path):
+def test_a_file_with_one_stack_is_one_series(tmp_path):
     write_enhanced(write_dicom_series(head(), tmp_path / "slices"), tmp_path / "in")
     (header,) = read_headers([tmp_path / "in" / "enhanced.dcm"])
     assert header.whole

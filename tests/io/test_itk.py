@@ -65,7 +65,7 @@ def pointing(target):
     yield "a.mha", f"Comment: \n{META}ElementDataFile = {target}\n"
 
 
-def test_no_header_reaches_out_of_a_file_that_should_hold_its_own_voxels(tmp_path, secret):
+def test_a_self_contained_file_may_not_refer_to_another_file(tmp_path, secret):
     for number, (name, header) in enumerate(pointing(secret)):
         for path in scans(tmp_path / f"case{number}", name, header):
             with pytest.raises(InputError) as error:
@@ -75,7 +75,7 @@ def test_no_header_reaches_out_of_a_file_that_should_hold_its_own_voxels(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["voxels.raw", "../elsewhere/secret.raw", "link.raw"])
-def test_a_nrrd_or_mha_names_no_other_file_even_beside_it(name, tmp_path, secret):
+def test_a_nrrd_or_mha_may_not_name_another_file_even_beside_it(name, tmp_path, secret):
     folder = tmp_path / "case"
     folder.mkdir()
     (folder / "voxels.raw").write_bytes(voxels())
@@ -85,7 +85,7 @@ def test_a_nrrd_or_mha_names_no_other_file_even_beside_it(name, tmp_path, secret
             open_scan(scans(folder, file, header)[0])
 
 
-def test_nhdr_and_mhd_name_a_file_of_their_own_folder_and_none_elsewhere(tmp_path, secret):
+def test_nhdr_and_mhd_may_name_a_file_in_their_own_folder_only(tmp_path, secret):
     folder = tmp_path / "case"
     folder.mkdir()
     (folder / "voxels.raw").write_bytes(voxels())
@@ -106,7 +106,7 @@ def test_an_mhd_in_a_zip_reads_nothing(tmp_path, secret):
 
 
 @pytest.mark.parametrize("ending", ["png", "tif", "vtk", "mnc", "hdr", "gipl", "bmp", "jpg"])
-def test_no_other_reader_of_itk_is_reached_by_content(ending, tmp_path):
+def test_content_never_selects_another_itk_reader(ending, tmp_path):
     image = sitk.GetImageFromArray(np.zeros((1, 40, 44) if ending in ("png", "tif", "jpg", "bmp") else SHAPE, np.uint8))
     try:
         sitk.WriteImage(image[:, :, 0] if image.GetSize()[2] == 1 else image, str(tmp_path / f"a.{ending}"))
@@ -118,7 +118,7 @@ def test_no_other_reader_of_itk_is_reached_by_content(ending, tmp_path):
             open_scan(tmp_path / name)
 
 
-def test_a_header_that_states_more_than_a_head_reads_nothing(tmp_path):
+def test_a_header_that_states_an_oversized_image_is_refused_unread(tmp_path):
     header = NRRD.replace("40 44 20", "4000 4400 2000")
     with pytest.raises(InputError, match="4000×4400×2000"):
         open_scan(scans(tmp_path / "case", "a.nrrd", header + "\n", voxels())[0])
@@ -156,7 +156,7 @@ def write_meta(path, fields):
 
 
 @pytest.mark.parametrize("space", ["right-anterior-superior", "RAS", "left-anterior-superior", "LAS", "LPS"])
-def test_a_named_space_tells_the_sides(space, tmp_path):
+def test_a_named_space_defines_left_and_right(space, tmp_path):
     volume, remarks = load(write_nrrd(tmp_path / "a.nrrd", NAMED.replace("right-anterior-superior", space)))
     assert remarks == []
     axes: str = {"right-anterior-superior": "RAS", "left-anterior-superior": "LAS"}.get(space) or space
@@ -165,7 +165,7 @@ def test_a_named_space_tells_the_sides(space, tmp_path):
 
 
 @pytest.mark.parametrize("space", ["space dimension: 3", "space: scanner-xyz", "space: 3D-right-handed"])
-def test_the_sides_of_a_space_without_a_name_are_assumed_and_said(space, tmp_path):
+def test_without_a_named_space_sides_are_assumed_and_reported(space, tmp_path):
     volume, remarks = load(write_nrrd(tmp_path / "a.nrrd", NAMED.replace("space: right-anterior-superior", space)))
     assert volume.grid.axes == "LPS"
     assert remarks == [Remark("orientation_unrecorded", {"format": "nrrd", "axes": "LPS"})]
@@ -175,7 +175,7 @@ def test_the_sides_of_a_space_without_a_name_are_assumed_and_said(space, tmp_pat
     )
 
 
-def test_spacings_alone_tell_no_sides(tmp_path):
+def test_spacings_alone_do_not_define_sides(tmp_path):
     for path in (
         write_nrrd(tmp_path / "a.nrrd", "spacings: 2 3 7\n"),
         write_meta(tmp_path / "a.mha", "ElementSpacing = 2 3 7\n"),
@@ -188,7 +188,7 @@ def test_spacings_alone_tell_no_sides(tmp_path):
 @pytest.mark.parametrize(
     ("unit", "mm", "words"), [("m", 1000.0, "metres"), ("um", 0.001, "micrometres"), ("microns", 0.001, "micrometres")]
 )
-def test_lengths_are_read_in_the_unit_that_is_said(unit, mm, words, tmp_path):
+def test_lengths_are_read_in_the_stated_unit(unit, mm, words, tmp_path):
     said = f'space units: "{unit}" "{unit}" "{unit}"\n'
     volume, (remark,) = load(write_nrrd(tmp_path / "a.nrrd", NAMED + said))
     assert np.allclose(volume.grid.spacing_mm, (2 * mm, 3 * mm, 7 * mm))
@@ -207,7 +207,7 @@ def test_lengths_are_read_in_the_unit_that_is_said(unit, mm, words, tmp_path):
      "NDims = 3\nDimSize = 4 -5 6", "NDims = 3\nDimSize = 4 x 6", "NDims = 3",
      "NDims = 3\nDimSize = 4 5 6\nElementNumberOfChannels = -2"],
 )  # fmt: skip
-def test_sides_on_which_itk_would_end_the_process_are_refused(sides, tmp_path):
+def test_header_sizes_that_would_crash_itk_are_refused(sides, tmp_path):
     path = write_meta(tmp_path / "a.mha", "ElementSpacing = 2 3 7\n")
     head, _, rest = path.read_bytes().partition(b"NDims = 3\n")
     path.write_bytes(head + sides.encode() + b"\n" + rest.replace(b"DimSize = 4 5 6\n", b""))
@@ -215,7 +215,7 @@ def test_sides_on_which_itk_would_end_the_process_are_refused(sides, tmp_path):
         load(path)
 
 
-def test_millimetres_are_no_news(tmp_path):
+def test_millimetres_give_no_warning(tmp_path):
     assert load(write_nrrd(tmp_path / "a.nrrd", NAMED + 'space units: "mm" "mm" "mm"\n'))[1] == []
 
 
@@ -252,7 +252,7 @@ def test_metaimages_that_itk_made_of_nifti_or_dicom_are_read(tmp_path):
     assert load(write_meta(tmp_path / "a.mha", fields))[0].grid.spacing_mm == (2.0, 3.0, 7.0)
 
 
-def test_a_folder_whose_name_is_no_utf8(tmp_path):
+def test_a_folder_whose_name_is_not_utf8_is_read(tmp_path):
     """ITK would end the process."""
     folder = tmp_path / os.fsdecode(b"d\xfcr")
     folder.mkdir()
@@ -264,7 +264,7 @@ def test_a_folder_whose_name_is_no_utf8(tmp_path):
         assert load(path)[0].data.ravel(order="F")[-1] == 119
 
 
-def test_a_field_that_is_there_twice_is_refused(tmp_path):
+def test_a_duplicate_field_is_refused(tmp_path):
     for fields in ("NDims = -1\n", "ElementSpacing = 2 3 7\nElementSpacing = 3 2 7\n"):
         with pytest.raises(InputError, match="twice"):
             load(write_meta(tmp_path / "a.mha", fields))
@@ -282,7 +282,7 @@ def packed_meta(folder, packed, size, place="LOCAL"):
 
 
 @pytest.mark.parametrize("place", ["LOCAL", "a.zraw"])
-def test_packed_voxels_that_are_not_whole_are_refused(place, tmp_path):
+def test_incomplete_compressed_voxels_are_refused(place, tmp_path):
     """ITK fills the rest with what the memory held before: parts of another patient."""
     packed = zlib.compress(np.arange(120, dtype="<i2").tobytes())
     for size in (len(packed), 0) if place != "LOCAL" else (len(packed),):
@@ -301,7 +301,7 @@ def test_packed_voxels_that_are_not_whole_are_refused(place, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.nrrd", "a.nhdr"])
-def test_a_packed_nrrd_is_whole_to_the_bit_or_refused(name, tmp_path):
+def test_a_compressed_nrrd_is_read_exactly_or_refused(name, tmp_path):
     path = write_nrrd(tmp_path / name, NAMED)
     head = path.read_bytes().partition(b"\n\n")[0].replace(b"encoding: raw", b"encoding: gzip")
     packed = gzip.compress(np.arange(120, dtype="<i2").tobytes())
@@ -324,7 +324,7 @@ def test_a_packed_nrrd_is_whole_to_the_bit_or_refused(name, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["nan", "x", "inf", "1e999"])
-def test_numbers_that_place_voxels_and_are_none_are_refused(value, tmp_path):
+def test_invalid_numbers_that_position_voxels_are_refused(value, tmp_path):
     """ITK takes 0."""
     meta = f"Offset = 10 {value} 30\nElementSpacing = 2 3 7\n"
     nrrd = NAMED.replace("(10,20,30)", f"(10,{value},30)")

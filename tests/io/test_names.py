@@ -16,7 +16,7 @@ from adn.io import case_name, case_names
         ("../.nii.gz", "scan"),
     ],
 )
-def test_name_from_the_file(path, name):
+def test_the_name_comes_from_the_file(path, name):
     assert case_name(path) == name
 
 
@@ -27,18 +27,18 @@ def test_a_dicom_file_is_named_by_its_folder(tmp_path):
     assert case_name(tmp_path / "head") == "head"
 
 
-def test_a_folder_keeps_what_looks_like_a_suffix(tmp_path):
+def test_a_folder_name_keeps_its_dots(tmp_path):
     (tmp_path / "a.zip").mkdir()
     assert case_name(tmp_path / "a.zip") == "a.zip"
 
 
-def test_clashes_take_the_parent_then_a_number():
+def test_name_clashes_use_the_parent_folder_then_a_number():
     assert case_names(["a/head.nii", "b/head.nii.gz", "other.nii"]) == ["a_head", "b_head", "other"]
     assert case_names(["1/a/head.nii", "2/a/head.nii"]) == ["a_head_1", "a_head_2"]
     assert case_names(["a_head.nii", "a/head.nii", "b/HEAD.nii"]) == ["a_head_1", "a_head_2", "b_HEAD"]
 
 
-def test_a_scan_only_called_ct_or_dicom_has_its_folders_name(tmp_path):
+def test_a_scan_named_only_ct_or_dicom_is_named_after_its_folder(tmp_path):
     assert case_names(["a/ct.nii", "b/CT.nii.gz", "c/dicom"]) == ["a", "b", "c"]
     assert case_names(["1/a/ct.nii", "2/a/ct.nii"]) == ["1_a", "2_a"]
     (tmp_path / "p" / "dicom").mkdir(parents=True)

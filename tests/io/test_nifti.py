@@ -43,7 +43,7 @@ def test_there_are_48_axis_orders():
 
 
 @pytest.mark.parametrize("axes", ALL_AXES)
-def test_round_trip_in_every_axis_order(axes, tmp_path):
+def test_files_survive_a_round_trip_in_every_axis_order(axes, tmp_path):
     volume = ramp(axes)
     write_volume(volume, tmp_path / "a.nii.gz")
     back = read_volume(tmp_path / "a.nii.gz")
@@ -78,7 +78,7 @@ def test_dtype_is_kept(dtype, tmp_path):
     assert stored(tmp_path / "a.nii.gz").get_data_dtype() == dtype
 
 
-def test_bool_becomes_uint8_and_bytes_are_the_same_each_time(tmp_path):
+def test_bool_becomes_uint8_and_files_are_reproducible(tmp_path):
     mask = ramp().with_data(ramp().data > 50, "label")
     for name in ("a.nii.gz", "b.nii.gz"):
         write_volume(mask, tmp_path / name)
@@ -108,7 +108,7 @@ def test_4d_with_one_volume_is_squeezed_and_more_is_an_error(tmp_path):
         read_volume(tmp_path / "2.nii.gz")
 
 
-def test_content_decides_not_the_name(tmp_path):
+def test_the_content_decides_not_the_name(tmp_path):
     write_volume(ramp(), tmp_path / "a.nii")
     (tmp_path / "plain.nii.gz").write_bytes((tmp_path / "a.nii").read_bytes())
     (tmp_path / "packed.nii").write_bytes(gzip.compress((tmp_path / "a.nii").read_bytes()))
@@ -116,13 +116,13 @@ def test_content_decides_not_the_name(tmp_path):
         assert np.array_equal(read_volume(tmp_path / name).data, ramp().data)
 
 
-def test_nifti2_big_endian(tmp_path):
+def test_big_endian_nifti2_is_read(tmp_path):
     image = nib.Nifti2Image(ramp().data, ramp().grid.affine, nib.Nifti2Header(endianness=">"))
     image.to_filename(tmp_path / "a.nii.gz")
     assert np.array_equal(read_volume(tmp_path / "a.nii.gz").data, ramp().data)
 
 
-def test_missing_orientation_is_a_warning(tmp_path):
+def test_a_missing_orientation_is_a_warning(tmp_path):
     image = nib.Nifti1Image(ramp().data, ramp().grid.affine)
     image.set_sform(None, 0)
     image.set_qform(None, 0)
@@ -132,7 +132,7 @@ def test_missing_orientation_is_a_warning(tmp_path):
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_truncated_file(name, share, tmp_path):
+def test_a_truncated_file_is_refused(name, share, tmp_path):
     noise = np.random.default_rng(0).normal(size=(30, 30, 30)).astype(np.float32)
     write_volume(Volume(noise, Grid.centred((30, 30, 30), (1, 1, 1))), tmp_path / name)
     whole = (tmp_path / name).read_bytes()
@@ -141,7 +141,7 @@ def test_truncated_file(name, share, tmp_path):
         read_volume(tmp_path / name)
 
 
-def test_singular_affine_colour_and_text(tmp_path):
+def test_a_singular_affine_colour_and_text_are_refused(tmp_path):
     image = nib.Nifti1Image(ramp().data, None)
     image.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), 1)
     image.to_filename(tmp_path / "flat.nii.gz")
@@ -224,7 +224,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_sform_that_disagrees_is_used_and_warned_of_and_results_lie_on_the_scan_for_all_readers(name, tmp_path):
+def test_a_disagreeing_sform_is_used_with_a_warning_and_results_match_the_scan_in_all_readers(name, tmp_path):
     path = store(tmp_path / "scan.nii", PLAIN, FORMS[name])
     scan, (remark,) = load(path)
     assert np.allclose(scan.grid.affine, FORMS[name], atol=1e-4)
@@ -241,14 +241,14 @@ def test_a_sform_that_disagrees_is_used_and_warned_of_and_results_lie_on_the_sca
     assert np.allclose(stored(tmp_path / "moved.nii").affine, moved.grid.affine, atol=1e-4)
 
 
-def test_results_of_a_scan_without_codes_lie_on_it_for_all_readers(tmp_path):
+def test_results_of_a_scan_without_codes_match_it_in_all_readers(tmp_path):
     path = store(tmp_path / "scan.nii")
     write_volume(load(path)[0], tmp_path / "mask.nii")
     assert np.array_equal(stored(tmp_path / "mask.nii").affine, stored(path).affine)
     assert np.abs(itk_corners(tmp_path / "mask.nii") - itk_corners(path)).max() < 1e-3
 
 
-def test_forms_that_differ_by_rounding_are_no_news(tmp_path):
+def test_forms_that_differ_by_rounding_give_no_warning(tmp_path):
     scan, remarks = load(store(tmp_path / "a.nii", PLAIN, np.round(PLAIN, 4)))
     assert remarks == []
     assert scan.grid.filed is None
@@ -268,7 +268,7 @@ def test_voxel_sizes_are_read_in_the_unit_of_the_header(form, unit, share, words
     assert load(tmp_path / "b.nii")[0].grid.same_as(scan.grid)
 
 
-def test_millimetres_are_taken_where_no_unit_is_said(tmp_path):
+def test_millimetres_are_assumed_without_a_unit(tmp_path):
     scan, remarks = load(store(tmp_path / "a.nii", sform=PLAIN, unit="unknown"))
     assert np.allclose(scan.grid.affine, PLAIN, atol=1e-4)
     assert remarks == []
@@ -285,7 +285,7 @@ def test_an_unknown_unit_is_refused(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in dot:RuntimeWarning")  # of nibabel
 @pytest.mark.parametrize("sizes", [(0, 1.3, 5), (1.1, np.nan, 5), (0, 0, 0), (1.1, 1.3, np.inf)])
-def test_a_voxel_size_of_zero_is_refused_unless_the_sform_tells_it(sizes, tmp_path):
+def test_a_voxel_size_of_zero_is_refused_unless_the_sform_gives_it(sizes, tmp_path):
     for name, forms in (("q.nii", loose({"qform": PLAIN})), ("none.nii", {})):
         with pytest.raises(InputError, match="size of a voxel"):
             load(store(tmp_path / name, **forms, sizes=sizes))
@@ -296,7 +296,7 @@ def test_a_voxel_size_of_zero_is_refused_unless_the_sform_tells_it(sizes, tmp_pa
 
 @pytest.mark.parametrize("code", [-1, 6, 16, 300])
 @pytest.mark.parametrize("at", [252, 254])
-def test_a_code_of_orientation_that_readers_take_in_different_ways_is_refused(code, at, tmp_path):
+def test_an_orientation_code_that_readers_interpret_differently_is_refused(code, at, tmp_path):
     path = store(tmp_path / "scan.nii", PLAIN, PLAIN)
     raw = bytearray(path.read_bytes())
     raw[at : at + 2] = np.int16(code).tobytes()
@@ -305,13 +305,13 @@ def test_a_code_of_orientation_that_readers_take_in_different_ways_is_refused(co
         load(path)
 
 
-def test_a_negative_size_is_refused_where_it_places_the_voxels(tmp_path):
+def test_a_negative_size_is_refused_if_it_positions_the_voxels(tmp_path):
     with pytest.raises(InputError, match="the header says -2 × 3 × 4"):
         load(store(tmp_path / "scan.nii", PLAIN, sizes=(-2, 3, 4)))
 
 
 @pytest.mark.parametrize("behind", [b"", b"x", b"more" * 1000])
-def test_damage_that_unpacks_to_more_than_the_voxels_is_told_by_the_checksum(behind, tmp_path):
+def test_damage_that_unpacks_to_extra_bytes_is_found_by_the_checksum(behind, tmp_path):
     whole = store(tmp_path / "scan.nii", PLAIN, PLAIN).read_bytes() + behind
     packed = bytearray(gzip.compress(whole, 1, mtime=0))
     path = tmp_path / "scan.nii.gz"
@@ -325,7 +325,7 @@ def test_damage_that_unpacks_to_more_than_the_voxels_is_told_by_the_checksum(beh
 
 @pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
 @pytest.mark.parametrize("dtype", [np.float32, np.int16])
-def test_what_is_read_is_no_part_of_the_file(dtype, name, tmp_path):
+def test_a_read_volume_is_independent_of_the_file(dtype, name, tmp_path):
     volume = ramp()
     write_volume(volume.with_data(volume.data.astype(dtype)), tmp_path / name)
     found = read_volume(tmp_path / name).data

@@ -21,14 +21,14 @@ def changed(data) -> Volume:
     return head().with_data(np.asarray(data, dtype=np.float32))
 
 
-def test_a_head_comes_back_as_it_was(tmp_path):
+def test_a_head_is_read_back_unchanged(tmp_path):
     scan = open_scan(written(tmp_path, head(axes="LAS"), "case 1.nii.gz"))
     assert (scan.name, scan.source, scan.padding, scan.warnings) == ("case_1", "nifti", None, ())
     assert np.array_equal(scan.volume.data, head(axes="LAS").data)
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".mhd"])
-def test_itk_formats_mean_the_same_place(suffix, tmp_path):
+def test_itk_formats_give_the_same_position(suffix, tmp_path):
     sitk = pytest.importorskip("SimpleITK")
     volume = head(axes="RAS")
     turn = np.deg2rad(12)
@@ -48,7 +48,7 @@ def test_itk_formats_mean_the_same_place(suffix, tmp_path):
     assert scan.warnings == ()
 
 
-def test_damaged_itk_formats(tmp_path):
+def test_damaged_itk_files_are_refused(tmp_path):
     sitk = pytest.importorskip("SimpleITK")
     image = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=(10, 11, 12)).astype(np.float32))
     for name in ("a.nrrd", "b.mha", "c.mhd"):
@@ -73,7 +73,7 @@ def test_not_finite_voxels_are_filled_and_counted(tmp_path):
     assert scan.padding.data.sum() == 10
 
 
-def test_padding_of_a_nifti_file(tmp_path):
+def test_padding_of_a_nifti_file_is_recognised(tmp_path):
     data = head().data.copy()
     data[:, :10] = -3024
     scan = open_scan(written(tmp_path, changed(data)))
@@ -101,7 +101,7 @@ MR = np.where(BRAIN, 420, np.where(head().data > 0, 150, 0)) + np.random.default
         (np.where(BRAIN, np.random.default_rng(0).normal(size=BRAIN.shape), 0), "needed a head CT in HU"),
     ],
 )
-def test_values_that_are_not_hu(data, words, tmp_path):
+def test_values_that_are_not_hu_are_refused(data, words, tmp_path):
     with pytest.raises(InputError, match=rf"ct\.nii\.gz.*{words}"):
         open_scan(written(tmp_path, changed(data)))
 
@@ -118,7 +118,7 @@ def test_values_that_are_not_hu(data, words, tmp_path):
         head().data + np.random.default_rng(0).normal(0, 30, BRAIN.shape),  # noisy
     ],
 )
-def test_values_that_are_hu_after_all(data, tmp_path):
+def test_unusual_but_valid_hu_are_accepted(data, tmp_path):
     assert open_scan(written(tmp_path, changed(data))).volume.data.shape == BRAIN.shape
 
 
@@ -131,7 +131,7 @@ def test_values_that_are_hu_after_all(data, tmp_path):
     ],
 )
 @pytest.mark.parametrize("axes", ["SPL", "RAS", "ASL"])
-def test_fields_of_view_that_hold_no_head(shape, spacing_mm, words, axes, tmp_path):
+def test_fields_of_view_too_small_or_large_for_a_head_are_refused(shape, spacing_mm, words, axes, tmp_path):
     grid = Grid.centred(shape, spacing_mm)
     volume = Volume(np.resize(head().data, shape), grid).reoriented(axes)
     with pytest.raises(InputError, match=words):
@@ -146,7 +146,7 @@ def test_thin_slices_are_noted_and_thick_ones_warned_of(step, word, warns, tmp_p
     assert remark.warns == warns
 
 
-def test_absent_empty_text_and_unknown(tmp_path):
+def test_missing_empty_text_and_unknown_files_are_refused(tmp_path):
     (tmp_path / "empty.nii.gz").touch()
     (tmp_path / "text.nii.gz").write_text("hello, this is no image")
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" * 10)
@@ -158,7 +158,7 @@ def test_absent_empty_text_and_unknown(tmp_path):
             open_scan(tmp_path / name)
 
 
-def test_a_full_temporary_folder_and_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+def test_a_full_temporary_folder_and_an_unreadable_file_are_reported(tmp_path, monkeypatch):
     for code, kind, words in ((errno.ENOSPC, OutputError, "disk is full"), (errno.EACCES, InputError, "permissions")):
 
         def fail(*_, code=code, **__):
@@ -169,7 +169,7 @@ def test_a_full_temporary_folder_and_a_file_that_may_not_be_read(tmp_path, monke
             open_scan(written(tmp_path, head()))
 
 
-def test_singular_affine(tmp_path):
+def test_a_singular_affine_is_refused(tmp_path):
     image = nib.Nifti1Image(head().data, None)
     image.set_sform(np.diag([2.0, 0.0, 5.0, 1.0]), 1)
     image.to_filename(tmp_path / "flat.nii.gz")

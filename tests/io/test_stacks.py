@@ -140,7 +140,7 @@ def change(files, **tags):
 
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=loose(list(HealthCheck)))
 @given(st.data())
-def test_whatever_is_done_to_a_series_it_reads_to_the_same_place_or_is_refused(marked, tmp_path_factory, data):
+def test_a_manipulated_series_is_read_to_the_same_place_or_refused(marked, tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("series")
     for path in marked:
         shutil.copy(path, folder)
@@ -154,7 +154,7 @@ def test_whatever_is_done_to_a_series_it_reads_to_the_same_place_or_is_refused(m
     assert misplaced(folder, scan.volume) == []
 
 
-def test_instance_numbers_are_never_believed_against_positions(marked, tmp_path):
+def test_positions_take_precedence_over_instance_numbers(marked, tmp_path):
     plain = open_scan(copied(marked, tmp_path / "plain")).volume
     numbers = np.random.default_rng(3).permutation(len(marked))
     for maker in ("SIEMENS", "GE MEDICAL SYSTEMS", "Philips", "TOSHIBA"):
@@ -172,7 +172,7 @@ def copied(files, folder):
 
 
 @pytest.mark.parametrize("rise_mm", [0.0, 0.004, 2.0])
-def test_a_part_that_was_scanned_again_is_a_choice_of_its_own(rise_mm, tmp_path):
+def test_a_rescanned_part_is_a_separate_choice(rise_mm, tmp_path):
     files = write_dicom_series(head(), tmp_path)
     for place, path in enumerate(files[15:]):
         data = pydicom.dcmread(path)
@@ -227,7 +227,7 @@ def test_slices_that_move_within_their_plane_or_change_their_spacing_are_refused
             open_scan(tmp_path / name)
 
 
-def test_two_patients_are_told_apart_and_chosen(tmp_path):
+def test_two_patients_are_separated_and_can_be_chosen(tmp_path):
     write_dicom_series(head(), tmp_path / "a")
     write_dicom_series(head((20, 96, 80), (7.0, 2.0, 2.0)), tmp_path / "b", tags={"PatientID": "another"})
     with pytest.raises(
@@ -238,7 +238,7 @@ def test_two_patients_are_told_apart_and_chosen(tmp_path):
     assert open_scan(tmp_path, series="#2").volume.data.shape[2] == 20
 
 
-def test_an_enhanced_file_that_is_named_is_the_one_read(tmp_path):
+def test_a_named_enhanced_file_is_the_one_read(tmp_path):
     files = write_dicom_series(head(), tmp_path / "slices")
     for name, turn in (("a", 0), ("b", 9)):
         change(files, PixelData=lambda place, data, turn=turn: np.roll(data.pixel_array, turn, 0).tobytes())
@@ -248,7 +248,7 @@ def test_an_enhanced_file_that_is_named_is_the_one_read(tmp_path):
     assert np.array_equal(np.roll(a, -9, 1), b) or np.array_equal(np.roll(a, 9, 1), b)
 
 
-def test_rotations_with_a_number_each_stay_one_stack(tmp_path):
+def test_rotations_with_separate_numbers_stay_one_stack(tmp_path):
     files = write_dicom_series(head(), tmp_path)
     change(files, AcquisitionNumber=lambda place, _: place // 4 + 1)
     assert [len(stack) for stack in stacks(read_headers(files))] == [30]

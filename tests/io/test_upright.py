@@ -28,14 +28,14 @@ def stored(volume: Volume, way: Way) -> Volume:
     return volume.with_data(np.ascontiguousarray(flipped.transpose(order)))
 
 
-def test_there_are_24_ways_and_one_is_the_headers():
+def test_there_are_24_orientations_including_the_headers():
     assert len(set(WAYS)) == 24
     assert AS_SAID in WAYS
     assert {way.order for way in QUICK} == {way.order for way in WAYS}
 
 
 @pytest.mark.parametrize("size", [0.92, 1.0, 1.08])
-def test_a_head_that_lies_as_said_is_not_warned_of(size):
+def test_a_correctly_oriented_head_gives_no_warning(size):
     assert turned_remarks(made_up(size)) == []
     assert turned_remarks(made_up(size).reoriented("RAI")) == []
 
@@ -45,14 +45,14 @@ QUICK = OTHERS[::3]  # each order of axes among them
 
 
 @pytest.mark.parametrize("way", [way if way in QUICK else pytest.param(way, marks=pytest.mark.slow) for way in OTHERS])
-def test_every_other_way_is_noticed(way):
+def test_every_other_orientation_is_noticed(way):
     (remark,) = turned_remarks(stored(made_up(), way))
     assert remark.kind == "head_lies_otherwise"
     assert remark.blocks
     assert remark.values["seems"] == in_words(way)
 
 
-def test_the_words_say_what_was_done_to_the_array():
+def test_the_text_describes_the_change_to_the_array():
     assert in_words(Way((0, 1, 2), (True, False, False))) == "upside down"
     assert in_words(Way((0, 1, 2), (False, True, False))) == "back to front"
     assert in_words(Way((0, 2, 1), (True, False, False))) == "turned by 90° within its slices and upside down"
@@ -64,7 +64,7 @@ def test_a_mirrored_head_looks_like_a_head():
     assert turned_remarks(volume.with_data(np.flip(volume.data, 2))) == []
 
 
-def test_of_thin_slabs_and_heads_without_a_face_nothing_is_said():
+def test_thin_slabs_and_heads_without_a_face_give_no_warning():
     volume = made_up()
     for bottom, slices in ((40, 1), (40, 4), (52, 8)):
         assert (
@@ -75,20 +75,20 @@ def test_of_thin_slabs_and_heads_without_a_face_nothing_is_said():
     assert turned_remarks(head().with_data(np.flip(head().data, 0))) == []
 
 
-def test_without_air_or_bone_nothing_is_said():
+def test_without_air_or_bone_there_is_no_warning():
     turned = stored(made_up(), Way((0, 1, 2), (True, False, False)))
     for low, high in ((-20.0, 150.0), (-1000.0, 80.0), (0.0, 1000.0)):
         assert turned_remarks(turned.with_data(turned.data.clip(low, high))) == []
 
 
-def test_a_table_is_not_the_head():
+def test_the_patient_table_is_not_taken_for_the_head():
     volume = made_up()
     lying = volume.data.copy()
     lying[:, 74:76, 5:75] = 150.0
     assert bone_and_air(volume.with_data(lying)) == pytest.approx(bone_and_air(volume))
 
 
-def test_what_misfits_is_least_as_the_head_lies():
+def test_the_true_orientation_has_the_smallest_misfit():
     found = compare(given(bone_and_air(made_up())))
     assert found.way == AS_SAID
     assert found.best == found.as_said

@@ -18,7 +18,7 @@ def test_vessels_are_measured_in_half_of_the_slices():
 
 
 @pytest.mark.parametrize("axes", ["SPL", "RAI", "LSA"])
-def test_which_way_the_array_runs_does_not_count(axes):
+def test_the_array_direction_does_not_matter(axes):
     assert bright_mm2(with_vessels().reoriented(axes)) == bright_mm2(with_vessels())
 
 
@@ -29,7 +29,7 @@ def test_thin_slices_and_their_noise_are_averaged():
     assert given(bright_mm2(noisy)) < 3.0
 
 
-def test_calcification_in_few_slices_and_blood_are_no_vessels():
+def test_calcification_in_few_slices_and_blood_are_not_vessels():
     volume = head()
     data = volume.data.copy()
     data[12:16, 40:44, 36:44] = 300.0  # plexus
@@ -37,12 +37,12 @@ def test_calcification_in_few_slices_and_blood_are_no_vessels():
     assert enhanced_remarks(volume.with_data(data)) == []
 
 
-def test_of_a_few_slices_nothing_is_said():
+def test_too_few_slices_are_not_judged():
     volume = with_vessels()
     assert bright_mm2(type(volume)(volume.data[12:18], volume.grid.centred((6, 96, 80), (5.0, 2.0, 2.0)))) is None
 
 
-def test_an_agent_that_is_recorded_is_said_once(tmp_path):
+def test_a_recorded_contrast_agent_is_reported_once(tmp_path):
     write_dicom_series(with_vessels(), tmp_path / "said", tags={"ContrastBolusAgent": "IOHEXOL"})
     write_dicom_series(with_vessels(), tmp_path / "silent")
     assert [remark.kind for remark in open_scan(tmp_path / "said").remarks] == ["contrast_recorded"]

@@ -30,7 +30,7 @@ def write(folder, text):
     (folder / "both.toml").write_text(text)
 
 
-def test_an_ensemble_names_its_members_from_its_own_folder(folder):
+def test_paths_in_an_ensemble_are_relative_to_its_folder(folder):
     found = find_weights(folder / "both.toml")
     assert found.members == (folder / "a.safetensors", folder / "run" / "weights.safetensors")
     assert not found.shipped
@@ -38,7 +38,7 @@ def test_an_ensemble_names_its_members_from_its_own_folder(folder):
     assert (model.recipe.name, model.recipe.threshold) == ("both", 0.3)
 
 
-def test_the_hash_of_an_ensemble_is_that_of_all_its_files_in_a_row(folder):
+def test_the_hash_of_an_ensemble_covers_all_its_files_in_order(folder):
     files = [folder / "both.toml", folder / "a.safetensors", folder / "run" / "weights.safetensors"]
     joined = b"".join(path.read_bytes() for path in files)
     found = find_weights(folder / "both.toml")
@@ -46,7 +46,7 @@ def test_the_hash_of_an_ensemble_is_that_of_all_its_files_in_a_row(folder):
     assert found.megabytes == pytest.approx(len(joined) / 1e6)
 
 
-def test_an_ensembles_file_that_was_found_is_not_read_again(folder):
+def test_an_ensemble_file_is_read_only_once(folder):
     found = find_weights(folder / "both.toml")
     assert found.ensemble is not None
     assert [member.weights for member in found.ensemble.members] == ["a.safetensors", "run"]
@@ -66,18 +66,18 @@ def test_an_ensembles_file_that_was_found_is_not_read_again(folder):
         ("members = [", ConfigError, "TOML"),
     ],
 )
-def test_an_ensemble_that_cannot_be_is_explained(folder, text, error, said):
+def test_an_invalid_ensemble_is_explained(folder, text, error, said):
     write(folder, text)
     with pytest.raises(error, match=said):
         find_weights(folder / "both.toml")
 
 
-def test_training_starts_from_a_member_and_not_from_an_ensemble(folder):
+def test_training_starts_from_a_member_not_from_an_ensemble(folder):
     with pytest.raises(InputError, match="start from a member"):
         take_over(build_adn(load_recipe("tiny")), folder / "both.toml")
 
 
-def test_networks_of_other_backbones_start_from_t_alone():
+def test_networks_with_other_backbones_reuse_only_t():
     recipe = load_recipe("fast-plus").model_dump()
     recipe["network"] = {"channels": [8, 8], "d_backbone": "slicewise", "f_backbone": "slicewise"}
     model, given = build_adn(recipe_from_dict(recipe)), weights.read_weights(find_weights("fast-plus").path)[0]

@@ -36,14 +36,14 @@ def test_reconstruction_by_hand():
     assert found.tolist() == pytest.approx([0.25])  # |1 − 0.5| twice, over 4
 
 
-def test_the_plane_s_distance_by_hand():
+def test_the_distance_of_the_plane_by_hand():
     """5 mm aside; turned by 30°, that is twice sin 15° of the radius; nothing where the plane is not known."""
     known = torch.cat([pose(0.0), pose(0.0), torch.full((1, 4, 4), torch.nan)])
     found = plane_difference(torch.cat([pose(5.0), pose(0.0, 30.0), pose(5.0)]), known)
     assert found.tolist() == pytest.approx([5.0, 2 * BRAIN_RADIUS_MM * 0.258819, 0.0], abs=1e-3)
 
 
-def test_moving_along_the_plane_is_free_and_an_unknown_plane_gives_no_slope():
+def test_moving_along_the_plane_is_free_and_an_unknown_plane_gives_no_gradient():
     along = torch.tensor([[0.0, 7.0, -3.0]])
     assert float(plane_difference(rigid_matrix(torch.zeros(1, 3), along), pose(0.0))) == pytest.approx(0.01)
     shift = torch.tensor(5.0, requires_grad=True)
@@ -51,7 +51,7 @@ def test_moving_along_the_plane_is_free_and_an_unknown_plane_gives_no_slope():
     assert float(given(shift.grad)) == 0
 
 
-def test_the_slope_leads_to_the_mid_plane():
+def test_the_gradient_points_to_the_mid_plane():
     shift = torch.tensor(0.7, requires_grad=True)  # between voxels: at them, linear interpolation has a kink
     brain = blob(5.0)
 
@@ -64,7 +64,7 @@ def test_the_slope_leads_to_the_mid_plane():
     assert loss(5.0) < 0.02 * loss(0.0)
 
 
-def test_reconstruction_slopes_to_the_mid_plane_too():
+def test_the_gradient_of_reconstruction_points_to_the_mid_plane_too():
     shift = torch.tensor(0.7, requires_grad=True)
     brain = blob(5.0)
 

@@ -127,7 +127,7 @@ def slopes(name, infarct=NO_LESION, tissue=NO_LESION):
     return given(logits.grad).flatten().tolist()
 
 
-def test_gradients_point_where_the_paper_wants():
+def test_gradients_have_the_signs_of_the_paper():
     step = 0.4 * 0.25 / 4  # dP/dlogit = A σ (1 − σ); a mean over 4
     assert slopes("tissue", tissue=[1, 0, 0, 2]) == pytest.approx([0, 0, 0, step])  # down on forbidden tissue only
     assert slopes("size") == pytest.approx([0, step, 0, step])  # nothing to find: P shrinks
@@ -136,7 +136,7 @@ def test_gradients_point_where_the_paper_wants():
 
 
 @pytest.mark.parametrize(("mask", "weights"), [("zero_asymmetry", [1, 0, 1, 0]), ("one_minus_a", [1, 0.6, 1, 0.6])])
-def test_the_asymmetry_term_presses_p_down_where_nothing_is_asymmetric(mask, weights):
+def test_the_asymmetry_term_lowers_p_where_nothing_is_asymmetric(mask, weights):
     logits = row(NO_LESION).requires_grad_(True)
     parts = disentangle(row(BRAIN), logits, "probability")
     loss = LossConfig(symmetric_mask=mask)
@@ -169,7 +169,7 @@ def test_the_gradient_is_the_finite_difference(index):
     assert float(slope) == pytest.approx(float(given(leaf.grad).flatten()[index]), abs=1e-4)
 
 
-def test_signs_tell_no_p_from_all_p():
+def test_indicators_separate_no_p_from_all_p():
     torch.manual_seed(0)
     brain, infarct = torch.rand(1, 1, 3, 6, 8), torch.zeros(1, 1, 3, 6, 8)
     infarct[..., :3] = 1
@@ -187,7 +187,7 @@ def test_signs_tell_no_p_from_all_p():
     assert everything["q_inside"] == 0.0
 
 
-def test_signs_by_hand_and_without_lesion():
+def test_indicators_by_hand_and_without_lesion():
     found = collapse_signs(half(), row([0, 1, 0, 0]))
     assert found["mean_p"] == pytest.approx(0.1)
     assert found["p_over_a"] == pytest.approx(0.5)
@@ -196,6 +196,6 @@ def test_signs_by_hand_and_without_lesion():
     assert collapse_signs(half(), row(NO_LESION))["p_inside"] == 0.0
 
 
-def test_signs_of_a_symmetric_brain_are_numbers():
+def test_indicators_of_a_symmetric_brain_are_finite():
     parts = disentangle(row([0.3, 0.5, 0.5, 0.3]), row([1.0, 2, 3, 4]), "probability")
     assert all(math.isfinite(value) for value in collapse_signs(parts, row(NO_LESION)).values())

@@ -32,7 +32,7 @@ def test_cross_entropy_by_hand():
     assert float(quarter[0]) == pytest.approx(0.1 * math.log(4) - 0.9 * math.log(0.75), rel=1e-5)
 
 
-def test_cross_entropy_stays_finite_where_the_network_is_surely_wrong():
+def test_cross_entropy_stays_finite_for_confidently_wrong_predictions():
     p = torch.zeros(SHAPE, requires_grad=True)
     loss = binary_cross_entropy(p, torch.ones(SHAPE), 1000)
     assert loss.tolist() == pytest.approx([-math.log(1e-6)] * 2, rel=1e-4)
@@ -107,7 +107,7 @@ def test_the_gradient_is_the_finite_difference(index):
 
 
 @pytest.mark.parametrize("voxels", [1, 10, 300])
-def test_dice_equals_monais_in_its_two_channel_setting(voxels):
+def test_dice_equals_that_of_monai_with_two_channels(voxels):
     losses = pytest.importorskip("monai.losses", reason="MONAI is not installed")
     monai = losses.GeneralizedDiceLoss(smooth_nr=0.0, smooth_dr=1e-12, reduction="mean")
     torch.manual_seed(0)
@@ -120,7 +120,7 @@ def test_dice_equals_monais_in_its_two_channel_setting(voxels):
             assert float(ours[i]) == pytest.approx(float(theirs), abs=2e-6)
 
 
-def test_each_scan_is_scored_alone_and_in_full_precision():
+def test_each_scan_is_scored_separately_and_in_full_precision():
     torch.manual_seed(0)
     p, reference = torch.rand(SHAPE), lesion(10)
     alone = torch.cat([generalised_dice(p[i : i + 1], reference[i : i + 1]) for i in range(2)])
@@ -156,7 +156,7 @@ def test_perfect_levels_cost_nothing_and_gradients_reach_each():
     assert all(given(level.grad).abs().min() > 0 for level in blank)
 
 
-def test_levels_weigh_one_a_half_and_a_quarter_and_count_their_own_voxels():
+def test_levels_are_weighted_1_half_and_a_quarter_over_their_own_voxels():
     def voxels(p, reference, counted, grid_voxels):
         return torch.tensor(float(grid_voxels))
 
@@ -167,7 +167,7 @@ def test_levels_weigh_one_a_half_and_a_quarter_and_count_their_own_voxels():
     assert float(over_levels(torch.tensor(3.0), (), reference, counted, 1024, voxels)) == 3.0
 
 
-def test_a_coarse_voxel_counts_where_all_of_it_does():
+def test_a_coarse_voxel_counts_if_all_its_fine_voxels_do():
     reference, counted = one_voxel(), torch.ones(1, 1, 4, 8, 8)
     counted[0, 0, 1, 2, 2] = 0  # beside the infarct, in the same coarse voxel
     seen = []
@@ -183,7 +183,7 @@ def test_cross_entropy_over_the_brain_of_each_scan():
     assert found.tolist() == pytest.approx([math.log(2), 2 * math.log(2)])
 
 
-def test_batch_dice_is_pooled_and_smoothed_by_so_many_voxels():
+def test_batch_dice_is_pooled_and_smoothed_by_the_given_number_of_voxels():
     """10 and 20 voxels of lesion, half of them found in one scan, none in the other: 2 · 5 / (5 + 30)."""
     reference = lesion(10)
     found = torch.zeros(SHAPE).flatten(1)

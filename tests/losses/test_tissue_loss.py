@@ -15,12 +15,12 @@ def sure(tissue, strength=30.0):
     return strength * torch.nn.functional.one_hot(tissue.long(), 4).movedim(-1, 1).float()
 
 
-def test_certain_and_right_costs_nothing():
+def test_a_certain_and_correct_prediction_has_zero_loss():
     terms = tissue_terms(sure(TISSUE), TISSUE, BRAIN)
     assert terms.loss == pytest.approx(0.0, abs=1e-5)
 
 
-def test_not_knowing_costs_ln_4_and_half_of_the_dice():
+def test_a_uniform_prediction_costs_ln_4_and_half_of_the_dice():
     """p = 1/4: Dice of a tissue with one of four voxels 2 · 0.25 / (1 + 1); of the brain 2 · 2.25 / (3 + 3)."""
     terms = tissue_terms(torch.zeros(1, 4, 1, 2, 2), TISSUE, BRAIN)
     assert terms.cross_entropy == pytest.approx(math.log(4), abs=1e-6)
@@ -38,7 +38,7 @@ def test_a_vessel_inside_the_brain_may_be_called_any_tissue_but_not_outside():
     assert tissue_terms(sure(called_csf), TISSUE, brain).cross_entropy == pytest.approx(0.0, abs=1e-5)
 
 
-def test_the_gradient_pushes_towards_the_truth():
+def test_the_gradient_points_to_the_truth():
     logits = torch.zeros(1, 4, 1, 2, 2, requires_grad=True)
     tissue_terms(logits, TISSUE, BRAIN).loss.backward()
     assert logits.grad is not None

@@ -19,7 +19,7 @@ def box(*edges, shape=SHAPE):
     return mask
 
 
-def test_a_slice_more_is_a_slice_thickness_however_fine_the_pixels():
+def test_one_extra_slice_adds_one_slice_thickness_whatever_the_pixel_size():
     thin, thick = box((1, 2), (2, 7), (2, 9)), box((1, 3), (2, 7), (2, 9))  # 35 pixels a slice, all of them boundary
     assert metrics.hd95_mm(thin, thick, SPACING) == pytest.approx(5.0)  # half of thick's voxels are 5 mm away
     assert metrics.surface_dice(thin, thick, SPACING, 4.9) == pytest.approx((35 + 35) / (35 + 70))
@@ -60,7 +60,7 @@ def test_turning_the_grid_in_space_changes_no_distance():
     assert metrics.hd95_mm(p, r, turn * SPACING) == pytest.approx(metrics.hd95_mm(p, r, SPACING))
 
 
-def test_on_a_sheared_grid_distances_are_those_in_the_patient():
+def test_on_a_sheared_grid_distances_are_in_patient_space():
     steps = np.array([[5.0, 0.0, 0.0], [1.5, 1.2, 0.0], [0.0, 0.0, 0.7]])  # each slice 1.5 mm along the rows
     one, above = box((1, 2), (2, 3), (2, 3)), box((2, 3), (2, 3), (2, 3))
     assert metrics.hd95_mm(one, above, steps) == pytest.approx(np.hypot(5.0, 1.5))
@@ -70,7 +70,7 @@ def test_on_a_sheared_grid_distances_are_those_in_the_patient():
     assert metrics.hd95_mm(p, r, straight) == pytest.approx(metrics.hd95_mm(p, r, SPACING), rel=1e-3)
 
 
-def test_scores_do_not_change_with_the_empty_space_around():
+def test_scores_do_not_depend_on_the_empty_margin():
     p, r = box((0, 3), (1, 4), (2, 8)), box((1, 5), (3, 8), (0, 5))
     near = metrics.score(Volume(p, Grid.centred(SHAPE, SPACING)), Volume(r, Grid.centred(SHAPE, SPACING)))
     wide = [np.pad(mask, ((2, 30), (40, 3), (0, 50))) for mask in (p, r)]
@@ -87,13 +87,13 @@ def test_scores_do_not_change_with_the_empty_space_around():
         (Grid.centred(SHAPE, SPACING, (0.0, 3.0, 4.0)), "centres are 5 mm apart"),
     ],
 )
-def test_grids_that_differ_are_refused_with_what_differs(other, words):
+def test_different_grids_are_refused_with_the_difference(other, words):
     mask = np.zeros(other.shape, np.uint8)
     with pytest.raises(InputError, match=words):
         metrics.score(Volume(mask, other), Volume(np.zeros(SHAPE, np.uint8), Grid.centred(SHAPE, SPACING)))
 
 
-def test_over_all_voxels_what_is_common_counts_as_0():
+def test_distances_over_all_voxels_count_common_voxels_as_0():
     thin, thick = box((1, 2), (2, 7), (2, 9)), box((1, 5), (2, 7), (2, 9))
     assert hd95_mm(thin, thick, SPACING) == pytest.approx(15.0)
     inner = box((2, 3), (3, 4), (3, 4))

@@ -8,7 +8,7 @@ from adn.findings.measure import volume_interval
 from adn.metrics.calibration import calibrated, fit_interval, fit_logit, logit
 
 
-def test_what_a_probability_was_distorted_by_is_found_and_undone():
+def test_a_known_distortion_of_the_probability_is_estimated_and_undone():
     draw = np.random.default_rng(0)
     true = draw.uniform(0.02, 0.98, 200_000)
     reference = draw.random(true.shape) < true
@@ -18,19 +18,19 @@ def test_what_a_probability_was_distorted_by_is_found_and_undone():
     assert np.abs(calibrated(sure, scale, shift) - true).mean() < 0.01
 
 
-def test_every_voxel_counts_as_one():
+def test_every_voxel_has_the_same_weight():
     draw = np.random.default_rng(1)
     first, second = ((draw.random(n), draw.random(n) < 0.5) for n in (300, 700))
     both = (np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]]))
     assert fit_logit([first, second]) == pytest.approx(fit_logit([both]), abs=1e-6)
 
 
-def test_voxels_of_one_kind_calibrate_nothing():
+def test_calibration_needs_voxels_of_both_classes():
     with pytest.raises(InputError, match="with infarct and voxels without"):
         fit_logit([(np.array([0.3, 0.4]), np.zeros(2))])
 
 
-def test_an_interval_holds_the_share_it_promises_of_new_cases():
+def test_an_interval_covers_its_nominal_share_of_new_cases():
     draw = np.random.default_rng(2)
 
     def cases(n):
@@ -48,6 +48,6 @@ def test_an_interval_holds_the_share_it_promises_of_new_cases():
         fit_interval([1.0], [2.0])
 
 
-def test_an_interval_is_never_below_nothing():
+def test_an_interval_never_extends_below_0():
     assert volume_interval(0.0, (-2.0, 1.5)) == (0.0, 2.25)
     assert volume_interval(16.0, (-1.0, 2.0)) == (9.0, 36.0)

@@ -77,7 +77,7 @@ SURFELS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_monai_agrees_wherever_both_masks_hold_something(name):
+def test_scores_agree_with_monai_if_neither_mask_is_empty(name):
     assert ours(*PAIRS[name]) == pytest.approx(by_monai(*PAIRS[name]), abs=1e-4)
 
 
@@ -99,7 +99,7 @@ def test_surface_distance_measures_between_corners_so_it_lies_within_a_voxel_dia
         assert abs(given(mine[1]) - theirs[1]) < voxel_mm
 
 
-def test_monai_gives_no_number_for_empty_masks_where_we_have_a_policy():
+def test_monai_gives_nan_for_empty_masks_where_adn_has_a_policy():
     empty = np.zeros_like(ONE)
     assert np.isnan(by_monai(empty, empty, SPACING, 5.0)).all()
     assert ours(empty, empty, SPACING, 5.0) == (1.0, 0.0, 1.0)

@@ -31,6 +31,6 @@ def test_only_the_order_matters():
     assert matched_dice(scores**3, positive) == matched_dice(scores, positive)
 
 
-def test_nothing_outlined():
+def test_without_an_outline_ranking_scores_are_none():
     assert roc_area(np.zeros((1, 1, 4)), np.zeros((1, 1, 4), bool)) is None
     assert matched_dice(np.zeros((1, 1, 4)), np.zeros((1, 1, 4), bool)) is None

@@ -22,7 +22,7 @@ def test_the_seed_decides():
     assert bootstrap_mean(values, seed=3) != bootstrap_mean(values, seed=4)
 
 
-def test_equal_cases_in_a_cluster_are_one_piece_of_evidence():
+def test_equal_cases_in_a_cluster_count_as_one():
     values = np.repeat([0.1, 0.4, 0.5, 0.9], 13)
     clusters = np.repeat(list("abcd"), 13).tolist()
     assert bootstrap_mean(values, clusters) == pytest.approx(bootstrap_mean([0.1, 0.4, 0.5, 0.9]))
@@ -31,12 +31,12 @@ def test_equal_cases_in_a_cluster_are_one_piece_of_evidence():
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_clusters_of_their_own_are_no_clusters():
+def test_clusters_of_one_case_each_are_no_clusters():
     values = [0.2, 0.5, 0.7, 0.4]
     assert bootstrap_mean(values, list("abcd")) == bootstrap_mean(values)
 
 
-def test_too_little_for_an_interval():
+def test_too_few_cases_give_no_interval():
     assert bootstrap_mean([]) is None
     assert bootstrap_mean([0.5]) is None
     assert bootstrap_mean([0.5, 0.7], ["a", "a"]) is None
@@ -55,7 +55,7 @@ def test_holm_by_hand():
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
-def test_a_true_probability_lies_on_the_diagonal():
+def test_a_calibrated_probability_is_on_the_diagonal():
     generator = np.random.default_rng(0)
     p = generator.uniform(size=(20, 60, 60))
     curve = reliability(
@@ -68,7 +68,7 @@ def test_a_true_probability_lies_on_the_diagonal():
     assert (curve.observed <= curve.high).all()
 
 
-def test_reliability_counts_by_hand():
+def test_reliability_by_hand():
     p = np.array([[[0.0, 0.5, 0.52, 1.0]]])
     counts = reliability_counts(p, np.array([[[0, 1, 0, 1]]]), np.array([[[1, 1, 1, 1]]]))
     assert counts[0].sum() == 4

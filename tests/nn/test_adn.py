@@ -41,7 +41,7 @@ def brain(scans=2):
     return torch.rand(scans, 1, *SHAPE)
 
 
-def test_an_untrained_network_looks_at_the_middle_box():
+def test_an_untrained_network_uses_the_central_box():
     torch.manual_seed(0)
     x = brain()
     output = build_adn(recipe())(x)
@@ -55,11 +55,11 @@ def test_an_untrained_network_looks_at_the_middle_box():
     assert torch.allclose(total, parts.total_asymmetry)
 
 
-def test_without_a_box_it_works_on_the_whole_grid():
+def test_without_a_box_the_whole_grid_is_used():
     assert build_adn(recipe(box=None))(brain(1)).infarct_probability_aligned.shape == (1, 1, *SHAPE)
 
 
-def test_a_known_pose_is_taken_as_it_is():
+def test_a_given_pose_is_used_unchanged():
     x = brain()
     pose = rigid_matrix(torch.tensor([[0.0, 0.0, 20.0]] * 2), torch.tensor([[3.0, 0.0, 0.0]] * 2))
     output = build_adn(recipe())(x, pose)
@@ -67,7 +67,7 @@ def test_a_known_pose_is_taken_as_it_is():
     assert torch.equal(output.parts.aligned, warp(x, pose, SPACING, BOX))
 
 
-def test_any_backbone_stands_in_and_is_shown_what_the_recipe_says():
+def test_any_backbone_can_be_used_and_gets_the_inputs_of_the_recipe():
     d, f = Constant(0.0), Constant(-1.0)
     rich = recipe(d_inputs=["aligned", "mirrored"], f_inputs=["salient", "mirrored", "aligned", "pathological"])
     output = ADN(Constant(0.0), d, f, rich).from_aligned(brain(), torch.eye(4))
@@ -79,7 +79,7 @@ def test_any_backbone_stands_in_and_is_shown_what_the_recipe_says():
     assert output.infarct_probability_aligned.flatten()[0].item() == pytest.approx(0.2689, abs=1e-4)  # σ(−1)
 
 
-def test_the_papers_networks_see_x_and_the_salient_x_alone():
+def test_the_papers_networks_get_only_x_and_the_salient_x():
     d, f = Constant(0.0), Constant(0.0)
     network = ADN(Constant(0.0), d, f, recipe(p_form="probability", clamp_q=True))
     parts = network.from_aligned(brain(), torch.eye(4)).parts
@@ -96,14 +96,14 @@ def test_results_are_in_full_precision_under_autocast():
     assert output.infarct_probability_aligned.dtype == torch.float32
 
 
-def test_f_teaches_d_through_the_salient_image():
+def test_gradients_of_f_reach_d_through_the_salient_image():
     torch.manual_seed(0)
     network = loose(build_adn(recipe()))
     network(brain(1)).infarct_probability_aligned.sum().backward()
     assert network.asymmetry.head.weight.grad.abs().max() > 0
 
 
-def test_contrast_is_one_more_view_for_either_network():
+def test_contrast_is_an_additional_channel_for_either_network():
     d, f = Constant(0.0), Constant(0.0)
     plus = recipe(d_inputs=["aligned", "contrast"], f_inputs=["contrast", "salient", "broad_contrast"])
     parts = ADN(Constant(0.0), d, f, plus).from_aligned(brain(), torch.eye(4)).parts
@@ -139,7 +139,7 @@ def test_averaged_with_its_mirror_image_the_mirrored_brain_gives_the_mirrored_pr
     )  # one pass in training
 
 
-def test_coarser_levels_are_told_in_training_alone():
+def test_coarser_levels_are_returned_only_in_training():
     torch.manual_seed(0)
     network = build_adn(recipe(supervised_levels=2, d_attention=1))
     found = network(brain())

@@ -22,20 +22,20 @@ def parameters(pose):
 
 
 @pytest.mark.parametrize("settings", [{}, {"shrink": 1}, {"coordinates": False}, {"pooling": "place"}])
-def test_untrained_t_is_the_identity(settings):
+def test_an_untrained_t_is_the_identity(settings):
     pose = net(**settings)(torch.rand(2, 1, *GRID.shape))
     assert torch.equal(pose, torch.eye(4).expand(2, 4, 4))
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_the_limits_hold_however_sure_t_is(sign):
+def test_poses_stay_within_limits_however_large_the_output_of_t(sign):
     align = net(max_in_plane_deg=60.0, max_roll_deg=15.0, max_shift_x=0.5)
     torch.nn.init.constant_(align.head.bias, sign * 100.0)
     expected = [0.0, sign * 15.0, sign * 60.0, sign * 40.0, 0.0, 0.0]  # pitch, y and z are held
     assert parameters(align(torch.rand(1, 1, *GRID.shape))[0]) == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_papers_limits_let_y_move_and_hold_roll():
+def test_the_papers_limits_allow_y_and_fix_roll():
     align = net(max_roll_deg=0.0, max_shift_y=0.5)
     torch.nn.init.constant_(align.head.bias, 100.0)
     found = parameters(align(torch.rand(1, 1, *GRID.shape))[0])
@@ -63,7 +63,7 @@ def test_every_pose_is_rigid_and_each_scan_has_its_own():
     assert not torch.allclose(poses[0], poses[2])
 
 
-def test_from_the_start_t_can_learn():
+def test_t_has_gradients_from_the_start():
     align = loose(net())
     align(torch.rand(1, 1, *GRID.shape))[:, 0, 3].sum().backward()
     assert align.head.weight.grad[3].abs().max() > 0
@@ -82,5 +82,5 @@ def test_poses_are_in_full_precision_under_autocast():
         assert net()(torch.rand(1, 1, *GRID.shape)).dtype == torch.float32
 
 
-def test_the_limits_are_no_weight():
+def test_the_limits_are_not_stored_as_a_weight():
     assert "limits" not in net().state_dict()

@@ -8,7 +8,7 @@ from adn.space.warp import mirror
 from given import given, loose
 
 
-def test_attention_looks_at_27_voxels_and_never_beyond_the_border():
+def test_attention_covers_27_voxels_and_stays_inside_the_border():
     torch.manual_seed(0)
     attention = loose(LocalAttention(8, heads=2))
     own, mirrored = torch.rand(1, 8, 4, 5, 6, requires_grad=True), torch.rand(1, 8, 4, 5, 6)
@@ -31,7 +31,7 @@ def woken():
     return attention
 
 
-def test_it_starts_as_the_identity_and_learns():
+def test_attention_starts_as_the_identity_and_learns():
     torch.manual_seed(0)
     attention, x = loose(MirrorAttention(8)), torch.randn(2, 8, 3, 4, 6)
     found = attention(x)
@@ -40,7 +40,7 @@ def test_it_starts_as_the_identity_and_learns():
     assert attention.attention.out.weight.grad.abs().max() > 0
 
 
-def test_what_it_adds_comes_from_around_the_mirrored_place():
+def test_attention_adds_features_from_around_the_mirrored_place():
     attention = woken()
     x = torch.randn(1, 8, 5, 5, 9, requires_grad=True)
     (attention(x) - x)[0, :, 2, 2, 1].sum().backward()  # its twin lies at W index 7
@@ -55,7 +55,7 @@ def test_a_mirrored_input_gives_the_mirrored_output():
     assert torch.allclose(attention(mirror(x)), mirror(attention(x)), atol=1e-5)
 
 
-def test_a_network_with_attention_starts_where_the_one_without_does():
+def test_a_network_with_attention_starts_like_one_without():
     networks = []
     for attending in (0, 2):
         torch.manual_seed(3)

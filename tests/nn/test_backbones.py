@@ -49,7 +49,7 @@ def test_d_and_f_are_chosen_by_one_setting_each():
     assert all(p.grad is not None for p in adn.asymmetry.parameters())  # through P, X̂ and F
 
 
-def test_the_anisotropic_backbone_looks_in_plane_first():
+def test_the_anisotropic_backbone_convolves_in_plane_first():
     """5 mm slices, 1.3 mm pixels: two levels of 1 × 3 × 3 and two poolings in plane, so slices meet at the bottom."""
     network = loose(build_backbone("anisotropic", 1, recipe("anisotropic")))
     assert network.scales == [(1, 2, 2), (1, 2, 2)]
@@ -58,7 +58,7 @@ def test_the_anisotropic_backbone_looks_in_plane_first():
     assert [conv.kernel_size for conv in network.rise] == [(1, 3, 3), (1, 3, 3)]
 
 
-def test_the_papers_network_loads_no_monai(monkeypatch):
+def test_the_papers_network_does_not_import_monai(monkeypatch):
     monkeypatch.setitem(sys.modules, "monai", None)
     build_adn(recipe("resunet"))
 

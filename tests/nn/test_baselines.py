@@ -18,7 +18,7 @@ BASELINES = [name for name in row_names() if not name.startswith("adn")]
 
 
 @pytest.mark.parametrize("row", BASELINES)
-def test_shape_and_gradient_on_the_rows_own_box(row):
+def test_shape_and_gradient_on_the_box_of_each_row(row):
     if row == "nnunet":
         pytest.importorskip("monai", reason="MONAI is not installed")
     torch.manual_seed(0)
@@ -62,7 +62,7 @@ def seen_by(network, shape, place):
     return (where.max(0).values - where.min(0).values + 1).tolist()
 
 
-def test_deepmedic_sees_17_voxels_finely_and_51_coarsely():
+def test_deepmedic_has_receptive_fields_of_17_and_51_voxels():
     """Eight 3³ convolutions: 17. On voxels three times as large: 51; along thick slices 17."""
     network = DeepMedic(0.1, (5.0, 1.2, 1.2)).eval()
     assert network.context == (8, 24, 24)
@@ -72,7 +72,7 @@ def test_deepmedic_sees_17_voxels_finely_and_51_coarsely():
     assert seen_by(network, (19, 51, 51), (1, 1, 1)) == [17, 17, 17]
 
 
-def test_deepmedic_of_a_piece_is_deepmedic_of_the_whole():
+def test_deepmedic_on_a_patch_equals_deepmedic_on_the_whole():
     recipe = load_recipe("tiny+deepmedic")
     torch.manual_seed(0)
     model = loose(build_model(recipe)).eval()
@@ -83,13 +83,13 @@ def test_deepmedic_of_a_piece_is_deepmedic_of_the_whole():
     assert torch.allclose(piece, whole[..., 24:33, 24:33, 24:33], atol=1e-5)
 
 
-def test_clerigues_sees_the_other_side():
+def test_clerigues_uses_the_other_side():
     torch.manual_seed(0)
     model = loose(build_model(load_recipe("tiny+clerigues")))
     assert model.segment.network.down[0].enter[1].in_channels == 2
 
 
-def test_seans_attention_mirrors_with_its_input_and_looks_at_two_cells():
+def test_seans_attention_mirrors_with_its_input_and_covers_two_cells():
     torch.manual_seed(0)
     attention = SymmetryAttention(8)
     x = torch.rand(1, 8, 3, 4, 6)
@@ -102,7 +102,7 @@ def test_seans_attention_mirrors_with_its_input_and_looks_at_two_cells():
     assert not seen[:, 2:].any()
 
 
-def test_nnunet_is_planned_by_its_rule():
+def test_nnunet_is_planned_by_its_own_rule():
     """5 mm slices of 1.2 mm pixels: in plane until pixels are more than half as long, then in all directions."""
     found = plan((28, 192, 192), (5.0, 1.2, 1.2))
     assert found.strides == ((1, 1, 1), (1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2))
@@ -111,7 +111,7 @@ def test_nnunet_is_planned_by_its_rule():
     assert plan((24, 72, 72), (5.0, 2.4, 2.4)).size == (24, 80, 80)  # made divisible
 
 
-def test_disparity_is_what_the_cosine_leaves():
+def test_disparity_is_the_complement_of_the_cosine():
     a = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1, 1)
     b = torch.tensor([4.0, -3.0]).view(1, 2, 1, 1, 1)
     assert disparity(a, 2 * a).sum() == pytest.approx(1.0, abs=1e-5)  # 2 channels − cosine 1

@@ -42,12 +42,12 @@ def test_shares_count_against_each_other_and_maps_are_averaged_by_them():
     assert torch.allclose(once.parts.pathological_asymmetry, torch.tensor(0.7 * 0.9 + 0.3 * 0.3))
 
 
-def test_one_that_denies_takes_a_mark_away_but_none_is_a_veto_for_ever():
+def test_one_confident_member_can_remove_a_mark_but_cannot_veto_without_limit():
     assert together((0.9, 0.001), (1.0, 1.0)).infarct_probability_aligned.max() < 0.2
     assert together((0.999, 0.999, 0.0), (1.0, 1.0, 1.0)).infarct_probability_aligned.min() > 0.5
 
 
-def test_a_network_with_itself_says_what_it_says_alone():
+def test_an_ensemble_of_one_network_with_itself_equals_the_network():
     recipe = load_recipe("tiny")
     network = build_adn(recipe).eval()
     brain = torch.rand(1, 1, *(recipe.grid.box or recipe.grid.shape))
@@ -69,7 +69,7 @@ def joined(settings=MappingProxyType({"threshold": 0.3, "smallest_ml": 2.0}), **
     return join([(build_adn(first), first), (build_adn(second), second)], config, "mine")
 
 
-def test_the_recipe_is_the_first_ones_with_the_ensembles_own_threshold():
+def test_the_recipe_is_that_of_the_first_member_with_the_ensembles_threshold():
     network, recipe = joined(network={"channels": [8, 16]})
     assert (recipe.name, recipe.threshold, recipe.smallest_ml) == ("mine", 0.3, 2.0)
     assert recipe.grid == load_recipe("tiny").grid
@@ -87,6 +87,6 @@ def test_settings_that_an_ensemble_leaves_out_are_those_its_members_share():
     ("changes", "named"),
     [({"grid": {"window_hu": (0.0, 70.0)}}, "grid"), ({"network": {"clamp_q": True}}, "network.clamp_q")],
 )
-def test_members_that_do_not_go_together_are_refused(changes, named):
+def test_incompatible_members_are_refused(changes, named):
     with pytest.raises(WeightsError, match=f"the same {named} in their recipes, but 'b' differs from 'a'"):
         joined(**changes)

@@ -11,7 +11,7 @@ LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 @pytest.mark.parametrize("shape", [(2, 16, 40, 40), (2, 8, 6, 20, 16), (2, 16, 6, 20, 16), (2, 16, 2, 4, 4)])
 @pytest.mark.parametrize("last", [True, False])
-def test_answer_and_gradient_are_pytorchs(shape, last):
+def test_output_and_gradient_equal_those_of_pytorch(shape, last):
     """In bf16 on a CPU large planes with channels last have a gradient of their own."""
     norm = QuickGroupNorm(8, shape[1])
     torch.nn.init.normal_(norm.weight)

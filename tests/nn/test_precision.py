@@ -56,7 +56,7 @@ def unsound(monkeypatch):
     monkeypatch.setattr(precision, "two_slices_are_sound", lambda: False)
 
 
-def test_two_slices_are_spared_bf16_and_nothing_else_is(unsound):
+def test_only_two_slices_are_computed_without_bf16(unsound):
     torch.manual_seed(0)
     network, x = Deep(), torch.randn(1, 16, 4, 8, 8)
     assert spare_two_slices(network)
@@ -70,7 +70,7 @@ def test_two_slices_are_spared_bf16_and_nothing_else_is(unsound):
         assert all(torch.allclose(a, b, atol=0.05 * float(a.abs().max())) for a, b in zip(exact, rounded, strict=True))
 
 
-def test_bf16_goes_on_after_two_slices_even_where_they_fail(unsound):
+def test_bf16_is_restored_after_two_slices_even_if_they_fail(unsound):
     network = nn.Sequential(nn.Conv3d(16, 16, 3), nn.Conv3d(16, 16, 3, padding=1))
     spare_two_slices(network)
     with torch.autocast("cpu", torch.bfloat16):
@@ -81,12 +81,12 @@ def test_bf16_goes_on_after_two_slices_even_where_they_fail(unsound):
     assert not torch.is_autocast_enabled("cpu")
 
 
-def test_a_sound_cpu_keeps_its_network_as_it_is(monkeypatch):
+def test_a_cpu_without_the_fault_leaves_the_network_unchanged(monkeypatch):
     monkeypatch.setattr(precision, "two_slices_are_sound", lambda: True)
     network = Deep()
     assert not spare_two_slices(network)
     assert not network.first._forward_pre_hooks
 
 
-def test_the_probe_gives_one_answer():
+def test_the_cached_probe_equals_a_fresh_one():
     assert two_slices_are_sound() == two_slices_are_sound.__wrapped__()

@@ -55,7 +55,7 @@ def refine(brain, pose, steps=40, scanned=None):
 @pytest.mark.parametrize(
     "place", [motion(in_plane=9.0), motion(5.0, -20.0, 6.0), motion(-8.0, 3.0, -5.0)], ids=["turned", "all", "rolled"]
 )
-def test_a_known_motion_is_found(place):
+def test_a_known_motion_is_recovered(place):
     brain = head(place)
     angle_deg, distance_mm = plane_error(place, refine(brain, torch.eye(4)[None]))
     assert plane_error(place, torch.eye(4)[None])[0] > 5.0
@@ -64,7 +64,7 @@ def test_a_known_motion_is_found(place):
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-def test_a_pose_never_gets_worse(steps):
+def test_refinement_never_makes_a_pose_worse(steps):
     torch.manual_seed(0)
     for brain in (head(motion()), head(motion(4.0, 10.0)), torch.rand(1, 1, *SHAPE), torch.zeros(1, 1, *SHAPE)):
         for pose in (torch.eye(4)[None], motion(3.0, -7.0, 4.0)):
@@ -81,7 +81,7 @@ def test_air_around_the_brain_changes_nothing():
     assert torch.allclose(refined, refine(brain, torch.eye(4)[None]), atol=0.05)
 
 
-def test_no_steps_leave_the_pose_as_it_is_and_no_gradient_is_left_behind():
+def test_zero_steps_change_nothing_and_no_gradients_remain():
     pose = motion(3.0, -7.0, 4.0)
     assert refine(head(motion()), pose, 0) is pose
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_the_refined_pose_is_rigid_and_moves_roll_turn_and_x_only():
 @pytest.mark.parametrize(
     "place", [motion(8.0, 4.0), motion(-7.0, 0.0), motion(9.0, -12.0)], ids=["left", "right", "turned"]
 )
-def test_the_cut_ends_of_a_part_do_not_pull_the_plane(place):
+def test_the_cut_ends_of_a_partial_scan_do_not_bias_the_plane(place):
     scanned = torch.zeros(1, 1, *SHAPE)
     scanned[:, :, 7:14] = 1.0
     part = head(place) * scanned

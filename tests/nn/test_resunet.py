@@ -46,13 +46,13 @@ def test_blocks_are_built_as_section_4_says():
 
 
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_logits_have_the_inputs_sides(in_channels):
+def test_logits_have_the_shape_of_the_input(in_channels):
     network = ResUNet(in_channels, CHANNELS)
     assert network(torch.rand(2, in_channels, 4, 12, 8)).shape == (2, 1, 4, 12, 8)
 
 
 @pytest.mark.parametrize("sides", [(4, 12, 10), (6, 12, 8), (4, 7, 8)])
-def test_sides_that_cannot_be_halved_are_refused_by_name(sides):
+def test_sides_that_cannot_be_halved_are_named_in_the_error(sides):
     with pytest.raises(ValueError, match=rf"divisible by \(4, 4, 4\), but got \({sides[0]}, {sides[1]}, {sides[2]}\)"):
         ResUNet(1, CHANNELS)(torch.rand(1, 1, *sides))
 
@@ -78,7 +78,7 @@ def test_dropout_acts_in_training_only():
 
 
 @pytest.mark.parametrize("flat", [0, 1, 2])
-def test_rising_without_gradients_equals_upsampling_and_convolving(flat):
+def test_upsampling_without_gradients_equals_upsampling_then_convolving(flat):
     """The summed taps give what the upsampled volume gives, at the borders too."""
     torch.manual_seed(0)
     network = ResUNet(1, CHANNELS, flat_levels=flat).eval()
@@ -89,7 +89,7 @@ def test_rising_without_gradients_equals_upsampling_and_convolving(flat):
 
 
 @pytest.mark.parametrize("flat", [0, 1])
-def test_supervised_levels_answer_in_training_each_on_its_own_sides(flat):
+def test_supervised_levels_give_outputs_of_their_own_size_in_training(flat):
     torch.manual_seed(0)
     network = ResUNet(1, CHANNELS, flat_levels=flat, supervised=3)
     x = torch.rand(2, 1, 4, 12, 8)
@@ -100,7 +100,7 @@ def test_supervised_levels_answer_in_training_each_on_its_own_sides(flat):
     assert torch.equal(network(x), found[0])  # the finest alone, and untouched by the others
 
 
-def test_each_level_teaches_what_lies_below_it():
+def test_each_level_sends_gradients_to_its_head_and_the_levels_below():
     """The gradient of one level's logits reaches its own head and the bottom, and no finer decoder level."""
     torch.manual_seed(0)
     network = loose(ResUNet(1, CHANNELS, supervised=3))
@@ -114,7 +114,7 @@ def test_each_level_teaches_what_lies_below_it():
         assert reached == [level <= 1, level <= 0]
 
 
-def test_heads_of_coarser_levels_leave_the_other_weights_as_they_were():
+def test_heads_of_coarser_levels_do_not_change_the_other_initial_weights():
     networks = []
     for supervised in (1, 3):
         torch.manual_seed(3)

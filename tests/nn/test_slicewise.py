@@ -45,7 +45,7 @@ def network(**settings):
     return build_adn(recipe(**settings))
 
 
-def test_a_slice_is_answered_alike_however_many_others_there_are():
+def test_the_output_for_a_slice_does_not_depend_on_the_number_of_others():
     torch.manual_seed(0)
     net = SliceUNet(2, (8, 16)).eval()
     x = torch.rand(1, 2, *SHAPE)
@@ -64,7 +64,7 @@ def test_slices_computed_in_parts_are_the_same():
     torch.testing.assert_close(whole, apart)
 
 
-def test_empty_slices_are_not_computed_and_the_others_not_changed():
+def test_empty_slices_are_skipped_without_changing_the_others():
     torch.manual_seed(0)
     net = SliceUNet(2, (8, 16)).eval()
     x = torch.rand(2, 2, *SHAPE)
@@ -76,14 +76,14 @@ def test_empty_slices_are_not_computed_and_the_others_not_changed():
         assert (net(torch.zeros(1, 2, *SHAPE)) == EMPTY_LOGIT).all()
 
 
-def test_sides_that_cannot_be_halved_are_refused_and_depth_is_free():
+def test_sides_that_cannot_be_halved_are_refused_and_any_depth_is_allowed():
     with pytest.raises(ValueError, match="H and W divisible by 2"):
         SliceUNet(1, (8, 16))(torch.rand(1, 1, 3, 11, 16))
     with pytest.raises(Exception, match=r"divisible by \(1, 8, 8\)"):
         recipe(channels=[8, 8, 8, 8])
 
 
-def test_neighbours_are_channels_and_the_ends_are_repeated():
+def test_neighbouring_slices_are_channels_and_the_ends_are_repeated():
     x = torch.arange(4.0).view(1, 1, 4, 1, 1)
     assert with_neighbours(x, 0) is x
     seen = with_neighbours(x, 1)[0, :, :, 0, 0]
@@ -91,7 +91,7 @@ def test_neighbours_are_channels_and_the_ends_are_repeated():
 
 
 @pytest.mark.parametrize("neighbours", [0, 1, 2])
-def test_a_few_slices_are_answered_as_in_the_whole(neighbours):
+def test_selected_slices_give_the_same_output_as_in_the_whole_scan(neighbours):
     """Medians, contrasts and neighbours are of the whole, whichever slices are asked for."""
     net = network(neighbours=neighbours).eval()
     x, slices = brain(2), torch.tensor([[1, 3, 4], [2, 3, 3]])
@@ -103,7 +103,7 @@ def test_a_few_slices_are_answered_as_in_the_whole(neighbours):
     assert torch.allclose(expected, some.infarct_probability_aligned, atol=1e-5)
 
 
-def test_gradients_reach_d_through_what_f_is_shown_of_p():
+def test_gradients_reach_d_through_the_input_of_f():
     net = network(neighbours=1, f_inputs=["salient_relative", "relative"])
     output = net.from_aligned(brain(), torch.eye(4), torch.tensor([[2, 3]]))
     output.infarct_probability_aligned.sum().backward()
@@ -111,20 +111,20 @@ def test_gradients_reach_d_through_what_f_is_shown_of_p():
     assert max(float(given(p.grad).abs().max()) for p in net.asymmetry.parameters()) > 0
 
 
-def test_averaged_over_both_sides_a_mirrored_head_gives_the_mirrored_answer():
+def test_averaging_over_both_sides_makes_the_output_mirror_with_the_head():
     net = network(neighbours=1, mirror_average=True).eval()
     with torch.no_grad():
         own, twin = (net.from_aligned(x, torch.eye(4)) for x in (brain(), mirror(brain())))
     assert torch.allclose(own.infarct_probability_aligned, mirror(twin.infarct_probability_aligned), atol=1e-5)
 
 
-def test_where_there_is_no_brain_nothing_is_marked():
+def test_nothing_is_marked_outside_the_brain():
     with torch.no_grad():
         output = network(neighbours=0).eval().from_aligned(brain(), torch.eye(4))
     assert float(output.infarct_probability_aligned[:, :, 0].max()) < 1e-4
 
 
-def test_equal_slices_are_computed_once_and_answered_alike(monkeypatch):
+def test_equal_slices_are_computed_once_and_share_the_output(monkeypatch):
     net = SliceUNet(2, (8, 8)).eval()
     x = torch.randn(1, 2, 3, 8, 8)
     twice = torch.cat([x, x[:, :, [1, 2, 0]]])

@@ -9,7 +9,7 @@ from adn.nn.tissue import TissueNet, channels_to_squares, head_box, squares_to_c
 SMALL = TissueConfig(channels=(8, 16, 16))
 
 
-def test_squares_become_channels_and_pixels_again():
+def test_pixel_squares_become_channels_and_back():
     x = torch.randn(2, 3, 5, 6, 4)
     packed = squares_to_channels(x)
     assert packed.shape == (2, 12, 5, 3, 2)
@@ -25,7 +25,7 @@ def test_a_window_is_one_channel_from_0_to_1():
     assert wide.flatten()[1] == pytest.approx(190 / 1400)
 
 
-def test_any_number_of_slices_and_sides_that_it_can_halve():
+def test_any_number_of_slices_and_any_divisible_sides_work():
     net = TissueNet(SMALL)
     assert net.multiple == 8
     assert net(torch.zeros(1, 1, 3, 16, 24)).shape == (1, 4, 3, 16, 24)
@@ -34,7 +34,7 @@ def test_any_number_of_slices_and_sides_that_it_can_halve():
         net(torch.zeros(1, 1, 3, 16, 20))
 
 
-def test_every_output_voxel_sees_its_neighbouring_slices():
+def test_every_output_voxel_depends_on_its_neighbouring_slices():
     torch.manual_seed(0)
     net = TissueNet(SMALL).eval()
     hu = torch.full((1, 1, 5, 16, 16), 30.0)
@@ -65,5 +65,5 @@ def test_a_table_wider_than_any_head_is_cut_off_about_the_head():
     assert columns.stop >= 54
 
 
-def test_air_alone_gives_the_whole_plane():
+def test_without_a_head_the_box_is_the_whole_plane():
     assert head_box(torch.full((1, 16, 24), -1000.0), 8)[1:] == (slice(0, 16), slice(0, 24))

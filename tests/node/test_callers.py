@@ -13,7 +13,7 @@ from adn.node.receiver import Gate, tls_context
 from node.strangers import Archive, call, final, running, send, study, until
 
 
-def test_who_may_not_call_is_not_heard(tmp_path):
+def test_callers_that_are_not_allowed_are_refused(tmp_path):
     images = study(tmp_path / "in")
     gate = Gate(titles=("SCANNER",))
     with running(tmp_path / "node", gate=gate) as node:
@@ -26,7 +26,7 @@ def test_who_may_not_call_is_not_heard(tmp_path):
         assert not list((tmp_path / "other" / "incoming").glob("*/*"))
 
 
-def test_limits_are_told_to_the_sender_and_nothing_is_half_kept(tmp_path):
+def test_exceeded_limits_are_reported_to_the_sender_and_nothing_partial_is_stored(tmp_path):
     images = study(tmp_path / "in", 6)
     limits = IntakeLimits(quiet_s=60, images=4, studies=1, free_mb=0)
     with running(tmp_path / "node", limits=limits) as node:
@@ -39,7 +39,7 @@ def test_limits_are_told_to_the_sender_and_nothing_is_half_kept(tmp_path):
         assert not list((tmp_path / "full" / "incoming").iterdir())
 
 
-def test_twenty_associations_at_a_time(tmp_path, archive):
+def test_twenty_associations_at_once_are_served(tmp_path, archive):
     from concurrent.futures import ThreadPoolExecutor
 
     studies = [study(tmp_path / f"in{i}", 3) for i in range(20)]
@@ -62,7 +62,7 @@ def certificate(tmp_path):
     return certificate, key, certificate
 
 
-def test_tls_asks_callers_for_a_certificate(tmp_path, certificate):
+def test_tls_requires_a_client_certificate(tmp_path, certificate):
     images = study(tmp_path / "in", 1)
     gate = Gate(tls=tls_context(*certificate, server=True))
     with running(tmp_path / "node", gate=gate) as node:
@@ -73,7 +73,7 @@ def test_tls_asks_callers_for_a_certificate(tmp_path, certificate):
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_a_peer_that_asks_for_a_certificate_is_shown_one(tmp_path, certificate, shown):
+def test_a_certificate_is_sent_to_a_peer_that_requires_one(tmp_path, certificate, shown):
     archive = Archive()
     archive.tls = tls_context(*certificate, server=True)
     archive.start()
@@ -92,6 +92,6 @@ def told(node, record):
     return node.outbox.deliveries(record).values()
 
 
-def test_what_is_no_network_is_said_at_once():
+def test_an_invalid_network_is_rejected_at_once():
     with pytest.raises(InputError, match="networks"):
         Gate(networks=("anywhere",))

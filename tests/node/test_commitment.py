@@ -17,7 +17,7 @@ def committing():
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_storage_commitment_is_asked_for_and_heard(tmp_path, committing, early):
+def test_storage_commitment_is_requested_and_received(tmp_path, committing, early):
     """Early: the answer comes on its own association before the question has been acknowledged, as Orthanc's may."""
     images = study(tmp_path / "in")
     with running(tmp_path / "node", committing.peer) as node:
@@ -29,7 +29,7 @@ def test_storage_commitment_is_asked_for_and_heard(tmp_path, committing, early):
         until(lambda: status(tmp_path / "node")["deliveries"][committing.peer.name] == {"committed": 1})
 
 
-def test_what_a_peer_does_not_commit_itself_to_is_sent_again(tmp_path, committing):
+def test_objects_without_storage_commitment_are_sent_again(tmp_path, committing):
     images = study(tmp_path / "in")
     with running(tmp_path / "node", committing.peer) as node:
         send(node.port, images)

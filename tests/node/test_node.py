@@ -19,7 +19,7 @@ from node.strangers import FAST, Archive, call, final, running, send, study, unt
 from phantoms import PATIENT_ID, PATIENT_NAME
 
 
-def test_a_study_comes_in_and_its_results_go_out_once(tmp_path, archive, caplog):
+def test_results_of_a_received_study_are_sent_once(tmp_path, archive, caplog):
     caplog.set_level(logging.DEBUG, "adn")
     images = study(tmp_path / "in")
     with running(tmp_path / "node", archive.peer) as node:
@@ -43,7 +43,7 @@ def test_a_study_comes_in_and_its_results_go_out_once(tmp_path, archive, caplog)
         assert name not in words
 
 
-def test_a_study_that_comes_in_parts_is_one(tmp_path, archive):
+def test_a_study_received_in_parts_is_one_case(tmp_path, archive):
     images = study(tmp_path / "in", 8)
     with running(tmp_path / "node", archive.peer) as node:
         send(node.port, images[:3])
@@ -54,7 +54,7 @@ def test_a_study_that_comes_in_parts_is_one(tmp_path, archive):
         assert [data.ImageComments for data in found] == ["8"] * 3
 
 
-def test_a_study_that_grows_before_its_results_have_left_gives_those_of_the_whole(tmp_path, archive):
+def test_a_study_that_grows_before_its_results_are_sent_gives_one_set_for_the_whole_study(tmp_path, archive):
     archive.fail = True
     images = study(tmp_path / "in", 8)
     with running(tmp_path / "node", archive.peer) as node:
@@ -68,7 +68,7 @@ def test_a_study_that_grows_before_its_results_have_left_gives_those_of_the_whol
         assert {data.ImageComments for data in archive.kept.values()} == {"8"}
 
 
-def test_a_study_that_grows_later_and_is_sent_whole_gives_a_second_set_of_the_whole(tmp_path, archive):
+def test_a_study_that_is_resent_whole_after_its_results_gives_a_second_set(tmp_path, archive):
     images = study(tmp_path / "in", 8)
     with running(tmp_path / "node", archive.peer) as node:
         send(node.port, images[:5])
@@ -94,7 +94,7 @@ def test_an_open_association_keeps_a_study_open(tmp_path, archive):
         assert {data.ImageComments for data in archive.kept.values()} == {"6"}
 
 
-def test_what_cannot_be_processed_is_one_clear_failure(tmp_path, archive):
+def test_a_study_that_cannot_be_processed_is_one_clear_failure(tmp_path, archive):
     images = study(tmp_path / "in", SeriesDescription="bad")
     with running(tmp_path / "node", archive.peer) as node:
         send(node.port, images)
@@ -106,7 +106,7 @@ def test_what_cannot_be_processed_is_one_clear_failure(tmp_path, archive):
 
 
 @pytest.mark.parametrize(("order", "ends"), [("crash once", "done"), ("crash", "failed")])
-def test_a_worker_that_dies_is_tried_again_and_then_given_up(tmp_path, archive, order, ends):
+def test_a_case_whose_worker_dies_is_retried_and_then_given_up(tmp_path, archive, order, ends):
     images = study(tmp_path / "in", SeriesDescription=order)
     with running(tmp_path / "node", archive.peer) as node:
         send(node.port, images)
@@ -115,7 +115,7 @@ def test_a_worker_that_dies_is_tried_again_and_then_given_up(tmp_path, archive, 
         assert len(archive.kept) == (3 if ends == "done" else 0)
 
 
-def test_a_peer_that_is_down_gets_its_results_when_it_is_back(tmp_path):
+def test_results_are_sent_when_a_peer_that_was_down_is_back(tmp_path):
     archive = Archive().start()
     archive.stop()
     images = study(tmp_path / "in")
@@ -131,7 +131,7 @@ def test_a_peer_that_is_down_gets_its_results_when_it_is_back(tmp_path):
     assert len(archive.kept) == 3
 
 
-def test_a_node_that_stops_goes_on_where_it_was(tmp_path, archive):
+def test_a_restarted_node_continues_where_it_stopped(tmp_path, archive):
     images = study(tmp_path / "in")
     with running(tmp_path / "node", archive.peer) as node:
         send(node.port, images)  # and at once the end
@@ -140,7 +140,7 @@ def test_a_node_that_stops_goes_on_where_it_was(tmp_path, archive):
     assert len(archive.kept) == 3
 
 
-def test_a_peer_that_never_takes_them_is_a_failure_that_is_told(tmp_path):
+def test_results_that_a_peer_never_accepts_are_reported_as_a_failure(tmp_path):
     images = study(tmp_path / "in")
     nobody = parse_peer("NOBODY@127.0.0.1:9")
     sending = replace(FAST, give_up=timedelta(seconds=1))
@@ -150,7 +150,7 @@ def test_a_peer_that_never_takes_them_is_a_failure_that_is_told(tmp_path):
         assert status(tmp_path / "node")["deliveries"] == {nobody.name: {"failed": 1}}
 
 
-def test_cases_and_images_stay_as_long_as_is_asked(tmp_path, archive):
+def test_cases_and_images_are_kept_for_the_configured_time(tmp_path, archive):
     images = study(tmp_path / "in")
     keep = Keep(images=timedelta(hours=1), cases=timedelta(days=1))
     with running(tmp_path / "node", archive.peer, keep=keep) as node:
@@ -163,7 +163,7 @@ def test_cases_and_images_stay_as_long_as_is_asked(tmp_path, archive):
         until(lambda: not list((tmp_path / "node" / "incoming").iterdir()))
 
 
-def test_an_address_is_read_or_refused_in_words():
+def test_addresses_are_parsed_or_refused_with_a_reason():
     assert parse_peer("PACS@10.1.2.3:104").port == 104
     assert parse_peer("PACS@[::1]:104").host == "::1"
     assert parse_peer("https://pacs/dicom-web/").url == "https://pacs/dicom-web"
@@ -173,7 +173,7 @@ def test_an_address_is_read_or_refused_in_words():
             parse_peer(text)
 
 
-def test_a_study_that_failed_and_is_sent_again_is_tried_again(tmp_path, archive):
+def test_a_failed_study_is_processed_again_when_it_is_resent(tmp_path, archive):
     images = study(tmp_path / "in", SeriesDescription="bad")
     with running(tmp_path / "node", archive.peer) as node:
         send(node.port, images)
@@ -184,7 +184,7 @@ def test_a_study_that_failed_and_is_sent_again_is_tried_again(tmp_path, archive)
         assert second.state == "failed"
 
 
-def test_a_peer_that_is_no_longer_named_is_not_waited_for(tmp_path):
+def test_a_peer_that_was_removed_from_the_settings_is_not_waited_for(tmp_path):
     images = study(tmp_path / "in")
     with running(tmp_path / "node", parse_peer("NOBODY@127.0.0.1:9")) as node:
         send(node.port, images)
@@ -194,7 +194,7 @@ def test_a_peer_that_is_no_longer_named_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize("kind", stub_node.CLASSES)
-def test_each_kind_of_result_can_be_the_only_one(tmp_path, archive, kind):
+def test_each_kind_of_result_can_be_sent_alone(tmp_path, archive, kind):
     (wanted,) = [name for name, pattern in PATTERNS.items() if fnmatch(kind, pattern)]
     with running(tmp_path / "node", archive.peer, sending=replace(FAST, kinds=(wanted,))) as node:
         send(node.port, study(tmp_path / "in", 2))

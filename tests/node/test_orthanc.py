@@ -137,7 +137,7 @@ def test_from_storescu_to_orthanc_by_dicomweb_and_every_object_is_valid(orthanc,
         assert not [line for line in told.splitlines() if line.startswith("Error")], told
 
 
-def test_orthanc_sends_on_what_it_gets_even_if_the_node_was_down(orthanc, tmp_path):
+def test_orthanc_forwards_studies_even_if_the_node_was_down(orthanc, tmp_path):
     """The routing example: a study that is complete goes to the node once, and is tried again if it fails."""
     uid = generate_uid()
     write_dicom_series(head(), tmp_path / "in", tags={"StudyInstanceUID": uid})

@@ -73,7 +73,7 @@ def kept(node):
     return len(list(node.intake.folder.glob("*/*.dcm")))
 
 
-def test_an_image_that_comes_after_a_study_was_found_whole_keeps_it_open(node, images):
+def test_an_image_that_arrives_after_a_study_seemed_complete_keeps_it_open(node, images):
     take(node, images[:5])
     (key,) = node.intake.due()
     last = images[5]
@@ -84,7 +84,7 @@ def test_an_image_that_comes_after_a_study_was_found_whole_keeps_it_open(node, i
     assert not node.intake.due()
 
 
-def test_images_sent_again_after_a_failure_outlive_a_crash_before_they_are_handed_over(tmp_path, node, images):
+def test_images_resent_after_a_failure_survive_a_crash_before_processing(tmp_path, node, images):
     ended(node, handed_over(node, images), "failed")
     os.utime(next(node.intake.folder.glob("*/study.json")), ns=(0, 0))  # it was long ago
     take(node, images)
@@ -93,7 +93,7 @@ def test_images_sent_again_after_a_failure_outlive_a_crash_before_they_are_hande
     after.close()
 
 
-def test_a_crash_after_the_failed_case_has_gone_and_before_the_new_one_is_there_loses_nothing(
+def test_a_crash_between_removing_the_failed_case_and_creating_the_new_one_loses_nothing(
     tmp_path, node, images, monkeypatch
 ):
     ended(node, handed_over(node, images), "failed")
@@ -109,7 +109,7 @@ def test_a_crash_after_the_failed_case_has_gone_and_before_the_new_one_is_there_
     after.close()
 
 
-def test_images_stay_while_the_second_set_of_results_is_made(tmp_path, images):
+def test_images_are_kept_while_the_second_set_of_results_is_made(tmp_path, images):
     node = resting(tmp_path, ())
     ended(node, handed_over(node, images[:5]))
     node.tidy()
@@ -123,7 +123,7 @@ def test_images_stay_while_the_second_set_of_results_is_made(tmp_path, images):
     node.close()
 
 
-def test_without_a_peer_results_are_not_replaced_by_those_of_late_images_alone(tmp_path, images):
+def test_without_a_peer_late_images_alone_do_not_replace_results(tmp_path, images):
     node = resting(tmp_path, ())
     first = ended(node, handed_over(node, images[:5]))
     node.tidy()
@@ -132,7 +132,7 @@ def test_without_a_peer_results_are_not_replaced_by_those_of_late_images_alone(t
     node.close()
 
 
-def test_results_that_are_on_their_way_are_not_withdrawn_whatever_was_known_of_the_case(node, images, monkeypatch):
+def test_results_being_sent_are_never_withdrawn(node, images, monkeypatch):
     first = handed_over(node, images[:5])
     queued = node.cases.record(first.id)
     ended(node, first)
@@ -143,7 +143,7 @@ def test_results_that_are_on_their_way_are_not_withdrawn_whatever_was_known_of_t
     assert {one.id for one in node.cases.records()} == {given(first).id, given(second).id}
 
 
-def test_of_a_set_that_has_arrived_in_part_the_rest_is_sent_too(tmp_path, archive):
+def test_the_rest_of_a_partly_sent_set_is_sent_too(tmp_path, archive):
     sent = study(tmp_path / "in", 8)
     taken = archive.store
     archive.store = lambda event: 0xA700 if archive.kept else taken(event)
@@ -163,7 +163,7 @@ def test_of_a_set_that_has_arrived_in_part_the_rest_is_sent_too(tmp_path, archiv
     assert sorted(data.ImageComments for data in archive.kept.values()) == ["5"] * 3 + ["8"] * 3
 
 
-def test_an_answer_to_no_question_commits_nobody(node, images):
+def test_an_unsolicited_commitment_is_ignored(node, images):
     record = ended(node, handed_over(node, images))
     with_results(node, record)
     node.outbox.attempt(record, NOBODY)
@@ -174,7 +174,7 @@ def test_an_answer_to_no_question_commits_nobody(node, images):
     assert node.outbox.deliveries(record)["PACS"].state == "waiting"
 
 
-def test_a_commitment_that_fails_while_it_is_asked_whether_all_is_sent_is_heard(node, images, monkeypatch):
+def test_a_commitment_failure_during_the_check_for_unsent_results_is_noticed(node, images, monkeypatch):
     record = ended(node, handed_over(node, images))
     node.outbox._write(record, "PACS", Delivery(state="sent", due=record.finished, transaction="1.2"))
     answer = threading.Thread(target=node.outbox.committed, args=("1.2", True))
@@ -193,7 +193,7 @@ def test_a_commitment_that_fails_while_it_is_asked_whether_all_is_sent_is_heard(
     assert not node.outbox.delivered(record)
 
 
-def test_a_peer_that_never_commits_itself_is_asked_with_growing_pauses_and_given_up(node, images):
+def test_a_peer_that_never_commits_is_asked_with_growing_pauses_and_then_given_up(node, images):
     record = ended(node, handed_over(node, images))
     sent = Delivery(state="sent", due=record.finished, transaction="1.2", tries=2, begun=True)
     told = node.outbox._answered(record, "PACS", sent, True)
@@ -204,7 +204,7 @@ def test_a_peer_that_never_commits_itself_is_asked_with_growing_pauses_and_given
     assert node.outbox._answered(record, "PACS", sent, True).state == "failed"
 
 
-def test_a_peer_that_is_down_holds_up_another_once_a_turn(tmp_path, monkeypatch):
+def test_a_peer_that_is_down_delays_others_at_most_once_per_round(tmp_path, monkeypatch):
     peers = [Peer("DOWN", "DOWN", "127.0.0.1", 9), Peer("UP", "UP", "127.0.0.1", 9)]
     node = resting(tmp_path, peers)
     for number in range(4):
@@ -221,7 +221,7 @@ def test_a_peer_that_is_down_holds_up_another_once_a_turn(tmp_path, monkeypatch)
     node.close()
 
 
-def test_a_study_that_cannot_become_a_case_does_not_hold_up_others(tmp_path, node, images, monkeypatch):
+def test_a_study_that_cannot_become_a_case_does_not_block_others(tmp_path, node, images, monkeypatch):
     take(node, images)
     take(node, study(tmp_path / "other", 2))
     first, _ = node.intake.due()
@@ -238,7 +238,7 @@ def test_a_study_that_cannot_become_a_case_does_not_hold_up_others(tmp_path, nod
     assert node.intake.due() == [first]
 
 
-def test_what_a_user_deletes_takes_its_images_along_and_does_not_come_back(tmp_path, node, images):
+def test_deleting_a_case_deletes_its_images_for_good(tmp_path, node, images):
     record = handed_over(node, images)
     node.tidy()
     node.jobs.delete(record)
@@ -253,7 +253,7 @@ def test_what_a_user_deletes_takes_its_images_along_and_does_not_come_back(tmp_p
     again.close()
 
 
-def test_priors_of_a_case_that_was_deleted_meanwhile_leave_nothing(node, images, monkeypatch):
+def test_priors_fetched_for_a_deleted_case_leave_nothing(node, images, monkeypatch):
     record = ended(node, handed_over(node, images))
 
     def fetch(results, target, *_):
@@ -267,7 +267,7 @@ def test_priors_of_a_case_that_was_deleted_meanwhile_leave_nothing(node, images,
     assert not node.cases.home(record).exists()
 
 
-def test_a_cable_pulled_while_an_image_is_kept_closes_its_study(tmp_path):
+def test_losing_the_connection_while_storing_an_image_closes_the_study(tmp_path):
     sent = study(tmp_path / "in", 1)
     with running(tmp_path / "node", limits=replace(LIMITS, longest_s=900)) as node:
         keep, began = node.intake.take, threading.Event()
@@ -285,7 +285,7 @@ def test_a_cable_pulled_while_an_image_is_kept_closes_its_study(tmp_path):
         until(lambda: [one for one in node.cases.records() if one.state == "done"], 30)
 
 
-def test_kinds_that_a_peer_does_not_take_are_told(tmp_path, node, images):
+def test_kinds_that_a_peer_does_not_accept_are_reported(tmp_path, node, images):
     from adn.node.status import status
 
     record = ended(node, handed_over(node, images))
@@ -294,7 +294,7 @@ def test_kinds_that_a_peer_does_not_take_are_told(tmp_path, node, images):
     assert read_deliveries(node.cases.home(record))["PACS"].over
 
 
-def test_a_study_that_grows_while_its_results_are_being_sent_waits_for_what_becomes_of_that(node, images):
+def test_a_study_that_grows_while_its_results_are_sent_waits_for_the_outcome(node, images):
     record = ended(node, handed_over(node, images[:5]))
     node.outbox._sending.add(record.id)
     take(node, images)

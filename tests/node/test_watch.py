@@ -57,7 +57,7 @@ def folders(tmp_path):
     return tmp_path / "in", tmp_path / "out"
 
 
-def test_files_and_studies_are_predicted_once_under_their_own_names(folders):
+def test_files_and_studies_are_predicted_once_each_under_its_own_name(folders):
     scans, out = folders
     write_volume(small(), scans / "one.nii.gz")
     (scans / "later").mkdir()
@@ -76,7 +76,7 @@ def test_files_and_studies_are_predicted_once_under_their_own_names(folders):
     assert all((out / name).stat().st_mtime_ns == time for name, time in times.items() if name != ".adn")
 
 
-def test_a_study_that_grows_after_its_results_is_done_again_as_a_whole(folders):
+def test_a_study_that_grows_after_its_results_is_processed_again_as_a_whole(folders):
     scans, out = folders
     write_dicom_series(small(8), scans / "study")
     aside = [Path(shutil.move(path, scans.parent / path.name)) for path in sorted((scans / "study").iterdir())[5:]]
@@ -90,7 +90,7 @@ def test_a_study_that_grows_after_its_results_is_done_again_as_a_whole(folders):
         assert idle(node, out) == ["study"]
 
 
-def test_a_failure_is_told_beside_the_results_and_goes_when_it_is_mended(folders):
+def test_a_failure_is_reported_beside_the_results_until_it_is_fixed(folders):
     scans, out = folders
     uid = generate_uid()
     write_dicom_series(small(), scans / "study", tags={"StudyInstanceUID": uid, "SeriesDescription": "bad"})
@@ -105,7 +105,7 @@ def test_a_failure_is_told_beside_the_results_and_goes_when_it_is_mended(folders
         until(lambda: not told.exists())
 
 
-def test_results_of_dicom_go_to_a_peer_too(folders):
+def test_results_of_dicom_studies_are_sent_to_a_peer_too(folders):
     scans, out = folders
     archive = Archive().start()
     write_dicom_series(small(), scans / "study")
@@ -125,7 +125,7 @@ def test_results_inside_the_watched_folder_are_refused(folders):
         pass
 
 
-def test_a_kill_in_a_long_look_forgets_little_of_what_was_taken(folders, tmp_path, monkeypatch):
+def test_a_kill_during_a_long_scan_of_the_folder_loses_little_progress(folders, tmp_path, monkeypatch):
     scans, out = folders
     for name in ("a", "b"):
         write_volume(small(), scans / f"{name}.nii")

@@ -29,7 +29,7 @@ def run(names, out, jobs):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_one_failing_scan_does_not_stop_the_rest(tmp_path, jobs):
+def test_one_failing_scan_does_not_stop_the_others(tmp_path, jobs):
     outcomes = run(["a", "bad", "bug", "b"], tmp_path, jobs)
     assert {case: outcome.code for case, outcome in outcomes.items()} == {"a": 0, "bad": 2, "bug": 1, "b": 0}
     assert outcomes["bad"].error == "bad.nii.gz is not a head CT."
@@ -79,7 +79,7 @@ def test_an_earlier_result_is_refused_before_anything_is_computed(tmp_path):
         predict_one(Task(Path("absent.nii.gz"), "case"), Request(tmp_path), Networks())
 
 
-def test_garbage_is_collected_again_afterwards_whatever_happened():
+def test_garbage_collection_is_always_enabled_again():
     @collecting_later()
     def fails():
         assert not gc.isenabled()

@@ -89,7 +89,7 @@ def test_every_axis_order_gives_the_identical_result(axes, phantom, found, model
     assert other.measurements.volume_ml == found.measurements.volume_ml
 
 
-def test_outputs_lie_on_the_scan_and_obey_the_paper(phantom, found):
+def test_outputs_are_on_the_scans_grid_and_obey_the_paper(phantom, found):
     inside = found.brain_mask.data > 0
     for name in ("infarct", "infarct_probability", "asymmetry_total", "asymmetry_pathological", "asymmetry_intrinsic"):
         data = getattr(found, name).data
@@ -110,7 +110,7 @@ def test_the_dark_side_is_the_asymmetric_one(phantom, found):
     assert left > 1.5 * right
 
 
-def test_slices_count_as_the_file_stores_them(phantom, found, model):
+def test_slices_are_numbered_as_stored_in_the_file(phantom, found, model):
     down = run(phantom.reoriented("IPL"), model)
     last = phantom.grid.shape[0] - 1
     assert down.measurements.slices == tuple(sorted(last - i for i in found.measurements.slices))
@@ -125,7 +125,7 @@ def test_a_tilted_dicom_series_gives_the_same_brain(model, tmp_path):
     assert volumes[1] == pytest.approx(volumes[0], rel=0.08)  # bone edges are blurred by the tilt correction
 
 
-def test_predict_is_the_three_stages_and_tells_every_step(phantom, found, model):
+def test_predict_runs_the_three_stages_and_reports_every_step(phantom, found, model):
     told = []
     again = predict(Scan("case", phantom, "nifti"), model, threshold=float(np.float32(0.5)), progress=told.append)
     assert told == list(STEPS) == list(again.provenance.seconds)
@@ -140,7 +140,7 @@ def test_predict_is_the_three_stages_and_tells_every_step(phantom, found, model)
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_an_old_infarct_is_left_out_of_every_mask_unless_it_is_to_be_kept(keep, model, monkeypatch):
+def test_an_old_infarct_is_left_out_of_every_mask_unless_kept_on_request(keep, model, monkeypatch):
     fluid = head((24, 72, 60), (7.0, 3.1, 2.9))
     d, h, w = np.indices(fluid.data.shape)
     old = (np.abs(d - 13) < 3) & (np.abs(h - 36) < 5) & (np.abs(w - 42) < 4)
@@ -165,7 +165,7 @@ def test_a_scan_without_brain_is_named(model):
         locate(Scan("patient", air, "nifti"), model)
 
 
-def test_a_brain_that_fits_takes_one_centred_box_and_a_longer_one_two():
+def test_a_brain_that_fits_needs_one_centred_box_and_a_longer_one_two():
     inside = torch.zeros(24, 48, 48, dtype=torch.bool)
     inside[8:16, 10:38, 12:36] = True
     assert box_corners(inside, (16, 40, 32)) == [(4, 4, 8)]
@@ -201,7 +201,7 @@ def test_calibration_changes_the_probability_by_its_logit_and_gives_the_volume_a
     assert found.volume_interval_ml == volume_interval(found.volume_ml, (-1.0, 2.0))
 
 
-def test_parts_that_do_not_look_like_an_infarct_are_left_out_and_told(phantom, model, monkeypatch):
+def test_parts_that_do_not_look_like_an_infarct_are_left_out_and_reported(phantom, model, monkeypatch):
     monkeypatch.setattr("adn.findings.parts.LARGE_ML", np.inf)  # else the whole brain, marked here, is kept
     plain = model.recipe.model_copy(update={"threshold": 0.01})
     nothing = PartsConfig(intercept=-1.0, **dict.fromkeys(Evidence._fields, 0.0))

@@ -50,7 +50,7 @@ def found(scan, d=0.0, f=1.0, smallest_ml=0.0, **network):
     return predict(scan, Model(adn.eval(), recipe, weights, torch.device("cpu"), "fp32"))
 
 
-def test_x_tilde_and_x_hat_are_the_recipes_own(scan):
+def test_x_tilde_and_x_hat_follow_the_recipe(scan):
     """σ(0) of an 80 HU window is P = 40 HU everywhere, more than A."""
     free = found(scan, p_form="probability")
     clamped = found(scan, p_form="probability", clamp_q=True, clamp_compensated=True)
@@ -67,7 +67,7 @@ def test_x_tilde_and_x_hat_are_the_recipes_own(scan):
         assert (p <= a + 1e-3).all()
 
 
-def test_probability_outside_the_brain_is_0_unless_the_recipe_is_silent(scan):
+def test_probability_outside_the_brain_is_0_unless_the_recipe_ignores_it(scan):
     zeroed, silent = found(scan), found(scan, zero_outside=False)
     outside = zeroed.brain_mask.data == 0
     assert not zeroed.infarct_probability.data[outside].any()
@@ -76,7 +76,7 @@ def test_probability_outside_the_brain_is_0_unless_the_recipe_is_silent(scan):
     assert np.array_equal(zeroed.infarct_probability.data[inside], silent.infarct_probability.data[inside])
 
 
-def test_polarity_decides_which_side_a_shows(scan):
+def test_polarity_decides_which_side_a_highlights(scan):
     dark, bright = found(scan), found(scan, polarity="bright")
     spot = tuple(int(n) for n in np.argwhere(scan.volume.data > 50)[0])
     spots = (scan.volume.data > 45) & (scan.volume.data < 90) & (dark.brain_mask.data > 0)
@@ -90,7 +90,7 @@ def test_polarity_decides_which_side_a_shows(scan):
     assert "bright_polarity" not in {remark.kind for remark in dark.remarks}
 
 
-def test_a_mask_smaller_than_the_smallest_is_left_out(scan):
+def test_masks_below_the_smallest_volume_are_left_out(scan):
     whole = found(scan)  # σ(1) marks the whole brain
     volume_ml = whole.measurements.volume_ml
     assert volume_ml > 100

@@ -28,7 +28,7 @@ def test_the_true_brain_is_not_doubted(scan):
         (lambda hu, brain: (np.where(hu > 200, 40, hu), brain), "bone around only"),
     ],
 )
-def test_each_reason(scan, spoil, reason):
+def test_each_reason_is_reported(scan, spoil, reason):
     ct, brain = scan
     hu, mask = spoil(ct.data, brain.data > 0)
     assert reason in str(doubt_brain(ct.with_data(hu), brain.with_data(mask.astype(np.uint8))))

@@ -28,7 +28,7 @@ def test_the_canal_ends_where_the_brain_begins(tail):
     assert canal_slices(brain(tail) > 0, SPACING_MM) == tail
 
 
-def test_a_short_tail_stays_and_a_long_one_goes():
+def test_a_short_canal_is_kept_and_a_long_one_removed():
     short, long = brain(12), brain(13)
     assert without_long_canal(short, SPACING_MM) is short
     cut = without_long_canal(long, SPACING_MM)
@@ -41,7 +41,7 @@ def test_a_brain_whose_base_is_cut_off_has_no_canal():
     assert canal_slices(brain(0)[3:] > 0, SPACING_MM) == 0
 
 
-def test_a_canal_beyond_the_model_grid_is_no_reason_to_refuse():
+def test_a_canal_beyond_the_model_grid_is_not_refused():
     scan, mask = head()
     used = np.flatnonzero(mask.data.any((1, 2)))
     tail = 24

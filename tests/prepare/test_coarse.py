@@ -5,7 +5,7 @@ import numpy as np
 from adn.prepare.coarse import large_pieces, largest, peel_slices
 
 
-def test_a_rind_is_peeled_from_outside_and_no_deeper_than_told():
+def test_peeling_removes_an_outer_layer_of_the_given_depth_only():
     """A 7 × 7 square with bone in its outer two rings and in its middle, in a slice of its own."""
     mask = np.zeros((3, 11, 11), bool)
     mask[1, 2:9, 2:9] = True

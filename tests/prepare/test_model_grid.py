@@ -29,7 +29,7 @@ def phantom() -> tuple[Volume, Volume]:
     return head()
 
 
-def test_lies_axis_aligned_about_the_centroid(phantom: tuple[Volume, Volume]) -> None:
+def test_the_grid_is_axis_aligned_around_the_centroid(phantom: tuple[Volume, Volume]) -> None:
     scan, truth = (_oblique(v, (8.0, -5.0, 12.0)) for v in phantom)
     result = conform(scan, truth, GRID)
     assert result.brain.grid.axes == "SPL"

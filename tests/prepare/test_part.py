@@ -16,11 +16,11 @@ from adn.space.volume import Volume
 @pytest.mark.parametrize(
     ("slices", "slice_mm", "copies"), [(9, 5.0, (0, 0)), (1, 5.0, (4, 4)), (6, 5.0, (1, 2)), (5, 10.0, (1, 1))]
 )
-def test_copies_reach_45_mm_and_seven_slices(slices, slice_mm, copies):
+def test_copies_extend_to_45_mm_and_seven_slices(slices, slice_mm, copies):
     assert copies_needed(slices, slice_mm) == copies
 
 
-def test_own_slices_keep_their_places():
+def test_original_slices_keep_their_places():
     volume = Volume(np.arange(24.0).reshape(2, 4, 3), Grid.centred((2, 4, 3), (5.0, 2.0, 2.0), (7.0, 8.0, 9.0)))
     longer, own = lengthened(volume)
     assert longer.grid.shape[0] == 9
@@ -31,18 +31,18 @@ def test_own_slices_keep_their_places():
     assert first == pytest.approx(volume.grid.affine @ [0, 0, 0, 1])
 
 
-def test_high_stacks_stay_as_they_are():
+def test_tall_stacks_are_unchanged():
     volume = Volume(np.zeros((10, 4, 3)), Grid.centred((10, 4, 3), (5.0, 2.0, 2.0)))
     assert lengthened(volume) == (volume, slice(0, 10))
 
 
-def test_plausible_volume_goes_with_height():
+def test_the_plausible_volume_depends_on_the_height():
     assert plausible_ml(Grid.centred((30, 9, 9), (5.0, 1.0, 1.0))) == (300.0, 2300.0)
     assert plausible_ml(Grid.centred((11, 9, 9), (5.0, 1.0, 1.0))) == (82.5, 2300.0)
 
 
 @pytest.mark.parametrize("slices", [1, 3])
-def test_a_part_has_the_brain_of_the_whole_head(slices):
+def test_a_partial_scan_gets_the_same_brain_as_the_whole_head(slices):
     whole, brain = head()
     middle = whole.grid.shape[0] // 2
     cut = slice(middle, middle + slices)

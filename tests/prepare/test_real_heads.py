@@ -39,7 +39,7 @@ def _read(name: str, tmp_path: Path) -> Volume:
 
 
 @pytest.mark.parametrize("name", ["ge_hispeed_tilt18", "aisd_0091454", "invesalius_cranium.nii.gz"])
-def test_real_head(name: str, tmp_path: Path) -> None:
+def test_a_real_head_is_stripped(name: str, tmp_path: Path) -> None:
     scan = _read(name, tmp_path)
     mask = strip_skull(scan)
     volume_ml = mask.data.sum() * mask.grid.voxel_ml

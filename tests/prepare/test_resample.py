@@ -16,7 +16,7 @@ def test_whole_voxels_by_hand():
     assert (moved[..., 3] == -1).all()
 
 
-def test_axes_are_not_exchanged_and_the_shape_is_the_output_s():
+def test_axes_are_not_exchanged_and_the_shape_is_that_of_the_output():
     array = np.random.default_rng(0).normal(size=(4, 6, 8)).astype(np.float32)
     matrix = np.diag([1.0, 2.0, 0.5, 1.0])
     found = resample(array, matrix, (4, 3, 15))

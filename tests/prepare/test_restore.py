@@ -26,7 +26,7 @@ def scan_of(values):
     return SCAN.with_data(values.astype(np.float32))
 
 
-def test_a_scan_that_lost_nothing_is_itself():
+def test_a_complete_scan_is_unchanged():
     found = restored(SCAN)
     assert found.scan is SCAN
     assert found.tissue is None
@@ -34,7 +34,7 @@ def test_a_scan_that_lost_nothing_is_itself():
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_values_cut_to_a_window(name):
+def test_values_clipped_to_a_window_are_restored(name):
     found = restored(scan_of(CUT[name]))
     (remark,) = found.remarks
     assert remark.kind == "values_cut"
@@ -48,7 +48,7 @@ def test_values_cut_to_a_window(name):
 
 
 @pytest.mark.parametrize("fill", BONELESS)
-def test_removed_bone(fill):
+def test_removed_bone_is_restored(fill):
     found = restored(scan_of(BONELESS[fill]))
     assert [remark.kind for remark in found.remarks] == ["bone_removed"]
     assert (found.scan.data[HU > 800] == 1000.0).mean() > 0.9
@@ -56,7 +56,7 @@ def test_removed_bone(fill):
 
 
 @pytest.mark.parametrize("fill", STRIPPED)
-def test_a_stripped_skull(fill):
+def test_a_stripped_skull_is_recognised(fill):
     found = restored(scan_of(STRIPPED[fill]))
     assert [remark.kind for remark in found.remarks] == ["skull_stripped"]
     assert found.tissue is not None
@@ -64,7 +64,7 @@ def test_a_stripped_skull(fill):
 
 
 @pytest.mark.parametrize("values", [CUT["0 to 80"], BONELESS["-1000"], STRIPPED["0"]], ids=["cut", "bone", "stripped"])
-def test_the_brain_is_found_and_told_how(values):
+def test_the_brain_is_found_and_the_method_reported(values):
     scan = scan_of(values).reoriented("LAS")
     brain = find_brain(scan, shipped_tissue())
     assert brain.mask.grid.same_as(scan.grid)

@@ -47,7 +47,7 @@ def test_finds_the_brain(options: dict) -> None:
     assert dice(mask, truth) >= 0.95
 
 
-def test_keeps_what_is_odd_inside(phantom: tuple[Volume, Volume]) -> None:
+def test_unusual_tissue_inside_the_brain_is_kept(phantom: tuple[Volume, Volume]) -> None:
     scan, truth = phantom
     mask = strip_skull(scan).data > 0
     inner = (truth.data > 0) & (scan.data > 60.0) & (scan.data < 90.0)  # blood

@@ -47,7 +47,7 @@ def answered():
     return replace(make_prediction("left"), answers=answers, mni_from_aligned=mni)
 
 
-def test_the_result_holds_every_answer_and_the_reason_where_there_is_none():
+def test_the_result_holds_every_answer_or_the_reason_for_its_absence():
     found = result_dict(answered())["answers"]
     assert found["net_water_uptake"]["percent"] == 12.34
     assert found["net_water_uptake"]["because"] is None
@@ -56,14 +56,14 @@ def test_the_result_holds_every_answer_and_the_reason_where_there_is_none():
     assert result_dict(make_prediction("left"))["answers"]["aspects"] == {"because": "scan_not_assessable"}
 
 
-def test_the_row_holds_numbers_or_nothing():
+def test_the_row_holds_numbers_or_is_empty():
     row = csv_row(result_dict(answered()))
     assert (row["aspects_left"], row["aspects_right"], row["net_water_uptake_percent"]) == (8, 10, 12.34)
     row = csv_row(result_dict(make_prediction("left")))
     assert row["aspects_left"] is row["net_water_uptake_percent"] is None
 
 
-def test_the_page_says_the_score_with_its_reason_and_shows_both_levels():
+def test_the_page_gives_the_score_with_its_reason_and_shows_both_levels():
     page = render_report(answered())
     assert "left 8 (insula, M2 marked); right 10" in page
     assert "the two standard levels of ASPECTS" in page
@@ -88,7 +88,7 @@ def told(prediction):
     return {line.name: line.text for line in lines(prediction, words())}
 
 
-def test_the_lines_stand_in_the_order_in_which_they_are_read():
+def test_the_lines_are_in_reading_order():
     shifted = MassEffect(4.2, 3.4, (10.0, 20.0), (30.0, 31.0), "left", "none")
     bled = Blood(True, 6.0, (BrightPart("right", 6.0, "thalamus"),))
     answers = Answers(WATER, score(), bled, shifted, Age(0.8, True))
@@ -112,7 +112,7 @@ def test_the_lines_stand_in_the_order_in_which_they_are_read():
         (None, "no interval"),
     ],
 )
-def test_the_volume_is_held_against_the_limit(interval, says):
+def test_the_volume_is_compared_with_the_limit(interval, says):
     prediction = make_prediction("left")
     prediction = replace(
         prediction,
@@ -122,7 +122,7 @@ def test_the_volume_is_held_against_the_limit(interval, says):
     assert says in told(prediction)["Volume"]
 
 
-def test_a_limit_of_ones_own_is_in_the_result_and_in_the_row():
+def test_a_custom_limit_is_in_the_result_and_in_the_row():
     found = result_dict(replace(make_prediction("left"), answers=Answers(volume_limit=VolumeLimit(100.5, "below"))))
     assert found["answers"]["volume_limit"] == {"because": None, "limit_ml": 100.5, "against": "below"}
     row = csv_row(found)
@@ -151,7 +151,7 @@ def test_an_old_infarct_is_named_with_its_volume(left_out, says):
     assert "Old infarct" not in told(replace(prediction, answers=Answers(old_infarct=OldInfarct(0.0, False))))
 
 
-def test_what_may_be_a_mass_is_told_only_where_it_looks_so():
+def test_a_possible_mass_is_reported_only_if_it_looks_like_one():
     prediction = replace(make_prediction("left"), answers=Answers(mass_like=MassLike(11.2, 22.0, 6.0, looks_so=True)))
     assert "22 mm wide" in told(prediction)["Other than infarct"]
     assert result_dict(prediction)["answers"]["mass_like"]["contrast_hu"] == 11.2
@@ -161,7 +161,7 @@ def test_what_may_be_a_mass_is_told_only_where_it_looks_so():
     assert csv_row(result_dict(quiet))["looks_like_mass"] == "no"
 
 
-def test_one_line_says_what_was_not_judged_and_why():
+def test_one_line_lists_what_was_not_judged_and_why():
     part = NotAssessable("part_of_head")
     answers = Answers(NotAssessable("no_infarct"), part, Blood(False, 0.0, ()), part, NotAssessable("no_infarct"))
     found = told(replace(make_prediction("none"), answers=answers))
@@ -169,12 +169,12 @@ def test_one_line_says_what_was_not_judged_and_why():
     assert found["Not judged"].startswith("ASPECTS, Mass effect: only a part")
 
 
-def test_the_line_names_what_was_not_found():
+def test_the_line_names_structures_that_were_not_found():
     answers = Answers(mass_effect=NotAssessable("not_seen"))
     assert "the third ventricle was not found" in render_report(replace(make_prediction("left"), answers=answers))
 
 
-def test_a_shift_within_the_error_is_none():
+def test_a_shift_within_the_error_counts_as_none():
     answers = Answers(mass_effect=MassEffect(None, -1.2, (10.0, 10.0), (3.0, 3.0), "none", "none"))
     text = told(replace(make_prediction("none"), answers=answers))["Mass effect"]
     assert text == "no midline shift at the pineal level (1.2 mm); septum not seen"
@@ -200,7 +200,7 @@ def test_aspects_says_nothing_of_an_infarct_outside_its_regions():
     assert nothing["ASPECTS"] == "10 of 10 on both sides, as nothing is marked"
 
 
-def test_territories_have_a_line_where_the_verdict_does_not_say_it_all():
+def test_territories_have_a_line_if_the_verdict_does_not_name_them_all():
     assert "Territories" not in told(placed(("cerebellum", 39.0), ("posterior cerebral artery", 1.0)))
     found = told(placed(("cerebellum", 30.0), ("posterior cerebral artery", 10.0)))
     assert found["Territories"] == "left cerebellum 30.0 mL; left posterior cerebral artery 10.0 mL"

@@ -41,7 +41,7 @@ def test_the_slider_starts_at_the_largest_infarct(tmp_path, side):
     assert 'id="browse">' in text  # no longer hidden
 
 
-def test_without_the_script_the_slider_stays_hidden(tmp_path):
+def test_without_javascript_the_slider_stays_hidden(tmp_path):
     write_report(make_prediction("left"), tmp_path / "report.html")
     page = tmp_path / "changed.html"
     page.write_text((tmp_path / "report.html").read_text(encoding="utf-8").replace("const strip", "const  strip"))
@@ -53,7 +53,7 @@ def test_without_the_script_the_slider_stays_hidden(tmp_path):
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core (make viewer)")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("side", ["left", "none"])
-def test_axe_finds_nothing(chromium, tmp_path, side, scheme):
+def test_axe_finds_no_problem(chromium, tmp_path, side, scheme):
     write_report(
         make_prediction(side, remarks=(Remark("slices_thin", {"slice_mm": 1.0}), Remark("contrast_recorded"))),
         tmp_path / "report.html",

@@ -71,7 +71,7 @@ def concepts(data):
 
 
 @pytest.mark.parametrize("gaps", [None, [5.0, 4.94] * 14])
-def test_on_slices_that_conversion_kept_the_seg_is_the_mask_itself(gaps, tmp_path):
+def test_on_unresampled_slices_the_seg_is_the_mask_itself(gaps, tmp_path):
     write_dicom_series(head(), tmp_path / "in", gaps=gaps, tags=TAGS)
     prediction = predict_ball(tmp_path / "in")
     seg, _ = read(write_dicom_seg(prediction, tmp_path / "in", tmp_path)[0].parent)
@@ -82,7 +82,7 @@ def test_on_slices_that_conversion_kept_the_seg_is_the_mask_itself(gaps, tmp_pat
 
 
 @pytest.mark.parametrize(("tilt_deg", "gaps"), [(18.0, UNEVEN), (-18.0, None)])
-def test_on_tilted_and_uneven_slices_it_marks_the_same_place_in_the_patient(tilt_deg, gaps, tmp_path):
+def test_on_tilted_and_uneven_slices_the_seg_marks_the_same_place_in_the_patient(tilt_deg, gaps, tmp_path):
     files = write_dicom_series(head(), tmp_path / "in", tilt_deg=tilt_deg, gaps=gaps, tags=TAGS)
     prediction = predict_ball(tmp_path / "in")
     write_dicom_seg(prediction, tmp_path / "in", tmp_path)
@@ -101,7 +101,7 @@ def test_on_tilted_and_uneven_slices_it_marks_the_same_place_in_the_patient(tilt
         assert np.allclose(places[image], np.array(item.PlanePositionSequence[0].ImagePositionPatient, float))
 
 
-def test_seg_and_sr_say_what_who_and_that_it_is_research(tmp_path):
+def test_seg_and_sr_name_the_finding_the_software_and_research_use(tmp_path):
     source = dcmread(write_dicom_series(head(), tmp_path / "in", tags=TAGS)[0])
     prediction = predict_ball(tmp_path / "in")
     seg, report = read(write_dicom_seg(prediction, tmp_path / "in", tmp_path)[0].parent)
@@ -131,7 +131,7 @@ def test_seg_and_sr_say_what_who_and_that_it_is_research(tmp_path):
     assert (template.MappingResource, template.TemplateIdentifier) == ("DCMR", "1500")
 
 
-def test_the_sr_holds_what_was_answered_and_nothing_that_was_not(tmp_path):
+def test_the_sr_holds_exactly_the_answered_questions(tmp_path):
     write_dicom_series(head(), tmp_path / "in", tags=TAGS)
     prediction = predict_ball(tmp_path / "in")
     shifted = MassEffect(None, -3.4, (10.0, 10.0), (3.0, 3.0), "none", "none")
@@ -149,7 +149,7 @@ def test_the_sr_holds_what_was_answered_and_nothing_that_was_not(tmp_path):
     assert not {"Net water uptake", "Midline shift at septum, to the left"} & {name for name, _ in said}
 
 
-def test_each_frame_names_its_segment_as_viewers_look_for_it(tmp_path):
+def test_each_frame_names_its_segment_as_viewers_expect(tmp_path):
     write_dicom_series(head(), tmp_path / "in")
     seg, _ = read(write_dicom_seg(predict_ball(tmp_path / "in"), tmp_path / "in", tmp_path)[0].parent)
     frames_of = seg.PerFrameFunctionalGroupsSequence
@@ -183,7 +183,7 @@ def test_infarct_on_both_sides_gives_each_sides_volume_and_a_bright_lesion_is_no
 
 
 @pytest.mark.parametrize("charset", ["ISO_IR 192", "ISO 2022 IR 87"])
-def test_headers_as_they_come(charset, tmp_path):
+def test_unusual_character_sets_and_missing_tags_are_handled(charset, tmp_path):
     name = "Müller^Jürgen" if charset == "ISO_IR 192" else "Yamada^Tarou=山田^太郎"
     files = write_dicom_series(head(), tmp_path / "in", tags={"StudyDate": "spring", "PatientSex": "unknown"})
     for file in files:  # no frame of reference, no birth date
@@ -199,7 +199,7 @@ def test_headers_as_they_come(charset, tmp_path):
         assert data.PatientID == PATIENT_ID
 
 
-def test_a_zip_and_the_series_that_was_asked_for(tmp_path):
+def test_a_zip_with_the_requested_series(tmp_path):
     few = {"SeriesNumber": 3, "StudyInstanceUID": generate_uid()}
     files = write_dicom_series(head((20, 96, 80), (7.0, 2.0, 2.0)), tmp_path / "b", prefix="few", tags=few)
     files += write_dicom_series(head(), tmp_path / "a", prefix="many", tags={"SeriesNumber": 4})
@@ -222,7 +222,7 @@ def test_one_multi_frame_file(tmp_path):
     assert np.array_equal(found, prediction.infarct.reoriented("SPL").data)
 
 
-def test_what_cannot_be_is_said_and_nothing_is_written(tmp_path):
+def test_an_impossible_seg_is_explained_and_nothing_is_written(tmp_path):
     write_dicom_series(head(), tmp_path / "in", tags=TAGS)
     write_dicom_series(head(centre_mm=(3.0, -7.0, 300.0)), tmp_path / "other", tags=TAGS)
     with pytest.raises(InputError, match="needs the scan as DICOM"):

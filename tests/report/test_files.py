@@ -33,7 +33,7 @@ def plain_report(monkeypatch):
 
 @pytest.mark.parametrize("axes", ["LAS", "PIR"])
 @pytest.mark.parametrize("source", ["nifti", "dicom"])
-def test_files_lie_on_the_scan(tmp_path, axes, source):
+def test_files_are_on_the_scans_grid(tmp_path, axes, source):
     prediction = make_prediction(axes=axes, source=source)
     folder = save_prediction(prediction, tmp_path / "out")
     names = VOLUMES | ({"scan"} if source == "dicom" else set())
@@ -51,7 +51,7 @@ def test_files_lie_on_the_scan(tmp_path, axes, source):
 
 @pytest.mark.parametrize("step", ["write_volume", "write_report", "write_result"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("bug"), OSError(errno.ENOSPC, "No space left")])
-def test_nothing_stays_after_a_failure(plain_report, tmp_path, monkeypatch, step, error):
+def test_a_failure_leaves_nothing_behind(plain_report, tmp_path, monkeypatch, step, error):
     def fail(*_):
         raise error
 
@@ -86,7 +86,7 @@ def test_overwriting_replaces_the_whole_result_or_nothing(plain_report, tmp_path
     assert os.listdir(tmp_path) == ["case"]
 
 
-def test_overwriting_spares_what_is_not_a_result(tmp_path):
+def test_overwriting_leaves_other_files_alone(tmp_path):
     (tmp_path / "case").mkdir()
     (tmp_path / "case" / "thesis.txt").write_text("years")
     with pytest.raises(OutputError, match="not a result"):

@@ -56,7 +56,7 @@ def page_of(side):
 
 
 @pytest.mark.parametrize(("side", "axes"), [("left", "LAS"), ("right", "PIR"), ("none", "LAS")])
-def test_report_is_one_file_that_needs_nothing_else(side, axes):
+def test_report_is_one_self_contained_file(side, axes):
     text = render_report(make_prediction(side, axes, case=NASTY, remarks=(NASTY_REMARK,)))
     page = Page(text)
     assert not {"link", "iframe", "object", "a"} & {tag for tag, _ in page.tags}
@@ -76,7 +76,7 @@ def test_report_is_one_file_that_needs_nothing_else(side, axes):
     assert page.text.count(DISCLAIMER) == 2
 
 
-def test_report_knows_the_patient_by_the_case_name_only():
+def test_report_identifies_the_patient_by_the_case_name_only():
     assert "name of the file" not in page_of("left")
 
 
@@ -92,14 +92,14 @@ def test_verdict_is_the_heading():
     assert "does not exclude an infarct" in page_of("none")
 
 
-def test_the_report_speaks_the_language_that_was_asked_for():
+def test_the_report_is_in_the_requested_language():
     text = render_report(make_prediction("right", remarks=(Remark("noisy", {"noise_hu": 10.0}),)), "de")
     assert '<html lang="de">' in text
     assert re.search(r"<h1>Infarkt markiert: \d+,\d mL, rechte Hemisphäre, A. cerebri media</h1>", text)
     assert not re.search(r"\b(Slice|infarct area|Noise|the scan)\b", Page(text).text)
 
 
-def test_what_was_corrected_is_a_note_and_no_warning():
+def test_corrections_are_notes_not_warnings():
     page = render_report(make_prediction(remarks=(Remark("tilt_corrected", {"tilt_deg": 6.0}),)))
     assert '<span class="note">A gantry tilt of 6.0 degrees was corrected.</span>' in page
     assert '<section class="warnings"' not in page
@@ -125,7 +125,7 @@ def test_a_noisy_clinical_scan_makes_a_small_file_quickly(tmp_path):
     assert (tmp_path / "report.html").stat().st_size <= 5_000_000
 
 
-def test_numbers_read_well():
+def test_numbers_are_formatted_readably():
     assert ranges([9, 3, 5, 4]) == "3–5, 9"
     assert ranges([]) == ""
 
@@ -152,7 +152,7 @@ def test_small_territories_are_counted_together():
     assert territory_rows(shares) == [("left cerebellum", "18.0 mL"), ("elsewhere", "3.5 mL")]
 
 
-def test_checks_say_what_to_look_at():
+def test_checks_name_what_to_look_at():
     prediction = make_prediction()
     assert all(check.good for check in checks(prediction))
     quality = replace(
@@ -171,7 +171,7 @@ def test_checks_say_what_to_look_at():
     assert "look at brain outline, whole brain scanned" in render_report(bad)
 
 
-def test_every_slice_is_in_the_strip_and_contours_lie_on_it():
+def test_every_slice_is_in_the_strip_with_its_contours():
     prediction = make_prediction("left")
     text = page_of("left")
     slices = re.findall(r'<path class="b" d="(.*?)"/><path class="i" d="(.*?)"/>', text)

@@ -41,7 +41,7 @@ def test_result_survives_strict_json():
     ]
 
 
-def test_an_interval_of_the_volume_is_two_numbers():
+def test_the_interval_of_the_volume_is_two_numbers():
     prediction = make_prediction()
     found = replace(prediction, measurements=replace(prediction.measurements, volume_interval_ml=(3.1234567, 20.0)))
     assert json.loads(json.dumps(result_dict(found)))["volume_interval_ml"] == [3.123457, 20.0]
@@ -58,7 +58,7 @@ def test_the_result_says_whether_it_is_assessable_and_which_remarks_decided():
     assert csv_row(result)["not_assessable_because"] == "noisy"
 
 
-def test_what_does_not_exist_is_null():
+def test_missing_values_are_null():
     prediction = make_prediction("none")
     broken = replace(prediction, measurements=replace(prediction.measurements, mean_hu=np.float32("nan")))
     for result in (result_dict(prediction), result_dict(broken)):
@@ -84,6 +84,6 @@ def test_csv_holds_results_and_failures(tmp_path):
     assert good["disclaimer"] == bad["disclaimer"] == DISCLAIMER
 
 
-def test_csv_that_cannot_be_written_says_so(tmp_path):
+def test_an_unwritable_csv_is_reported(tmp_path):
     with pytest.raises(OutputError, match=r"results\.csv"):
         write_results_csv([], tmp_path / "absent" / "results.csv")

@@ -17,7 +17,7 @@ def test_every_remark_is_in_the_result_and_every_warning_is_one_of_them():
     assert result["warnings"] == [one["sentence"] for one in result["remarks"] if one["kind"] not in quiet]
 
 
-def test_checks_do_not_depend_on_words(monkeypatch):
+def test_checks_do_not_depend_on_the_wording(monkeypatch):
     prediction = make_prediction(remarks=(example("noisy"), example("head_turned")))
     before = checks(prediction)
     for kind in get_args(Kind):
@@ -29,7 +29,7 @@ def test_checks_do_not_depend_on_words(monkeypatch):
     assert prediction.warnings == ("Other words.",)
 
 
-def test_the_first_line_says_why_there_was_nothing_to_judge():
+def test_the_first_line_says_why_the_scan_is_not_assessable():
     blocks = (Remark("noisy", {"noise_hu": 31.0}, blocks=True), Remark("field_cut", {"cut_cm2": 60.0}, blocks=True))
     line = first_line(make_prediction("none", remarks=blocks))
     assert line == (
@@ -40,7 +40,7 @@ def test_the_first_line_says_why_there_was_nothing_to_judge():
     assert marked.startswith("Not assessable, because the scan is too noisy (31 HU); do not rely on the ")
 
 
-def test_the_first_line_of_a_part_does_not_speak_for_the_head():
+def test_the_first_line_for_a_partial_scan_is_limited_to_that_part():
     part = Remark("part_of_head", {"slices": 3, "height_mm": 15.0})
     assert first_line(make_prediction("none", remarks=(part,))).endswith(" in the part of the head that was scanned")
     assert first_line(make_prediction("none")) == "No infarct marked"

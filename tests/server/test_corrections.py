@@ -33,7 +33,7 @@ def packed(volume):
     return gzip.compress(volume.reoriented("RAS").data.transpose(2, 1, 0).astype(np.uint8).tobytes())
 
 
-def test_a_version_is_kept_beside_the_original(opened):
+def test_a_corrected_version_is_saved_beside_the_original(opened):
     client, address, folder = opened
     before = (folder / "infarct.nii.gz").read_bytes()
     original = read_volume(folder / "infarct.nii.gz")
@@ -62,7 +62,7 @@ def test_a_version_is_kept_beside_the_original(opened):
         (gzip.compress(b"\0" * 10**7, mtime=0), "one byte for"),
     ],
 )
-def test_what_is_no_mask_is_refused(opened, content, why):
+def test_an_invalid_mask_is_refused(opened, content, why):
     client, address, folder = opened
     answer = client.post(f"{address}/corrections", content=content)
     assert answer.status_code == 422
@@ -70,14 +70,14 @@ def test_what_is_no_mask_is_refused(opened, content, why):
     assert not list(folder.glob("corrected_*"))
 
 
-def test_other_values_are_refused(opened):
+def test_values_other_than_0_and_1_are_refused(opened):
     client, address, folder = opened
     original = read_volume(folder / "infarct.nii.gz")
     answer = client.post(f"{address}/corrections", content=packed(original.with_data(2 * original.data)))
     assert "0 and 1" in answer.json()["detail"]
 
 
-def test_corrected_results_are_cases_to_train_on(opened, tmp_path):
+def test_corrected_results_can_be_trained_on(opened, tmp_path):
     client, address, folder = opened
     original = read_volume(folder / "infarct.nii.gz")
     client.post(f"{address}/corrections", content=packed(original.with_data(0 * original.data)))
@@ -101,7 +101,7 @@ def test_aspects_follows_the_corrected_mask(opened):
     assert marked["aspects"][1] == 10
 
 
-def test_a_mask_that_is_painted_has_the_score_of_the_same_mask_saved_and_is_not_kept(opened):
+def test_a_painted_mask_scores_like_the_saved_mask_and_is_not_stored(opened):
     client, address, folder = opened
     original = read_volume(folder / "infarct.nii.gz")
     assert client.post(f"{address}/aspects", content=packed(original)).json() == {"aspects": None, "lost": []}

@@ -12,7 +12,7 @@ from server.stub_server import client_of, nifti
 TEXT = (Path(__file__).parents[2] / "docs" / "server.md").read_text(encoding="utf-8")
 
 
-def test_the_python_example(client, tmp_path, monkeypatch, capsys):
+def test_the_python_example_runs(client, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("scan.nii.gz").write_bytes(nifti())
     monkeypatch.setattr(httpx, "Client", lambda base_url: client_of(client.app, base_url))
@@ -24,12 +24,12 @@ def test_the_python_example(client, tmp_path, monkeypatch, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"scan.nii.gz", "result.json", "infarct.nii.gz"}
 
 
-def test_every_operation_is_in_the_table(client):
+def test_every_operation_is_in_the_documented_table(client):
     for path in client.get("/api/openapi.json").json()["paths"]:
         assert f"{path.replace('case_id', 'id')}`" in TEXT
 
 
-def test_limits_are_those_of_the_page():
+def test_limits_match_the_documentation():
     limits = Limits()
     assert (limits.upload_mb, limits.unpacked_mb, limits.files) == (1024, 4096, 5000)
     assert limits.unpacked_ratio == 100
@@ -38,6 +38,6 @@ def test_limits_are_those_of_the_page():
         assert words in text
 
 
-def test_steps_are_those_of_the_pipeline():
+def test_steps_match_the_pipeline():
     pipeline = pytest.importorskip("adn.prediction.pipeline")
     assert list(STEPS) == ["read", "load", *pipeline.STEPS, "write"]

@@ -21,7 +21,7 @@ def view(tmp_path):
     [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False),
      ("192.168.1.5", False), ("scanner.example", False), ("localhost.example", False), ("", False)],
 )  # fmt: skip
-def test_what_is_this_machine(host, inside):
+def test_local_addresses_are_recognised(host, inside):
     assert is_loopback(host) is inside
 
 
@@ -30,11 +30,11 @@ def test_what_is_this_machine(host, inside):
     [("127.0.0.1:8765", 200), ("localhost:1", 200), ("[::1]:8765", 200), ("evil.example", 421),
      ("evil.example:8765", 421), ("192.168.1.5", 421), ("127.0.0.1.evil.example", 421), ("[", 421), ("", 421)],
 )  # fmt: skip
-def test_names_that_a_server_on_this_machine_answers_to(host, status, client):
+def test_a_local_server_answers_to_local_host_names_only(host, status, client):
     assert client.get("/api/info", headers={"Host": host}).status_code == status
 
 
-def test_names_that_an_open_server_answers_to(view):
+def test_an_open_server_answers_to_its_host_names(view):
     client = client_of(view, "http://192.168.1.5:8765")
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     assert client.get("/api/info", headers=bearer).status_code == 200
@@ -47,12 +47,12 @@ def test_names_that_an_open_server_answers_to(view):
      ({"Origin": "https://127.0.0.1:8765"}, 403), ({"Origin": "http://127.0.0.1:9999"}, 403),
      ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 404)],
 )  # fmt: skip
-def test_only_our_own_page_may_change_something(headers, status, client):
+def test_only_the_servers_own_page_may_change_something(headers, status, client):
     assert client.delete(f"/api/cases/{'0' * 16}", headers=headers).status_code == status
     assert client.post(f"/api/cases/{'0' * 16}/cancel", headers=headers).status_code == status
 
 
-def test_without_the_token_nothing_is_told(view):
+def test_without_the_token_nothing_is_revealed(view):
     client = client_of(view)
     for path in ("/", "/api/info", "/api/cases", "/api/docs", "/api/openapi.json", "/static/app.js", "/?token=wrong"):
         answer = client.get(path)
@@ -63,7 +63,7 @@ def test_without_the_token_nothing_is_told(view):
     assert client.get("/api/info", headers={"Cookie": "a=; b=\x80;;; =".encode()}).status_code == 401
 
 
-def test_the_token_as_a_bearer_or_once_in_the_address(view):
+def test_the_token_is_accepted_as_bearer_or_once_in_the_address(view):
     client = client_of(view)
     assert client.get("/api/info", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
     answer = client.get("/", params={"token": TOKEN}, follow_redirects=False)
@@ -74,7 +74,7 @@ def test_the_token_as_a_bearer_or_once_in_the_address(view):
     assert client.get("/api/info").status_code == 200  # the client keeps cookies, as browsers do
 
 
-def test_every_answer_has_its_policy(client):
+def test_every_response_has_a_security_policy(client):
     for path in ("/", "/api/info", "/api/docs", "/api/cases/0000000000000000", "/static/nothing.js"):
         headers = client.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'"), path
@@ -82,7 +82,7 @@ def test_every_answer_has_its_policy(client):
         assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
 
 
-def test_what_was_opened_for_viewing_takes_no_uploads(view):
+def test_a_viewing_server_accepts_no_uploads(view):
     client = client_of(view)
     client.headers["Authorization"] = f"Bearer {TOKEN}"
     assert client.get("/api/info").json()["uploads"] is False

@@ -24,7 +24,7 @@ def made(client, order=FINE):
     return response.json()["id"]
 
 
-def test_a_scan_goes_in_and_its_results_come_out(client, folder):
+def test_an_uploaded_scan_gives_results(client, folder):
     response = upload(client, nifti(), names=["Doe^Jane.nii"])
     case = response.json()
     assert (response.status_code, case["state"], case["name"], case["read_only"]) == (201, "queued", "scan-1", False)
@@ -53,7 +53,7 @@ def test_a_scan_goes_in_and_its_results_come_out(client, folder):
     assert client.get(f"/api/cases/{case['id']}").status_code == 404
 
 
-def test_only_listed_files_are_given_out(client, folder):
+def test_only_listed_files_are_served(client, folder):
     case = wait(client, made(client))
     (folder / case["id"] / "scan-1" / ".hidden").write_text("x")
     for name in ("case.json", "..%2Fcase.json", ".hidden", "%2Fetc%2Fpasswd", "nul%00", "aligned_infarct.nii.gz"):
@@ -62,7 +62,7 @@ def test_only_listed_files_are_given_out(client, folder):
         assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_failures_stay_alone(client, folder):
+def test_a_failed_case_does_not_affect_others(client, folder):
     bad, crash, bug, fine = made(client, BAD), made(client, CRASH), None, None
     bad, crash = wait(client, bad), wait(client, crash)
     bug, fine = wait(client, made(client, BUG)), wait(client, made(client))
@@ -75,12 +75,12 @@ def test_failures_stay_alone(client, folder):
         assert (case["files"], case["layers"], case["results"]) == ([], [], None)
 
 
-def test_one_process_does_all_scans(client):
+def test_one_process_handles_all_scans(client):
     pids = {wait(client, made(client))["results"]["pid"] for _ in range(2)}
     assert len(pids) == 1
 
 
-def test_cancel_leaves_nothing_half_written_and_the_next_goes_on(client, folder):
+def test_cancelling_leaves_nothing_half_written_and_the_next_case_starts(client, folder):
     slow, waiting, after = made(client, SLOW), made(client), made(client)
     wait(client, slow, ("running",), "write")
     assert list((folder / slow).glob(".*.partial-*/half.nii.gz"))
@@ -105,7 +105,7 @@ def test_the_queue_is_bounded_and_a_running_case_can_be_deleted(client, folder):
     assert [wait(client, case)["state"] for case in waiting] == ["done"] * 3
 
 
-def test_what_was_wished_for_holds_for_every_case(tmp_path):
+def test_server_options_apply_to_every_case(tmp_path):
     cases = Cases(tmp_path)
     jobs = Jobs(cases, predict=stub_pipeline.predict, wishes=Wishes("de", Asked(volume_limit_ml=50.0)))
     with client_of(create_app(cases, jobs)) as client:
@@ -113,12 +113,12 @@ def test_what_was_wished_for_holds_for_every_case(tmp_path):
     assert (found["language"], found["limit_ml"]) == ("de", 50.0)
 
 
-def test_a_language_that_is_not_spoken_is_refused_before_any_work():
+def test_an_unknown_language_is_refused_before_any_work():
     with pytest.raises(InputError, match="no language 'xx'"):
         Wishes("xx")
 
 
-def test_a_case_that_vanishes_while_it_is_worked_on_holds_up_no_other(tmp_path, monkeypatch):
+def test_a_case_that_vanishes_during_processing_does_not_block_others(tmp_path, monkeypatch):
     """A page deletes what another has just cancelled: the thread that works on cases must outlive it."""
     cases = Cases(tmp_path)
     jobs = Jobs(cases, predict=stub_pipeline.predict)
@@ -139,7 +139,7 @@ def test_a_case_that_vanishes_while_it_is_worked_on_holds_up_no_other(tmp_path, 
     assert seen == [first, second]
 
 
-def test_who_waits_for_the_end_of_a_case_hears_of_it_when_the_upload_is_gone(client, folder, monkeypatch):
+def test_waiting_for_a_case_ends_when_its_upload_is_gone(client, folder, monkeypatch):
     removed = cases.remove_folder
 
     def slowly(path):

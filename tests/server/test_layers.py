@@ -34,7 +34,7 @@ def test_the_scan_is_rebuilt_from_the_maps(predicted):
     assert np.abs(scan.data - prediction.scan.volume.data)[inside].max() < 1e-3
 
 
-def test_what_a_worker_writes_and_what_view_makes_are_the_same(predicted, tmp_path):
+def test_layers_made_on_demand_equal_those_the_worker_writes(predicted, tmp_path):
     prediction, folder = predicted
     write_views(prediction, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
@@ -46,7 +46,7 @@ def test_what_a_worker_writes_and_what_view_makes_are_the_same(predicted, tmp_pa
         np.testing.assert_allclose(ours.data, made.data, atol=0.01)
 
 
-def test_aligned_layers_are_upright_and_left_stays_left(predicted, tmp_path):
+def test_aligned_layers_are_upright_and_keep_left_and_right(predicted, tmp_path):
     prediction, _ = predicted
     write_views(prediction, tmp_path)
     infarct, scan = (read_volume(tmp_path / f"aligned_{name}.nii.gz") for name in ("infarct", "scan"))
@@ -60,7 +60,7 @@ def test_aligned_layers_are_upright_and_left_stays_left(predicted, tmp_path):
     assert scan.data.max() < 34  # of 33 HU with a lesion of 27: nothing of the skull's 900 has leaked in
 
 
-def test_view_shows_layers_that_the_folder_does_not_hold_and_changes_nothing(predicted):
+def test_view_shows_layers_missing_from_the_folder_without_changing_it(predicted):
     _, folder = predicted
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     with client_of(create_app(Cases(None, opened=result_folders([folder.parent])), None)) as client:

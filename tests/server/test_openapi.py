@@ -85,7 +85,7 @@ def test_every_operation_is_described(client):
             assert errors == {"application/problem+json"}
 
 
-def test_the_page_about_it_names_them_all_and_loads_nothing(client):
+def test_the_documentation_page_lists_all_operations_and_loads_nothing_external(client):
     text = client.get("/api/docs").text
     for operation in OPERATIONS:
         assert f"<code>{operation}</code>" in text
@@ -93,7 +93,7 @@ def test_the_page_about_it_names_them_all_and_loads_nothing(client):
     assert "research use only" in text
 
 
-def test_errors_are_problems_of_one_shape(client):
+def test_all_errors_have_the_same_shape(client):
     for response in (
         client.get("/api/nothing"),
         client.put("/api/info"),

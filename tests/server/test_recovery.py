@@ -11,7 +11,7 @@ def made(client, order=0):
     return upload(client, nifti(order)).json()["id"]
 
 
-def test_a_stop_puts_running_work_back_into_the_queue_and_a_start_goes_on(tmp_path):
+def test_stopping_returns_running_work_to_the_queue_and_a_restart_continues(tmp_path):
     with client_of(server(tmp_path)) as client:
         first, slow, last = made(client), made(client, SLOW), made(client)
         done = wait(client, first)
@@ -43,7 +43,7 @@ def after_a_crash(tmp_path, state, attempts=1, results=False):
     return case
 
 
-def test_killed_once_is_run_again(tmp_path):
+def test_a_case_killed_once_is_run_again(tmp_path):
     case = after_a_crash(tmp_path, "running")
     with client_of(server(tmp_path)) as client:
         assert wait(client, case, ("running",))["state"] == "running"
@@ -51,7 +51,7 @@ def test_killed_once_is_run_again(tmp_path):
         assert not (tmp_path / case / ".scan-1.partial-1-0000000000").exists()
 
 
-def test_killed_twice_is_failed_in_plain_words(tmp_path):
+def test_a_case_killed_twice_fails_with_a_clear_message(tmp_path):
     case = after_a_crash(tmp_path, "running", attempts=2)
     with client_of(server(tmp_path)) as client:
         found = client.get(f"/api/cases/{case}").json()
@@ -60,13 +60,13 @@ def test_killed_twice_is_failed_in_plain_words(tmp_path):
     assert not (tmp_path / case / "upload").exists()
 
 
-def test_killed_after_the_results_were_there_is_done(tmp_path):
+def test_a_case_killed_after_its_results_were_written_is_done(tmp_path):
     case = after_a_crash(tmp_path, "running", results=True)
     with client_of(server(tmp_path)) as client:
         assert client.get(f"/api/cases/{case}").json()["state"] == "done"
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path):
+def test_folders_of_other_programs_are_left_alone(tmp_path):
     for name, text in (("notes", "hello"), ("old", '{"id": "old"}'), ("copied", '{"id": "0000000000000000"}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "case.json").write_text(text)

@@ -58,7 +58,7 @@ def stop(process, number=signal.SIGINT):
     return words
 
 
-def test_the_blockade_works(tmp_path):
+def test_the_network_block_works(tmp_path):
     code = "import socket; socket.create_connection(('192.0.2.1', 80), 1)"
     settings = os.environ | {
         "PYTHONPATH": str(Path(__file__).parent / "blocked"),
@@ -69,7 +69,7 @@ def test_the_blockade_works(tmp_path):
     assert "192.0.2.1" in (tmp_path / "refused").read_text()
 
 
-def test_a_server_on_this_machine_needs_no_network_and_stops_cleanly(tmp_path):
+def test_a_local_server_needs_no_network_and_stops_cleanly(tmp_path):
     with serving("serve", "cases", cwd=tmp_path) as (process, client, address, refused):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         for path in ("/", "/api/docs", "/api/openapi.json", "/static/app.js"):
@@ -101,7 +101,7 @@ def _outer_address():
             return "192.0.2.1"
 
 
-def test_another_host_has_a_token_made_and_printed(tmp_path):
+def test_serving_other_hosts_generates_and_prints_a_token(tmp_path):
     with serving("serve", "cases", "--host", "0.0.0.0", cwd=tmp_path) as (process, client, address, _):
         token = address.partition("?token=")[2]
         assert len(token) >= 32
@@ -111,7 +111,7 @@ def test_another_host_has_a_token_made_and_printed(tmp_path):
     assert process.returncode == 0
 
 
-def test_a_missing_extra_is_one_sentence(monkeypatch, capsys, tmp_path):
+def test_a_missing_extra_is_reported_in_one_sentence(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("adn.cli.page.find_spec", lambda name: None if name == "uvicorn" else True)
     monkeypatch.setattr("adn.cli.terminal.unwind_on_signals", lambda: None)
     for arguments in (["serve", str(tmp_path / "cases")], ["view", str(tmp_path)]):
@@ -122,7 +122,7 @@ def test_a_missing_extra_is_one_sentence(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_patient_gets_the_mask_of_the_command_line_without_any_network(tmp_path):
+def test_the_demo_patient_gets_the_same_mask_as_on_the_command_line_without_network(tmp_path):
     def adn(*arguments):
         subprocess.run([sys.executable, "-c", PROGRAM, *arguments, "-q"], cwd=tmp_path, check=True)
 

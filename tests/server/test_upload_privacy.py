@@ -12,7 +12,7 @@ def told(data):
     return [secret for secret in SECRETS if secret.encode() in data.lower()]
 
 
-def test_no_name_of_an_upload_is_kept_or_said(client, folder, tmp_path, caplog, capfd):
+def test_names_of_uploads_are_neither_stored_nor_logged(client, folder, tmp_path, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     files = write_dicom_series(head((12, 16, 16), (12.0, 12.0, 12.0)), tmp_path)
     slices = [path.read_bytes() for path in files]

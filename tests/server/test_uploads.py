@@ -24,20 +24,20 @@ def stored(folder, case_id):
 
 
 @pytest.mark.parametrize("name", ["scan.nii", "..\\..\\scan.nii.gz", "", "/etc/passwd"])
-def test_names_do_not_matter_content_does(name, client, folder):
+def test_file_type_is_decided_by_content_not_by_name(name, client, folder):
     case = upload(client, nifti(), names=[name or "x"]).json()
     assert '"kind": "nifti"' in stored(folder, case["id"])
     assert wait(client, case["id"])["state"] == "done"
 
 
-def test_a_dropped_dicom_folder_with_other_things_in_it(client, folder, slices):
+def test_a_dicom_folder_may_hold_other_files(client, folder, slices):
     names = [f"Doe^Jane/CT 5.0/{i:03d}" for i in range(len(slices))] + ["Doe^Jane/.DS_Store", "Doe^Jane/notes.txt"]
     case = upload(client, *slices, b"junk", b"hello", names=names, dicom_seg=True).json()
     assert '"kind": "dicom"' in stored(folder, case["id"])
     assert wait(client, case["id"])["state"] == "done"
 
 
-def test_a_zip(client, folder, slices):
+def test_a_zip_is_accepted(client, folder, slices):
     case = upload(client, zipped({f"a/{i}": data for i, data in enumerate(slices)})).json()
     assert '"kind": "zip"' in stored(folder, case["id"])
     assert wait(client, case["id"])["state"] == "done"
@@ -76,7 +76,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("contents", "status", "words"), REFUSED.values(), ids=list(REFUSED))
-def test_what_is_refused(contents, status, words, client, folder):
+def test_invalid_uploads_are_refused(contents, status, words, client, folder):
     before = sorted(path.name for path in folder.iterdir())
     response = upload(client, *contents)
     assert response.status_code == status, response.text
@@ -86,7 +86,7 @@ def test_what_is_refused(contents, status, words, client, folder):
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
-def test_a_body_without_a_length_is_counted(client, folder):
+def test_a_body_without_content_length_is_limited_too(client, folder):
     def body():
         yield b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
         for _ in range(20):
@@ -97,7 +97,7 @@ def test_a_body_without_a_length_is_counted(client, folder):
     assert not list(folder.glob(".incoming-*"))
 
 
-def test_a_full_disk_is_told(client, folder, monkeypatch):
+def test_a_full_disk_is_reported(client, folder, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -107,7 +107,7 @@ def test_a_full_disk_is_told(client, folder, monkeypatch):
     assert not list(folder.glob(".incoming-*"))
 
 
-def test_other_requests_that_are_no_upload(client):
+def test_malformed_upload_requests_are_refused(client):
     assert client.post("/api/cases").status_code == 422
     assert client.post("/api/cases", data={"files": "text"}).status_code == 422
     broken = client.post("/api/cases", content=b"x", headers={"Content-Type": "multipart/form-data"})

@@ -28,7 +28,7 @@ def test_maps_compose_and_invert(affine):
     assert np.allclose(affine.inverse().apply(affine.apply(points)), points)
 
 
-def test_a_map_does_not_change_with_the_array_it_was_made_of():
+def test_a_map_does_not_change_with_its_source_array():
     matrix = np.eye(4)
     affine = Affine(matrix)
     matrix[0, 3] = 5
@@ -37,7 +37,7 @@ def test_a_map_does_not_change_with_the_array_it_was_made_of():
         affine.matrix[0, 3] = 1
 
 
-def test_the_torch_twin_moves_points_to_the_same_places(affine):
+def test_the_torch_version_moves_points_to_the_same_places(affine):
     points = np.random.default_rng(3).normal(size=(3, 4, 5, 6))  # channels first
     moved = move_points(torch.tensor(affine.matrix), torch.from_numpy(points)).numpy()
     assert np.allclose(np.moveaxis(moved, 0, -1), affine.apply(np.moveaxis(points, 0, -1)), atol=1e-5)

@@ -12,7 +12,7 @@ def test_there_are_48_axis_orders():
     assert len(set(ORDERS)) == 48
 
 
-def test_a_centred_grid_lies_where_it_was_asked_to():
+def test_a_centred_grid_is_at_the_requested_place():
     grid = Grid.centred((40, 256, 256), (5.0, 1.2, 1.2), (1.0, -2.0, 3.0))
     assert grid.axes == "SPL"
     assert grid.spacing_mm == pytest.approx((5.0, 1.2, 1.2))
@@ -40,7 +40,7 @@ def test_the_frame_is_lps_about_the_centre():
 
 
 @pytest.mark.parametrize("axes", ORDERS)
-def test_reorienting_moves_no_voxel_and_keeps_directions_to_the_bit(axes):
+def test_reorienting_moves_no_voxel_and_keeps_directions_exactly(axes):
     grid = oblique()
     turned = grid.reoriented(axes)
     assert turned.axes == axes
@@ -59,7 +59,7 @@ def test_axis_changes_by_hand():
     assert np.array_equal(reorient_array(array, "SPL", "RPS"), array.transpose(2, 1, 0)[::-1])
 
 
-def test_same_as_sees_every_voxel():
+def test_same_as_considers_every_voxel():
     grid = Grid.centred((9, 9, 9), (2.0, 2.0, 2.0), axes="RAS")
     assert grid.same_as(Grid(grid.shape, grid.affine + np.diag([0, 0, 1e-5, 0])))
     assert not grid.same_as(Grid.centred((9, 9, 9), (2.0, 2.0, 2.0), (0.0, 0.0, 0.03), "RAS"))
@@ -76,7 +76,7 @@ def test_a_hundredth_of_a_voxel_is_the_same_grid(axis):
         assert grid.same_as(Grid(grid.shape, affine)) == same
 
 
-def test_a_turn_counts_where_it_moves_most():
+def test_a_rotation_is_judged_by_its_largest_displacement():
     grid = Grid.centred((30, 500, 500), (5.0, 0.5, 0.5))
     for degrees, same in ((0.0005, True), (0.01, False)):  # 125 mm away: 0.001 and 0.02 mm
         c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
@@ -90,7 +90,7 @@ def test_a_singular_affine_is_refused(affine):
         Grid((2, 3, 4), affine)
 
 
-def test_a_grid_cannot_be_changed_and_freezes_nothing_of_its_maker():
+def test_a_grid_is_immutable_and_does_not_freeze_its_inputs():
     affine = np.eye(4)
     grid = Grid((2, 3, 4), affine)
     affine[0, 3] = 9.0
@@ -141,7 +141,7 @@ def test_a_pose_can_be_pasted_back():
     assert np.abs(again.matrix - pose.matrix).max() < 1e-5
 
 
-def test_bounding_box_holds_all_and_grows_within_the_array():
+def test_the_bounding_box_contains_everything_and_grows_within_the_array():
     inside = np.zeros((5, 6, 7), bool)
     inside[1, 2, 0] = inside[3, 2, 4] = True
     assert bounding_box(inside) == (slice(1, 4), slice(2, 3), slice(0, 5))

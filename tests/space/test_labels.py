@@ -7,7 +7,7 @@ import torch
 from adn.space.labels import TISSUES, TissueLabel
 
 
-def test_values_are_those_of_files():
+def test_label_values_match_the_files():
     assert {label.name: int(label) for label in TissueLabel} == {"OUTSIDE": 0, "GM": 1, "WM": 2, "CSF": 3}
     assert tuple(TissueLabel)[1:] == TISSUES  # so that an index among the tissues is one less than the label
 

@@ -13,12 +13,12 @@ def test_a_window_by_hand():
     assert hu_to_unit(np.array([10, 20, 50]), (10.0, 50.0)) == pytest.approx([0.0, 0.25, 1.0])
 
 
-def test_a_difference_of_a_tenth_is_8_hu_whatever_the_windows_start():
+def test_a_difference_of_a_tenth_is_8_hu_whatever_the_window_level():
     for window in ((0.0, 80.0), (-20.0, 60.0)):
         assert unit_to_hu(np.array([0.1, -0.1, 0.0]), window) == pytest.approx([8.0, -8.0, 0.0])
 
 
-def test_there_and_back_inside_the_window():
+def test_windowing_is_invertible_inside_the_window():
     hu = np.linspace(-20, 60, 33).reshape(3, 11)
     back = unit_to_hu(hu_to_unit(hu, (-20.0, 60.0)), (-20.0, 60.0)) - 20.0
     assert back.shape == hu.shape

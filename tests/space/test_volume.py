@@ -32,20 +32,20 @@ def test_data_must_fit_the_grid():
         Volume(np.zeros((7, 4, 3)), oblique())
 
 
-def test_other_values_lie_on_the_same_grid():
+def test_with_data_keeps_the_grid():
     volume = coded()
     other = volume.with_data(np.zeros(volume.grid.shape, np.float32), "HU")
     assert other.grid is volume.grid
     assert (other.unit, volume.with_data(volume.data).unit) == ("HU", "label")
 
 
-def test_a_volume_introduces_itself():
+def test_a_volume_has_a_readable_repr():
     assert repr(coded()) == "Volume(label, 3×4×7, 5×1.2×0.7 mm, SPL)"
     assert repr(coded().grid) == "Grid(3×4×7, 5×1.2×0.7 mm, SPL)"
 
 
 @pytest.mark.parametrize("axes", ORDERS)
-def test_a_box_is_laid_on_the_scan_whatever_its_axes(axes):
+def test_a_box_is_placed_on_the_scan_whatever_its_axes(axes):
     scan = coded()
     marked = np.zeros(scan.grid.shape, bool)
     marked[1:3, 0:2, 1:2] = True

@@ -32,14 +32,14 @@ def centroid_mm(x):
     return (weight * frame()).sum((0, 1, 2)) / weight.sum()
 
 
-def test_mirroring_twice_is_nothing_and_swaps_left_and_right():
+def test_mirroring_swaps_left_and_right_and_twice_is_the_identity():
     x = torch.rand(2, 3, 4, 5, 7)
     assert torch.equal(mirror(mirror(x)), x)
     assert centroid_mm(mirror(blob((12.0, 5.0, -3.0)))) == pytest.approx([-12.0, 5.0, -3.0], abs=0.01)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_rigid_matrix_is_the_twin_of_numpys(seed):
+def test_rigid_matrix_equals_the_numpy_version(seed):
     draw = np.random.default_rng(seed)
     angles, shifts = draw.uniform(-80, 80, (2, 3)), draw.uniform(-50, 50, (2, 3))
     twin = rigid_matrix(torch.tensor(angles), torch.tensor(shifts))
@@ -72,7 +72,7 @@ def test_conjugation_by_the_grid_by_hand():
         POSE,
     ],
 )
-def test_a_blob_goes_where_numpys_geometry_says(pose, start):
+def test_a_blob_moves_as_numpys_geometry_says(pose, start):
     moved = centroid_mm(warp(blob(start), as_tensor(pose), SPACING))
     expected = pose.inverse().matrix @ [*start, 1.0]  # output(p) = x(pose · p): the blob lands at pose⁻¹ · start
     assert moved == pytest.approx(expected[:3], abs=0.25)
@@ -88,7 +88,7 @@ def test_whole_voxels_and_quarter_turns_by_hand():
     assert torch.allclose(warp(x, quarter, (5.0, 1.5, 1.5)), x.rot90(1, (3, 4)))
 
 
-def test_the_inverse_pose_leads_home():
+def test_the_inverse_pose_undoes_the_pose():
     x = blob((5.0, -6.0, 2.0), sigma_mm=12.0)
     home = warp(warp(x, as_tensor(POSE), SPACING), invert_rigid(as_tensor(POSE)), SPACING)
     inside = np.linalg.norm(frame() / [44, 46, 37], axis=-1) < 0.55  # what stays in the grid both ways
@@ -123,7 +123,7 @@ def test_a_box_is_the_centre_of_the_full_grid():
     assert grown.abs().max() < 1e-9
 
 
-def test_nearest_invents_no_label_and_the_outside_is_zero():
+def test_nearest_creates_no_new_label_and_the_outside_is_zero():
     labels = torch.randint(1, 4, (1, 1, *SHAPE)).float()
     out = warp(labels, as_tensor(POSE), SPACING, mode="nearest")
     assert set(out.unique().tolist()) == {0.0, 1.0, 2.0, 3.0}

@@ -28,14 +28,14 @@ class Killed(BaseException):
     """Stands for a kill."""
 
 
-def test_the_rate_falls_to_nothing_by_the_power_and_rises_over_the_warm_up():
+def test_the_learning_rate_warms_up_and_then_decays_polynomially_to_0():
     config = CONFIG.model_copy(update={"learning_rate": 2.0, "poly_power": 0.9, "warmup_steps": 4})
     assert _learning_rate(config, 0, 0.0) == pytest.approx(2.0 / 4)
     assert _learning_rate(config, 50, 0.5) == pytest.approx(2.0 * 0.5**0.9)
     assert _learning_rate(config, 99, 0.99) == pytest.approx(2.0 * 0.01**0.9)
 
 
-def test_a_stage_ends_when_its_time_is_over_and_its_last_epoch_is_closed(tmp_path, monkeypatch):
+def test_a_stage_ends_when_its_time_is_up_and_completes_its_last_epoch(tmp_path, monkeypatch):
     clock = iter(range(10_000))
     monkeypatch.setattr(fit_module.time, "monotonic", lambda: float(next(clock)))
     rates = []
@@ -52,7 +52,7 @@ def test_a_stage_ends_when_its_time_is_over_and_its_last_epoch_is_closed(tmp_pat
     assert (tmp_path / "toy-best.ckpt").is_file()
 
 
-def test_the_log_tells_how_long_a_step_waited_for_samples(tmp_path, monkeypatch):
+def test_the_log_records_how_long_a_step_waited_for_samples(tmp_path, monkeypatch):
     made = fit_module.loader
 
     def late(*arguments):
@@ -67,7 +67,7 @@ def test_the_log_tells_how_long_a_step_waited_for_samples(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_whatever_method_a_loss_calls_computes_in_the_precision_of_the_stage(tmp_path, precision, kind):
+def test_every_method_that_a_loss_calls_runs_in_the_precision_of_the_stage(tmp_path, precision, kind):
     kinds = []
 
     class Named(torch.nn.Sequential):
@@ -83,7 +83,7 @@ def test_whatever_method_a_loss_calls_computes_in_the_precision_of_the_stage(tmp
     assert set(kinds) == {kind}
 
 
-def test_a_row_an_epoch_holds_the_mean_of_every_scalar(tmp_path):
+def test_each_epoch_logs_the_mean_of_every_scalar(tmp_path):
     losses = []
     run(tmp_path, network(), progress=lambda *told: losses.append(told[3]["loss"]))
     rows = read_log(tmp_path / "log.csv")
@@ -97,7 +97,7 @@ def test_a_row_an_epoch_holds_the_mean_of_every_scalar(tmp_path):
 
 @pytest.mark.parametrize("average_steps", [0, 3])
 @pytest.mark.parametrize("moment", ["step", "validation", "before log", "after log"])
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_numbers(tmp_path, monkeypatch, moment, average_steps):
+def test_a_run_killed_at_any_moment_resumes_to_the_same_numbers(tmp_path, monkeypatch, moment, average_steps):
     """Dropout is on: what is random depends on the step, not on how the run came there."""
     config = CONFIG.model_copy(update={"average_steps": average_steps})
     whole, broken = network(0.5), network(0.5)
@@ -127,7 +127,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_numbers(tmp_path, monkey
     assert logs[0] == logs[1]
 
 
-def test_what_is_validated_and_kept_is_the_mean_of_the_weights_where_the_recipe_says_so(tmp_path):
+def test_averaged_weights_are_validated_and_saved_if_the_recipe_says_so(tmp_path):
     steps, validated = [], []
     config = CONFIG.model_copy(update={"average_steps": 100})
     model = network()
@@ -142,7 +142,7 @@ def test_what_is_validated_and_kept_is_the_mean_of_the_weights_where_the_recipe_
             assert torch.allclose(value, torch.stack([step[place] for step in steps[:count]]).mean(0), atol=1e-6)
 
 
-def test_the_best_weights_on_validation_are_kept_beside_the_last(tmp_path):
+def test_the_best_weights_on_validation_are_saved_beside_the_last(tmp_path):
     seen, model = [], loose(network())
 
     def validate(epoch):
@@ -157,7 +157,7 @@ def test_the_best_weights_on_validation_are_kept_beside_the_last(tmp_path):
     assert [row["val_dice"] for row in read_log(tmp_path / "log.csv")] == ["0.2", "0.5", "0.1"]
 
 
-def test_where_the_lowest_is_best_that_one_is_kept(tmp_path):
+def test_weights_with_the_lowest_score_are_saved_where_lower_is_better(tmp_path):
     seen, model = [], loose(network())
 
     def validate(epoch):
@@ -170,7 +170,7 @@ def test_where_the_lowest_is_best_that_one_is_kept(tmp_path):
     assert torch.equal(best[0].weight, seen[1])
 
 
-def test_terms_that_a_batch_has_none_of_do_not_count():
+def test_terms_missing_from_a_batch_do_not_count():
     state = State()
     for value in (1.0, math.nan, 3.0):
         state.add({"q_inside": value, "never": math.nan})
@@ -201,11 +201,11 @@ def test_training_dice_is_flat_when_three_epochs_lie_within_the_band():
 @pytest.mark.parametrize(
     "values", [(0.004, 0.006, 0.011), (0.0, 0.0, 0.0), (0.2, 0.011, 0.01, 0.012), (0.09, 0.1, 0.105)]
 )
-def test_a_network_that_has_not_begun_is_not_flat(values):
+def test_a_network_that_has_not_started_to_learn_is_not_flat(values):
     assert not is_flat([{"loss": 1.0, "dice": value} for value in values], 0.02)
 
 
-def test_a_flat_dice_stops_training_where_the_recipe_says_so(tmp_path):
+def test_a_flat_dice_stops_training_if_the_recipe_says_so(tmp_path):
     config = CONFIG.model_copy(update={"max_epochs": 9, "plateau_band": 2.0})
     run(tmp_path, network(), config=config)
     assert len(read_log(tmp_path / "log.csv")) == 3
@@ -229,7 +229,7 @@ def test_out_of_memory_says_which_setting_to_lower(tmp_path, error):
         run(tmp_path, network(), objective=hungry)
 
 
-def test_other_errors_stay_what_they_are(tmp_path):
+def test_other_errors_are_passed_on_unchanged(tmp_path):
     def wrong(model, batch, epoch):
         raise RuntimeError("shapes do not match")
 
@@ -237,7 +237,7 @@ def test_other_errors_stay_what_they_are(tmp_path):
         run(tmp_path, network(), objective=wrong)
 
 
-def test_a_loss_that_is_not_a_number_ends_training_with_a_sentence(tmp_path):
+def test_a_non_finite_loss_ends_training_with_a_clear_message(tmp_path):
     def broken(model, batch, epoch):
         return {"loss": objective(model, batch, epoch)["loss"] * (math.nan if epoch else 1.0)}
 
@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_a_number_ends_training_with_a_sentence(tmp_path):
 
 @pytest.mark.parametrize("clip_norm", [0.0, 5.0])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_gradient_that_is_not_a_number_ends_training_with_a_sentence(value, clip_norm, tmp_path):
+def test_a_non_finite_gradient_ends_training_with_a_clear_message(value, clip_norm, tmp_path):
     def broken(model, batch, epoch):
         if epoch:
             next(model.parameters()).register_hook(lambda gradient: gradient * value)
@@ -263,7 +263,7 @@ def test_a_gradient_that_is_not_a_number_ends_training_with_a_sentence(value, cl
     assert all(p.isfinite().all() for p in kept.parameters())
 
 
-def test_without_tensorboard_training_goes_on_and_says_so(tmp_path, monkeypatch, caplog):
+def test_training_runs_without_tensorboard_and_says_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with caplog.at_level(logging.WARNING, "adn"):
         run(tmp_path, network())
@@ -279,6 +279,6 @@ def test_tensorboard_gets_every_step(tmp_path):
     assert [event.step for event in events.Scalars("val_dice")] == [2, 4, 6]
 
 
-def test_the_process_can_hold_the_smallest_numbers_after_training(tmp_path):
+def test_denormal_numbers_are_available_after_training(tmp_path):
     run(tmp_path, network())
     assert float.fromhex("0x1p-1074") * 1.0 > 0

@@ -95,7 +95,7 @@ def test_l_t_is_a_plain_mean_or_relative_to_the_brain(reconstruction):
         assert float(found["loss"]) == pytest.approx(float(value.mean()), rel=1e-5)
 
 
-def test_a_known_plane_weighs_as_the_recipe_says_and_an_unknown_one_does_not():
+def test_a_known_plane_is_weighted_by_the_recipe_and_an_unknown_one_is_not_used():
     brain, pose = batch().brain, Posed(12.0, 3.0)
     known = rigid_matrix(torch.tensor([[0.0, 0.0, 12.0]]), torch.tensor([[5.0, 0.0, 0.0]])).expand(len(brain), 4, 4)
     chosen = recipe(align={"plane_weight": 0.5})
@@ -122,7 +122,7 @@ def test_after_the_warm_start_the_loss_is_l_f_plus_lambda_l_d():
     assert float(without["l_d"]) == pytest.approx(l_d - float(terms.tissue.mean()), rel=1e-5)
 
 
-def test_cross_entropy_is_the_mean_over_the_brain_where_marks_without_infarct_count():
+def test_cross_entropy_is_averaged_over_the_brain_and_counts_scans_without_infarct():
     chosen, sample = recipe(loss={"cross_entropy_over": "brain", "weight_d": 0.0}), batch()
     carried = carry_sample(model(chosen), sample, aligned=True)
     p, voxels = carried.output.infarct_probability_aligned, (carried.output.parts.aligned > 0).flatten(1).sum(1)
@@ -147,7 +147,7 @@ def test_the_warm_start_is_added_to_l_d_or_replaces_it(dice, replaces):
     assert float(first["loss"]) == float(second["loss"]) == pytest.approx(l_f + l_d + 10 * float(warm), rel=1e-5)
 
 
-def test_the_warm_start_teaches_d_where_the_infarct_is():
+def test_the_warm_start_trains_d_on_the_infarct():
     chosen, sample = recipe({"p_form": "probability"}, {"warm_start_replaces_d": True}), batch()
     d = nn.Conv3d(1, 1, 1)  # its slope at a voxel is σ − G there
     network = ADN(Posed(), d, Constant(0.0), chosen)
@@ -160,7 +160,7 @@ def test_the_warm_start_teaches_d_where_the_infarct_is():
     assert slopes[0] > 0 > slopes[1]
 
 
-def test_l_f_is_computed_in_the_space_that_the_recipe_says():
+def test_l_f_is_computed_in_the_space_set_by_the_recipe():
     """A T that turns by 20°: in input space O = T⁻¹(Ŷ) meets G itself, in aligned space Ŷ meets T(G)."""
     sample, t = batch(), Posed(20.0, 3.0)
     pose = t(sample.brain)
@@ -175,7 +175,7 @@ def test_l_f_is_computed_in_the_space_that_the_recipe_says():
 
 
 @pytest.mark.parametrize("aligned", [False, True])
-def test_silent_voxels_count_nowhere_or_as_background(aligned):
+def test_ignored_voxels_count_nowhere_or_as_background(aligned):
     sample = batch()
     silent = sample.infarct.clone()
     silent[:, :, 0, 7:9, 7:11] = -1
@@ -233,7 +233,7 @@ class Pyramid(Constant):
         return [finest, finest[..., ::2, ::2, ::2] + 1] if self.training else finest
 
 
-def test_coarser_levels_of_f_and_of_the_gate_weigh_a_half():
+def test_coarser_levels_of_f_and_of_the_gate_are_weighted_by_a_half():
     """Levels 1 and ½, normalised, in L_F and in the warm start; L_D is of the finest level alone."""
     chosen, sample = recipe(loss={"warm_start_dice": True, "warm_start_weight": 3.0}), batch()
     coarse = torch.nn.functional.max_pool3d(sample.infarct, 2)
@@ -259,7 +259,7 @@ BATCH_DICE = {"l_f": "bce_batch_dice", "bce_weight": 3.0, "dice_smooth": 20.0, "
 
 
 @pytest.mark.parametrize(("epoch", "gate_weight", "weight"), [(0, 0.0, 0.5), (9, 0.0, 0.0), (9, 0.2, 0.2)])
-def test_cross_entropy_and_pooled_dice_on_f_and_a_share_of_it_on_ds_gate(epoch, gate_weight, weight):
+def test_cross_entropy_and_pooled_dice_on_f_and_a_fraction_of_it_on_the_gate_of_d(epoch, gate_weight, weight):
     gate = {"warm_start_weight": 0.5, "warm_start_dice": True, "gate_weight": gate_weight}
     chosen, sample = recipe(loss={**BATCH_DICE, **gate}), batch()
     sample.infarct[0, 0, 0, 0, 0] = -1
@@ -289,7 +289,7 @@ def test_a_baseline_has_the_same_cross_entropy_and_pooled_dice():
 
 
 @pytest.mark.parametrize("aligned", [True, False])
-def test_a_few_slices_carry_the_loss(aligned):
+def test_the_loss_is_computed_on_a_few_slices(aligned):
     """Their answers and labels alone; T's pose applies to all of the head."""
     chosen = recipe_from_dict(
         {

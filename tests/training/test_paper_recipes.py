@@ -36,7 +36,7 @@ def test_the_recipe_trains_through_every_stage(name, tmp_path):
     assert load_model(path, device="cpu").recipe.name == name
 
 
-def test_virtual_patients_are_posed_where_l_f_is_computed_at_home_and_augmented_where_the_recipe_says_so(tmp_path):
+def test_virtual_patients_are_posed_if_l_f_is_in_scan_space_and_augmented_if_the_recipe_says_so(tmp_path):
     paper, released = (open_sets(small(name), Source(), tmp_path) for name in ("paper", "released"))
     assert isinstance(paper.training, PosedPatients)
     assert not paper.aligned

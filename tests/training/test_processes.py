@@ -19,7 +19,7 @@ from training.two_processes import train_tiny
 HERE = Path(__file__).parent
 
 
-def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(tmp_path):
+def test_two_processes_give_the_loss_of_one_with_twice_the_batch(tmp_path):
     """Two processes with 2 samples each, in 2 parts, against one with 4, over two steps of the coarse recipe."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -46,7 +46,7 @@ def test_a_batch_in_parts_gives_the_same_weights(tmp_path):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
-def test_a_global_batch_holds_the_same_samples_however_many_processes(processes):
+def test_a_global_batch_holds_the_same_samples_for_any_number_of_processes(processes):
     class Indices(torch.utils.data.Dataset):
         def __getitem__(self, index):
             return index

@@ -21,19 +21,19 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
-def test_the_resolved_recipe_can_be_given_back(run):
+def test_the_resolved_recipe_can_be_loaded_again(run):
     assert load_recipe(run / "recipe.json") == load_recipe("tiny")
     assert read_run(run) == (load_recipe("tiny"), REQUEST)
 
 
-def test_the_environment_is_known(run):
+def test_the_environment_is_recorded(run):
     (session,) = json.loads((run / "run.json").read_text())["sessions"]
     for name in ("time", "command", "adn", "git_commit", "python", "torch", "numpy", "processor", "threads", "gpus"):
         assert name in session
     assert session["threads"] >= 1
 
 
-def test_each_resumption_is_another_session(run):
+def test_each_resumption_is_recorded_as_a_session(run):
     continue_run(run, load_recipe("tiny"))
     assert len(json.loads((run / "run.json").read_text())["sessions"]) == 2
 
@@ -41,7 +41,7 @@ def test_each_resumption_is_another_session(run):
 KILLED = "from adn.io.atomic import _hidden_name as n; from pathlib import Path; n(Path('a.png'), 'partial').touch()"
 
 
-def test_what_a_kill_left_half_written_is_removed_when_the_run_goes_on_or_begins_anew(run, tmp_path):
+def test_half_written_files_of_a_killed_run_are_removed_on_resume_or_restart(run, tmp_path):
     new = tmp_path / "new"
     new.mkdir()
     for folder in (run, new):
@@ -52,7 +52,7 @@ def test_what_a_kill_left_half_written_is_removed_when_the_run_goes_on_or_begins
         assert {path.name for path in folder.iterdir()} == {"recipe.json", "run.json"}
 
 
-def test_other_threads_are_said(run, caplog):
+def test_a_changed_number_of_threads_is_reported(run, caplog):
     record = json.loads((run / "run.json").read_text())
     record["sessions"][0]["threads"] = 77
     (run / "run.json").write_text(json.dumps(record))
@@ -61,7 +61,7 @@ def test_other_threads_are_said(run, caplog):
     assert "threads was 77" in caplog.text
 
 
-def test_what_is_no_run_or_another_run_is_refused(run, tmp_path):
+def test_a_folder_that_is_not_this_run_is_refused(run, tmp_path):
     with pytest.raises(OutputError, match="not empty"):
         start_run(run, load_recipe("tiny"), REQUEST)
     with pytest.raises(InputError, match="another recipe"):
@@ -76,7 +76,7 @@ def test_a_damaged_recipe_is_a_config_error(run):
         read_run(run)
 
 
-def test_a_source_is_found_again_from_any_folder(tmp_path, monkeypatch):
+def test_a_source_is_found_from_any_working_folder(tmp_path, monkeypatch):
     (tmp_path / "cases").mkdir()
     monkeypatch.chdir(tmp_path)
     from pathlib import Path

@@ -18,7 +18,7 @@ def drawn(brain, infarct, count):
     return [draw_slices(*scan(brain, infarct), count)[0].tolist() for _ in range(30)]
 
 
-def test_half_have_infarct_and_none_comes_twice():
+def test_half_of_the_slices_have_infarct_and_none_is_drawn_twice():
     for places in drawn([1, 2, 3, 4, 5, 6, 7, 8], [4, 5, 6, 7], 5):
         assert places == sorted(set(places))
         assert len(places) == 5
@@ -27,15 +27,15 @@ def test_half_have_infarct_and_none_comes_twice():
     assert len({tuple(places) for places in drawn([1, 2, 3, 4, 5, 6, 7, 8], [4, 5, 6, 7], 5)}) > 10
 
 
-def test_without_infarct_all_are_of_the_brain():
+def test_without_infarct_all_slices_show_brain():
     assert all({*places} <= {2, 3, 4, 5, 6} for places in drawn([2, 3, 4, 5, 6], [], 3))
 
 
-def test_slices_of_a_short_stack_come_again():
+def test_slices_of_a_short_stack_are_repeated():
     assert all({*places} == {4, 5} and len(places) == 6 for places in drawn([4, 5], [5], 6))
 
 
-def test_silent_voxels_are_no_infarct_and_an_empty_scan_has_slices_too():
+def test_ignored_voxels_are_not_infarct_and_an_empty_scan_still_gives_slices():
     brain, infarct = scan([0, 1, 2, 3], [])
     infarct[:, :, 3, 1, 1] = -1
     assert any(3 not in draw_slices(brain, infarct, 2)[0].tolist() for _ in range(30))

@@ -25,14 +25,14 @@ COARSE = {"spacing_mm": tuple(2 * mm for mm in WHOLE.grid.spacing_mm), "shape": 
 MIX = WHOLE.model_copy(update={"grid": WHOLE.grid.model_copy(update=COARSE)})
 
 
-def test_whole_heads_and_recipes_that_mix_go_together(tmp_path):
+def test_whole_heads_are_required_by_mixing_recipes_and_refused_by_others(tmp_path):
     with pytest.raises(InputError, match=r"train\.mix"):
         open_sets(load_recipe("fast"), Source(data=tmp_path, heads=tmp_path), tmp_path)
     with pytest.raises(InputError, match=r"train\.mix"):
         open_sets(MIX, Source(data=tmp_path), tmp_path)
 
 
-def test_a_source_goes_through_a_run_record(tmp_path):
+def test_a_source_survives_the_run_record(tmp_path):
     source = Source(data=tmp_path, heads=tmp_path / "heads", heads_split=tmp_path / "split.csv")
     assert Source.from_record(source.record()) == source
     assert source.gone() == [tmp_path / "split.csv", tmp_path / "heads"] or len(source.gone()) == 2
@@ -75,12 +75,12 @@ def aligned(tmp_path, monkeypatch):
         ({"data": Path("d"), "heads_split": Path("s.csv")}, "go with `data`"),
     ],
 )
-def test_what_would_not_be_used_is_refused(named, words):
+def test_unused_arguments_are_refused(named, words):
     with pytest.raises(InputError, match=words):
         Source(**named)
 
 
-def test_the_sets_of_a_mix(tmp_path, aligned):
+def test_a_mix_has_the_expected_sets(tmp_path, aligned):
     source = Source(data=tmp_path / "parts", heads=tmp_path / "heads")
     sets = open_sets(MIX, source, tmp_path / "patients")
     assert sets.aligned
@@ -90,7 +90,7 @@ def test_the_sets_of_a_mix(tmp_path, aligned):
     assert len(sets.groups) == len(sets.validation)
 
 
-def test_kinds_of_validation_are_scored_apart(tmp_path, aligned):
+def test_kinds_of_validation_cases_are_scored_separately(tmp_path, aligned):
     sets = open_sets(MIX, Source(data=tmp_path / "parts", heads=tmp_path / "heads"), tmp_path / "patients")
     channels = {"network": MIX.network.model_copy(update={"channels": (8, 8, 8, 8)})}
     recipe = MIX.model_copy(update=channels)
@@ -113,7 +113,7 @@ def small_mix():
     return MIX.model_copy(update={"network": network, "align": align, "train": train})
 
 
-def test_a_mix_that_was_stopped_resumes_to_the_same_weights_and_keeps_the_datas_licences(tmp_path, aligned):
+def test_a_stopped_mix_resumes_to_the_same_weights_and_keeps_the_licences_of_the_data(tmp_path, aligned):
     recipe = small_mix()
     for folder, note in (("parts", "For research use only."), ("heads", "CC BY 4.0.")):
         (tmp_path / folder).mkdir()

@@ -27,12 +27,12 @@ def test_a_run_leaves_weights_that_load_and_a_log(tmp_path):
     assert float(row["loss"]) > 0
 
 
-def test_cases_on_disk_have_no_tissue_to_learn_from(tmp_path):
+def test_cases_on_disk_are_refused_for_training_tissue(tmp_path):
     with pytest.raises(InputError, match="virtual patients only"):
         train(small_recipe(), tmp_path / "run", Source(tmp_path), machine=Machine("cpu"))
 
 
-def test_a_head_is_the_same_each_time_and_its_labels_lie_in_its_brain():
+def test_a_head_is_reproducible_and_its_labels_are_within_its_brain():
     heads = VirtualHeads(small_recipe(), Library(), 5, 4)
     one, again = heads[3], heads[3]
     assert (one.ct == again.ct).all()

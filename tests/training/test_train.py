@@ -51,7 +51,7 @@ def test_a_run_leaves_weights_that_predict_loads_and_a_log(finished):
     assert left >= {"recipe.json", "run.json", "align.ckpt", "segment.ckpt", "tensorboard", "weights.safetensors"}
 
 
-def test_t_is_that_of_the_epoch_that_was_best_on_heads_it_never_saw(finished):
+def test_t_is_taken_from_the_best_epoch_on_unseen_heads(finished):
     out, _ = finished
     (row,) = (row for row in read_log(out / "log.csv") if row["stage"] == "align")
     assert math.isfinite(float(row["val_loss"]))
@@ -61,7 +61,7 @@ def test_t_is_that_of_the_epoch_that_was_best_on_heads_it_never_saw(finished):
     assert all(torch.equal(weights[f"align.{name}"], tensor.half().float()) for name, tensor in best.items())
 
 
-def test_what_no_loss_looks_at_is_not_scored():
+def test_voxels_ignored_by_the_loss_are_not_scored():
     """Infarct that shows nowhere but on other images (−1) counts neither for nor against."""
     recipe = small_recipe()
     model = build_adn(recipe).eval()
@@ -74,7 +74,7 @@ def test_what_no_loss_looks_at_is_not_scored():
     assert marked_alone == pytest.approx(float(expected))
 
 
-def test_each_epoch_tells_its_rows_and_pictures_of_samples(finished):
+def test_each_epoch_reports_its_rows_and_sample_pictures(finished):
     out, told = finished
     assert [(end.run, end.stage, len(end.history)) for end in told] == [
         (out, "align", 1), (out, "segment", 1), (out, "segment", 2),
@@ -88,7 +88,7 @@ def test_each_epoch_tells_its_rows_and_pictures_of_samples(finished):
     assert 0 <= picture.infarct_probability.data.min() <= picture.infarct_probability.data.max() <= 1
 
 
-def test_a_run_that_was_killed_goes_on_from_its_record_to_the_same_weights(finished, tmp_path):
+def test_a_killed_run_resumes_from_its_record_to_the_same_weights(finished, tmp_path):
     """SIGKILL in a process of its own, in the middle of an epoch of D + F, with the same T; `resume` knows the rest."""
     here = Path(__file__)
     environment = {
@@ -115,7 +115,7 @@ def test_a_used_run_folder_and_another_recipe_are_refused(finished, tmp_path):
         resume(tmp_path)
 
 
-def test_cases_on_disk_train_too(tmp_path, monkeypatch):
+def test_cases_on_disk_can_be_trained_on(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     synthesize(2, tmp_path / "cases", seed=4, matrix=96)
     path = train(small_recipe(max_epochs=1), tmp_path / "run", Source(tmp_path / "cases"), machine=Machine("cpu"))
@@ -160,7 +160,7 @@ if __name__ == "__main__":
     train(small_recipe(), sys.argv[1], begin=begin, machine=Machine("cpu"), watch=Watch(die_in_the_third_step))
 
 
-def test_fine_tuning_begins_where_the_weights_end_and_leaves_t_as_it_is(finished, tmp_path):
+def test_fine_tuning_starts_from_the_weights_and_leaves_t_unchanged(finished, tmp_path):
     """A rate of 0 changes nothing: what comes out is what went in, and the run goes on without the weights' file."""
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes((finished[0] / "weights.safetensors").read_bytes())
@@ -176,7 +176,7 @@ def test_fine_tuning_begins_where_the_weights_end_and_leaves_t_as_it_is(finished
     assert all(torch.equal(given[name], found[name]) for name in given)
 
 
-def test_weights_of_another_architecture_are_not_started_from(finished, tmp_path):
+def test_weights_of_another_architecture_are_refused_as_a_start(finished, tmp_path):
     recipe = small_recipe()
     wider = recipe.model_copy(update={"network": recipe.network.model_copy(update={"channels": (16, 32, 64)})})
     with pytest.raises(InputError, match="tensors of the networks after T fit this recipe"):

@@ -25,7 +25,7 @@ def infarct(plan) -> InfarctPlan:
     return dataclasses.replace(made, drop_gm_hu=6.0, drop_wm_hu=3.0, effacement=0.5)
 
 
-def test_nothing_falls_below_the_floor_and_what_is_below_stays():
+def test_nothing_darkens_below_the_floor_and_lower_values_are_unchanged():
     hu = torch.tensor([30.0, 12.0, 8.0])
     assert darkened(hu, torch.tensor(5.0), 10.0).tolist() == [25.0, 10.0, 8.0]
 

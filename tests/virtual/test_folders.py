@@ -38,7 +38,7 @@ def test_a_case_is_a_folder_that_can_be_replayed(two):
     assert 1000 < brain_ml < 2000
 
 
-def test_a_patient_does_not_depend_on_how_many_there_are(two, tmp_path):
+def test_a_patient_does_not_depend_on_the_number_of_patients(two, tmp_path):
     (again,) = synthesize(1, tmp_path, seed=3, matrix=56)
     assert all(np.array_equal(a, b) for a, b in zip(data(again).values(), data(two[0]).values(), strict=True))
 
@@ -48,7 +48,7 @@ def test_a_folder_with_other_patients_is_refused(two):
         synthesize(1, two[0].parent, seed=99, matrix=32)
 
 
-def test_a_stopped_run_goes_on_and_leaves_nothing_half_written(tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_and_leaves_nothing_half_written(tmp_path, monkeypatch):
     write, calls = room.write_volume, []
 
     def stop_in_the_second_case(volume, path):
@@ -90,7 +90,7 @@ def test_dicom_holds_the_same_voxels_and_truth_as_nifti(two, as_dicom):
         assert np.array_equal(mask.data, other.data)
 
 
-def test_dicom_says_what_it_is(as_dicom):
+def test_dicom_headers_are_valid_and_say_that_the_patient_is_virtual(as_dicom):
     slices = [pydicom.dcmread(path) for path in sorted((as_dicom / "dicom").iterdir())]
     first = slices[0]
     assert str(first.PatientName) == "VIRTUAL^vp-0000"
@@ -130,7 +130,7 @@ def tilted(request, tmp_path_factory):
     return folder, plan, library
 
 
-def test_slices_of_a_tilted_gantry_are_slanted_and_the_table_moves_straight(tilted):
+def test_slices_of_a_tilted_gantry_are_oblique_and_the_table_moves_straight(tilted):
     folder, plan, _ = tilted
     paths = sorted((folder / "dicom" / "dicom").iterdir())
     first, last = pydicom.dcmread(paths[0]), pydicom.dcmread(paths[-1])
@@ -163,7 +163,7 @@ def centre(mask, grid):
     return (grid.affine @ [*np.argwhere(mask).mean(0), 1.0])[:3]
 
 
-def test_the_recorded_midplane_halves_the_brain(two):
+def test_the_recorded_midplane_bisects_the_brain(two):
     plane = json.loads((two[0] / "plan.json").read_text())["midplane"]
     brain = read_volume(two[0] / "brain.nii.gz", np.uint8)
     points = np.argwhere(brain.data) @ brain.grid.affine[:3, :3].T + brain.grid.affine[:3, 3]

@@ -63,7 +63,7 @@ def test_an_empty_folder_of_label_maps_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("count", range(1, 25))
-def test_heads_that_train_neither_validate_nor_test(count, tmp_path, caplog):
+def test_training_heads_are_not_used_for_validation_or_test(count, tmp_path, caplog):
     for number in range(count):
         (tmp_path / f"head_{number:02d}.nii.gz").touch()
     train, val, test = (list(Library.from_folders(tmp_path, split=part).heads) for part in ("train", "val", "test"))
@@ -87,7 +87,7 @@ def test_a_part_without_lesion_masks_says_so(tmp_path, caplog):
     assert "none of 1 lesion masks belongs to 'val': its infarcts are procedural" in caplog.text
 
 
-def test_a_plan_whose_files_are_not_there_is_refused_by_name():
+def test_a_plan_with_missing_files_is_refused_by_name():
     with pytest.raises(InputError, match=r"label map head_13\.nii\.gz"):
         Library().head("head_13.nii.gz")
     values = dict.fromkeys(InfarctPlan.__dataclass_fields__, 0) | {"source": "sub-1_lesion.nii.gz"}
@@ -95,7 +95,7 @@ def test_a_plan_whose_files_are_not_there_is_refused_by_name():
         Library().lesion(InfarctPlan(**values), None)  # type: ignore[arg-type]
 
 
-def test_a_known_registration_is_not_computed_again(tmp_path, monkeypatch):
+def test_a_cached_registration_is_not_computed_again(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(room, "head_from_codes", lambda *_: pytest.fail("registered"))
     nib.save(nib.Nifti1Image(label_map(), np.eye(4)), tmp_path / "a.nii.gz")
@@ -113,17 +113,17 @@ def test_a_known_registration_is_not_computed_again(tmp_path, monkeypatch):
         ("anna.nii.gz", "anna"),
     ],
 )
-def test_a_file_name_tells_the_subject(name, subject):
+def test_the_subject_is_read_from_the_file_name(name, subject):
     assert lesion_subject(Path(name)) == subject
 
 
-def test_all_files_of_a_subject_fall_on_one_side():
+def test_all_files_of_a_subject_are_in_one_part():
     for number in range(100):
         names = (f"sub-{number}{rest}" for rest in ("_lesion.nii.gz", "_lesion.nii", "_ses-2_lesion.nii.gz"))
         assert len({lesion_split(Path("a", name)) for name in names}) == 1
 
 
-def test_lesions_are_split_in_about_70_10_and_20_percent_and_stay_where_they_were():
+def test_lesions_are_split_about_70_10_20_percent_and_stably():
     splits = [lesion_split(Path(f"bwsrsub-{number}_lesion.nii.gz")) for number in range(2000)]
     assert [splits.count(name) / 2000 for name in ("train", "val", "test")] == pytest.approx([0.7, 0.1, 0.2], abs=0.03)
     # the weights shipped so far were trained with these in their list, or without

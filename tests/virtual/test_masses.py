@@ -42,7 +42,7 @@ def test_oedema_closes_sulci_but_no_ventricle():
     assert hu_at(18.0, Tissue.VENTRICLE, base=5.0) == 5.0
 
 
-def test_content_comes_from_nearer_the_middle_and_stays_put_there_and_far_away():
+def test_a_mass_displaces_tissue_outwards_but_not_at_its_centre_or_far_away():
     mni = torch.tensor([[30.0, 42.0, 30.0, 30.0], [10.0, 10.0, 10.0, 200.0], [20.0, 20.0, 32.0, 20.0]])
     middle, beside, above, far = pushed(RING, mni[:, None, None, :]).squeeze().T
     assert middle.abs().max() == far.abs().max() == 0
@@ -65,7 +65,7 @@ def test_a_plan_without_masses_is_stored_as_before():
 
 
 @pytest.mark.parametrize("left", [True, False])
-def test_an_artery_is_a_thin_unbroken_tube_on_its_course(left):
+def test_an_artery_is_a_thin_unbroken_tube_along_its_course(left):
     spots = draw_artery(torch.Generator().manual_seed(3), "middle cerebral", left)
     places = np.array([spot.centre_mm for spot in spots])
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)

@@ -70,13 +70,13 @@ def bounds(mask):
     return list(zip(index.min(0).values.tolist(), index.max(0).values.tolist(), strict=True))
 
 
-def test_arrays_are_taken_as_tensors_are():
+def test_arrays_are_accepted_like_tensors():
     hu, brain = phantom()
     laid = given(lay(hu.numpy(), brain.numpy().astype(np.uint8), SPACING, SHAPES["ball"], overlay()))
     assert torch.equal(laid.hu, given(lay(hu, brain, SPACING, SHAPES["ball"], overlay())).hu)
 
 
-def test_drawn_and_replayed_through_json():
+def test_a_draw_is_replayed_through_json():
     hu, brain = phantom()
     laid = given(lay_one(torch.Generator().manual_seed(5), hu, brain, SPACING, SHAPES, CONFIG))
     again = Overlay.from_dict(json.loads(json.dumps(laid.overlay.to_dict())))
@@ -86,7 +86,7 @@ def test_drawn_and_replayed_through_json():
     assert other.overlay != laid.overlay
 
 
-def test_only_parenchyma_darkens_and_nothing_silent():
+def test_only_parenchyma_darkens_and_ignored_voxels_do_not():
     hu, brain = phantom()
     hu[:, :, 52:54] = torch.where(brain, 5.0, 0.0)[:, :, 52:54]  # fluid
     silent = torch.zeros_like(brain)
@@ -102,7 +102,7 @@ def test_only_parenchyma_darkens_and_nothing_silent():
     assert (laid.hu <= hu).all()
 
 
-def test_what_cannot_be_seen_is_drawn_again():
+def test_invisible_infarcts_are_drawn_again():
     hu, brain = phantom()
     faint = LaidConfig(drop_hu=0.5, drop_sd_hu=0.0, drop_range_hu=(0.0, 14.0))
     assert lay_one(torch.Generator().manual_seed(0), hu, brain, SPACING, SHAPES, faint) is None
@@ -111,13 +111,13 @@ def test_what_cannot_be_seen_is_drawn_again():
     assert sum(x is not None for x in laid) > 6
 
 
-def test_nothing_is_laid_where_there_is_no_brain():
+def test_nothing_is_placed_outside_the_brain():
     hu, brain = phantom()
     assert lay(hu, brain, SPACING, SHAPES["ball"], overlay(place=(0.5, 3.0, 0.5))) is None
     assert lay(hu, torch.zeros_like(brain), SPACING, SHAPES["ball"], overlay()) is None
 
 
-def test_a_flip_changes_the_side_of_shape_and_place():
+def test_a_flip_mirrors_shape_and_place():
     sides = [draw_overlay(torch.Generator().manual_seed(s), SHAPES, CONFIG, 140.0) for s in range(40)]
     assert {o.flip for o in sides} == {True, False}
     assert all((o.place[2] < 0.5) == o.flip for o in sides)
@@ -132,7 +132,7 @@ def test_a_flip_changes_the_side_of_shape_and_place():
     assert torch.equal(mirror(laid[0].infarct), laid[1].infarct)
 
 
-def test_a_part_of_a_head_gets_a_mask_at_any_height():
+def test_a_partial_head_gets_a_mask_at_any_height():
     whole = {draw_overlay(torch.Generator().manual_seed(s), SHAPES, CONFIG, 140.0).place[0] for s in range(9)}
     part = {draw_overlay(torch.Generator().manual_seed(s), SHAPES, CONFIG, 40.0).place[0] for s in range(9)}
     assert whole == {0.5}
@@ -152,7 +152,7 @@ def test_a_mask_in_mni_keeps_size_and_place():
     assert shape.place == pytest.approx(expected[::-1])
 
 
-def test_a_donor_brings_its_differences_elsewhere():
+def test_a_donors_differences_are_moved_elsewhere():
     hu, brain = phantom(noise_hu=0.0)
     infarct = torch.zeros_like(brain)
     infarct[12:18, 20:30, 40:48] = True
@@ -164,7 +164,7 @@ def test_a_donor_brings_its_differences_elsewhere():
     assert donor_shape("p", hu, brain, infarct | mirror(infarct), SPACING) is None
 
 
-def test_a_region_is_replaced_by_its_twin():
+def test_a_region_is_replaced_by_its_mirror_image():
     hu, brain = phantom(noise_hu=2.0)
     infarct = torch.zeros_like(brain)
     infarct[12:18, 20:34, 40:52] = True
@@ -180,7 +180,7 @@ def test_a_region_is_replaced_by_its_twin():
     assert not torch.equal(filled[inner], mirror(dark)[inner])  # not the same noise
 
 
-def test_what_lies_on_both_sides_has_no_twin():
+def test_a_region_on_both_sides_has_no_mirror_image():
     hu, brain = phantom()
     region = torch.zeros_like(brain)
     region[12:18, 20:34, 5:53] = True

@@ -42,7 +42,7 @@ def test_procedural_volumes_are_distributed_like_the_real_masks():
         assert sum(v < VOLUME_ML[place] for v in volumes) / n == pytest.approx(place / 20, abs=0.06)
 
 
-def test_beside_masks_a_quarter_of_acute_infarcts_is_a_large_territory():
+def test_with_masks_a_quarter_of_acute_infarcts_is_still_a_large_territory():
     plans = [draw(seed, healthy_share=0.0, lesions=(("small",), ("large",))) for seed in range(400)]
     infarcts = [i for plan in plans for i in plan.infarcts]
     assert all(i.source for i in infarcts if not i.acute)
@@ -63,7 +63,7 @@ def test_every_stage_and_territory_occurs_and_volumes_fit_their_territory():
 @pytest.mark.parametrize(
     ("name", "volume_ml"), [(t.name, (t.volume_ml[0] * t.volume_ml[1]) ** 0.5) for t in TERRITORIES]
 )
-def test_a_procedural_mask_has_its_volume_and_lies_left(name, volume_ml):
+def test_a_procedural_mask_has_its_volume_and_is_on_the_left(name, volume_ml):
     infarct = InfarctPlan("", name, volume_ml, False, "acute", 5.0, 6.0, 1.0, 0.0, 0.0)
     mask = procedural_mask(infarct, torch.Generator().manual_seed(1))
     assert float((mask.data > 0).sum()) * 8 / 1000 == pytest.approx(volume_ml, abs=0.01 * volume_ml + 0.008)
@@ -71,13 +71,13 @@ def test_a_procedural_mask_has_its_volume_and_lies_left(name, volume_ml):
     assert (np.linalg.inv(mask.index_from_mni) @ [*where, 1.0])[0] > 2
 
 
-def test_gantry_tilt_makes_up_for_the_head_s_pitch():
+def test_gantry_tilt_compensates_for_the_heads_pitch():
     tilted = [p for p in map(draw, range(100)) if p.scanner.tilt_deg]
     assert 20 < len(tilted) < 60
     assert all(abs(p.scanner.tilt_deg - p.rotation_deg[0]) <= 8 for p in tilted)
 
 
-def test_what_the_recipe_narrows_is_drawn_so():
+def test_ranges_narrowed_by_the_recipe_are_respected():
     """Each range that is given as one number gives that number, and each share of 0 or 1 never or always."""
     patients = PatientsConfig(
         infarcts=InfarctsConfig(healthy_share=0.0, old_share=1.0, second_share=0.0, edge_mm=(2.0, 2.0)),

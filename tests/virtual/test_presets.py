@@ -37,7 +37,7 @@ def test_every_set_has_a_manifest_of_modest_size():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_strata_are_balanced_and_as_said(name):
+def test_strata_are_balanced_and_as_recorded(name):
     preset = load_preset(name)
     strata = [patient.stratum for patient in preset.patients]
     assert {stratum: strata.count(stratum) for stratum in SIZES[name]} == SIZES[name]
@@ -101,7 +101,7 @@ def test_files_are_found_whatever_their_names(small):
     assert library.lesions == {"l.nii.gz": lesions / "l.nii.gz"}
 
 
-def test_a_file_that_differs_is_refused_with_both_hashes(small):
+def test_a_changed_file_is_refused_with_both_hashes(small):
     preset, heads, lesions = small
     (lesions / "l.nii.gz").write_bytes(b"damaged")
     came = hashlib.sha256(b"damaged").hexdigest()
@@ -121,7 +121,7 @@ def test_a_missing_file_or_folder_is_refused_by_name(small, tmp_path):
         preset.library(tmp_path / "nowhere", lesions)
 
 
-def test_folders_are_refused_where_a_set_needs_none(tmp_path):
+def test_folders_are_refused_for_a_set_that_needs_none(tmp_path):
     with pytest.raises(InputError, match=r"leave out `anatomy`"):
         synthesize_preset("vp-mni", tmp_path / "out", anatomy=tmp_path)
 
@@ -135,7 +135,7 @@ def infarct_ml(case):
     return json.loads((case / "plan.json").read_text())["infarct_ml"]
 
 
-def test_the_set_of_installed_packages_renders_as_recorded_and_goes_on_where_it_stopped(tmp_path):
+def test_the_set_of_installed_packages_renders_as_recorded_and_resumes(tmp_path):
     (first,) = synthesize_preset("vp-mni", tmp_path, count=1)
     written = (first / "ct.nii.gz").stat().st_mtime_ns
     recorded = load_preset("vp-mni").patients[0]

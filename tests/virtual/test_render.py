@@ -51,7 +51,7 @@ def test_the_same_plan_gives_the_same_patient_to_the_bit():
 
 
 @pytest.mark.parametrize("seed", [2, 3, 4])
-def test_infarct_and_tissue_lie_within_the_brain(seed):
+def test_infarct_and_tissue_are_within_the_brain(seed):
     patient = shown(plan(seed))
     assert patient.infarct.any()
     assert not (patient.infarct & ~patient.brain).any()
@@ -68,19 +68,19 @@ def test_two_lattices_agree_about_the_volume_of_the_infarct():
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_the_infarct_lies_left_unless_it_is_flipped(flip):
+def test_the_infarct_is_on_the_left_unless_flipped(flip):
     where = shown(plan(infarcts=[replace(INFARCT, left_right_flip=flip)])).infarct.nonzero()[:, 2].float()
     left = where.mean() > (COARSE.shape[2] - 1) / 2  # W grows to the patient's left
     assert left == (not flip)
 
 
-def test_an_acute_infarct_is_darker_than_without():
+def test_an_acute_infarct_darkens_the_tissue():
     ill, well = shown(plan()), shown(plan(infarcts=()))
     assert not well.infarct.any()
     assert float((ill.ct - well.ct)[ill.infarct].mean()) < -4
 
 
-def test_old_infarcts_and_bright_spots_are_seen_but_never_labelled():
+def test_old_infarcts_and_bright_spots_are_visible_but_never_labelled():
     spot = BrightPlan("bleed", (-20.0, 10.0, 10.0), (7.0, 7.0, 7.0), 90.0)
     well, confounded = shown(plan(infarcts=())), shown(plan(infarcts=[replace(INFARCT, stage="old")], bright=(spot,)))
     assert not confounded.infarct.any()
@@ -105,7 +105,7 @@ def test_a_head_that_is_far_away_is_air():
     assert float(patient.ct.max()) < -900
 
 
-def test_the_midplane_is_where_the_pose_puts_it():
+def test_the_midplane_follows_the_pose():
     turned = RigidTransform.from_parameters((4.0, 6.0, 20.0), (7.0, -3.0, 2.0))
     normal_and_distance = np.array(shown(plan(), replace(COARSE, pose=turned)).midplane)
     point = turned.inverse().matrix @ [0.0, 31.0, -12.0, 1.0]  # of the aligned frame's x = 0
@@ -122,7 +122,7 @@ def test_gantry_tilt_changes_the_slices_but_not_the_patient():
     assert float((straight.ct - tilted.ct)[straight.brain].abs().mean()) < 15
 
 
-def test_a_sheared_lattice_reads_the_patient_where_its_axes_say():
+def test_a_sheared_lattice_samples_the_patient_along_its_axes():
     tilted = Lattice((40, 48, 40), (4.0, 4.0, 4.0), HERE, native=True, tilt_deg=20.0)
     brain = shown(plan(), tilted).brain
     centre = (brain.nonzero().double().mean(0) - (torch.tensor(brain.shape) - 1) / 2)[[2, 1, 0]].numpy() * 4.0
@@ -131,7 +131,7 @@ def test_a_sheared_lattice_reads_the_patient_where_its_axes_say():
     assert tilted.axes @ centre == pytest.approx(expected[[2, 1, 0]].numpy() * 4.0, abs=0.5)
 
 
-def test_what_the_scan_does_not_cover_is_air_and_no_brain():
+def test_voxels_outside_the_scan_are_air_and_not_brain():
     cut = shown(plan(scanner={"above_mm": 30.0}))
     z = (torch.arange(30) - 14.5) * 5.0
     assert float(cut.ct[z > 30].max()) == -1000
@@ -140,7 +140,7 @@ def test_what_the_scan_does_not_cover_is_air_and_no_brain():
     assert cut.brain[z < 30].any()
 
 
-def test_the_headrest_lies_behind_the_head_and_only_in_air():
+def test_the_headrest_is_behind_the_head_and_only_in_air():
     wide = Lattice((10, 96, 96), (5.0, 3.0, 3.0), HERE, native=True)
     still: dict[str, Any] = {"rotation_deg": (0.0, 0.0, 0.0), "translation_mm": (0.0, 0.0, 0.0)}
     without, with_it = shown(plan(**still), wide), shown(plan(**still, scanner={"headrest": True}), wide)
@@ -150,7 +150,7 @@ def test_the_headrest_lies_behind_the_head_and_only_in_air():
     assert float(without.ct[tuple(where.T)].max()) < -600
 
 
-def test_metal_is_bright_and_its_streaks_stay_in_its_slices():
+def test_metal_is_bright_and_streaks_only_in_its_own_slices():
     clip = MetalPlan((20.0, -10.0, 0.0), 3.0, 60.0)
     without, with_it = shown(plan(), COARSE), shown(plan(metal=(clip,)), COARSE)
     change = (with_it.ct - without.ct).abs()

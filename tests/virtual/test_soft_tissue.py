@@ -57,7 +57,7 @@ def test_the_falx_lies_in_the_fissure_above_its_edge():
     assert not ((z < 25) & (y > -35) & (y < 10)).any()  # below the edge lies the callosum
 
 
-def test_the_face_of_bone_is_met_half_way_and_its_inside_is_bone():
+def test_bone_surfaces_are_partial_volume_and_the_inside_is_bone():
     codes = torch.full((9, 9, 12), int(Tissue.CSF), dtype=torch.uint8)
     codes[:, :, 6:] = int(Tissue.BONE)
     solid = solid_map(codes)
@@ -73,7 +73,7 @@ def test_the_face_of_bone_is_met_half_way_and_its_inside_is_bone():
     assert mixed[2] == 1000
 
 
-def test_marrow_is_bone_in_part_and_air_stays_air():
+def test_marrow_is_partly_bone_and_air_is_unchanged():
     codes = torch.full((7, 7, 7), int(Tissue.MARROW), dtype=torch.uint8)
     index = torch.full((3, 1), 3.0)
     flat = torch.tensor([3 * 49 + 3 * 7 + 3], dtype=torch.int32)

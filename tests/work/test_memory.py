@@ -44,7 +44,7 @@ def test_results_do_not_depend_on_where_memory_comes_from():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-def test_a_worker_of_dask_is_not_made_to_ask_for_every_array_anew():
+def test_memory_is_reused_in_a_dask_worker():
     environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
     pages = subprocess.run([sys.executable, "-c", PAGES], env=environment, capture_output=True, text=True, check=True)
     as_dask_sets_it, as_glibc_does = map(int, pages.stdout.split())

@@ -28,7 +28,7 @@ def until(condition):
     assert condition()
 
 
-def test_an_ended_worker_has_removed_what_it_half_wrote(tmp_path):
+def test_a_terminated_worker_removes_its_half_written_files(tmp_path):
     worker = Worker(half_write, str(tmp_path / "half"))
     until((tmp_path / "half").exists)
     end([worker])
@@ -36,14 +36,14 @@ def test_an_ended_worker_has_removed_what_it_half_wrote(tmp_path):
     assert worker.process.exitcode == 130
 
 
-def test_one_number_of_threads_holds_for_every_library():
+def test_the_number_of_threads_applies_to_every_library():
     found = thread_settings(3)
     assert set(found.values()) == {"3"}
     assert {name.split("_")[0] for name in found} == {"OMP", "MKL", "OPENBLAS", "ITK"}
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-def test_a_worker_whose_parent_is_killed_unwinds_too(tmp_path):
+def test_a_worker_whose_parent_is_killed_cleans_up_too(tmp_path):
     half, root = tmp_path / "half", Path(__file__).parents[2]
     parent = subprocess.Popen(
         [sys.executable, "-c", f"{PARENT}; w.process.join()", str(half)],
@@ -83,7 +83,7 @@ def test_an_item_that_fails_stops_no_other(tmp_path, jobs):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-def test_a_process_that_dies_did_so_on_its_own_item_and_another_takes_its_place(tmp_path):
+def test_a_process_that_dies_fails_its_own_item_and_is_replaced(tmp_path):
     found = run([1, -1, 2, -2, 3, 4], tmp_path, jobs=2)
     died = {number: result for number, result in found.items() if isinstance(result, Failure)}
     assert set(died) == {-1, -2}
