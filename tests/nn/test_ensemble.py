@@ -1,7 +1,5 @@
 """Laws of ensembles of networks: shares, agreement, and what their members must have in common."""
 
-from types import MappingProxyType
-
 import pytest
 import torch
 
@@ -59,28 +57,30 @@ def test_an_ensemble_of_one_network_with_itself_equals_the_network():
         assert torch.allclose(one, other, atol=1e-6)
 
 
-def joined(settings=MappingProxyType({"threshold": 0.3, "smallest_ml": 2.0}), **changes):
+def joined(own_smallest_ml=None, **changes):
+    """Two untrained members; the second has these changes in its recipe."""
     first = load_recipe("tiny")
     values = first.model_dump()
     for key, value in changes.items():
         values[key] = values[key] | value if isinstance(value, dict) else value
     second = recipe_from_dict(values)
-    config = EnsembleConfig(**settings, members=(EnsembleMember(weights="a"), EnsembleMember(weights="b")))
+    members = EnsembleMember(weights="a"), EnsembleMember(weights="b")
+    config = EnsembleConfig(threshold=0.3, smallest_ml=own_smallest_ml, members=members)
     return join([(build_adn(first), first), (build_adn(second), second)], config, "mine")
 
 
 def test_the_recipe_is_that_of_the_first_member_with_the_ensembles_threshold():
-    network, recipe = joined(network={"channels": [8, 16]})
+    network, recipe = joined(own_smallest_ml=2.0, network={"channels": [8, 16]})
     assert (recipe.name, recipe.threshold, recipe.smallest_ml) == ("mine", 0.3, 2.0)
     assert recipe.grid == load_recipe("tiny").grid
     assert network.align is network.members[0].align
 
 
 def test_settings_that_an_ensemble_leaves_out_are_those_its_members_share():
-    recipe = joined({"threshold": 0.3})[1]
+    recipe = joined()[1]
     assert (recipe.threshold, recipe.smallest_ml) == (0.3, load_recipe("tiny").smallest_ml)
     with pytest.raises(WeightsError, match=r"settings for smallest_ml \(0 and 3\); set smallest_ml"):
-        joined({"threshold": 0.3}, smallest_ml=3.0)
+        joined(smallest_ml=3.0)
 
 
 @pytest.mark.parametrize(
