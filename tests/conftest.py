@@ -23,10 +23,12 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def logger_as_it_was():
-    """A command that ran in this process leaves adn's logger as other tests expect it."""
+    """A command or script that ran in this process leaves adn's logger, and logging, as other tests expect them."""
     logger = logging.getLogger("adn")
     before = logger.level, logger.propagate, logger.disabled, logger.handlers[:]
+    silenced = logging.root.manager.disable
     yield
+    logging.disable(silenced)
     logger.setLevel(before[0])
     logger.propagate, logger.disabled, logger.handlers[:] = before[1:]
 
