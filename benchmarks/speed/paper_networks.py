@@ -29,7 +29,7 @@ def measure(way: str, precision: str, recipe_name: str, out: Path) -> None:
     from adn.nn.adn import build_adn
     from adn.nn.precision import made_ready
     from adn.recipes import load_recipe
-    from adn.work.memory import freed_memory_kept
+    from adn.work.memory import keep_freed_memory
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -43,7 +43,7 @@ def measure(way: str, precision: str, recipe_name: str, out: Path) -> None:
     else:
         around = torch.enable_grad()  # which keeps upsampling and convolution separate
     lower = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
-    kept = freed_memory_kept() if way == "adn" else contextlib.nullcontext()
+    kept = keep_freed_memory() if way == "adn" else contextlib.nullcontext()
     start = time.process_time()
     with around, lower, kept:
         output = network.from_aligned(aligned, pose)

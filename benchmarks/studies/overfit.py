@@ -25,9 +25,9 @@ from adn.config import Recipe
 from adn.datasets.layouts import Case
 from adn.feed.aligned import ensure_aligned, ensure_pose, load_aligned, load_pose
 from adn.feed.cases import choose_cases
-from adn.feed.lying import lying
 from adn.feed.mix import contrast_hu
 from adn.feed.samples import Sample, collate
+from adn.feed.unaligned import unaligned
 from adn.nn.baselines import build_model
 from adn.recipes import load_recipe, row_names, row_recipe
 from adn.training.fit import Hooks, Machine, Stage, fit
@@ -127,7 +127,7 @@ def main() -> None:
             for case, path in chosen:
                 ensure_pose(case, path, base.grid, base.train.mix.align_with)
             poses = [load_pose(path) for _, path in chosen]
-            samples = [lying(sample, pose, recipe.grid) for sample, pose in zip(samples, poses, strict=True)]
+            samples = [unaligned(sample, pose, recipe.grid) for sample, pose in zip(samples, poses, strict=True)]
         step, dice, seconds = learn(row, recipe, samples, arguments.steps)
         lines.append(f"| {row} | {dice:.3f} | {step} | {seconds:.0f} |")
     print("\n".join(["| row | Dice | steps | CPU s |", "|---|---:|---:|---:|", *lines]))

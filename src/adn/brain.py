@@ -29,7 +29,7 @@ from adn.recipes import recipe_from_dict
 from adn.remarks import Doubt, DoubtKind, Remark
 from adn.space.labels import TissueLabel
 from adn.space.volume import Volume
-from adn.work.memory import give_memory_back
+from adn.work.memory import release_memory
 
 log = logging.getLogger(__name__)
 NETWORK, CLASSICAL = "tissue network", "classical"  # what found a brain
@@ -143,7 +143,7 @@ def segment_tissue(volume_hu: Volume, model: TissueModel, *, mirror_average: boo
         sides = {"depth_mm": depth_mm, "height_mm": height_mm, "width_mm": width_mm}
         return Tissues(nothing, nothing, Doubt("coarse_voxels", sides))
     labels, doubt = _infer(scan, model, mirror_average)
-    give_memory_back()
+    release_memory()
     brain = without_long_canal((labels > 0).astype(np.uint8), scan.grid.spacing_mm)
     labels *= brain
     doubt = doubt or doubt_brain(scan, scan.with_data(brain, "label"))
@@ -170,7 +170,7 @@ def _probabilities(crop: Tensor, model: TissueModel) -> Tensor:
     """(1, 1, d, h, w) HU to the classes' probabilities, (4, d, h, w)."""
     with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
         p = model.network(crop)[0].float().softmax(0).cpu()
-    give_memory_back()
+    release_memory()
     return p
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from adn.config_draws import InfarctsConfig, PatientsConfig, PosesConfig
-from adn.feed.virtual import AlignedPatients, aligned_sample, draw_left_over, ease_at, render_sample
+from adn.feed.virtual import AlignedPatients, aligned_sample, draw_left_over, easy_share, render_sample
 from adn.metrics.overlap import dice
 from adn.recipes import load_recipe
 from adn.space.geometry import RigidTransform
@@ -83,4 +83,4 @@ def test_alignment_leaves_the_errors_set_by_the_recipe(plan):
 
 def test_a_curriculum_starts_easy_and_ends_at_the_share_of_the_recipe():
     config = InfarctsConfig(easy_at_last=0.5, easy_pace=2.0)
-    assert [ease_at(i, 100, config) for i in (0, 25, 50, 99)] == [1.0, 0.75, 0.5, 0.5]
+    assert [easy_share(i, 100, config) for i in (0, 25, 50, 99)] == [1.0, 0.75, 0.5, 0.5]

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 pytest.importorskip("pynetdicom")
-from adn.node.priors import PriorLimits, TooMuchError, fetch
+from adn.node.priors import PriorLimits, PriorsTooLargeError, fetch
 from adn.virtual.folders import synthesize
 from given import loose
 from node.strangers import free_port, until
@@ -181,5 +181,5 @@ def test_the_latest_earlier_head_ct_of_the_same_patient_is_fetched(orthanc, tmp_
     kept = [dcmread(path) for path in (tmp_path / "priors").rglob("*.dcm")]
     assert [(data.StudyInstanceUID, data.StudyDate) for data in kept] == [(uids["before"], "20260103")] * 3
     assert fetch(tmp_path / "now", tmp_path / "priors", url, PriorLimits(studies=9), 30) == 2
-    with pytest.raises(TooMuchError):
+    with pytest.raises(PriorsTooLargeError):
         fetch(tmp_path / "now", tmp_path / "priors", url, PriorLimits(images=2), 30)

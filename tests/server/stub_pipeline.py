@@ -32,7 +32,10 @@ def predict(task, request, networks, progress):
         (folder / "half.nii.gz").unlink()
         if volume is not None:
             write_volume(volume, folder / "infarct.nii.gz")
-        wishes = {"language": request.wishes.language, "limit_ml": request.wishes.asked.volume_limit_ml}
-        told = {"case": task.case, "pid": os.getpid(), "seconds": {}} | wishes
+        user_options = {
+            "language": request.user_options.language,
+            "limit_ml": request.user_options.asked.volume_limit_ml,
+        }
+        told = {"case": task.case, "pid": os.getpid(), "seconds": {}} | user_options
         (folder / "result.json").write_text(json.dumps(told))
     return Outcome(task, DONE)

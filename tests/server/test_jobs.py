@@ -8,7 +8,7 @@ import pytest
 
 from adn.answers import Asked
 from adn.errors import InputError
-from adn.prediction.batch import Wishes
+from adn.prediction.batch import UserOptions
 from adn.server import cases
 from adn.server.app import create_app
 from adn.server.cases import Cases
@@ -107,7 +107,7 @@ def test_the_queue_is_bounded_and_a_running_case_can_be_deleted(client, folder):
 
 def test_server_options_apply_to_every_case(tmp_path):
     cases = Cases(tmp_path)
-    jobs = Jobs(cases, predict=stub_pipeline.predict, wishes=Wishes("de", Asked(volume_limit_ml=50.0)))
+    jobs = Jobs(cases, predict=stub_pipeline.predict, user_options=UserOptions("de", Asked(volume_limit_ml=50.0)))
     with client_of(create_app(cases, jobs)) as client:
         found = wait(client, made(client))["results"]
     assert (found["language"], found["limit_ml"]) == ("de", 50.0)
@@ -115,7 +115,7 @@ def test_server_options_apply_to_every_case(tmp_path):
 
 def test_an_unknown_language_is_refused_before_any_work():
     with pytest.raises(InputError, match="no language 'xx'"):
-        Wishes("xx")
+        UserOptions("xx")
 
 
 def test_a_case_that_vanishes_during_processing_does_not_block_others(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from adn.virtual.soft_tissue import SKIN_MM, dress, mix_solids, solid_map
+from adn.virtual.soft_tissue import SKIN_MM, add_soft_tissue, mix_solids, solid_map
 from adn.virtual.tissue_codes import AIR_HU, BRAIN_CODES, Tissue
 
 SHAPE = (101, 181, 141)  # D, H, W, 1 mm, MNI's origin at the middle and 10 mm below the array's centre
@@ -28,18 +28,18 @@ def head():
 
 def test_only_soft_tissue_plexus_and_fissures_change_and_the_brain_stays_the_brain():
     before = head()
-    after = dress(before, mni_from_index())
+    after = add_soft_tissue(before, mni_from_index())
     kept = [Tissue.AIR, Tissue.BONE]
     for code in kept:
         assert torch.equal(before == code, after == code)
     inside = torch.isin(before, torch.tensor(BRAIN_CODES, dtype=torch.uint8))
     assert torch.equal(inside, torch.isin(after, torch.tensor(BRAIN_CODES, dtype=torch.uint8)))
     assert not (after == Tissue.CHOROID).any()  # it lay far from the trigones
-    assert torch.equal(after, dress(before, mni_from_index()))
+    assert torch.equal(after, add_soft_tissue(before, mni_from_index()))
 
 
 def test_skin_covers_fat_and_muscle_lies_deeper():
-    after = dress(head(), mni_from_index())
+    after = add_soft_tissue(head(), mni_from_index())
     line = after[50, 90]  # along x: air, skin, fat, ...
     first = int((line > 0).nonzero()[0, 0])
     assert (line[first : first + SKIN_MM] == Tissue.SOFT).all()
@@ -48,7 +48,7 @@ def test_skin_covers_fat_and_muscle_lies_deeper():
 
 
 def test_the_falx_lies_in_the_fissure_above_its_edge():
-    after = dress(head(), mni_from_index())
+    after = add_soft_tissue(head(), mni_from_index())
     falx = (after == Tissue.VESSEL).nonzero() - torch.tensor([40, 90, 70])  # z, y, x in MNI mm
     z, y, x = falx.T
     behind = (y > 50) & (y < 62) & (z > 14) & (z < 25)
@@ -88,9 +88,9 @@ def test_a_hole_in_the_vault_is_marrow_and_one_in_the_skull_base_is_air():
     bone = (codes[:, 90, 70] == Tissue.BONE).nonzero()[:, 0]
     high, low = int(bone.max()) - 1, int(bone.min()) + 1
     codes[high, 90, 70] = codes[low, 90, 70] = int(Tissue.AIR)
-    after = dress(codes, mni_from_index())
+    after = add_soft_tissue(codes, mni_from_index())
     cropped = torch.nn.functional.pad(codes[:, 2:-2, 2:-2], (1,) * 6)  # to the head, as label maps are
-    bordered = dress(cropped, mni_from_index())
+    bordered = add_soft_tissue(cropped, mni_from_index())
     assert not any(bordered.select(axis, end).any() for axis in range(3) for end in (0, -1))
     assert after[high, 90, 70] == Tissue.MARROW
     assert after[low, 90, 70] == Tissue.AIR

@@ -8,11 +8,11 @@ import sys
 import pytest
 import torch
 
-from adn.work.memory import freed_memory_kept, give_memory_back
+from adn.work.memory import keep_freed_memory, release_memory
 
 PAGES = """
 import ctypes, resource
-from adn.work.memory import trim_as_glibc_does
+from adn.work.memory import restore_glibc_trimming
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -26,7 +26,7 @@ def asked_for():
 
 asked_for()
 print(asked_for())
-trim_as_glibc_does()
+restore_glibc_trimming()
 asked_for()
 print(asked_for())
 """
@@ -35,11 +35,11 @@ print(asked_for())
 def test_results_do_not_depend_on_where_memory_comes_from():
     x = torch.rand(64, 64, 64)
     once = torch.nn.functional.max_pool3d(x[None], 2)
-    with freed_memory_kept():
+    with keep_freed_memory():
         kept = torch.nn.functional.max_pool3d(x[None], 2)
-    with freed_memory_kept(False):
+    with keep_freed_memory(False):
         pass
-    give_memory_back()
+    release_memory()
     assert torch.equal(once, kept)
 
 

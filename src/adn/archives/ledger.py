@@ -125,14 +125,14 @@ class Ledger:
         ).fetchone()
         self._base.execute("DELETE FROM scans WHERE number = ?", (number,))
         self._base.execute("INSERT INTO scans (name, scan, study) VALUES (?, ?, ?)", (case, key, study))
-        self._spoil(number)
+        self._mark_stale(number)
         self._count(state, -1)
         self._count(WAITING, 1)
 
     def retry_failed(self) -> None:
         """Put everything that failed or was set aside back into the queue."""
         for (number,) in self._base.execute("SELECT number FROM scans WHERE state > ?", (DONE,)).fetchall():
-            self._spoil(number)
+            self._mark_stale(number)
         self._base.execute("UPDATE scans SET state = ?, line = NULL WHERE state > ?", (WAITING, DONE))
         self._base.commit()
         self._count(WAITING, self._counts.pop(FAILED, 0) + self._counts.pop(SET_ASIDE, 0))
@@ -154,14 +154,14 @@ class Ledger:
     def finish(self, number: int, state: int, row: Mapping[str, Any]) -> None:
         """Record a scan's outcome. row: its row of the table."""
         self._base.execute("UPDATE scans SET state = ?, line = ? WHERE number = ?", (state, json.dumps(row), number))
-        self._spoil(number)
+        self._mark_stale(number)
         self._count(WAITING, -1)
         self._count(state, 1)
 
     def _count(self, state: int, by: int) -> None:
         self._counts[state] = self._counts.get(state, 0) + by
 
-    def _spoil(self, number: int) -> None:
+    def _mark_stale(self, number: int) -> None:
         self._base.execute("INSERT OR IGNORE INTO stale VALUES (?)", (number // ROWS_A_PART,))
 
     def stale_parts(self) -> list[int]:

@@ -92,13 +92,13 @@ def _settings(job: Job) -> dict[str, Any]:
 
     request, weights = job.request, job.networks.weights
     known = find_weights(weights) if weights is None or isinstance(weights, str) else weights
-    asked = request.wishes.asked
+    asked = request.user_options.asked
     return {
         "weights": known.sha256,
         "layout": job.layout,
         "series": request.series,
         "dicom_seg": request.dicom_seg,
-        "lang": request.wishes.language,
+        "lang": request.user_options.language,
         "volume_limit_ml": asked.volume_limit_ml,
         "keep_old": asked.keep_old,
     }
@@ -233,11 +233,11 @@ def local_client(jobs: int, threads: int) -> Client:
         dashboard_address="127.0.0.1:0",
         silence_logs=False,
     )
-    _mend(cluster, jobs)
+    _restart_dead_workers(cluster, jobs)
     return distributed.Client(cluster)
 
 
-def _mend(cluster: LocalCluster, jobs: int) -> None:
+def _restart_dead_workers(cluster: LocalCluster, jobs: int) -> None:
     """Restart workers whose process died while starting: dask gives up on those."""
     from distributed.core import Status
     from tornado.ioloop import PeriodicCallback

@@ -17,7 +17,7 @@ from adn.archives.shelves import Layout, put, result_of
 from adn.errors import AdnError
 from adn.io.atomic import scratch_folder
 from adn.prediction.batch import Networks, Outcome, Predictor, Request, Task
-from adn.work.memory import trim_as_glibc_does
+from adn.work.memory import restore_glibc_trimming
 from adn.work.pool import Failure, attempt
 
 WORKPLACE = ".adn-work"  # in the output folder: results that are not complete yet
@@ -62,7 +62,7 @@ class Job:
         workplace.mkdir(exist_ok=True)
         with scratch_folder() as fetched, scratch_folder(workplace) as desk:
             task = Task(brought(item.files, fetched), item.case)
-            outcome = self.work(replace(self.request, out=desk), _kept(self.networks))(task)
+            outcome = self.work(replace(self.request, out=desk), _shared_networks(self.networks))(task)
             try:
                 put(desk / item.case, self.request.out, self.layout, item.case)
             except FileExistsError:  # a worker that was thought dead was faster
@@ -83,7 +83,7 @@ def failed_row(item: Item, error: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _kept(networks: Networks) -> Networks:
+def _shared_networks(networks: Networks) -> Networks:
     """The same networks for every scan of a process, so that they load once; called before its first scan."""
-    trim_as_glibc_does()
+    restore_glibc_trimming()
     return networks

@@ -98,9 +98,9 @@ def main() -> int:
         if terminal.debugging():
             traceback.print_exc()
         code, sentence = terminal.explain(error)
-        terminal.say_error(console, sentence)
+        terminal.print_error(console, sentence)
     else:
         code = terminal.DONE
     if code == terminal.INTERRUPTED:
-        terminal.say_error(console, "Interrupted. Finished results are complete; nothing half-written was kept.")
+        terminal.print_error(console, "Interrupted. Finished results are complete; nothing half-written was kept.")
     return code

@@ -46,7 +46,7 @@ def predict_archive(
     if counts.done == counts.found > 0:
         return DONE
     if counts.found == 0:
-        terminal.say_error(terminal.stderr(), f"No scans found in {', '.join(places)}; check the path.")
+        terminal.print_error(terminal.stderr(), f"No scans found in {', '.join(places)}; check the path.")
     return SOME_FAILED if counts.done else BAD_INPUT
 
 
@@ -80,7 +80,7 @@ class _Progress:
         if self.before is None:
             self.before = ended - (event is not None)
         if event and event.error:
-            terminal.say_error(self.bar.console, event.error)
+            terminal.print_error(self.bar.console, event.error)
         words = f"scans, {self.words(ended - self.before, counts, more)}"
         self.bar.update(self.row, completed=ended, total=counts.found or None, description=words)
         if self.bar.disable and not self.quiet and time.monotonic() - self.told > _LINE_S:

@@ -66,7 +66,7 @@ def bids(
     from adn.archives.bids import predict_participants, summarize_group
     from adn.archives.work import Job
     from adn.io.weights import find_weights
-    from adn.prediction.batch import Networks, Request, Wishes
+    from adn.prediction.batch import Networks, Request, UserOptions
 
     labels = [*(participant_label or []), *(more or [])]
     if level == "group":
@@ -74,7 +74,7 @@ def bids(
         if not quiet:
             typer.echo(summary, nl=False)
         return
-    request = Request(output_dir, wishes=Wishes(lang, Asked(volume_limit_ml, keep_old)))
+    request = Request(output_dir, user_options=UserOptions(lang, Asked(volume_limit_ml, keep_old)))
     job = Job(request, Networks(find_weights(weights), device), "bids")
     with terminal.progress_bar(quiet) as bar:
         row = bar.add_task("scans", total=None)
@@ -82,7 +82,7 @@ def bids(
         def tell(item: Item, error: str) -> None:
             bar.advance(row)
             if error:
-                terminal.say_error(bar.console, f"{item.case}: {error}")
+                terminal.print_error(bar.console, f"{item.case}: {error}")
 
         codes = predict_participants(bids_dir, job, labels, jobs, tell)
     if not quiet:

@@ -16,7 +16,12 @@ from adn.results import DISCLAIMER
 if TYPE_CHECKING:
     from adn.metrics.summary import Evaluation, Unmatched
 
-SAID = {"dice": "Dice", "hd95_mm": "HD95", "surface_dice_5mm": "surface Dice", "volume_difference_ml": "volume off by"}
+SUMMARY = {
+    "dice": "Dice",
+    "hd95_mm": "HD95",
+    "surface_dice_5mm": "surface Dice",
+    "volume_difference_ml": "volume off by",
+}
 LISTED = 10
 
 
@@ -49,7 +54,7 @@ def evaluate(
     with terminal.counter("cases", quiet) as progress:
         evaluation = run(named, reference, out, seed=seed, overwrite=overwrite, progress=progress)
     if not quiet:
-        _say_unmatched(evaluation.unmatched, terminal.stderr(), out)
+        _print_unmatched(evaluation.unmatched, terminal.stderr(), out)
         for method in evaluation.methods:
             typer.echo(_words(evaluation, method))
         typer.echo(f"{out / 'report.html'}\n{DISCLAIMER}")
@@ -74,7 +79,7 @@ def _named(predictions: list[str]) -> dict[str, Path]:
     return named
 
 
-def _say_unmatched(unmatched: tuple[Unmatched, ...], console: Console, out: Path) -> None:
+def _print_unmatched(unmatched: tuple[Unmatched, ...], console: Console, out: Path) -> None:
     for method, case, problem in unmatched[:LISTED]:
         console.print(f"warning: {case}: {problem} ({method})", markup=False)
     if len(unmatched) > LISTED:
@@ -86,7 +91,7 @@ def _words(evaluation: Evaluation, method: str) -> str:
     from adn.report.tables import interval_text, value_text
 
     parts = []
-    for metric, label in SAID.items():
+    for metric, label in SUMMARY.items():
         summary = evaluation.summary(method, metric)
         if summary is None or summary.mean is None:
             continue

@@ -103,14 +103,14 @@ def node(
     from adn.node.priors import Priors
     from adn.node.receiver import Gate, tls_context
     from adn.node.service import Keep, Node
-    from adn.prediction.batch import Wishes
+    from adn.prediction.batch import UserOptions
     from adn.server.guard import is_loopback
-    from adn.server.worker import predict_for_page, predict_plainly
+    from adn.server.worker import predict_for_page, predict_without_views
 
     if not (is_loopback(host) or networks or tls):
         raise InputError("--host admits other machines: say which with --from, or require certificates with --tls.")
     files = [str(path) for path in tls or ()]
-    wishes = Wishes(lang, Asked(volume_limit_ml, keep_old))
+    user_options = UserOptions(lang, Asked(volume_limit_ml, keep_old))
     gate = Gate(tuple(accept or ()), tuple(networks or ()), tls_context(*files, server=True) if files else None)
     wanted: dict[Kind, bool] = {"seg": seg, "sr": sr, "pictures": pictures}
     terminal.check_writable(folder)
@@ -124,8 +124,8 @@ def node(
             keep=Keep(timedelta(days=keep_images), timedelta(days=keep_cases)),
             weights=find_weights(weights),
             device=device,
-            wishes=wishes,
-            predict=predict_plainly if page is None else predict_for_page,
+            user_options=user_options,
+            predict=predict_without_views if page is None else predict_for_page,
             sending=Sending(tuple(kind for kind in wanted if wanted[kind])),
         )
         if priors:

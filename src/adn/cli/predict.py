@@ -71,9 +71,11 @@ def predict(
 
     An archive gets OUT/results.parquet; run the same command again to continue where it stopped.
     """
-    from adn.prediction.batch import Networks, Request, Wishes
+    from adn.prediction.batch import Networks, Request, UserOptions
 
-    request = Request(out, series, overwrite, dicom_seg, wishes=Wishes(lang, Asked(volume_limit_ml, keep_old)))
+    request = Request(
+        out, series, overwrite, dicom_seg, user_options=UserOptions(lang, Asked(volume_limit_ml, keep_old))
+    )
     networks = Networks(weights, device)
     if scheduler or _many(scans, jobs):
         from adn.cli.archive import predict_archive
@@ -117,7 +119,7 @@ def _predict(scans: list[Path], request: Request, networks: Networks, jobs: int,
 def _say(outcome: Outcome, console: Console, several: bool, quiet: bool) -> None:
     name = f"{outcome.task.case}: " if several else ""
     if outcome.code:
-        terminal.say_error(console, f"{name}{outcome.error}")
+        terminal.print_error(console, f"{name}{outcome.error}")
     elif not quiet:
         for warning in outcome.warnings:
             console.print(f"{name}warning: {warning}", markup=False)

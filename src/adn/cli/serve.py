@@ -44,19 +44,19 @@ def serve(
     """
     check_extra()
     from adn.io.weights import find_weights
-    from adn.prediction.batch import Wishes
+    from adn.prediction.batch import UserOptions
     from adn.server.app import create_app
     from adn.server.cases import Cases
     from adn.server.jobs import Jobs
     from adn.server.models import Limits
 
-    wishes = Wishes(lang, Asked(volume_limit_ml, keep_old))
+    user_options = UserOptions(lang, Asked(volume_limit_ml, keep_old))
     chosen = find_weights(weights)
     terminal.check_writable(folder)
     limits = Limits()
     with only_server_of(folder), listening(host, port) as listener:
         cases = Cases(folder, waiting=limits.waiting)
-        jobs = Jobs(cases, weights=chosen, device=device, wishes=wishes)
+        jobs = Jobs(cases, weights=chosen, device=device, user_options=user_options)
         token = chosen_token(host, token)
         app = create_app(cases, jobs, host=host, token=token, limits=limits, weights=_weights(chosen))
         run_page(app, listener, host, token, open_page, f"Cases are kept in {folder.absolute()}")

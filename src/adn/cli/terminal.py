@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BAD_INPUT", "BLOCKED", "DONE", "INTERRUPTED", "OUR_FAULT", "SOME_FAILED", "check_writable", "counter", "debugging",
-    "explain", "per_minute", "progress_bar", "say_error", "say_failure", "set_up_logging", "spell_out_unknown_letters",
-    "stderr", "unwind_on_signals", "with_options",
+    "explain", "per_minute", "print_error", "print_failure", "progress_bar", "set_up_logging",
+    "spell_out_unknown_letters", "stderr", "unwind_on_signals", "with_options",
 ]  # fmt: skip
 _ARGUMENT = re.compile(r"`([a-z_]+)`")
 
@@ -77,12 +77,12 @@ def per_minute(count: int, start: float) -> str:
     return f"{count / max(time.monotonic() - start, 1e-3) * 60:.0f} per minute"
 
 
-def say_failure(case: str, failure: Failure) -> None:
+def print_failure(case: str, failure: Failure) -> None:
     """Why a case failed, with its name once."""
-    say_error(stderr(), failure.error if case in failure.error else f"{case}: {failure.error}")
+    print_error(stderr(), failure.error if case in failure.error else f"{case}: {failure.error}")
 
 
-def say_error(console: Console, sentence: str) -> None:
+def print_error(console: Console, sentence: str) -> None:
     """One error, as one paragraph, with nothing in it read as markup."""
     console.print("[bold red]adn: error:[/]", end=" ")
     console.print(with_options(sentence), markup=False)

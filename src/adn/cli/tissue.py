@@ -37,7 +37,7 @@ def tissue(
             bar.advance(row)
             case = task.folder.name
             if isinstance(found, Failure):
-                terminal.say_error(bar.console, f"{case}: {found.error}")
+                terminal.print_error(bar.console, f"{case}: {found.error}")
             elif not quiet:
                 for warning in found.warnings:
                     bar.console.print(f"{case}: warning: {warning}", markup=False)

@@ -81,13 +81,13 @@ def train(
     terminal.check_writable(run)
     if not silent:
         logging.getLogger("adn").setLevel(logging.INFO)
-    with _bar(silent) as bar, _speaking_through(bar):
+    with _bar(silent) as bar, _logging_above(bar):
         from adn.recipes import load_recipe
         from adn.training import Begin, Machine, Source, Watch
         from adn.training import resume as go_on
         from adn.training import train as begin_training
 
-        watch = Watch(_stepper(bar), _storyteller(bar.console, silent))
+        watch = Watch(_stepper(bar), _epoch_printer(bar.console, silent))
         try:
             if resume:
                 path = go_on(run, watch)
@@ -132,7 +132,7 @@ def _bar(silent: bool) -> Progress:
 
 
 @contextmanager
-def _speaking_through(bar: Progress) -> Iterator[None]:
+def _logging_above(bar: Progress) -> Iterator[None]:
     """Print warnings above the progress bar, which takes over sys.stderr while it is drawn."""
     handlers = [one for one in logging.getLogger("adn").handlers if isinstance(one, logging.StreamHandler)]
     try:
@@ -156,7 +156,7 @@ def _stepper(bar: Progress) -> StageProgress:
     return draw
 
 
-def _storyteller(console: Console, silent: bool) -> Callable[[EpochEnd], None]:
+def _epoch_printer(console: Console, silent: bool) -> Callable[[EpochEnd], None]:
     """After each epoch: a line, the curves, and a sheet of sample pictures."""
 
     def tell(end: EpochEnd) -> None:

@@ -56,10 +56,10 @@ def watch(
     from adn.node.service import Keep, Node
     from adn.node.shelf import Shelf
     from adn.node.watch import Watch
-    from adn.prediction.batch import Wishes
-    from adn.server.worker import predict_plainly
+    from adn.prediction.batch import UserOptions
+    from adn.server.worker import predict_without_views
 
-    wishes = Wishes(lang, Asked(volume_limit_ml, keep_old))
+    user_options = UserOptions(lang, Asked(volume_limit_ml, keep_old))
     terminal.check_writable(out)
     logging.getLogger("adn").setLevel(logging.INFO)
     with only_server_of(work):
@@ -71,8 +71,8 @@ def watch(
             keep=Keep(cases=timedelta(0)),  # results are in OUT
             weights=find_weights(weights),
             device=device,
-            wishes=wishes,
-            predict=predict_plainly,
+            user_options=user_options,
+            predict=predict_without_views,
         )
         watched = Watch(folder, out, made.intake, work, settle_s)
         made.outbox.peers.append(Shelf(out, watched.named))

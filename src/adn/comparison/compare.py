@@ -100,14 +100,14 @@ def fits(match: Match) -> bool:
 def _predicted(scan: Path, folder: Path, networks: Networks | None, language: str) -> Path:
     """Predict an input that is a scan; returns its result folder."""
     from adn.io import case_names
-    from adn.prediction.batch import Networks, Request, Task, Wishes, predict_one
+    from adn.prediction.batch import Networks, Request, Task, UserOptions, predict_one
 
     place = folder / RESULTS
     there = {path.name for path in place.iterdir()} if place.is_dir() else set()
     (name,) = case_names([scan])
     if name in there:
         name = f"{name}-{len(there) + 1}"
-    predict_one(Task(scan, name), Request(place, wishes=Wishes(language)), networks or Networks())
+    predict_one(Task(scan, name), Request(place, user_options=UserOptions(language)), networks or Networks())
     return place / name
 
 

@@ -20,7 +20,7 @@ from adn.config import Recipe, TrainConfig
 from adn.config_draws import LooksConfig
 from adn.feed.mix import contrast_hu
 from adn.feed.samples import Sample, deskull
-from adn.feed.virtual import draw_left_over, ease_at, scanned_lattice, turning_shape
+from adn.feed.virtual import draw_left_over, easy_share, scanned_lattice, turning_shape
 from adn.io.atomic import atomic_path
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror
@@ -96,7 +96,7 @@ class PooledPatients(Dataset[Sample]):
         generator = patient_generator(self.seed, index)
         member = self.member(int(torch.randint(self.pool, (), generator=generator)))
         train = self.recipe.train
-        ease = ease_at(index, self.count, train.patients.infarcts) if self.curriculum else 0.0
+        ease = easy_share(index, self.count, train.patients.infarcts) if self.curriculum else 0.0
         for left in reversed(range(train.looks.tries)):
             look = draw_look(generator, member.plan, replace(self.choices, ease=ease), train)
             sample = show(member, look, self.library, self.recipe)

@@ -29,7 +29,7 @@ class _Patients(ABC, Dataset[Sample]):
     """Patients drawn and rendered one by one; subclasses choose the pose and the grid."""
 
     def __init__(self, recipe: Recipe, library: Library, seed: int, count: int, curriculum: bool = False) -> None:
-        """curriculum: start with easy patients only (`ease_at`)."""
+        """curriculum: start with easy patients only (`easy_share`)."""
         self.recipe, self.library, self.seed = recipe, library, seed
         self.count, self.curriculum = count, curriculum
         self.choices = library.choices(recipe.train.patients)
@@ -40,7 +40,7 @@ class _Patients(ABC, Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """Draw, pose and render sample `index`."""
         generator = patient_generator(self.seed, index)
-        ease = ease_at(index, self.count, self.recipe.train.patients.infarcts) if self.curriculum else 0.0
+        ease = easy_share(index, self.count, self.recipe.train.patients.infarcts) if self.curriculum else 0.0
         plan = draw_patient(generator, replace(self.choices, ease=ease))
         return self.show(plan, generator)
 
@@ -117,7 +117,7 @@ def scanned_lattice(plan: PatientPlan, shape: tuple[int, ...], recipe: Recipe) -
     return Lattice((depth, height, width), recipe.grid.spacing_mm, turned)
 
 
-def ease_at(index: int, count: int, config: InfarctsConfig) -> float:
+def easy_share(index: int, count: int, config: InfarctsConfig) -> float:
     """Share of easy patients in a curriculum: from 1 down to `easy_at_last` over 1 / `easy_pace` of `count`."""
     return max(config.easy_at_last, 1 - config.easy_pace * (1 - config.easy_at_last) * index / count)
 

@@ -66,12 +66,12 @@ def parse_peer(text: str) -> Peer:
 def send(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
     """Try once to send DICOM files. Whatever happens is described in what is returned, without names."""
     try:
-        return _stow(files, peer, caller) if peer.url else _store(files, peer, caller)
+        return _store_by_web(files, peer, caller) if peer.url else _store(files, peer, caller)
     except Exception as error:  # whatever a network or a stranger's answer brings; the files are still there
-        return Sent(f"{peer.name}: sending failed ({type(error).__name__}).", begun=not _unreached(error))
+        return Sent(f"{peer.name}: sending failed ({type(error).__name__}).", begun=not _never_connected(error))
 
 
-def _unreached(error: Exception) -> bool:
+def _never_connected(error: Exception) -> bool:
     """True if nothing can have arrived."""
     from requests import ConnectionError as NoConnectionError
 
@@ -131,7 +131,7 @@ def _ask_commitment(association: Any, stored: Sequence[Any]) -> str:
     return str(asked.TransactionUID) if status and status.Status == 0 else ""
 
 
-def _stow(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
+def _store_by_web(files: Sequence[Path], peer: Peer, caller: Caller) -> Sent:
     from pydicom import dcmread
 
     client = web_client(peer.url, caller.timeout_s)

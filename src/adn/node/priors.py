@@ -29,7 +29,7 @@ _HEAD = ("HEAD", "BRAIN", "SKULL")  # BodyPartExamined; an image that names no p
 log = logging.getLogger(__name__)
 
 
-class TooMuchError(Exception):
+class PriorsTooLargeError(Exception):
     """A series is larger than may be fetched."""
 
 
@@ -165,7 +165,7 @@ def _keep_series(client: Any, study: str, series: str, folder: Path, limits: Pri
         data.save_as(path, enforce_file_format=True)
         size, count = size + path.stat().st_size, count + 1
         if count > limits.images or size > limits.megabytes * 2**20:
-            raise TooMuchError
+            raise PriorsTooLargeError
     return count - len(before)
 
 

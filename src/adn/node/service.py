@@ -16,7 +16,7 @@ from adn.node.outbox import Outbox, Sending
 from adn.node.peers import Caller, Peer
 from adn.node.receiver import Gate, Receiver
 from adn.node.shelf import Shelf
-from adn.prediction.batch import Wishes
+from adn.prediction.batch import UserOptions
 from adn.server.cases import Cases
 from adn.server.jobs import Jobs
 from adn.server.models import FINAL, Record, now
@@ -56,12 +56,14 @@ class Node:
         predict: Predict = predict_for_page,
         sending: Sending | None = None,
         pauses_s: Sequence[float] = RETRY_PAUSES_S,
-        wishes: Wishes | None = None,
+        user_options: UserOptions | None = None,
     ) -> None:
         self.folder, self.keep = folder, keep or Keep()
         limits = limits or IntakeLimits()
         self.cases = Cases(folder, waiting=limits.studies, tries=_TRIES)
-        self.jobs = Jobs(self.cases, weights=weights, device=device, predict=predict, pauses_s=pauses_s, wishes=wishes)
+        self.jobs = Jobs(
+            self.cases, weights=weights, device=device, predict=predict, pauses_s=pauses_s, user_options=user_options
+        )
         self.outbox = Outbox(self.cases, peers, caller, sending)
         self.intake = Intake(
             folder / INCOMING,

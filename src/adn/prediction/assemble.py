@@ -50,7 +50,7 @@ from adn.space.geometry import Grid, reorient_array, reorient_box
 from adn.space.units import unit_to_hu
 from adn.space.volume import BoxVolume, Volume
 from adn.space.warp import mirror, warp
-from adn.work.memory import give_memory_back
+from adn.work.memory import release_memory
 from adn.work.progress import StepProgress
 
 
@@ -78,7 +78,7 @@ def predict(
         on_scan = home(maps, located, model.recipe, threshold)
     del maps
     prediction = assemble(scan, located, on_scan, model, steps, asked)
-    give_memory_back()
+    release_memory()
     return prediction
 
 
@@ -159,7 +159,7 @@ def judge(
     mni: from `mni_from_scan`.
     """
     volume, mask = located.volume, located.brain.mask
-    give_memory_back()
+    release_memory()
     quality = _quality(located, recipe)
     remarks = (
         *scan.remarks,
@@ -169,13 +169,13 @@ def judge(
         *(() if mni is None else level_remarks(volume, mask, mni)),
         *quality_remarks(quality, recipe.network.polarity),
     )
-    give_memory_back()
+    release_memory()
     return quality, remarks
 
 
 def _asymmetries(scan: Scan, located: Located, on_scan: OnScan, recipe: Recipe) -> dict[str, Volume]:
     """A, P, Q, X̂ and X̃ in HU on the axes of the scan's file, by their names in `Prediction`."""
-    give_memory_back()
+    release_memory()
     window, network, box = recipe.grid.window_hu, recipe.network, on_scan.box
     a_hu, whole_p_hu = unit_to_hu(on_scan.total, window), unit_to_hu(on_scan.pathological, window)
     p_hu = np.minimum(whole_p_hu, a_hu)

@@ -27,7 +27,7 @@ RESULTS_TABLE = "results.csv"  # for several scans, one row each
 
 
 @dataclass(frozen=True)
-class Wishes:
+class UserOptions:
     """Choices that apply to every scan, however it arrives. language: of the report and of sentences in the results.
 
     Raises InputError for a language that adn has no texts in.
@@ -49,7 +49,7 @@ class Request:
     overwrite: bool = False
     dicom_seg: bool = False
     dicom_pictures: bool = False  # also write key images
-    wishes: Wishes = Wishes()
+    user_options: UserOptions = UserOptions()
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def predict_one(
     model = networks.model
     from adn.prediction.assemble import predict
 
-    prediction = predict(scan, model, progress=progress, asked=request.wishes.asked)
+    prediction = predict(scan, model, progress=progress, asked=request.user_options.asked)
 
     def more(folder: Path) -> None:
         if request.dicom_seg:
@@ -219,7 +219,7 @@ def predict_one(
             also(prediction, folder)
 
     tell("write")
-    language = request.wishes.language
+    language = request.user_options.language
     folder = save_prediction(prediction, request.out, overwrite=request.overwrite, also=more, language=language)
     result = result_dict(prediction, language)
     return Outcome(

@@ -27,7 +27,7 @@ from adn.results import Scan
 from adn.space.geometry import Grid, RigidTransform, bounding_box
 from adn.space.volume import Volume
 from adn.space.warp import warp
-from adn.work.memory import freed_memory_kept, give_memory_back
+from adn.work.memory import keep_freed_memory, release_memory
 from adn.work.progress import StepProgress
 
 _LARGE_LAYER = 2**24  # values; for larger layers the C library requests memory from the system every time
@@ -96,7 +96,7 @@ class Steps:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Wrap one of `STEPS`. Memory that earlier steps freed is first returned to the system."""
-        give_memory_back()
+        release_memory()
         if self.progress:
             self.progress(name)
         start = time.perf_counter()
@@ -134,7 +134,7 @@ def infer(located: Located, model: Model) -> Maps:
     grid, image = model.recipe.grid, located.image
     box = grid.box or grid.shape
     large = math.prod(box) * model.recipe.network.channels[0] > _LARGE_LAYER
-    with freed_memory_kept(large), torch.inference_mode(False), torch.no_grad():
+    with keep_freed_memory(large), torch.inference_mode(False), torch.no_grad():
         aligned = warp(image, located.pose, grid.spacing_mm)
         total = torch.zeros((3, *grid.shape), device=image.device)
         count = torch.zeros(grid.shape, device=image.device)
@@ -176,7 +176,7 @@ def home(maps: Maps, located: Located, recipe: Recipe, threshold: float | None =
         found = _everywhere(found, maps, located, recipe)
     found = without_small(found, threshold, recipe.smallest_ml, voxel_ml)
     seen = np.count_nonzero(found >= threshold)
-    give_memory_back()
+    release_memory()
     if recipe.calibration.parts:
         found = without_unlikely(found, threshold, volume, mask, matrix, recipe.calibration.parts)
     infarct = np.zeros(inside.shape, np.uint8)

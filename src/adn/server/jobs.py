@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from adn.io.weights import WeightsFile
-from adn.prediction.batch import Networks, Outcome, Request, Task, Wishes, remove_partial
+from adn.prediction.batch import Networks, Outcome, Request, Task, UserOptions, remove_partial
 from adn.server.cases import Cases
 from adn.server.models import FINAL, Record, now
 from adn.server.models import Failure as CaseFailure
@@ -31,8 +31,8 @@ class Jobs:
     """Works on the queued cases of `cases`, one at a time, oldest first.
 
     weights, device: as in `adn predict`. predict: what a worker does; must be importable there. pauses_s: a case that
-    failed through no fault of its own is retried after the first pause, then the second, and so on. wishes: apply to
-    every case.
+    failed through no fault of its own is retried after the first pause, then the second, and so on. user_options: apply
+    to every case.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class Jobs:
         device: str = "auto",
         predict: Predict = predict_for_page,
         pauses_s: Sequence[float] = (),
-        wishes: Wishes | None = None,
+        user_options: UserOptions | None = None,
     ) -> None:
-        self._cases, self._pauses_s, self._wishes = cases, pauses_s, wishes or Wishes()
+        self._cases, self._pauses_s, self._user_options = cases, pauses_s, user_options or UserOptions()
         self._make_worker = lambda: Worker(work, predict, Networks(weights, device))
         self._worker: Worker | None = None
         self._step_began = 0.0
@@ -96,7 +96,7 @@ class Jobs:
                     self._work_on(record)
                 except Exception as error:  # such as a full disk or a folder removed by hand: other cases go on
                     log.warning("case %s: %s", record.id, type(error).__name__, exc_info=log.isEnabledFor(10))
-                    if not self._tried_again(record):
+                    if not self._requeued(record):
                         self._fail(record, f"The server could not continue with this case ({type(error).__name__}).")
         self._end_worker()
 
@@ -108,11 +108,11 @@ class Jobs:
             overwrite=True,
             dicom_seg=record.dicom_seg,
             dicom_pictures=record.dicom_pictures,
-            wishes=self._wishes,
+            user_options=self._user_options,
         )
         if self._worker is None or not self._worker.process.is_alive():
             self._worker = self._make_worker()
-        outcome = self._hear(self._worker, record, task, request)
+        outcome = self._outcome_of(self._worker, record, task, request)
         if not isinstance(outcome, str):
             self._conclude(record, outcome)
             return
@@ -123,7 +123,7 @@ class Jobs:
             self._cancelled.discard(record.id)
             self._cases.finish(record.id, "cancelled")
 
-    def _hear(self, worker: Worker, record: Record, task: Task, request: Request) -> Outcome | Failure | str:
+    def _outcome_of(self, worker: Worker, record: Record, task: Task, request: Request) -> Outcome | Failure | str:
         """The outcome, or 'cancelled' or 'closing' if that comes first."""
         self._step_began = time.monotonic()
         try:
@@ -147,12 +147,12 @@ class Jobs:
 
     def _conclude(self, record: Record, outcome: Outcome | Failure) -> None:
         if isinstance(outcome, Failure):
-            if not (outcome.may_pass and self._tried_again(record)):
-                self._fail(record, self._as_shown(record, outcome), by_user=outcome.code != OUR_FAULT)
+            if not (outcome.may_pass and self._requeued(record)):
+                self._fail(record, self._message_for_user(record, outcome), by_user=outcome.code != OUR_FAULT)
         else:
             self._cases.finish(record.id, "done", seconds=time.monotonic() - self._step_began)
 
-    def _tried_again(self, record: Record) -> bool:
+    def _requeued(self, record: Record) -> bool:
         """Put a case back into the queue; False if it has been tried often enough, or has been deleted meanwhile."""
         try:
             tries = self._cases.record(record.id).attempts
@@ -165,7 +165,7 @@ class Jobs:
         self._cases.requeue(record.id, tries, now() + pause)
         return True
 
-    def _as_shown(self, record: Record, failure: Failure) -> str:
+    def _message_for_user(self, record: Record, failure: Failure) -> str:
         """The error message without paths of this machine: the upload is called "The scan"."""
         if failure.about is None:
             return failure.error

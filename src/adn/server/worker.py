@@ -21,7 +21,7 @@ def predict_for_page(task: Task, request: Request, networks: Networks, tell: Ste
     return predict_one(task, request, networks, progress=tell, also=write_views)
 
 
-def predict_plainly(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
+def predict_without_views(task: Task, request: Request, networks: Networks, tell: StepProgress) -> Outcome:
     """Predict as `adn predict` does, with nothing extra for a page."""
     return predict_one(task, request, networks, progress=tell)
 

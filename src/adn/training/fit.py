@@ -25,7 +25,7 @@ from adn.training.collapse import collapse_warning
 from adn.training.logbook import LOG, Board, is_flat, write_log
 from adn.training.machine import loader, memory_explained, start_fabric
 from adn.training.objectives import Objective
-from adn.work.memory import freed_memory_kept
+from adn.work.memory import keep_freed_memory
 from adn.work.progress import StageProgress
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def fit(
     torch.set_flush_denormal(True)  # denormal gradients make CPUs several times slower
     try:
         loop = _Loop(model, dataset, objective, stage, machine, hooks)
-        with freed_memory_kept(loop.fabric.device.type == "cpu"):
+        with keep_freed_memory(loop.fabric.device.type == "cpu"):
             while not loop.over():
                 loop.step()
         return loop.finish()

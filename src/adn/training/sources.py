@@ -16,10 +16,10 @@ from adn.errors import InputError
 from adn.feed.aligned import ensure_aligned, ensure_pose
 from adn.feed.augment import Augmented
 from adn.feed.cases import PreparedCases, choose_cases
-from adn.feed.lying import LyingSamples, StoredSamples, lying_validation
 from adn.feed.mix import Cases, MixedSamples, validation_samples
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import PosedBrain, Sample
+from adn.feed.unaligned import StoredSamples, UnalignedSamples, unaligned_validation
 from adn.feed.virtual import AlignedPatients, PosedBrains, PosedPatients
 from adn.virtual.library import Library
 
@@ -167,8 +167,8 @@ def open_mix(recipe: Recipe, source: Source, pool: Path) -> Sets:
     mixed = MixedSamples(parts["train"], virtual, seed, count)
     training: Any = StoredSamples(mixed, pool / f"fold-{source.fold}-seed-{seed}") if train.mix.kept else mixed
     if not recipe.align.apply:
-        training = LyingSamples(mixed, training, lies)
-        named = lying_validation(named, held.outlined, held.whole, lies)
+        training = UnalignedSamples(mixed, training, lies)
+        named = unaligned_validation(named, held.outlined, held.whole, lies)
     groups, samples = [name for name, _ in named], [sample for _, sample in named]
     brains = PosedBrains(recipe, heads, seed, train.align.max_epochs * train.align.epoch_samples)
     return Sets(brains, (), training, samples, samples, aligned=True, groups=groups)

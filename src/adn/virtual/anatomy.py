@@ -14,7 +14,7 @@ from torch import Tensor
 from adn.space.geometry import RigidTransform
 from adn.space.warp import mirror, rigid_matrix, warp
 from adn.virtual.blur import blur
-from adn.virtual.soft_tissue import dress, isin, solid_map
+from adn.virtual.soft_tissue import add_soft_tissue, isin, solid_map
 from adn.virtual.tissue_codes import BRAIN_CODES, FLUID, GREY, LEFT_CEREBRUM, RIGHT_CEREBRUM, Tissue
 
 INSIDE = 140  # of 255: closeness to the brain above which a voxel counts as enclosed by it
@@ -183,5 +183,5 @@ def make_head(name: str, codes: NDArray[np.uint8], head_from_aligned: NDArray, m
     # a border of air, which positions outside the head read
     tensor, ventricle, csf = (F.pad(x, (1,) * 6) for x in (tensor, ventricle, csf))
     index_from_aligned[:3, 3] += 1
-    tensor = dress(tensor, (mni_from_aligned @ np.linalg.inv(index_from_aligned)).astype(np.float64))
+    tensor = add_soft_tissue(tensor, (mni_from_aligned @ np.linalg.inv(index_from_aligned)).astype(np.float64))
     return Head(name, tensor, ventricle, csf, solid_map(tensor), head_from_aligned, mni_from_aligned)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from adn.virtual.draw import Dice
+from adn.virtual.draw import RandomDraws
 from adn.virtual.plan import BrightPlan
 
 Artery = Literal["middle cerebral", "basilar"]
@@ -23,7 +23,7 @@ _STEP_MM = 1.2
 
 def draw_artery(generator: torch.Generator, artery: Artery, left: bool = True) -> tuple[BrightPlan, ...]:
     """Draw a tube as a chain of balls, 10 to 22 mm long, of 52 to 75 HU. left: side of a middle cerebral artery."""
-    d = Dice(generator)
+    d = RandomDraws(generator)
     course = np.array(COURSES[artery]) + [d.uniform(-_OFF_MM, _OFF_MM) for _ in range(3)]
     course *= [1.0 if left or artery == "basilar" else -1.0, 1.0, 1.0]
     along = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(course, axis=0), axis=1))]

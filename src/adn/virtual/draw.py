@@ -29,7 +29,7 @@ class Choices:
 MNI = Choices(heads=("mni",))  # the data that ships with the package: one head, procedural infarcts
 
 
-class Dice:
+class RandomDraws:
     """Random numbers and choices from one explicit generator."""
 
     def __init__(self, generator: torch.Generator) -> None:
@@ -72,7 +72,7 @@ class Dice:
 
 def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientPlan:
     """Draw one patient. The same generator state and choices give the same plan."""
-    d, heads, extras = Dice(generator), choices.patients.heads, choices.patients.extras
+    d, heads, extras = RandomDraws(generator), choices.patients.heads, choices.patients.extras
     wm = d.within(heads.white_hu)
     rotation = (
         d.uniform(-1, 1) * heads.max_pitch_deg,
@@ -116,12 +116,12 @@ def draw_patient(generator: torch.Generator, choices: Choices = MNI) -> PatientP
 
 def draw_acute(generator: torch.Generator, choices: Choices) -> tuple[InfarctPlan, ...]:
     """Draw only the acute infarcts of a patient, as `draw_patient` does; none for a share `healthy_share`."""
-    d = Dice(generator)
+    d = RandomDraws(generator)
     easy = choices.ease > 0 and d.chance(choices.ease)
     return tuple(infarct for infarct in _draw_infarcts(d, choices, easy) if infarct.acute)
 
 
-def _draw_infarcts(d: Dice, choices: Choices, easy: bool) -> tuple[InfarctPlan, ...]:
+def _draw_infarcts(d: RandomDraws, choices: Choices, easy: bool) -> tuple[InfarctPlan, ...]:
     config = choices.patients.infarcts
     if easy:
         if d.chance(config.healthy_share):
@@ -136,7 +136,7 @@ def _draw_infarcts(d: Dice, choices: Choices, easy: bool) -> tuple[InfarctPlan, 
     return tuple(infarcts)
 
 
-def _draw_infarct(d: Dice, choices: Choices, stage: Stage, easy: bool = False) -> InfarctPlan:
+def _draw_infarct(d: RandomDraws, choices: Choices, stage: Stage, easy: bool = False) -> InfarctPlan:
     config = choices.patients.infarcts
     strata = [names for names in choices.lesions[1 if easy else 0 :] if names]
     large = bool(strata) and stage != "old" and d.chance(config.large_share)
@@ -163,7 +163,7 @@ def _draw_infarct(d: Dice, choices: Choices, stage: Stage, easy: bool = False) -
     )
 
 
-def _draw_territory(d: Dice, config: InfarctsConfig, volume_ml: float) -> str:
+def _draw_territory(d: RandomDraws, config: InfarctsConfig, volume_ml: float) -> str:
     possible = [t for t in config.territories if t.volume_ml[0] <= volume_ml <= t.volume_ml[1]]
     place = d.uniform(0, sum(t.share for t in possible))
     for territory in possible:
@@ -173,19 +173,19 @@ def _draw_territory(d: Dice, config: InfarctsConfig, volume_ml: float) -> str:
     return possible[-1].name
 
 
-def _draw_bright(d: Dice, extras: ExtrasConfig, easy: bool) -> tuple[BrightPlan, ...]:
+def _draw_bright(d: RandomDraws, extras: ExtrasConfig, easy: bool) -> tuple[BrightPlan, ...]:
     count = d.index(extras.bright_below) if not easy and d.chance(extras.bright_share) else 0
     kinds = {"calcification": _draw_calcification, "bleed": _draw_bleed, "artery": _draw_artery}
     return tuple(kinds[d.choice(tuple(kinds))](d, extras) for _ in range(count))
 
 
-def _draw_calcification(d: Dice, extras: ExtrasConfig) -> BrightPlan:
+def _draw_calcification(d: RandomDraws, extras: ExtrasConfig) -> BrightPlan:
     spot, side = extras.calcification, d.side()
     centre = (side * d.within(spot.x_mm), d.within(spot.y_mm), d.within(spot.z_mm))
     return BrightPlan("calcification", centre, spot.half_axes_mm, d.within(spot.hu))
 
 
-def _draw_bleed(d: Dice, extras: ExtrasConfig) -> BrightPlan:
+def _draw_bleed(d: RandomDraws, extras: ExtrasConfig) -> BrightPlan:
     spot, side = extras.bleed, d.side()
     size = d.within(spot.half_axis_mm)
     centre = (side * d.within(spot.x_mm), d.within(spot.y_mm), d.within(spot.z_mm))
@@ -193,21 +193,21 @@ def _draw_bleed(d: Dice, extras: ExtrasConfig) -> BrightPlan:
     return BrightPlan("bleed", centre, half_axes_mm, d.within(spot.hu))
 
 
-def _draw_artery(d: Dice, extras: ExtrasConfig) -> BrightPlan:
+def _draw_artery(d: RandomDraws, extras: ExtrasConfig) -> BrightPlan:
     spot, side = extras.artery, d.side()
     centre = (side * d.within(spot.x_mm), d.within(spot.y_mm), d.within(spot.z_mm))
     half_axes_mm = (d.within(spot.half_length_mm), spot.radius_mm, spot.radius_mm)
     return BrightPlan("artery", centre, half_axes_mm, d.within(spot.hu))
 
 
-def _draw_metal(d: Dice, extras: ExtrasConfig) -> MetalPlan:
+def _draw_metal(d: RandomDraws, extras: ExtrasConfig) -> MetalPlan:
     side = d.side()
     kind = d.choice(extras.metal)
     centre = (side * d.within(kind.x_mm), d.within(kind.y_mm), d.within(kind.z_mm))
     return MetalPlan(centre, d.within(kind.radius_mm), d.within(kind.streak_hu))
 
 
-def _draw_scanner(d: Dice, config: ScannersConfig, pitch_deg: float) -> ScannerPlan:
+def _draw_scanner(d: RandomDraws, config: ScannersConfig, pitch_deg: float) -> ScannerPlan:
     thickness, most = d.choice(config.slice_mm), config.max_tilt_deg
     cut_below, cut_above = d.chance(config.cut_share), d.chance(config.cut_share)
     return ScannerPlan(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adn.space.ellipsoids import depth
 from adn.virtual.disease import ABOVE_CSF_HU, darkened
-from adn.virtual.draw import Dice
+from adn.virtual.draw import RandomDraws
 from adn.virtual.fields import gives_way
 from adn.virtual.lesions import BRAIN
 from adn.virtual.plan import MassPlan, PatientPlan
@@ -34,7 +34,7 @@ _DEEP = 0.18  # minimum depth of the centre in the brain's ellipsoid
 
 def draw_mass(generator: torch.Generator, plan: PatientPlan) -> MassPlan:
     """Draw a tumour, with HU relative to the patient's tissues: a ring in 6 of 10, else solid; 1 to 4 cm wide."""
-    d = Dice(generator)
+    d = RandomDraws(generator)
     below = d.chance(_CEREBELLUM_SHARE)
     radius = d.within(_CEREBELLUM_DIAMETER_MM if below else _DIAMETER_MM) / 2
     side, places = d.side(), _CEREBELLUM_MM if below else _CEREBRUM_MM
@@ -55,7 +55,7 @@ def draw_mass(generator: torch.Generator, plan: PatientPlan) -> MassPlan:
     )
 
 
-def _place(d: Dice, side: float, places: tuple[tuple[float, float], ...]) -> tuple[float, float, float]:
+def _place(d: RandomDraws, side: float, places: tuple[tuple[float, float], ...]) -> tuple[float, float, float]:
     x, y, z = (d.within(ends) for ends in places)
     return side * x, y, z
 

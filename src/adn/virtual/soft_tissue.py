@@ -29,7 +29,7 @@ SOFT_HU = 25.0  # between bone and air: mucosa, marrow
 SOLID_MM, SHARPER = 0.7, 1.4  # σ of the blur that smooths the surfaces of bone and air, and the sharpening after it
 
 
-def dress(codes: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
+def add_soft_tissue(codes: Tensor, mni_from_index: NDArray[np.float64]) -> Tensor:
     """Add skin, fat, muscle and dura to codes (D, H, W). mni_from_index: (W, H, D) index → MNI, LPS mm.
 
     The same head always gets the same pattern of fat and muscle.

@@ -11,13 +11,13 @@ _KEPT = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
 _AS_BEFORE = {_TRIM_THRESHOLD: 2**26, _MMAP_THRESHOLD: 2**25, _MMAP_MAX: 2**16}  # where glibc's own adjustment ends
 
 
-def give_memory_back() -> None:
+def release_memory() -> None:
     """Return free memory in the C library's heap to the system, if possible: a network leaves 100 MB there."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def trim_as_glibc_does() -> None:
+def restore_glibc_trimming() -> None:
     """Let the C library decide when to return free memory to the system, whatever `MALLOC_TRIM_THRESHOLD_` says.
 
     dask sets it to 64 KB for its workers, so that every array of 128 KB or more is requested, cleared and returned each
@@ -27,7 +27,7 @@ def trim_as_glibc_does() -> None:
 
 
 @contextlib.contextmanager
-def freed_memory_kept(kept: bool = True) -> Iterator[None]:
+def keep_freed_memory(kept: bool = True) -> Iterator[None]:
     """Inside this context, freed memory is reused by a network's next layer instead of being returned to the system.
 
     Otherwise glibc requests memory for every large tensor again, and clearing those pages takes a third of the time of
@@ -41,7 +41,7 @@ def freed_memory_kept(kept: bool = True) -> Iterator[None]:
         yield
     finally:
         _set_options(_AS_BEFORE)
-        give_memory_back()
+        release_memory()
 
 
 def _set_options(options: dict[int, int]) -> None:

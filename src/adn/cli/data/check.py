@@ -39,7 +39,7 @@ def check(
     with terminal.counter("cases checked", quiet, rate=True) as progress:
         found = check_data(path, out, split, jobs, progress)
     for case, failure in found.failed:
-        terminal.say_failure(case.name, failure)
+        terminal.print_failure(case.name, failure)
     if not quiet:
         _show(found, out)
     if found.failed:

@@ -61,6 +61,6 @@ def _say(lines: list[Imported], console: Console, quiet: bool) -> None:
     for line in lines:
         text = f"{line.case}: {' '.join(line.problems)}"
         if line.outcome == "left out":
-            terminal.say_error(console, f"{text} The case was left out.")
+            terminal.print_error(console, f"{text} The case was left out.")
         elif line.problems and not quiet:
             console.print(f"{line.case}: warning: {' '.join(line.problems)}", markup=False)

@@ -43,7 +43,7 @@ def import_tissue(
             if len(cases) == 1:
                 raise
             failed += 1
-            terminal.say_error(terminal.stderr(), str(error))
+            terminal.print_error(terminal.stderr(), str(error))
             continue
         if not quiet:
             typer.echo(str(path))

@@ -23,7 +23,7 @@ def tell(lines: Sequence[Any], what: str, report: Path, page: Path, quiet: bool)
     left_out = [line for line in lines if line.outcome == "left out"]
     console = terminal.stderr()
     for line in left_out:
-        terminal.say_error(console, f"{line.case}: {' '.join(line.problems)} It was left out.")
+        terminal.print_error(console, f"{line.case}: {' '.join(line.problems)} It was left out.")
     if not quiet:
         troubled = [line for line in lines if line.problems and line.outcome != "left out"]
         for line in troubled[:_SHOWN]:

@@ -31,7 +31,7 @@ def prepare(
     with terminal.counter("cases prepared", quiet, rate=True) as progress:
         found = prepare_data(path, load_recipe(recipe).grid, jobs, progress)
     for case, failure in found.failed:
-        terminal.say_failure(case.name, failure)
+        terminal.print_failure(case.name, failure)
     there = found.made + found.kept
     if not quiet:
         known = f" ({found.kept} were there already)" if found.kept else ""

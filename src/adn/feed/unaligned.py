@@ -41,7 +41,7 @@ class StoredSamples(Dataset[Sample]):
         return load_aligned(path)
 
 
-class LyingSamples(Dataset[Sample]):
+class UnalignedSamples(Dataset[Sample]):
     """A mix with each sample rotated back: a real case to its own pose, a virtual patient to that of a real case.
 
     This way, methods that align heads and methods that do not get the same samples. samples: the mix itself, or its
@@ -56,7 +56,7 @@ class LyingSamples(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         """Sample `index` of the mix, in its unaligned pose."""
-        return lying(self.samples[index], self.poses[self._whose(self.mixed.draw(index))], self.grid)
+        return unaligned(self.samples[index], self.poses[self._whose(self.mixed.draw(index))], self.grid)
 
     @cached_property
     def poses(self) -> Mapping[Path, Tensor]:
@@ -72,7 +72,7 @@ class LyingSamples(Dataset[Sample]):
         return (cases.whole if draw.source == "whole" else cases.outlined)[draw.place]
 
 
-def lying(sample: Sample, pose: Tensor, grid: GridConfig) -> Sample:
+def unaligned(sample: Sample, pose: Tensor, grid: GridConfig) -> Sample:
     """Rotate an aligned sample back to its own pose, on the grid's box. pose: aligned → model grid, (1, 4, 4) mm."""
     box, home = grid.box or grid.shape, invert_rigid(pose)
     brain, infarct, tissue = sample
@@ -84,7 +84,7 @@ def lying(sample: Sample, pose: Tensor, grid: GridConfig) -> Sample:
     return Sample(value[None], reference[None], labels.to(torch.uint8))
 
 
-def lying_validation(
+def unaligned_validation(
     named: Sequence[tuple[str, Sample]], outlined: Sequence[Path], whole: Sequence[Path], grid: GridConfig
 ) -> list[tuple[str, Sample]]:
     """The samples that `mix.validation_samples` makes from these files, rotated back to their original poses."""
@@ -95,5 +95,5 @@ def lying_validation(
             head = next(heads)  # a sample with a laid infarct comes right after its head
         path = next(parts) if name == "outlined" else head
         assert path
-        turned.append((name, lying(sample, load_pose(path), grid)))
+        turned.append((name, unaligned(sample, load_pose(path), grid)))
     return turned

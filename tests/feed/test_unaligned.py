@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 
 from adn.errors import InputError
 from adn.feed.aligned import load_pose, pose_path
-from adn.feed.lying import LyingSamples, StoredSamples, lying, lying_validation
 from adn.feed.mix import MixedSamples, validation_samples
+from adn.feed.unaligned import StoredSamples, UnalignedSamples, unaligned, unaligned_validation
 from adn.space.warp import rigid_matrix, warp
 from given import given, loose
 from mixed_phantoms import GRID, Virtual, cases, outlined_part
@@ -35,7 +35,7 @@ def named_aligned(folder):
 
 def test_undoing_and_repeating_the_alignment_gives_the_same_sample():
     sample = outlined_part(0)
-    turned = lying(sample, pose(12.0), WIDE)
+    turned = unaligned(sample, pose(12.0), WIDE)
     assert turned.brain.shape == (1, 32, 96, 96)
     again = warp((turned.infarct > 0).float()[None], pose(12.0), GRID.spacing_mm, GRID.box)[0] > 0.5
     both = (again & (sample.infarct > 0)).sum()
@@ -49,7 +49,7 @@ def test_undoing_and_repeating_the_alignment_gives_the_same_sample():
 
 def test_an_aligned_head_is_unchanged():
     sample = outlined_part(1)
-    same = lying(sample, torch.eye(4)[None], GRID)
+    same = unaligned(sample, torch.eye(4)[None], GRID)
     assert torch.allclose(same.brain, sample.brain, atol=1e-5)
     assert torch.equal(same.infarct, sample.infarct)
 
@@ -67,21 +67,21 @@ def test_cached_samples_are_drawn_once(tmp_path):
 def test_every_source_has_the_position_of_a_real_case(tmp_path):
     found = named_aligned(tmp_path / "a")
     mixed = MixedSamples(found, loose(Virtual()), 3, 30)
-    samples = LyingSamples(mixed, mixed, WIDE)
+    samples = UnalignedSamples(mixed, mixed, WIDE)
     assert {mixed.draw(i).source for i in range(30)} == {"outlined", "emptied", "whole", "virtual"}
     for i in range(6):
         assert samples[i].brain.shape == (1, *given(WIDE.box))
         whose = samples._whose(mixed.draw(i))
-        assert torch.equal(lying(mixed[i], load_pose(whose), WIDE).brain, samples[i].brain)
+        assert torch.equal(unaligned(mixed[i], load_pose(whose), WIDE).brain, samples[i].brain)
 
 
 def test_validation_cases_keep_their_own_position(tmp_path):
     found = named_aligned(tmp_path / "a")
     named = validation_samples(found, 1)
-    turned = lying_validation(named, found.outlined, found.whole, WIDE)
+    turned = unaligned_validation(named, found.outlined, found.whole, WIDE)
     assert [name for name, _ in turned] == [name for name, _ in named]
     last = [i for i, (name, _) in enumerate(named) if name == "whole"][-1]
-    assert torch.equal(turned[last][1].brain, lying(named[last][1], load_pose(found.whole[-1]), WIDE).brain)
+    assert torch.equal(turned[last][1].brain, unaligned(named[last][1], load_pose(found.whole[-1]), WIDE).brain)
 
 
 def test_a_missing_pose_is_reported(tmp_path):
