@@ -116,7 +116,10 @@ def test_a_recipe_from_a_file(tmp_path):
     assert load_recipe(str(path)).name == "mine"
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"name = [", "not valid TOML"), (b"\xff\xfe", "UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"name = [", "not valid TOML"), (b"\xff\xfe", "UTF-8"), (b"treshold = 0.5", "unknown key treshold")],
+)
 def test_a_file_that_is_no_recipe_is_named(tmp_path, content, message):
     path = tmp_path / "broken.toml"
     path.write_bytes(content)

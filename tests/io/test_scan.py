@@ -182,6 +182,8 @@ def test_a_folder_with_one_image_file_is_that_scan(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     scan = open_scan(tmp_path)
     assert (scan.source, scan.name) == ("nifti", tmp_path.name)
+    with pytest.raises(InputError, match="chooses among DICOM series, but this is nifti; leave it out"):
+        open_scan(tmp_path, series="3")
 
 
 def test_a_folder_with_several_image_files_says_how_to_name_them(tmp_path):

@@ -144,6 +144,7 @@ def test_slicewise_networks_learn_from_a_few_slices_and_predict_whole_heads(tmp_
 def test_a_folder_without_cases_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="ct"):
         train(small_recipe(), tmp_path / "run", Source(tmp_path), machine=Machine("cpu"))
+    assert not (tmp_path / "run").exists()  # so that the same command works with the right folder
 
 
 def die_in_the_third_step(stage, step, steps, scalars):

@@ -54,6 +54,8 @@ def open_scan(path: Path | str, *, series: str | None = None) -> Scan:
             raise OutputError(explain_write_error(error)) from error
         reason = error.strerror or type(error).__name__
         raise InputError(f"cannot be read ({reason}); check its permissions and the disk.", path) from error
+    if series is not None and reading.source != "dicom":
+        raise InputError(f"`series` chooses among DICOM series, but this is {reading.source}; leave it out.", path)
     volume, padding, filled = _fill(reading, str(path))
     remarks = [*reading.remarks, *filled, *check_grid(volume.grid, str(path))]
     check_values(volume, None if padding is None else ~padding, str(path))

@@ -110,14 +110,15 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             f"There is no recipe '{name_or_path}': give one of {', '.join(recipe_names())}, or a .toml file."
         )
     try:
-        return recipe_from_dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return recipe_from_dict(values, f"Recipe '{path}'")
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         kind = "JSON" if path.suffix == ".json" else "TOML"
         raise ConfigError(f"Recipe '{name_or_path}' is not valid {kind}: {error}.") from error
 
 
-def recipe_from_dict(values: dict[str, Any]) -> Recipe:
-    """Build a recipe from plain data (TOML, JSON, a checkpoint). Raises ConfigError.
+def recipe_from_dict(values: dict[str, Any], name: str = "Recipe") -> Recipe:
+    """Build a recipe from plain data (TOML, JSON, a checkpoint). Raises ConfigError, which begins with `name`.
 
     Settings of earlier versions (`RETIRED`) are dropped if they have the one value that is still supported; renamed
     values (`RENAMED`) are converted to their current names.
@@ -125,7 +126,7 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(_with_current_settings(_resolved(values)))
     except ValidationError as error:
-        raise ConfigError(_explain("Recipe", Recipe, error)) from error
+        raise ConfigError(_explain(name, Recipe, error)) from error
 
 
 def ensemble_from_toml(path: Path) -> EnsembleConfig:

@@ -16,7 +16,7 @@ from adn.config import FitConfig, Recipe
 from adn.errors import InputError
 from adn.feed.pool import PooledPatients
 from adn.feed.samples import collate
-from adn.io.atomic import atomic_path
+from adn.io.atomic import atomic_path, remove_folder
 from adn.io.weights import NO_LICENCE, OWN_LICENCE, find_weights, save_weights
 from adn.nn.adn import ADN
 from adn.nn.align import AlignNet
@@ -131,7 +131,12 @@ def train(
         return _train_tissue(source, run)
     model = build_model(recipe)
     _take_over(model, run, source, begin, stages)
-    sets = open_sets(recipe, source, begin.pool or run.out / "patients")
+    try:
+        sets = open_sets(recipe, source, begin.pool or run.out / "patients")
+    except InputError:
+        if is_first_process() and not begin.resume:
+            remove_folder(run.out)  # it was empty before, and can be used again with the right data
+        raise
     if recipe.align.apply and "align" in stages:
         _fit_align(model, sets, run)
     elif recipe.align.apply:
