@@ -107,7 +107,7 @@ def test_versions_are_compared_numerically(version, floor, older):
 
 
 def test_an_old_converter_is_reported_and_blocks_nothing(monkeypatch):
-    monkeypatch.setattr(doctor, "said_version", lambda: "1.0.20220720")
+    monkeypatch.setattr(doctor, "reported_version", lambda: "1.0.20220720")
     one = doctor._converter()
     assert (one.good, one.needed) == (False, False)
     assert "install a newer one" in one.said

@@ -18,12 +18,12 @@ import numpy as np
 
 from adn.errors import InputError
 from adn.io import open_scan
-from adn.io.upright import AS_SAID, LEAST_MM, Misfit, Way, bone_and_air, compare, is_sure, misfits_of, varied_heads
+from adn.io.upright import AS_STATED, LEAST_MM, Misfit, Way, bone_and_air, compare, is_sure, misfits_of, varied_heads
 from adn.space.units import WHOLE_BRAIN_MM
 from adn.space.volume import Volume
 
 TURNS = {
-    "as it is": AS_SAID,
+    "as it is": AS_STATED,
     "back to front": Way((0, 1, 2), (False, True, False)),
     "upside down": Way((0, 1, 2), (True, False, False)),
     "upside down and back to front": Way((0, 1, 2), (True, True, False)),
@@ -49,10 +49,10 @@ def rows_of(group: str, name: str, volume: Volume, heads: dict[int, list]) -> li
     misfit = dict(zip(ways, np.min(misfits_of(shares, heads[side], ways), axis=0), strict=True))
     rows = []
     for turn, way in TURNS.items():
-        other = AS_SAID if best == way else OTHER
+        other = AS_STATED if best == way else OTHER
         warned = is_sure(Misfit(float(misfit[way]), float(misfit[best]), other), height_mm)
         margin = 1 - float(misfit[best] / misfit[way])
-        rows.append((group, name, round(height_mm), turn, warned, warned and best == AS_SAID, round(margin, 4)))
+        rows.append((group, name, round(height_mm), turn, warned, warned and best == AS_STATED, round(margin, 4)))
     return rows
 
 

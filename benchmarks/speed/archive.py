@@ -30,7 +30,7 @@ sys.path.insert(0, str(TESTS))
 import psutil  # noqa: E402
 
 from adn.archives.ledger import Counts  # noqa: E402
-from adn.archives.run import Event, Tell, local_client, predict_archive  # noqa: E402
+from adn.archives.run import Event, OnEvent, local_client, predict_archive  # noqa: E402
 from adn.archives.work import Job  # noqa: E402
 from adn.prediction.batch import Networks, Predictor, Request  # noqa: E402
 from stub_archive import Stub  # noqa: E402
@@ -61,7 +61,7 @@ def archive_of(folder: Path, count: int) -> Path:
     return folder / "in"
 
 
-def run(folder: Path, client, work: type = Stub, name: str = "out", source: str = "in", tell: Tell | None = None):
+def run(folder: Path, client, work: type = Stub, name: str = "out", source: str = "in", tell: OnEvent | None = None):
     """Counts and seconds."""
     job = Job(Request(folder / name), Networks(), work=work)
     began = time.monotonic()

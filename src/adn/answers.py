@@ -29,7 +29,7 @@ OneSide = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AnswerOptions:
     """What a user can choose about the answers.
 
     volume_limit_ml: the limit to compare the infarct's volume with. keep_old: leave marked what looks like an old

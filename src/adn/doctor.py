@@ -20,7 +20,7 @@ from adn.errors import AdnError
 from adn.installation import floor_of, installation, is_older, lacking_libraries
 from adn.io.atomic import scratch_folder
 from adn.io.cache import cache_folder
-from adn.io.converter import converter, said_version
+from adn.io.converter import converter, reported_version
 from adn.io.weights import find_weights, list_weights
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _libraries() -> Examined:
 def _converter() -> Examined:
     name = "DICOM converter"
     try:
-        where, version = converter(), said_version()
+        where, version = converter(), reported_version()
     except (AdnError, OSError, subprocess.SubprocessError) as error:
         return Examined(name, False, True, f"dcm2niix does not run ({error}): install it again.")
     floor = floor_of("dcm2niix")

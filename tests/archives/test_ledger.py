@@ -2,8 +2,8 @@
 
 import pytest
 
+from adn.archives.layout import bids_stem
 from adn.archives.ledger import DONE, FAILED, ROWS_A_PART, SET_ASIDE, Counts, Ledger
-from adn.archives.shelves import bids_stem
 from adn.archives.sources import Found
 from adn.archives.table import update_table
 from adn.errors import OutputError

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from adn.archives import run
+from adn.archives.layout import Layout
 from adn.archives.ledger import Counts
 from adn.archives.run import predict_archive
-from adn.archives.shelves import Layout
 from adn.archives.work import Job
 from adn.errors import AdnError, InputError, OutputError
 from adn.prediction.batch import Networks, Request

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adn.answers import Age, Answers, Asked, MassEffect, NotAssessable, VolumeLimit
+from adn.answers import Age, AnswerOptions, Answers, MassEffect, NotAssessable, VolumeLimit
 from adn.errors import InputError
 from adn.findings.age import age, old_parts
 from adn.findings.answers import Known, answer
@@ -149,4 +149,4 @@ def test_without_an_interval_a_limit_cannot_be_judged():
 @pytest.mark.parametrize("limit_ml", [0.0, -5.0, 2000.0, float("nan")])
 def test_a_limit_must_be_a_possible_brain_volume(limit_ml):
     with pytest.raises(InputError, match="volume limit must be"):
-        Asked(limit_ml)
+        AnswerOptions(limit_ml)

@@ -37,7 +37,7 @@ def on_the_path(monkeypatch, folder, script):
 def test_the_package_takes_precedence(monkeypatch, tmp_path):
     on_the_path(monkeypatch, tmp_path / "bin", "exit 1")
     assert converter.converter() == dcm2niix.bin
-    assert converter.converter_version() == converter.said_version() == metadata.version("dcm2niix")
+    assert converter.converter_version() == converter.reported_version() == metadata.version("dcm2niix")
 
 
 def test_a_program_on_the_path_reads_a_series_as_the_package_does(without_the_package, monkeypatch, tmp_path):

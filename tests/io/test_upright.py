@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from adn.io.upright import AS_SAID, WAYS, Way, average_head, bone_and_air, compare, in_words, turned_remarks
+from adn.io.upright import AS_STATED, WAYS, Way, average_head, bone_and_air, compare, in_words, turned_remarks
 from adn.space.geometry import Grid
 from adn.space.volume import Volume
 from given import given
@@ -30,7 +30,7 @@ def stored(volume: Volume, way: Way) -> Volume:
 
 def test_there_are_24_orientations_including_the_headers():
     assert len(set(WAYS)) == 24
-    assert AS_SAID in WAYS
+    assert AS_STATED in WAYS
     assert {way.order for way in QUICK} == {way.order for way in WAYS}
 
 
@@ -40,7 +40,7 @@ def test_a_correctly_oriented_head_gives_no_warning(size):
     assert turned_remarks(made_up(size).reoriented("RAI")) == []
 
 
-OTHERS = [way for way in WAYS if way != AS_SAID]
+OTHERS = [way for way in WAYS if way != AS_STATED]
 QUICK = OTHERS[::3]  # each order of axes among them
 
 
@@ -90,6 +90,6 @@ def test_the_patient_table_is_not_taken_for_the_head():
 
 def test_the_true_orientation_has_the_smallest_misfit():
     found = compare(given(bone_and_air(made_up())))
-    assert found.way == AS_SAID
-    assert found.best == found.as_said
+    assert found.way == AS_STATED
+    assert found.best == found.as_stated
     assert bone_and_air(made_up().with_data(np.full((80, 80, 80), -1000.0, np.float32))) is None

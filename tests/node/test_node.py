@@ -12,7 +12,7 @@ pytest.importorskip("pynetdicom")
 from adn.errors import InputError
 from adn.node.outbox import PATTERNS
 from adn.node.peers import parse_peer
-from adn.node.service import Keep
+from adn.node.service import Retention
 from adn.node.status import status
 from node import stub_node
 from node.strangers import FAST, Archive, call, final, running, send, study, until
@@ -152,13 +152,13 @@ def test_results_that_a_peer_never_accepts_are_reported_as_a_failure(tmp_path):
 
 def test_cases_and_images_are_kept_for_the_configured_time(tmp_path, archive):
     images = study(tmp_path / "in")
-    keep = Keep(images=timedelta(hours=1), cases=timedelta(days=1))
+    keep = Retention(images=timedelta(hours=1), cases=timedelta(days=1))
     with running(tmp_path / "node", archive.peer, keep=keep) as node:
         send(node.port, images)
         final(node)
         time.sleep(0.5)
         assert len(list((tmp_path / "node" / "incoming").glob("*/*.dcm"))) == 6
-        node.keep = Keep(cases=timedelta(0))
+        node.keep = Retention(cases=timedelta(0))
         until(lambda: not node.cases.records())
         until(lambda: not list((tmp_path / "node" / "incoming").iterdir()))
 

@@ -13,8 +13,8 @@ from pydicom.uid import generate_uid
 
 from adn.errors import InputError
 from adn.io import write_volume
-from adn.node.service import Keep, Node
-from adn.node.shelf import FAILED, Shelf
+from adn.node.results_folder import FAILED, ResultsFolder
+from adn.node.service import Node, Retention
 from adn.node.watch import LEDGER, Watch
 from node import stub_node
 from node.strangers import FAST, LIMITS, Archive, until
@@ -25,11 +25,11 @@ from phantoms import head, write_dicom_series
 def watching(folder, out, *peers):
     work = out / ".adn"
     node = Node(
-        work, peers=peers, limits=LIMITS, keep=Keep(cases=timedelta(0)), predict=stub_node.predict,
+        work, peers=peers, limits=LIMITS, keep=Retention(cases=timedelta(0)), predict=stub_node.predict,
         sending=FAST, pauses_s=(0.2,),
     )  # fmt: skip
     watch = Watch(folder, out, node.intake, work, settle_s=0.3)
-    node.outbox.peers.append(Shelf(out, watch.named))
+    node.outbox.peers.append(ResultsFolder(out, watch.named))
     node.also(watch.look)
     node.start()
     try:

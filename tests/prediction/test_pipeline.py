@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from adn.answers import Asked, OldInfarct
+from adn.answers import AnswerOptions, OldInfarct
 from adn.config import PartsConfig
 from adn.errors import InputError
 from adn.findings.measure import volume_interval
@@ -151,7 +151,7 @@ def test_an_old_infarct_is_left_out_of_every_mask_unless_kept_on_request(keep, m
     on_scan = replace(on_scan, infarct=old.astype(np.uint8), found=np.where(old, np.float32(0.9), 0), place=place)
     judge = assembly.judge
     monkeypatch.setattr(assembly, "judge", lambda *given: (judge(*given)[0], ()))  # a phantom is not assessable
-    found = assembly.assemble(scan, located, on_scan, model, asked=Asked(keep_old=keep))
+    found = assembly.assemble(scan, located, on_scan, model, options=AnswerOptions(keep_old=keep))
     ml = float(old.sum() * fluid.grid.voxel_ml)
     assert found.answers.old_infarct == OldInfarct(ml, not keep)
     assert found.measurements.volume_ml == pytest.approx(ml if keep else 0.0)
@@ -207,7 +207,7 @@ def test_parts_that_do_not_look_like_an_infarct_are_left_out_and_reported(phanto
     nothing = PartsConfig(intercept=-1.0, **dict.fromkeys(Evidence._fields, 0.0))
     strict = plain.model_copy(update={"calibration": plain.calibration.model_copy(update={"parts": nothing})})
     scan = Scan("case", phantom, "nifti")
-    before = predict(scan, replace(model, recipe=plain), asked=Asked(keep_old=True)).measurements.volume_ml
+    before = predict(scan, replace(model, recipe=plain), options=AnswerOptions(keep_old=True)).measurements.volume_ml
     found = predict(scan, replace(model, recipe=strict))
     told = [remark for remark in found.remarks if remark.kind == "parts_left_out"]
     assert before > 0

@@ -34,7 +34,7 @@ def predict(task, request, networks, progress):
             write_volume(volume, folder / "infarct.nii.gz")
         user_options = {
             "language": request.user_options.language,
-            "limit_ml": request.user_options.asked.volume_limit_ml,
+            "limit_ml": request.user_options.answers.volume_limit_ml,
         }
         told = {"case": task.case, "pid": os.getpid(), "seconds": {}} | user_options
         (folder / "result.json").write_text(json.dumps(told))

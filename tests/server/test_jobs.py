@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from adn.answers import Asked
+from adn.answers import AnswerOptions
 from adn.errors import InputError
 from adn.prediction.batch import UserOptions
 from adn.server import cases
@@ -107,7 +107,9 @@ def test_the_queue_is_bounded_and_a_running_case_can_be_deleted(client, folder):
 
 def test_server_options_apply_to_every_case(tmp_path):
     cases = Cases(tmp_path)
-    jobs = Jobs(cases, predict=stub_pipeline.predict, user_options=UserOptions("de", Asked(volume_limit_ml=50.0)))
+    jobs = Jobs(
+        cases, predict=stub_pipeline.predict, user_options=UserOptions("de", AnswerOptions(volume_limit_ml=50.0))
+    )
     with client_of(create_app(cases, jobs)) as client:
         found = wait(client, made(client))["results"]
     assert (found["language"], found["limit_ml"]) == ("de", 50.0)

@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 
 import adn
+from adn.archives.layout import GROUP_SUMMARY, GROUP_TABLE, bids_results, describe
 from adn.archives.ledger import Item
-from adn.archives.shelves import GROUP_SUMMARY, GROUP_TABLE, bids_results, describe
 from adn.archives.work import WORKPLACE, Job
 from adn.datasets.layouts import BIDS_CT, bids_scans
 from adn.errors import InputError
@@ -22,11 +22,11 @@ from adn.io.atomic import atomic_path, check_writable, sweep
 from adn.results import DISCLAIMER
 from adn.work.pool import Failure, map_processes
 
-Tell = Callable[[Item, str], object]  # a scan, and why it failed ('' if it did not)
+OnResult = Callable[[Item, str], object]  # a scan, and why it failed ('' if it did not)
 
 
 def predict_participants(
-    data: Path, job: Job, labels: Sequence[str] = (), jobs: int | None = 1, tell: Tell | None = None
+    data: Path, job: Job, labels: Sequence[str] = (), jobs: int | None = 1, tell: OnResult | None = None
 ) -> list[int]:
     """Predict the scans (`sub-*/**/*_ct.nii.gz`) of a BIDS data set into BIDS derivatives; an exit code for each.
 

@@ -62,7 +62,7 @@ def first_bytes(place: str) -> bytes:
     """The beginning of a file. Raises OSError or InputError."""
     if is_address(place):
         store, key = _store(place)
-        return bytes(_told(place, _obstore().get_range, store, key, start=0, end=HEAD_BYTES))
+        return bytes(_with_clear_errors(place, _obstore().get_range, store, key, start=0, end=HEAD_BYTES))
     with open(place, "rb") as stream:
         return stream.read(HEAD_BYTES)
 
@@ -106,7 +106,7 @@ def _stored(place: str) -> Iterator[File]:
     assert match
     store, prefix = _store(place)
     pages = iter(_obstore().list(store, prefix=prefix or None, chunk_size=_PAGE))
-    while page := _told(place, next, pages, None):
+    while page := _with_clear_errors(place, next, pages, None):
         for one in page:
             key = one["path"]
             name = key[len(prefix) :].lstrip("/")
@@ -118,7 +118,7 @@ def _stored(place: str) -> Iterator[File]:
 def _fetch(place: str, target: Path) -> None:
     store, key = _store(place)
     with target.open("wb") as file:
-        for block in _told(place, _obstore().get, store, key).stream(2**22):
+        for block in _with_clear_errors(place, _obstore().get, store, key).stream(2**22):
             file.write(block)
 
 
@@ -134,10 +134,10 @@ def _bucket(address: str) -> Any:
     _obstore()
     from obstore.store import from_url
 
-    return _told(address, from_url, address)
+    return _with_clear_errors(address, from_url, address)
 
 
-def _told(place: str, ask: Any, *args: Any, **options: Any) -> Any:
+def _with_clear_errors(place: str, ask: Any, *args: Any, **options: Any) -> Any:
     """What the storage returns; its errors become InputError."""
     try:
         return ask(*args, **options)

@@ -12,8 +12,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import adn
+from adn.archives.layout import describe, result_of
 from adn.archives.ledger import DONE, FAILED, LEDGER, SET_ASIDE, Counts, Item, Ledger
-from adn.archives.shelves import describe, result_of
 from adn.archives.sources import Found, find_scans
 from adn.archives.table import update_table
 from adn.archives.work import WORKPLACE, Job, failed_row
@@ -44,11 +44,11 @@ class Event:
     row: dict[str, Any]
 
 
-Tell = Callable[[Event | None, Counts, bool], object]  # event (None: new counts only), counts, may more come
+OnEvent = Callable[[Event | None, Counts, bool], object]  # event (None: new counts only), counts, may more come
 
 
 def predict_archive(
-    places: Sequence[str], job: Job, client: Client, tell: Tell | None = None, *, retry_failed: bool = False
+    places: Sequence[str], job: Job, client: Client, tell: OnEvent | None = None, *, retry_failed: bool = False
 ) -> Counts:
     """Predict all scans of `places` (see `find_scans`) on the workers of `client`; returns the final counts.
 
@@ -92,22 +92,22 @@ def _settings(job: Job) -> dict[str, Any]:
 
     request, weights = job.request, job.networks.weights
     known = find_weights(weights) if weights is None or isinstance(weights, str) else weights
-    asked = request.user_options.asked
+    options = request.user_options.answers
     return {
         "weights": known.sha256,
         "layout": job.layout,
         "series": request.series,
         "dicom_seg": request.dicom_seg,
         "lang": request.user_options.language,
-        "volume_limit_ml": asked.volume_limit_ml,
-        "keep_old": asked.keep_old,
+        "volume_limit_ml": options.volume_limit_ml,
+        "keep_old": options.keep_old,
     }
 
 
 class _Run:
     """One run over the ledger: the scans in progress, and when the disk was last brought up to date."""
 
-    def __init__(self, job: Job, client: Client, ledger: Ledger, tell: Tell) -> None:
+    def __init__(self, job: Job, client: Client, ledger: Ledger, tell: OnEvent) -> None:
         self.job, self.client, self.ledger, self.tell = job, client, ledger, tell
         self.flying: dict[Future, Item] = {}
         self.landed: SimpleQueue[Future] = SimpleQueue()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import adn
+from adn.archives.layout import Layout, put, result_of
 from adn.archives.ledger import Item
 from adn.archives.places import brought
-from adn.archives.shelves import Layout, put, result_of
 from adn.errors import AdnError
 from adn.io.atomic import scratch_folder
 from adn.prediction.batch import Networks, Outcome, Predictor, Request, Task

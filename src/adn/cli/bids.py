@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from adn.answers import Asked
+from adn.answers import AnswerOptions
 from adn.cli import terminal
 from adn.cli.options import Device, KeepOld, Lang, Quiet, VolumeLimit, Weights
 from adn.results import DISCLAIMER
@@ -44,7 +44,7 @@ def bids(
     weights: Weights = None,
     device: Device = "auto",
     lang: Lang = "en",
-    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    volume_limit_ml: VolumeLimit = AnswerOptions.volume_limit_ml,
     keep_old: KeepOld = False,
     skip_bids_validator: Annotated[
         bool,
@@ -74,7 +74,7 @@ def bids(
         if not quiet:
             typer.echo(summary, nl=False)
         return
-    request = Request(output_dir, user_options=UserOptions(lang, Asked(volume_limit_ml, keep_old)))
+    request = Request(output_dir, user_options=UserOptions(lang, AnswerOptions(volume_limit_ml, keep_old)))
     job = Job(request, Networks(find_weights(weights), device), "bids")
     with terminal.progress_bar(quiet) as bar:
         row = bar.add_task("scans", total=None)

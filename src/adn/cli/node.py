@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adn.answers import Asked
+from adn.answers import AnswerOptions
 from adn.cli import terminal
 from adn.cli.options import Device, KeepOld, Lang, VolumeLimit, Weights
 from adn.cli.page import LOOPBACK, check_extra, chosen_token, listening, only_server_of, run_page
@@ -79,7 +79,7 @@ def node(
     weights: Weights = None,
     device: Device = "auto",
     lang: Lang = "en",
-    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    volume_limit_ml: VolumeLimit = AnswerOptions.volume_limit_ml,
     keep_old: KeepOld = False,
     status: Annotated[
         bool, typer.Option("--status", help="Print the state of the node in FOLDER as JSON, and exit.")
@@ -102,7 +102,7 @@ def node(
     from adn.node.peers import Caller, parse_peer
     from adn.node.priors import Priors
     from adn.node.receiver import Gate, tls_context
-    from adn.node.service import Keep, Node
+    from adn.node.service import Node, Retention
     from adn.prediction.batch import UserOptions
     from adn.server.guard import is_loopback
     from adn.server.worker import predict_for_page, predict_without_views
@@ -110,7 +110,7 @@ def node(
     if not (is_loopback(host) or networks or tls):
         raise InputError("--host admits other machines: say which with --from, or require certificates with --tls.")
     files = [str(path) for path in tls or ()]
-    user_options = UserOptions(lang, Asked(volume_limit_ml, keep_old))
+    user_options = UserOptions(lang, AnswerOptions(volume_limit_ml, keep_old))
     gate = Gate(tuple(accept or ()), tuple(networks or ()), tls_context(*files, server=True) if files else None)
     wanted: dict[Kind, bool] = {"seg": seg, "sr": sr, "pictures": pictures}
     terminal.check_writable(folder)
@@ -121,7 +121,7 @@ def node(
             peers=[parse_peer(text) for text in forward or ()],
             caller=Caller(aet, tls_context(*files, server=False) if files else None),
             limits=IntakeLimits(quiet_s, longest_s),
-            keep=Keep(timedelta(days=keep_images), timedelta(days=keep_cases)),
+            keep=Retention(timedelta(days=keep_images), timedelta(days=keep_cases)),
             weights=find_weights(weights),
             device=device,
             user_options=user_options,

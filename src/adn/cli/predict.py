@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from adn.answers import Asked
+from adn.answers import AnswerOptions
 from adn.cli import terminal
 from adn.cli.options import Device, KeepOld, Lang, Overwrite, Quiet, Results, VolumeLimit, Weights
 from adn.results import DISCLAIMER
@@ -48,7 +48,7 @@ def predict(
         typer.Option("--dicom-seg", help="For DICOM scans: also write a DICOM SEG and SR that join the scan's study."),
     ] = False,
     lang: Lang = "en",
-    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    volume_limit_ml: VolumeLimit = AnswerOptions.volume_limit_ml,
     keep_old: KeepOld = False,
     overwrite: Overwrite = False,
     scheduler: Annotated[
@@ -74,7 +74,7 @@ def predict(
     from adn.prediction.batch import Networks, Request, UserOptions
 
     request = Request(
-        out, series, overwrite, dicom_seg, user_options=UserOptions(lang, Asked(volume_limit_ml, keep_old))
+        out, series, overwrite, dicom_seg, user_options=UserOptions(lang, AnswerOptions(volume_limit_ml, keep_old))
     )
     networks = Networks(weights, device)
     if scheduler or _many(scans, jobs):

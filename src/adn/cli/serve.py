@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adn.answers import Asked
+from adn.answers import AnswerOptions
 from adn.cli import terminal
 from adn.cli.options import Device, KeepOld, Lang, VolumeLimit, Weights
 from adn.cli.page import (
@@ -35,7 +35,7 @@ def serve(
     weights: Weights = None,
     device: Device = "auto",
     lang: Lang = "en",
-    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    volume_limit_ml: VolumeLimit = AnswerOptions.volume_limit_ml,
     keep_old: KeepOld = False,
 ) -> None:
     """Serve a web page to drop scans on, with progress, viewer and downloads. Cases stay in FOLDER until deleted.
@@ -50,7 +50,7 @@ def serve(
     from adn.server.jobs import Jobs
     from adn.server.models import Limits
 
-    user_options = UserOptions(lang, Asked(volume_limit_ml, keep_old))
+    user_options = UserOptions(lang, AnswerOptions(volume_limit_ml, keep_old))
     chosen = find_weights(weights)
     terminal.check_writable(folder)
     limits = Limits()

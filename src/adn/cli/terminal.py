@@ -25,7 +25,7 @@ from adn.work.exits import (
     explain,
     set_up_logging,
 )
-from adn.work.progress import Progress as Told
+from adn.work.progress import Progress as ProgressCallback
 from adn.work.signals import unwind_on_signals
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def progress_bar(quiet: bool) -> Progress:
 
 
 @contextmanager
-def counter(what: str, quiet: bool, rate: bool = False) -> Iterator[Told]:
+def counter(what: str, quiet: bool, rate: bool = False) -> Iterator[ProgressCallback]:
     """A bar for work that reports (done, all). rate: also show how many are done per minute."""
     start = time.monotonic()
     with progress_bar(quiet) as bar:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from adn.answers import Asked
+from adn.answers import AnswerOptions
 from adn.cli import terminal
 from adn.cli.node import Forward, QuietS, check_node_extra, until_signal
 from adn.cli.options import Device, KeepOld, Lang, VolumeLimit, Weights
@@ -32,7 +32,7 @@ def watch(
     weights: Weights = None,
     device: Device = "auto",
     lang: Lang = "en",
-    volume_limit_ml: VolumeLimit = Asked.volume_limit_ml,
+    volume_limit_ml: VolumeLimit = AnswerOptions.volume_limit_ml,
     keep_old: KeepOld = False,
     status: Annotated[
         bool, typer.Option("--status", help="Print the state of the watch in OUT as JSON, and exit.")
@@ -53,13 +53,13 @@ def watch(
     from adn.io.weights import find_weights
     from adn.node.intake import IntakeLimits
     from adn.node.peers import Caller, parse_peer
-    from adn.node.service import Keep, Node
-    from adn.node.shelf import Shelf
+    from adn.node.results_folder import ResultsFolder
+    from adn.node.service import Node, Retention
     from adn.node.watch import Watch
     from adn.prediction.batch import UserOptions
     from adn.server.worker import predict_without_views
 
-    user_options = UserOptions(lang, Asked(volume_limit_ml, keep_old))
+    user_options = UserOptions(lang, AnswerOptions(volume_limit_ml, keep_old))
     terminal.check_writable(out)
     logging.getLogger("adn").setLevel(logging.INFO)
     with only_server_of(work):
@@ -68,14 +68,14 @@ def watch(
             peers=[parse_peer(text) for text in forward or ()],
             caller=Caller(aet),
             limits=IntakeLimits(quiet_s),
-            keep=Keep(cases=timedelta(0)),  # results are in OUT
+            keep=Retention(cases=timedelta(0)),  # results are in OUT
             weights=find_weights(weights),
             device=device,
             user_options=user_options,
             predict=predict_without_views,
         )
         watched = Watch(folder, out, made.intake, work, settle_s)
-        made.outbox.peers.append(Shelf(out, watched.named))
+        made.outbox.peers.append(ResultsFolder(out, watched.named))
         made.also(watched.look)
         typer.echo(f"Watching {folder.absolute()}; results go to {out.absolute()}. Ctrl-C stops.\n{DISCLAIMER}")
         made.start()

@@ -28,7 +28,7 @@ from adn.feed.cut import SliceCounts, cut, slice_counts
 from adn.feed.samples import Sample
 from adn.space.warp import mirror
 from adn.virtual.folders import patient_generator
-from adn.virtual.overlay import Laid, Shape, Twin, donor_shape, draw_twin, lay_one, replace_by_twin
+from adn.virtual.overlay import OverlaidInfarct, Shape, Twin, donor_shape, draw_twin, lay_one, replace_by_twin
 
 MixSource = Literal["outlined", "emptied", "whole", "virtual"]
 _MIX_STREAM = 30_000_000  # first index of the draws, separate from those of virtual patients
@@ -177,7 +177,7 @@ class MixedSamples(Dataset[Sample]):
             if laid and not region.any():
                 # even an infarct that is not added determines where the head is cut, so that the cut reveals nothing
                 region = laid.infarct
-                sample = with_laid(sample, laid, self.recipe.grid) if draw.laid else sample
+                sample = with_overlay(sample, laid, self.recipe.grid) if draw.laid else sample
             if draw.cut:
                 heights = self.heights[draw.cut.heights]
                 sample = cut(sample, heights, region, draw.cut.slice_share, draw.cut.place_share)
@@ -197,7 +197,7 @@ class MixedSamples(Dataset[Sample]):
             return emptied(sample, outline(sample, mix.grown_voxels), draw.twin, grid)
         return filled(sample, draw.filled, draw.twin, mix, grid) if draw.filled else sample
 
-    def _laid(self, sample: Sample, draw: Draw) -> Laid | None:
+    def _laid(self, sample: Sample, draw: Draw) -> OverlaidInfarct | None:
         """A virtual infarct drawn from the draw's seed; the sample does not hold it yet."""
         brain = sample.brain[0] > 0
         generator, hu = torch.Generator().manual_seed(draw.seed), to_hu(sample.brain[0], self.recipe.grid)
@@ -287,7 +287,7 @@ def filled(sample: Sample, where: Filled, twin: Twin, mix: MixConfig, grid: Grid
     return sample._replace(brain=to_unit(hu, brain, grid)[None])
 
 
-def with_laid(sample: Sample, laid: Laid, grid: GridConfig) -> Sample:
+def with_overlay(sample: Sample, laid: OverlaidInfarct, grid: GridConfig) -> Sample:
     """Add a laid infarct to a sample; unscored voxels stay unscored."""
     infarct = torch.where(laid.infarct & (sample.infarct[0] == 0), 1.0, sample.infarct[0])
     return sample._replace(brain=to_unit(laid.hu, sample.brain[0] > 0, grid)[None], infarct=infarct[None])
@@ -304,5 +304,5 @@ def validation_samples(cases: Cases, seed: int) -> list[tuple[str, Sample]]:
         generator, unscored = patient_generator(seed, place), sample.infarct[0] < 0
         laid = lay_one(generator, hu, brain, recipe.grid.spacing_mm, cases.masks, mix.laid, unscored)
         if laid:
-            named.append(("laid", with_laid(sample, laid, recipe.grid)))
+            named.append(("laid", with_overlay(sample, laid, recipe.grid)))
     return named

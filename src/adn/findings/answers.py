@@ -8,7 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adn.answers import Answers, Asked, Aspects, Blood, MassEffect, NotAssessable, OldInfarct, Reason, WaterUptake
+from adn.answers import (
+    AnswerOptions,
+    Answers,
+    Aspects,
+    Blood,
+    MassEffect,
+    NotAssessable,
+    OldInfarct,
+    Reason,
+    WaterUptake,
+)
 from adn.findings.age import age
 from adn.findings.aspects import aspects
 from adn.findings.blood import blood
@@ -31,7 +41,7 @@ class Known(NamedTuple):
     remarks: Sequence[Remark]
     bright_ml: float
     volume_interval_ml: tuple[float, float] | None = None
-    asked: Asked = Asked()
+    options: AnswerOptions = AnswerOptions()
     old_ml: float = 0.0
 
 
@@ -61,9 +71,9 @@ def answer(
         blood=bled,
         mass_effect=placed[1],
         age=bright or age(twins),
-        old_infarct=bright or OldInfarct(known.old_ml, known.old_ml > 0 and not known.asked.keep_old),
+        old_infarct=bright or OldInfarct(known.old_ml, known.old_ml > 0 and not known.options.keep_old),
         mass_like=bright or mass_like(twins),
-        volume_limit=versus_limit(known.volume_interval_ml, known.asked.volume_limit_ml),
+        volume_limit=versus_limit(known.volume_interval_ml, known.options.volume_limit_ml),
     )
 
 

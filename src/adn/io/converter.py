@@ -40,12 +40,12 @@ def converter_version() -> str:
     except metadata.PackageNotFoundError:
         pass
     try:
-        return said_version()
+        return reported_version()
     except (AdnError, OSError, subprocess.SubprocessError):
         return "absent"
 
 
-def said_version() -> str:
+def reported_version() -> str:
     """The version the program reports. Raises AdnError if it is absent, OSError or SubprocessError if it fails."""
     # its exit code here is 3, so it is not checked
     run = subprocess.run([converter(), "--version"], capture_output=True, text=True, timeout=_SECONDS)

@@ -109,7 +109,7 @@ def load(path: Path) -> tuple[Volume, list[Remark]]:
     except InputError as error:
         raise InputError(error.what, path) from error
     remarks = [] if unit == "mm" else [Remark("unit_of_length", {"unit": _UNIT_WORDS[unit]})]
-    if not _says_sides(lines, nrrd):
+    if not _states_sides(lines, nrrd):
         values = {"format": "nrrd" if nrrd else "metaimage", "axes": grid.axes}
         remarks.append(Remark("orientation_unrecorded", values))
     return Volume(data, grid), remarks
@@ -210,7 +210,7 @@ def _data_at(head: bytes) -> int:
     return place
 
 
-def _says_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:
+def _states_sides(lines: list[tuple[bytes, bytes]], nrrd: bool) -> bool:
     """Whether the header tells left from right. A NRRD does so by naming its space; otherwise ITK assumes LPS."""
     if not nrrd:
         return any(key in _ORIENTATION_KEYS for key, _ in lines)

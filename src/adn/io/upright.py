@@ -44,7 +44,7 @@ class Way(NamedTuple):
     flipped: tuple[bool, bool, bool]
 
 
-AS_SAID = Way((0, 1, 2), (False, False, False))
+AS_STATED = Way((0, 1, 2), (False, False, False))
 WAYS = tuple(
     Way((i, j, k), (a, b, False)) for i, j, k in permutations(range(3)) for a, b in product((False, True), repeat=2)
 )
@@ -53,7 +53,7 @@ WAYS = tuple(
 class Misfit(NamedTuple):
     """How badly a head fits the average one, oriented as the header says and as it fits best."""
 
-    as_said: float
+    as_stated: float
     best: float
     way: Way
 
@@ -66,7 +66,7 @@ def turned_remarks(volume: Volume) -> list[Remark]:
     if shares is None:
         return []
     way = compare(shares).way
-    if way == AS_SAID:
+    if way == AS_STATED:
         return []
     found = compare_in_detail(shares, way)
     if not is_sure(found, height_mm):
@@ -77,13 +77,13 @@ def turned_remarks(volume: Volume) -> list[Remark]:
 def is_sure(found: Misfit, height_mm: float) -> bool:
     """Whether another orientation fits so much better that the header must be wrong. height_mm: of the scan."""
     least = SURE_SHARE if height_mm >= WHOLE_BRAIN_MM else SURE_SHARE_OF_PART
-    return found.way != AS_SAID and found.best < (1 - least) * found.as_said
+    return found.way != AS_STATED and found.best < (1 - least) * found.as_stated
 
 
 def in_words(way: Way) -> str:
     """How the head seems to be oriented, phrased to follow 'it seems to be'."""
     upside_down, back_to_front = way.flipped[:2]
-    if way.order == AS_SAID.order:
+    if way.order == AS_STATED.order:
         exchanged = ["upside down"] * upside_down + ["back to front"] * back_to_front
         return " and ".join(exchanged)
     if way.order == (0, 2, 1):
@@ -143,14 +143,14 @@ def compare(shares: NDArray[np.float32]) -> Misfit:
     """Compare a head (from `bone_and_air`) with the average one in every orientation."""
     misfits = dict(zip(WAYS, misfits_of(shares, (average_head(shares.shape[1]),), WAYS)[0], strict=True))
     best = min(WAYS, key=lambda way: misfits[way])
-    return Misfit(misfits[AS_SAID], misfits[best], best)
+    return Misfit(misfits[AS_STATED], misfits[best], best)
 
 
 def compare_in_detail(shares: NDArray[np.float32], way: Way) -> Misfit:
     """Compare the header's orientation with one other, against average heads that turn, nod and vary in size."""
     side = shares.shape[1]
     heads = (average_head(side, turn, nod, size) for turn, nod, size in product(_TURNS_DEG, _NODS_DEG, _SIZES))
-    misfits = np.array(misfits_of(shares, heads, (AS_SAID, way)))
+    misfits = np.array(misfits_of(shares, heads, (AS_STATED, way)))
     return Misfit(float(misfits[:, 0].min()), float(misfits[:, 1].min()), way)
 
 

@@ -278,14 +278,14 @@ class Intake:
                 continue
             sweep(folder, owned=True)
             files, handed = list(folder.glob("*.dcm")), _read(folder)
-            if _came_later(files, handed, folder / STUDY):
+            if _newer_images(files, handed, folder / STUDY):
                 size = sum(path.stat().st_size for path in files) / 2**20
                 self._coming[folder.name] = _Study(now, now, size, len(files))
             elif not handed.case or not (self.cases.folder or folder).joinpath(handed.case).exists():
                 remove_folder(folder)
 
 
-def _came_later(files: Sequence[Path], handed: Handed, written: Path) -> bool:
+def _newer_images(files: Sequence[Path], handed: Handed, written: Path) -> bool:
     """True if one of the files was not handed over, or arrived again afterwards."""
     if {path.name for path in files} - handed.images.keys():
         return True

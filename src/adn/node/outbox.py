@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adn.io.atomic import atomic_path
 from adn.node.peers import Caller, Peer, Sent, send
-from adn.node.shelf import Shelf
+from adn.node.results_folder import ResultsFolder
 from adn.report.dicom_seg import PICTURE_NAME, SEG_NAME, SR_NAME
 from adn.server.cases import Cases
 from adn.server.models import FINAL, Record, now
@@ -68,7 +68,11 @@ class Outbox:
     """Sends what finished cases hold to every peer."""
 
     def __init__(
-        self, cases: Cases, peers: Sequence[Peer | Shelf], caller: Caller | None = None, sending: Sending | None = None
+        self,
+        cases: Cases,
+        peers: Sequence[Peer | ResultsFolder],
+        caller: Caller | None = None,
+        sending: Sending | None = None,
     ) -> None:
         self.cases, self.peers, self.caller = cases, list(peers), caller or Caller()
         self.sending = sending or Sending()
@@ -118,7 +122,7 @@ class Outbox:
         with self._lock:
             return any(one.study == study for one in self.cases.records() if one.id in self._sending)
 
-    def due(self) -> list[tuple[Record, Peer | Shelf]]:
+    def due(self) -> list[tuple[Record, Peer | ResultsFolder]]:
         """What to send now, longest waiting first."""
         moment, found = now(), []
         for record in self.cases.records():
@@ -131,7 +135,7 @@ class Outbox:
             ]
         return [(record, peer) for _, record, peer in sorted(found, key=lambda one: one[0])]
 
-    def attempt(self, record: Record, peer: Peer | Shelf) -> bool:
+    def attempt(self, record: Record, peer: Peer | ResultsFolder) -> bool:
         """Send a case's objects to a peer once and record the outcome; do nothing if the case was withdrawn.
 
         False if it must be tried again.
@@ -146,10 +150,10 @@ class Outbox:
             with self._lock:
                 self._sending.discard(record.id)
 
-    def _attempt(self, record: Record, peer: Peer | Shelf) -> bool:
+    def _attempt(self, record: Record, peer: Peer | ResultsFolder) -> bool:
         before = self.deliveries(record)[peer.name]
         files = self.files(record)
-        if isinstance(peer, Shelf):
+        if isinstance(peer, ResultsFolder):
             sent = peer.put(record, self.cases.results(record))
         else:
             sent = send(files, peer, self.caller) if files else Sent("There are no results to send.")
@@ -165,7 +169,7 @@ class Outbox:
             )
         else:
             state, due = self._again(record, tries)
-            if sent.refused or not (files or isinstance(peer, Shelf)):  # no second try would change that
+            if sent.refused or not (files or isinstance(peer, ResultsFolder)):  # no second try would change that
                 state = "failed"
             begun = before.begun or sent.begun
             after = Delivery(state=state, tries=tries, due=due, error=sent.error, refused=sent.refused, begun=begun)
@@ -221,11 +225,11 @@ class Outbox:
         self._over.discard(record.id)
 
 
-def _takes(peer: Peer | Shelf, record: Record) -> bool:
+def _takes(peer: Peer | ResultsFolder, record: Record) -> bool:
     """True if a peer should receive something of a case: DICOM results; a folder also receives failures."""
     if not record.study:
         return False
-    if isinstance(peer, Shelf):
+    if isinstance(peer, ResultsFolder):
         return record.state in ("done", "failed")
     return record.state == "done" and record.kind == "dicom"
 

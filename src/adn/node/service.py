@@ -15,7 +15,7 @@ from adn.node.intake import INCOMING, Intake, IntakeLimits
 from adn.node.outbox import Outbox, Sending
 from adn.node.peers import Caller, Peer
 from adn.node.receiver import Gate, Receiver
-from adn.node.shelf import Shelf
+from adn.node.results_folder import ResultsFolder
 from adn.prediction.batch import UserOptions
 from adn.server.cases import Cases
 from adn.server.jobs import Jobs
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Keep:
+class Retention:
     """How long things are kept after a study is done. images: as received, once every peer has their results.
 
     cases: results, which include the scan. Failed cases are kept just as long.
@@ -47,10 +47,10 @@ class Node:
         self,
         folder: Path,
         *,
-        peers: Sequence[Peer | Shelf] = (),
+        peers: Sequence[Peer | ResultsFolder] = (),
         caller: Caller | None = None,
         limits: IntakeLimits | None = None,
-        keep: Keep | None = None,
+        keep: Retention | None = None,
         weights: str | WeightsFile | None = None,
         device: str = "auto",
         predict: Predict = predict_for_page,
@@ -58,7 +58,7 @@ class Node:
         pauses_s: Sequence[float] = RETRY_PAUSES_S,
         user_options: UserOptions | None = None,
     ) -> None:
-        self.folder, self.keep = folder, keep or Keep()
+        self.folder, self.keep = folder, keep or Retention()
         limits = limits or IntakeLimits()
         self.cases = Cases(folder, waiting=limits.studies, tries=_TRIES)
         self.jobs = Jobs(

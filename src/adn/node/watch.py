@@ -28,7 +28,7 @@ _UNWRITTEN_S = 2.0  # between writes: a crash forgets as much, which is taken ag
 log = logging.getLogger(__name__)
 
 
-class Taken(BaseModel):
+class TakenFile(BaseModel):
     """A file that was taken. stamp: its size and time then. study: `Record.study` of its case, or ''."""
 
     stamp: str
@@ -36,7 +36,7 @@ class Taken(BaseModel):
 
 
 class _Ledger(BaseModel):
-    files: dict[str, Taken] = {}
+    files: dict[str, TakenFile] = {}
     names: dict[str, str] = {}  # of results, by study
 
 
@@ -101,7 +101,7 @@ class Watch:
             return False
         if time.monotonic() - before[1] < self.settle_s:
             return False
-        self._ledger.files[file] = Taken(stamp=stamp, study=self._take(path, file))
+        self._ledger.files[file] = TakenFile(stamp=stamp, study=self._take(path, file))
         del self._seen[file]
         return True
 

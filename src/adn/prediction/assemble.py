@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adn.answers import Asked
+from adn.answers import AnswerOptions
 from adn.asymmetry import SIGN
 from adn.config import Recipe
 from adn.findings.age import old_parts
@@ -61,13 +61,13 @@ def predict(
     strip: SkullStripper | None = None,
     threshold: float | None = None,
     progress: StepProgress | None = None,
-    asked: Asked | None = None,
+    options: AnswerOptions | None = None,
 ) -> Prediction:
     """Find the infarct in one scan.
 
     scan: from `open_scan`. strip: finds the brain; None: the tissue network, or the classical stripper where its result
     is not plausible (docs/brain-and-tissue.md). threshold: on the probability on the scan's voxels; None takes the
-    recipe's. progress: called with the name of each step (`pipeline.STEPS`). asked: the user's choices about the
+    recipe's. progress: called with the name of each step (`pipeline.STEPS`). options: the user's choices about the
     answers. Raises InputError where there is no brain.
     """
     steps = Steps(progress)
@@ -77,7 +77,7 @@ def predict(
     with steps.step("carry home"):
         on_scan = home(maps, located, model.recipe, threshold)
     del maps
-    prediction = assemble(scan, located, on_scan, model, steps, asked)
+    prediction = assemble(scan, located, on_scan, model, steps, options)
     release_memory()
     return prediction
 
@@ -88,10 +88,10 @@ def assemble(
     on_scan: OnScan,
     model: Model,
     steps: Steps | None = None,
-    asked: Asked | None = None,
+    options: AnswerOptions | None = None,
 ) -> Prediction:
     """Measure what was found in a scan, and put everything on the axes of its file. steps: times the measuring."""
-    steps, asked = steps or Steps(), asked or Asked()
+    steps, options = steps or Steps(), options or AnswerOptions()
     volume, mask, recipe = located.volume, located.brain.mask, model.recipe
     polarity = recipe.network.polarity
     with steps.step("measure"):
@@ -102,7 +102,7 @@ def assemble(
             twins = twins_of(volume, mask, on_scan.infarct, located.aligned_from_scan)
             old = old_parts(twins, on_scan.infarct) if polarity == "dark" else np.zeros(mask.data.shape, bool)
             old_ml = float(old.sum()) * volume.grid.voxel_ml
-            if old_ml and not asked.keep_old:
+            if old_ml and not options.keep_old:
                 on_scan = unmarked(old, on_scan)
                 twins = twins_of(volume, mask, on_scan.infarct, located.aligned_from_scan)
         hypodensity = SIGN[polarity] * relative_hypodensity(volume, mask, located.aligned_from_scan)
@@ -112,13 +112,13 @@ def assemble(
         territories = () if mni is None else territory_shares(on_scan.infarct, volume.grid.voxel_ml, mni)
         remarks = (
             *remarks,
-            *old_remarks(old_ml, left_out=not asked.keep_old),
+            *old_remarks(old_ml, left_out=not options.keep_old),
             *left_out_remarks(on_scan.left_out_ml),
             *finding_remarks(measurements, as_rigid(located.pose), places=mni is not None),
             *method_remarks(recipe.method, aligns=recipe.align.apply),
         )
         frame = None if mni is None else mni @ np.linalg.inv(located.aligned_from_scan)
-        known = Known(remarks, quality.bright_ml, measurements.volume_interval_ml, asked, old_ml)
+        known = Known(remarks, quality.bright_ml, measurements.volume_interval_ml, options, old_ml)
         answers = answer(volume, mask, twins, located.aligned_from_scan, frame, known)
         remarks = (*remarks, *mass_remarks(answers.mass_like))
     return Prediction(

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adn.answers import Asked
+from adn.answers import AnswerOptions
 from adn.errors import OutputError
 from adn.lang import ENGLISH, words
 from adn.results import RESULT_FILE
@@ -34,7 +34,7 @@ class UserOptions:
     """
 
     language: str = ENGLISH
-    asked: Asked = Asked()  # noqa: RUF009 - it is frozen
+    answers: AnswerOptions = AnswerOptions()  # noqa: RUF009 - it is frozen
 
     def __post_init__(self) -> None:
         words(self.language)
@@ -210,7 +210,7 @@ def predict_one(
     model = networks.model
     from adn.prediction.assemble import predict
 
-    prediction = predict(scan, model, progress=progress, asked=request.user_options.asked)
+    prediction = predict(scan, model, progress=progress, options=request.user_options.answers)
 
     def more(folder: Path) -> None:
         if request.dicom_seg:

@@ -211,10 +211,10 @@ def write_results_csv(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         writer.writeheader()
         for row in rows:
             cells = {"disclaimer": DISCLAIMER, **row}
-            writer.writerow({name: _told(cells.get(name)) for name in CSV_COLUMNS} if tabs else cells)
+            writer.writerow({name: _bids_cell(cells.get(name)) for name in CSV_COLUMNS} if tabs else cells)
 
 
-def _told(value: Any) -> Any:
+def _bids_cell(value: Any) -> Any:
     return "n/a" if value is None or value == "" else value
 
 

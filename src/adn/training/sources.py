@@ -122,18 +122,18 @@ def _open_sets(recipe: Recipe, source: Source, pool: Path) -> Sets:
         else:
             training = patients(recipe, heads, seed, count, recipe.train.segment.curriculum)
         others = library(source, "val")
-        held_out = Kept(patients(recipe, others, seed + 1, limit), limit)
-        turned = Kept(PosedBrains(recipe, others, seed + 1, limit, pool=min(limit, 8)), limit)
+        held_out = CachedSamples(patients(recipe, others, seed + 1, limit), limit)
+        turned = CachedSamples(PosedBrains(recipe, others, seed + 1, limit, pool=min(limit, 8)), limit)
         return Sets(PosedBrains(recipe, heads, seed, align_count), turned, training, held_out, held_out, aligned)
     chosen = choose_cases(source.data, source.split, source.fold, seed)
     log.info(chosen.note)
     cases = PreparedCases(recipe, chosen.train, count)
     brains = PreparedCases(recipe, chosen.train, align_count).coarse_brains()
     if chosen.validation is chosen.train:
-        return Sets(brains, (), cases, (), Kept(cases, min(limit, len(chosen.train))), aligned=False)
+        return Sets(brains, (), cases, (), CachedSamples(cases, min(limit, len(chosen.train))), aligned=False)
     others = PreparedCases(recipe, chosen.validation, len(chosen.validation))
-    held_out = Kept(others, len(others))
-    return Sets(brains, Kept(others.coarse_brains(), len(others)), cases, held_out, held_out, aligned=False)
+    held_out = CachedSamples(others, len(others))
+    return Sets(brains, CachedSamples(others.coarse_brains(), len(others)), cases, held_out, held_out, aligned=False)
 
 
 def library(source: Source, split: str) -> Library:
@@ -213,7 +213,7 @@ def _aligned(cases: Sequence[Case], recipe: Recipe) -> list[Path]:
     return files
 
 
-class Kept(Sequence[Any]):
+class CachedSamples(Sequence[Any]):
     """The first `size` samples of a data set, made on first use and kept in memory."""
 
     def __init__(self, dataset: Dataset[Any], size: int) -> None:

@@ -76,7 +76,7 @@ class Overlay:
         return cls(**{**values, "place": tuple(values["place"])})
 
 
-class Laid(NamedTuple):
+class OverlaidInfarct(NamedTuple):
     """hu: (D, H, W) with the infarct. infarct: (D, H, W), bool. drop_hu: mean darkening inside. overlay: its draw."""
 
     hu: Tensor
@@ -154,7 +154,7 @@ def draw_overlay(
 
 def lay(
     hu: Any, brain: Any, spacing_mm: Spacing, shape: Shape, overlay: Overlay, avoid: Any | None = None
-) -> Laid | None:
+) -> OverlaidInfarct | None:
     """Add one infarct to a brain, within its parenchyma. The same overlay gives the same infarct, at any spacing.
 
     hu: (D, H, W), HU. brain: bool. Both tensors or arrays, axes to superior, posterior and left. avoid: bool, voxels to
@@ -189,7 +189,7 @@ def lay(
         return None
     result[box] = torch.where(inside, darkened(here, extent * drop, _FLUID_HU), here)
     volume_ml = float(infarct.sum()) * math.prod(spacing_mm) / 1000
-    return Laid(result, infarct, volume_ml, float((hu - result)[infarct].mean()), overlay)
+    return OverlaidInfarct(result, infarct, volume_ml, float((hu - result)[infarct].mean()), overlay)
 
 
 def lay_one(
@@ -200,10 +200,10 @@ def lay_one(
     shapes: Mapping[str, Shape],
     config: LaidConfig,
     avoid: Any | None = None,
-) -> Laid | None:
+) -> OverlaidInfarct | None:
     """Draw and lay until volume and darkening satisfy the configuration; None if no try does.
 
-    Otherwise as `lay`; `Laid.overlay` replays the result.
+    Otherwise as `lay`; `OverlaidInfarct.overlay` replays the result.
     """
     low, high = _box(torch.as_tensor(brain) > 0)
     if not shapes:

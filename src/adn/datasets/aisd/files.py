@@ -140,6 +140,6 @@ def _file_under(cases: dict[str, CaseFiles], path: Path, name: PurePosixPath) ->
     if kind == "dicom":
         files.dicom.append(path)
         return
-    shelf = files.masks if kind == "mask" else files.images
-    if shelf.setdefault(number, path) != path and path.read_bytes() != shelf[number].read_bytes():
+    found = files.masks if kind == "mask" else files.images
+    if found.setdefault(number, path) != path and path.read_bytes() != found[number].read_bytes():
         files.problems.append(f"{kind} {number:03d}.png is there twice and differs; the first one was used")

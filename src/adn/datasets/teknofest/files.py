@@ -39,13 +39,13 @@ def find_slices(source: Path, destination: Path) -> list[SliceFiles]:
         raise InputError(f"{source}: needed the folder with the data set's DICOM and OVERLAY folders; check the name.")
     found: dict[str, SliceFiles] = {}
     for folder, kinds in _places(source, destination):
-        shelves = {kind: _by_number(path) for kind, path in kinds.items()}
-        for number, dicom in shelves["dicom"].items():
+        by_kind = {kind: _by_number(path) for kind, path in kinds.items()}
+        for number, dicom in by_kind["dicom"].items():
             if number in found:
                 raise InputError(
                     f"{folder}: slice {number} is there twice ({found[number].dicom} and {dicom}); give one copy."
                 )
-            mask, overlay = (shelves.get(kind, {}).get(number) for kind in ("mask", "overlay"))
+            mask, overlay = (by_kind.get(kind, {}).get(number) for kind in ("mask", "overlay"))
             found[number] = SliceFiles(number, dicom, mask, overlay)
     if not found:
         raise InputError(

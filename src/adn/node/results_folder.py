@@ -16,7 +16,7 @@ FAILED = ".failed.txt"  # FOLDER/<name>.failed.txt says why there is no FOLDER/<
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ResultsFolder:
     """FOLDER/<name>/ for each case, or FOLDER/<name>.failed.txt. named: from `Record.study` to the name."""
 
     folder: Path
