@@ -122,7 +122,7 @@ def test_a_scan_that_kills_its_worker_is_set_aside_after_two_tries(archive, tmp_
         given(client.cluster).close()
     assert counts == Counts(done=4, failed=1, set_aside=1)
     assert sorted(log.read_text().split()) == ["a", "b", "c", "d"]
-    assert sum("2 times; set aside" in error for error in errors) == 1
+    assert sum("set aside, as the process working on it died 2 times" in error for error in errors) == 1
 
 
 def test_itk_uses_the_number_of_threads_of_its_worker(archive, monkeypatch):
