@@ -117,8 +117,8 @@ def claims_table(found: Mapping[str, ByPatient]) -> list[str]:
 def verdict(difference: tuple[float, float, float] | None) -> str:
     """What an interval says about the claim that the difference is above 0."""
     if difference is None or difference[1] <= 0 <= difference[2]:
-        return "cannot be told"
-    return "holds" if difference[1] > 0 else "does not hold: the other way round"
+        return "inconclusive"
+    return "holds" if difference[1] > 0 else "does not hold: reversed"
 
 
 def seeds_table(found: Mapping[str, ByPatient]) -> list[str]:

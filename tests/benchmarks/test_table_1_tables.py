@@ -52,7 +52,7 @@ def test_a_claim_is_judged_on_the_mean_of_the_seeds():
 
 def test_a_verdict_follows_the_interval():
     assert verdict((0.1, 0.01, 0.2)) == "holds"
-    assert verdict((0.1, -0.01, 0.2)) == verdict(None) == "cannot be told"
+    assert verdict((0.1, -0.01, 0.2)) == verdict(None) == "inconclusive"
     assert verdict((-0.1, -0.2, -0.01)).startswith("does not hold")
 
 

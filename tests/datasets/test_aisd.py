@@ -230,7 +230,7 @@ def test_png_only_and_no_top_or_bottom(tmp_path):
     replica.write_pngs()
     line = imported(tmp_path)["0000001"]
     assert line.outcome == "left out"
-    assert "top and bottom cannot be told" in line.problems[-1]
+    assert "top and bottom cannot be distinguished" in line.problems[-1]
 
 
 @pytest.mark.parametrize("value", [6, 255])
