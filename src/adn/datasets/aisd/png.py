@@ -38,7 +38,7 @@ def png_volume(
     lesser, larger = sorted((float(area[0]), float(area[-1])))
     if lesser > _TAPER * larger:
         raise InputError(
-            "Without DICOM, top and bottom cannot be distinguished: the first and last PNG show about as much of the head. "
+            "Without DICOM, top and bottom cannot be distinguished: both end PNGs show about as much of the head. "
             "Give the case's DICOM."
         )
     backwards = bool(area[0] < area[-1])
