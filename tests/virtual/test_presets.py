@@ -14,7 +14,7 @@ from adn.virtual.library import lesion_split, lesion_subject
 from adn.virtual.presets import PRESETS
 from adn.virtual.presets.manifest import HEALTHY, Preset, load_preset, stratum_of
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 FULL = {"<=30": 14, "30-70": 14, ">70": 14, HEALTHY: 10}
 HALF = {"<=30": 7, "30-70": 7, ">70": 7, HEALTHY: 5}
 SIZES = {"vp52": FULL, "vp52-val": HALF, "vp-mni": FULL, "vp-mni-val": HALF}
