@@ -38,7 +38,8 @@ EXTRAS = {  # the package's extras: the modules of each, and what it is for
     "import": (("gdcm",), "packed DICOM of public data sets"),
 }
 # `adn predict` on 56 slices, in pieces of work. On a core with AVX-512 BF16 it took 10 CPU seconds
-# (docs/reliability.md): 2.1 in the networks, 0.025 s a piece (fp32: 0.047 s), and the rest elsewhere, 0.030 s a piece.
+# (docs/lab/2026-11-29-reliability.md): 2.1 in the networks, 0.025 s a piece (fp32: 0.047 s), and the rest elsewhere,
+# 0.030 s a piece.
 NETWORK_PIECES, OTHER_PIECES = 82, 265
 _TRIES = 5
 _BUSY = 0.8  # share of a core; a process that gets less is competing with others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -135,7 +136,8 @@ def train(
         sets = open_sets(recipe, source, begin.pool or run.out / "patients")
     except InputError:
         if is_first_process() and not begin.resume:
-            remove_folder(run.out)  # it was empty before, and can be used again with the right data
+            with contextlib.suppress(OSError):  # a folder that cannot be renamed, such as a mount, stays
+                remove_folder(run.out)  # it was empty before, and can be used again with the right data
         raise
     if recipe.align.apply and "align" in stages:
         _fit_align(model, sets, run)
